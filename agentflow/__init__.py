@@ -1,0 +1,52 @@
+"""Production AI agents as Temporal workflows: constrained, measured, replayable, provable."""
+
+from agentflow.activity.context import ToolContext
+from agentflow.activity.manifest import ModelRegistry
+from agentflow.activity.tool import Tool, tool, tools_of
+from agentflow.client import AgentClient
+from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest
+from agentflow.contracts.budget import Budget, Spend
+from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.manifest import Release
+from agentflow.contracts.model import ModelOptions, ModelPrice
+from agentflow.contracts.task import AgentOutcome, AgentTask, Evidence
+from agentflow.contracts.tools import RetryOptions, ToolOptions, ToolResult
+from agentflow.core.policy import Rule, RuleContext, allow, ask, deny
+from agentflow.errors import AgentflowError, RunDenied, ToolError, ToolUnavailableError
+from agentflow.plugin import AgentflowPlugin
+from agentflow.workflow.agent import AgentWorkflow
+
+__all__ = [
+    "AgentClient",
+    "AgentOutcome",
+    "AgentTask",
+    "AgentWorkflow",
+    "AgentflowError",
+    "AgentflowPlugin",
+    "ApprovalDecision",
+    "ApprovalOutcome",
+    "ApprovalRequest",
+    "Budget",
+    "Evidence",
+    "ModelOptions",
+    "ModelPrice",
+    "ModelRegistry",
+    "Release",
+    "Resolution",
+    "RetryOptions",
+    "Rule",
+    "RuleContext",
+    "RunDenied",
+    "Spend",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "ToolOptions",
+    "ToolResult",
+    "ToolUnavailableError",
+    "allow",
+    "ask",
+    "deny",
+    "tool",
+    "tools_of",
+]

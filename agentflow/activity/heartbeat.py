@@ -1,0 +1,31 @@
+"""Heartbeats by themselves, as long as the event loop runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio import activity
+
+DEFAULT_TIMEOUT = timedelta(seconds=20)
+
+
+@asynccontextmanager
+async def heartbeating() -> AsyncIterator[None]:
+    """Beat three times within each heartbeat time-out while the block runs.
+
+    It is also how a cancelled run is heard of: Temporal answers a heartbeat with the cancellation,
+    and the block's next ``await`` raises ``asyncio.CancelledError``.
+    """
+    timeout = activity.info().heartbeat_timeout or DEFAULT_TIMEOUT
+    beating = asyncio.create_task(_beat(timeout.total_seconds() / 3))
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+async def _beat(interval: float) -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(interval)

@@ -1,0 +1,101 @@
+"""The ``resolve_manifest`` local activity: what this worker's configuration makes of an agent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from temporalio import activity
+
+from agentflow.contracts.manifest import Manifest, ManifestRequest
+from agentflow.contracts.model import ModelPrice, ModelSpec
+from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
+from agentflow.contracts.rules import Tier
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.errors import UnknownModelError
+from agentflow.ports.prices import PriceBook
+
+
+def _no_aliases() -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class ModelRegistry:
+    """The models of a worker: what aliases stand for, and which need a constrained decision."""
+
+    prices: PriceBook
+    aliases: Mapping[str, str] = field(default_factory=_no_aliases)
+    """Alias to ``provider:model``; agents name ``default`` unless they say otherwise."""
+    constrained: frozenset[str] = frozenset()
+    """``provider:model`` names without (good) tool calling of their own."""
+
+    def resolve(self, name: str) -> ModelSpec:
+        """A model by name or alias, with its price.
+
+        Raises:
+            UnknownModelError: the alias or the price is unknown; the text says what to configure.
+        """
+        model = self.aliases.get(name, name)
+        if ":" not in model:
+            raise UnknownModelError(
+                f"model {model!r} is neither provider:model nor an alias of this worker; "
+                f"set aliases={{{model!r}: 'provider:model'}} in ModelRegistry"
+            )
+        price: ModelPrice | None = self.prices.price(model)
+        if price is None:
+            raise UnknownModelError(
+                f"the price of {model} is unknown, so its cost can't be bounded; give one in the worker's "
+                f"price book: prices={{{model!r}: ModelPrice(input_usd_per_mtok=…, output_usd_per_mtok=…)}}"
+            )
+        calling = "constrained" if model in self.constrained else "native"
+        return ModelSpec(name=model, price=price, tool_calling=calling)
+
+
+class ManifestActivity:
+    """Resolves manifests for all runs of a worker."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        tier: Tier,
+        source_hashes: Mapping[str, Sha256],
+        *,
+        search_attributes: bool,
+    ) -> None:
+        self._registry = registry
+        self._tier: Tier = tier
+        self._source_hashes = source_hashes
+        self._search_attributes = search_attributes
+
+    @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
+    async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
+        """Pin a run. An unknown model or price is part of the answer: the run is then denied."""
+        models: list[ModelSpec] = []
+        problem: str | None = None
+        for name in request.models:
+            try:
+                models.append(self._registry.resolve(name))
+            except UnknownModelError as error:
+                problem = str(error)
+        content = {
+            "source": self._source_hashes.get(request.agent),
+            "tools": request.tools_hash,
+            "models": [model.model_dump(mode="json") for model in models],
+        }
+        return Manifest(
+            agent=request.agent,
+            release=request.release,
+            release_id=f"{request.release.version}+{sha256_of(content)[:12]}",
+            tier=self._tier,
+            models=tuple(models),
+            problem=problem,
+            search_attributes=self._search_attributes,
+            agentflow_version=_version(),
+        )
+
+
+def _version() -> str:
+    try:
+        return version("agentflow-temporal")
+    except PackageNotFoundError:  # pragma: no cover - run from a source tree that isn't installed
+        return "unknown"

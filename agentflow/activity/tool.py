@@ -1,0 +1,213 @@
+"""``@tool``: a typed async function becomes a tool with a contract.
+
+The contract's JSON Schemas come from the function's types, its description from the docstring. On a
+class, ``Tools.lookup`` has the contract (that is what workflow code uses) and ``Tools(...).lookup``
+can be called (that is what the worker registers).
+"""
+
+import copy
+import inspect
+import re
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from agentflow.activity.context import ToolContext
+from agentflow.contracts.tools import Effect, Recovery, ToolContract, ToolOptions
+from agentflow.contracts.wire import Json
+from agentflow.errors import ToolDefinitionError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+_SECTION = re.compile(r"^(Args|Arguments|Returns|Raises|Yields|Note|Notes|Example|Examples):\s*$")
+
+
+class Tool(Generic[P, R]):
+    """A function with a contract. Made by ``@tool``, never by hand."""
+
+    def __init__(self, function: Callable[..., Awaitable[R]], contract: ToolContract) -> None:
+        self.contract = contract
+        self._function = function
+        self._owner: object = None
+        self.__doc__ = function.__doc__
+        self.__name__ = contract.name
+        hints = typing.get_type_hints(function, include_extras=True)
+        self._context_parameter = _context_parameter(hints)
+        self._arguments = _arguments_model(function, hints)
+        self._output: TypeAdapter[Any] = TypeAdapter(hints["return"])
+
+    @overload
+    def __get__(self: "Tool[Concatenate[S, P], R]", instance: S, owner: type) -> "Tool[P, R]": ...
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Tool[P, R]": ...
+    def __get__(self, instance: object, owner: type) -> "Tool[Any, R]":
+        """On an instance, the tool bound to it; on the class, the tool itself."""
+        if instance is None:
+            return self
+        bound = copy.copy(self)
+        bound._owner = instance
+        return bound
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function, unchecked: for tests and for other tools."""
+        bound = () if self._owner is None else (self._owner,)
+        return await self._function(*bound, *args, **kwargs)
+
+    async def invoke(self, arguments: Mapping[str, Json], context: ToolContext) -> Json:
+        """Call the function with JSON arguments; answer its output as JSON.
+
+        Raises:
+            pydantic.ValidationError: the arguments don't fit the function's types.
+        """
+        values = self._arguments.model_validate(dict(arguments))
+        # Not model_dump: the function wants its own models, not dictionaries.
+        call = {name: getattr(values, name) for name in type(values).model_fields}
+        if self._context_parameter:
+            call[self._context_parameter] = context
+        bound = () if self._owner is None else (self._owner,)
+        output = await self._function(*bound, **call)
+        return self._output.dump_python(output, mode="json")
+
+    @property
+    def is_bound(self) -> bool:
+        """False for a method tool that was taken from its class: it has a contract, but no ``self``."""
+        return self._owner is not None or not _is_method(self._function)
+
+    def __repr__(self) -> str:
+        return f"<tool {self.contract.name} ({self.contract.effect})>"
+
+
+def tool(
+    *,
+    effect: Effect,
+    scopes: tuple[str, ...] = (),
+    recovery: Recovery = "ask",
+    options: ToolOptions | None = None,
+    name: str | None = None,
+) -> Callable[[Callable[P, Awaitable[R]]], Tool[P, R]]:
+    """Turn a typed async function into a tool.
+
+    Args:
+        effect: ``read`` (changes nothing), ``write`` (can be undone), ``irreversible``.
+        scopes: Permissions it needs, for rules to look at.
+        recovery: What happens when an attempt died in the middle of a write.
+        options: Time-outs, retry, cost, task queue, size limits.
+        name: The tool's and its activity's name; the function's by default.
+
+    Raises:
+        ToolDefinitionError: the function isn't async, lacks a type or a docstring, or its types have
+            no JSON Schema.
+    """
+
+    def decorate(function: Callable[P, Awaitable[R]]) -> Tool[P, R]:
+        return Tool(function, _contract(function, effect, scopes, recovery, options or ToolOptions(), name))
+
+    return decorate
+
+
+def tools_of(owner: object) -> tuple[Tool[..., Any], ...]:
+    """The bound tools of an object, in the order of their definition."""
+    names = [name for kind in reversed(type(owner).__mro__) for name, v in vars(kind).items() if _is_tool(v)]
+    return tuple(getattr(owner, name) for name in dict.fromkeys(names))
+
+
+def _is_tool(value: object) -> bool:
+    return isinstance(value, Tool)
+
+
+def _contract(
+    function: Callable[..., Awaitable[Any]],
+    effect: Effect,
+    scopes: tuple[str, ...],
+    recovery: Recovery,
+    options: ToolOptions,
+    name: str | None,
+) -> ToolContract:
+    label = getattr(function, "__qualname__", repr(function))
+    if not inspect.iscoroutinefunction(function):
+        raise ToolDefinitionError(f"{label} must be an async function: write `async def`")
+    description = _description(function)
+    if not description:
+        raise ToolDefinitionError(f"{label} needs a docstring: it is what the model reads")
+    hints = typing.get_type_hints(function, include_extras=True)
+    if "return" not in hints:
+        raise ToolDefinitionError(f"{label} needs a return type: its output is checked against it")
+    try:
+        input_schema = _arguments_model(function, hints).model_json_schema(mode="validation")
+        output_schema = TypeAdapter[Any](hints["return"]).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise ToolDefinitionError(f"{label}: a type has no JSON Schema: {error}") from error
+    input_schema.pop("title", None)
+    return ToolContract(
+        name=name or function.__name__,
+        description=description,
+        input_schema=input_schema,
+        output_schema=output_schema,
+        effect=effect,
+        scopes=scopes,
+        recovery=recovery,
+        options=options,
+    )
+
+
+def _arguments_model(function: Callable[..., Any], hints: Mapping[str, Any]) -> type[BaseModel]:
+    """The function's parameters as a closed model: unknown arguments are refused."""
+    documented = _parameter_docs(function)
+    fields: dict[str, Any] = {}
+    for parameter in _parameters(function):
+        if parameter.name not in hints:
+            raise ToolDefinitionError(f"{function.__qualname__}: parameter {parameter.name} needs a type")
+        if hints[parameter.name] is ToolContext:
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise ToolDefinitionError(f"{function.__qualname__}: {parameter} can't be given by name")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        # Field(description=None) would erase the description of an Annotated type.
+        about = {"description": documented[parameter.name]} if parameter.name in documented else {}
+        fields[parameter.name] = (hints[parameter.name], Field(default, **about))
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
+    made = cast(Any, create_model)(f"{function.__name__}_arguments", __config__=config, **fields)
+    return cast(type[BaseModel], made)
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    parameters = list(inspect.signature(function).parameters.values())
+    return parameters[1:] if _is_method(function) else parameters
+
+
+def _is_method(function: Callable[..., Any]) -> bool:
+    parameters = list(inspect.signature(function).parameters)
+    return bool(parameters) and parameters[0] == "self"
+
+
+def _context_parameter(hints: Mapping[str, Any]) -> str | None:
+    return next((name for name, hint in hints.items() if hint is ToolContext and name != "return"), None)
+
+
+def _description(function: Callable[..., Any]) -> str:
+    """The docstring up to its first section."""
+    lines: list[str] = []
+    for line in inspect.cleandoc(function.__doc__ or "").splitlines():
+        if _SECTION.match(line):
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()
+
+
+def _parameter_docs(function: Callable[..., Any]) -> dict[str, str]:
+    """Descriptions from the docstring's ``Args:`` section, in Google's style."""
+    found: dict[str, str] = {}
+    inside, name = False, None
+    for line in inspect.cleandoc(function.__doc__ or "").splitlines():
+        if section := _SECTION.match(line):
+            inside, name = section[1] in ("Args", "Arguments"), None
+        elif inside and (entry := re.match(r"^ {2,4}(\w+)(?: \([^)]*\))?: (.*)$", line)):
+            name, found[entry[1]] = entry[1], entry[2].strip()
+        elif inside and name and line.strip():
+            found[name] += " " + line.strip()
+    return found

@@ -1,0 +1,150 @@
+"""``AgentClient``: start runs, and answer them. A convenience: a plain Temporal client does as well."""
+
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+from uuid import uuid4
+
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+
+from agentflow.contracts import names
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
+from agentflow.contracts.budget import UsageReport
+from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.rules import DecisionRecord
+from agentflow.contracts.task import AgentOutcome, AgentTask
+from agentflow.contracts.wire import ApprovalId, Sha256
+from agentflow.errors import DecisionRefusedError
+
+OutputT = TypeVar("OutputT")
+
+RPC_TIMEOUT = timedelta(seconds=15)
+
+
+class AgentClient:
+    """Talks to runs through a Temporal client that was connected with ``AgentflowPlugin``."""
+
+    def __init__(self, client: Client) -> None:
+        self.temporal = client
+
+    async def start(
+        self,
+        workflow: type | str,
+        task: AgentTask[Any],
+        *,
+        task_queue: str,
+        workflow_id: str | None = None,
+    ) -> str:
+        """Start a run and answer its workflow id.
+
+        Args:
+            workflow: The ``AgentWorkflow`` subclass, or its workflow type.
+            task: What it starts with.
+            task_queue: Where its workers listen.
+            workflow_id: Choose one that names the business case, so that it can't be started twice;
+                a random one by default.
+
+        Raises:
+            temporalio.exceptions.WorkflowAlreadyStartedError: the id is taken by a running workflow.
+        """
+        name = workflow if isinstance(workflow, str) else workflow.__name__
+        handle = await self.temporal.start_workflow(
+            name, task, id=workflow_id or f"{name}-{uuid4()}", task_queue=task_queue, rpc_timeout=RPC_TIMEOUT
+        )
+        return handle.id
+
+    async def result(self, workflow_id: str, output_type: type[OutputT]) -> AgentOutcome[OutputT]:
+        """Wait for a run's end.
+
+        Raises:
+            temporalio.client.WorkflowFailureError: the run failed: its task was malformed, or the agent
+                has a bug.
+        """
+        outcome = AgentOutcome[output_type]  # type: ignore[valid-type]
+        handle = self.temporal.get_workflow_handle(workflow_id, result_type=outcome)
+        return cast(AgentOutcome[OutputT], await handle.result())
+
+    async def status(self, workflow_id: str) -> RunStatus:
+        """Where a run stands."""
+        return await self._handle(workflow_id).query(
+            names.STATUS_QUERY, result_type=RunStatus, rpc_timeout=RPC_TIMEOUT
+        )
+
+    async def usage(self, workflow_id: str) -> UsageReport:
+        """What a run may spend and has spent."""
+        return await self._handle(workflow_id).query(
+            names.USAGE_QUERY, result_type=UsageReport, rpc_timeout=RPC_TIMEOUT
+        )
+
+    async def pending_approvals(self, workflow_id: str) -> list[ApprovalRequest]:
+        """Actions of a run that wait for people."""
+        return await self._handle(workflow_id).query(
+            names.PENDING_APPROVALS_QUERY, result_type=list[ApprovalRequest], rpc_timeout=RPC_TIMEOUT
+        )
+
+    async def decisions(self, workflow_id: str) -> list[DecisionRecord]:
+        """What rules and people decided in a run."""
+        return await self._handle(workflow_id).query(
+            names.DECISIONS_QUERY, result_type=list[DecisionRecord], rpc_timeout=RPC_TIMEOUT
+        )
+
+    async def approve(
+        self,
+        workflow_id: str,
+        approval_id: str,
+        *,
+        by: str,
+        arguments_hash: Sha256 | None = None,
+        roles: tuple[str, ...] = (),
+        reason: str = "",
+    ) -> DecisionReceipt:
+        """Approve a pending action. Give the ``arguments_hash`` you looked at: it binds you to no other.
+
+        Raises:
+            DecisionRefusedError: it did not count.
+        """
+        decision = ApprovalDecision(
+            approval_id=ApprovalId(approval_id),
+            by=by,
+            arguments_hash=arguments_hash,
+            roles=roles,
+            reason=reason,
+            verdict="approve",
+        )
+        return await self.decide(workflow_id, decision)
+
+    async def reject(
+        self, workflow_id: str, approval_id: str, *, by: str, reason: str = ""
+    ) -> DecisionReceipt:
+        """Reject a pending action.
+
+        Raises:
+            DecisionRefusedError: it did not count.
+        """
+        decision = ApprovalDecision(
+            approval_id=ApprovalId(approval_id), by=by, reason=reason, verdict="reject"
+        )
+        return await self.decide(workflow_id, decision)
+
+    async def decide(self, workflow_id: str, decision: ApprovalDecision) -> DecisionReceipt:
+        """Send a decision through the ``decide`` update.
+
+        Raises:
+            DecisionRefusedError: it did not count.
+        """
+        try:
+            return await self._handle(workflow_id).execute_update(
+                names.DECIDE_UPDATE, decision, result_type=DecisionReceipt, rpc_timeout=RPC_TIMEOUT
+            )
+        except WorkflowUpdateFailedError as error:
+            raise DecisionRefusedError(str(error.cause)) from error
+
+    async def resolve(self, workflow_id: str, resolution: Resolution) -> None:
+        """Answer an escalation. Whether it counted shows in ``status`` and ``decisions``."""
+        await self._handle(workflow_id).signal(names.RESOLVE_SIGNAL, resolution, rpc_timeout=RPC_TIMEOUT)
+
+    async def cancel(self, workflow_id: str) -> None:
+        """Ask a run to stop; its outcome is ``cancelled``."""
+        await self._handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+
+    def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(workflow_id)

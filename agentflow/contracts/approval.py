@@ -1,0 +1,70 @@
+"""An action that waits for people, and what they say."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from agentflow.contracts.rules import Quorum
+from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, ToolCallId
+
+
+class ApprovalRequest(Contract):
+    """One pending action, bound to its exact arguments."""
+
+    id: ApprovalId
+    tool: str
+    tool_call_id: ToolCallId | None
+    """The tool call that waits; ``None`` for an approval the workflow itself asked for."""
+    arguments: dict[str, Json]
+    arguments_hash: Sha256
+    rule: str
+    """The rule that asked."""
+    reason: str
+    quorum: Quorum
+    requested_by: str
+    """Who started the run; may not approve it."""
+    deadline: datetime
+    """No decision counts after this; passing it is a refusal."""
+    sources: dict[str, str] = {}
+    """For each argument, where its value was seen before: ``task``, ``tool:<name>``, or ``model``."""
+
+
+class ApprovalDecision(Contract):
+    """What a person says of one pending action: the payload of ``approve``, ``reject`` and ``decide``."""
+
+    approval_id: ApprovalId
+    by: str = Field(min_length=1, max_length=200)
+    """The stated name of the person."""
+    arguments_hash: Sha256 | None = None
+    """If given, must be that of the pending action; required of signed decisions."""
+    roles: tuple[str, ...] = ()
+    reason: str = Field(default="", max_length=2000)
+    verdict: Literal["approve", "reject"] | None = None
+    """Needed by the ``decide`` update; for the signals it is in their name."""
+
+
+class Approver(Contract):
+    """Who decided, after the ``ApproverVerifier`` looked."""
+
+    subject: str
+    roles: tuple[str, ...] = ()
+    method: str
+    """How the identity was established: ``trusted`` (stated, not verified) or ``signed``."""
+
+
+class ApprovalOutcome(Contract):
+    """How an approval ended."""
+
+    status: Literal["approved", "rejected", "expired"]
+    by: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class DecisionReceipt(Contract):
+    """The answer of the ``decide`` update: what the decision did."""
+
+    approval_id: ApprovalId
+    status: Literal["pending", "approved", "rejected"]
+    people_needed: int
+    """How many more people must approve."""

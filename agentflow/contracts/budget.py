@@ -1,0 +1,63 @@
+"""What a run may spend, and what it has spent."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from pydantic import Field
+
+from agentflow.contracts.wire import Contract, Usd
+
+
+class Budget(Contract):
+    """Hard limits of one run. ``None`` is no limit of that kind."""
+
+    cost_usd: Usd | None = Decimal("1.00")
+    input_tokens: int | None = Field(default=None, ge=0)
+    output_tokens: int | None = Field(default=None, ge=0)
+    model_calls: int | None = Field(default=40, ge=0)
+    tool_calls: int | None = Field(default=100, ge=0)
+    wall_time: timedelta | None = timedelta(days=7)
+    """From the run's start, waiting for people included."""
+    depth: int = Field(default=3, ge=0, le=10)
+    """How many levels of child runs may be below this one."""
+
+
+class Usage(Contract):
+    """What was used. Reasoning and cached tokens are parts of output and input tokens."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    cache_read_input_tokens: int = Field(default=0, ge=0)
+    cache_write_input_tokens: int = Field(default=0, ge=0)
+    reasoning_output_tokens: int = Field(default=0, ge=0)
+
+
+class Spend(Contract):
+    """An amount in every unit that a budget limits."""
+
+    cost_usd: Usd = Decimal(0)
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    model_calls: int = Field(default=0, ge=0)
+    tool_calls: int = Field(default=0, ge=0)
+
+    def __add__(self, other: "Spend") -> "Spend":
+        return Spend(
+            cost_usd=self.cost_usd + other.cost_usd,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            model_calls=self.model_calls + other.model_calls,
+            tool_calls=self.tool_calls + other.tool_calls,
+        )
+
+
+class UsageReport(Contract):
+    """Answer of the ``usage`` query."""
+
+    budget: Budget
+    settled: Spend
+    """Charged for certain, or for attempts that may have been billed."""
+    reserved: Spend
+    """Worst case of the calls under way."""
+    possibly_billed_usd: Usd = Decimal(0)
+    """Part of ``settled``: the worst case of failed attempts that the provider may have billed."""

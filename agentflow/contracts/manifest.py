@@ -1,0 +1,42 @@
+"""What a run is pinned to, from its first step to its last."""
+
+from agentflow.contracts.model import ModelSpec
+from agentflow.contracts.rules import Tier
+from agentflow.contracts.wire import Contract, Sha256
+
+
+class Release(Contract):
+    """One version of an agent, and the models that its evals have proven for it."""
+
+    version: str
+    proven_models: tuple[str, ...] = ()
+    """``provider:model`` names that may act unasked. With any other, every write asks a person."""
+
+
+class ManifestRequest(Contract):
+    """What the workflow's code declares; the worker resolves the rest."""
+
+    agent: str
+    models: tuple[str, ...]
+    """Names or aliases, the preferred one first."""
+    release: Release
+    tools_hash: Sha256
+    """Of the contracts of the tools on offer."""
+
+
+class Manifest(Contract):
+    """What a run is pinned to. Recorded as the result of its first step; nothing later changes it."""
+
+    agent: str
+    release: Release
+    release_id: str
+    """``version+hash``: the hash covers the agent's source (instructions, rules), the tool contracts,
+    the models and their prices."""
+    tier: Tier
+    models: tuple[ModelSpec, ...]
+    """Resolved and priced, the preferred one first."""
+    problem: str | None = None
+    """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
+    search_attributes: bool = True
+    """Whether the server has the run's search attributes; see ``agentflow setup``."""
+    agentflow_version: str

@@ -1,0 +1,121 @@
+"""One call of a model: what it is asked, what it answers, what it costs."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from agentflow.contracts.budget import Usage
+from agentflow.contracts.messages import AssistantMessage, Message
+from agentflow.contracts.tools import RetryOptions
+from agentflow.contracts.wire import Contract, Json, Sha256, Usd
+
+
+class ModelOptions(Contract):
+    """How models are called."""
+
+    max_output_tokens: int = Field(default=2048, ge=1)
+    temperature: float | None = Field(default=0.0, ge=0, le=2)
+    """``None`` leaves it to the provider, which some reasoning models need."""
+    start_to_close_timeout: timedelta = timedelta(minutes=2)
+    """Longest time for one attempt."""
+    schedule_to_close_timeout: timedelta = timedelta(minutes=30)
+    """Longest time for all attempts, waiting for a worker included."""
+    heartbeat_timeout: timedelta = timedelta(seconds=20)
+    """An attempt whose worker is silent this long counts as dead."""
+    retry: RetryOptions = RetryOptions()
+
+
+class ModelPrice(Contract):
+    """Dollars for a million tokens. The dearest tier where a provider has several."""
+
+    input_usd_per_mtok: Usd
+    output_usd_per_mtok: Usd
+    cache_read_usd_per_mtok: Usd | None = None
+    """``None`` prices cached input as input."""
+    cache_write_usd_per_mtok: Usd | None = None
+    request_usd: Usd = Decimal(0)
+    """Charged for each request."""
+    source: str = "configuration"
+    """Where the price is from, with its version: for the auditor."""
+
+
+class ModelSpec(Contract):
+    """A model as the manifest pins it."""
+
+    name: str
+    """``provider:model``, such as ``anthropic:claude-sonnet-4-5``."""
+    price: ModelPrice
+    tool_calling: Literal["native", "constrained"] = "native"
+    """``constrained``: the model has no tool calling of its own (or a poor one); its tool choice is a
+    JSON object held to a schema: tool name and arguments."""
+
+
+class ToolOffer(Contract):
+    """A tool as the model is told of it."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Json]
+
+
+class ChatRequest(Contract):
+    """The argument of the ``chat`` activity: what is new since the parent node."""
+
+    root: Sha256
+    """``hash(namespace, workflow id)``: no two runs share a transcript node."""
+    parent: Sha256 | None
+    """Head of the transcript so far; ``None`` for the first call."""
+    messages: tuple[Message, ...]
+    """What is new since ``parent``."""
+    ancestors: tuple[tuple[Message, ...], ...] = ()
+    """The nodes up to ``parent``, in full: sent only when a worker's blob store has lost them."""
+    model: ModelSpec
+    instructions: str
+    tools: tuple[ToolOffer, ...] = ()
+    output_schema: dict[str, Json] | None = None
+    """JSON Schema that the final answer must fit; ``None`` for free text."""
+    output_name: str = "final_answer"
+    max_output_tokens: int
+    temperature: float | None = None
+    timeout: timedelta
+
+
+class ChatResponse(Contract):
+    """The result of the ``chat`` activity."""
+
+    message: AssistantMessage
+    usage: Usage
+    head: Sha256
+    """The transcript's new head: parent, what was new, and this answer."""
+    response_model: str
+    """The model's name as the provider gave it."""
+    finish_reason: str
+    attempt: int = Field(default=1, ge=1)
+    """Which attempt this was; the ones before may have been billed."""
+
+
+class ModelCall(Contract):
+    """What a ``ModelClient`` is asked: the whole conversation, contents included."""
+
+    model: ModelSpec
+    instructions: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolOffer, ...] = ()
+    output_schema: dict[str, Json] | None = None
+    output_name: str = "final_answer"
+    max_output_tokens: int
+    temperature: float | None = None
+    timeout: timedelta
+    idempotency_key: str
+    """The same for every attempt of one call."""
+
+
+class ModelAnswer(Contract):
+    """What a ``ModelClient`` answers."""
+
+    message: AssistantMessage
+    usage: Usage
+    response_model: str
+    finish_reason: str

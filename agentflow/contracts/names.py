@@ -1,0 +1,38 @@
+"""Names that both sides of the wall know: activities, signals, updates, queries, search attributes."""
+
+CHAT_ACTIVITY = "chat"
+RESOLVE_MANIFEST_ACTIVITY = "resolve_manifest"
+
+APPROVE_SIGNAL = "approve"
+REJECT_SIGNAL = "reject"
+RESOLVE_SIGNAL = "resolve"
+DECIDE_UPDATE = "decide"
+
+STATUS_QUERY = "status"
+PENDING_APPROVALS_QUERY = "pending_approvals"
+USAGE_QUERY = "usage"
+DECISIONS_QUERY = "decisions"
+
+AGENT_NAME = "AgentName"
+AGENT_STATUS = "AgentStatus"
+AGENT_OUTCOME = "AgentOutcome"
+AGENT_RELEASE = "AgentRelease"
+AGENT_TENANT = "AgentTenant"
+AGENT_COST_USD = "AgentCostUsd"
+AGENT_PENDING_APPROVALS = "AgentPendingApprovals"
+
+SEARCH_ATTRIBUTES: dict[str, str] = {
+    AGENT_NAME: "Keyword",
+    AGENT_STATUS: "Keyword",
+    AGENT_OUTCOME: "Keyword",
+    AGENT_RELEASE: "Keyword",
+    AGENT_TENANT: "Keyword",
+    AGENT_COST_USD: "Double",
+    AGENT_PENDING_APPROVALS: "Int",
+}
+"""Search attributes by name, with their Temporal type. None holds personal data."""
+
+TRANSCRIPT_MISSING_ERROR = "TranscriptMissing"
+"""Application error type: the worker's blob store lacks what the request names by hash."""
+EFFECT_UNKNOWN_ERROR = "EffectUnknown"
+"""Application error type: a side effect may or may not have happened."""

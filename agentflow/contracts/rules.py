@@ -1,0 +1,57 @@
+"""What the rules decided, and on what."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from agentflow.contracts.wire import Contract, Sha256, ToolCallId
+
+Verdict = Literal["allow", "deny", "ask"]
+"""``allow``: may run. ``deny``: may not. ``ask``: may run if the people named say so."""
+
+Tier = Literal["dev", "staging", "production"]
+"""The environment a worker runs in; its configuration says so, never the caller."""
+
+
+Subject = Literal["tool_call", "approval", "rejection", "resolution", "signal", "check"]
+"""What a line of the decision log is about."""
+
+
+class Quorum(Contract):
+    """Whose consent an action needs."""
+
+    people: int = Field(default=1, ge=1, le=20)
+    """How many different people."""
+    roles: tuple[str, ...] = ()
+    """Each of them holds one of these roles; empty means any role."""
+
+
+class Decision(Contract):
+    """What the rules say of one tool call with exactly these arguments."""
+
+    verdict: Verdict
+    rule: str
+    """Name of the deciding rule; ``default`` when none matched, ``error`` when one failed."""
+    reason: str
+    arguments_hash: Sha256
+    quorum: Quorum | None = None
+    """Set when the verdict is ``ask``."""
+    granted_by: tuple[str, ...] = ()
+    """The people whose approval turned an ``ask`` into an ``allow``."""
+
+
+class DecisionRecord(Contract):
+    """One line of the run's decision log, as the ``decisions`` query returns it."""
+
+    subject: Subject
+    accepted: bool
+    """False for a call that was not allowed, and for a signal that was refused and had no effect."""
+    detail: str
+    at: str
+    """When, as ISO 8601 in UTC, by the workflow's clock."""
+    tool: str | None = None
+    tool_call_id: ToolCallId | None = None
+    verdict: Verdict | None = None
+    rule: str | None = None
+    by: str | None = None
+    """The person, for decisions of people."""

@@ -1,0 +1,104 @@
+"""What a tool promises, what it is asked, and what it answers."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from agentflow.contracts.rules import Decision
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd
+
+Effect = Literal["read", "write", "irreversible"]
+"""``read`` changes nothing; ``write`` can be undone by another act; ``irreversible`` cannot."""
+
+Recovery = Literal["key", "ask"]
+"""What happens when an earlier attempt died in the middle of a write.
+
+``key``: the tool is safe to call again with the same idempotency key. ``ask``: a person says whether
+the effect happened.
+"""
+
+ToolErrorKind = Literal["unknown_tool", "invalid_arguments", "denied", "rejected", "failed", "invalid_output"]
+"""Why a call has no output: it wasn't on offer; its arguments break the contract; a rule denied it; a
+person (or a deadline) refused it; the tool said no; its output broke the contract."""
+
+
+class RetryOptions(Contract):
+    """How Temporal retries an activity."""
+
+    max_attempts: int = Field(default=4, ge=1, le=100)
+    """Attempts in all, the first one included."""
+    initial_interval: timedelta = timedelta(seconds=1)
+    """Wait before the second attempt."""
+    backoff: float = Field(default=2.0, ge=1)
+    """Each wait is this many times the one before."""
+    max_interval: timedelta = timedelta(seconds=30)
+    """No wait is longer."""
+
+
+class ToolOptions(Contract):
+    """How a tool runs, as against what it means."""
+
+    start_to_close_timeout: timedelta = timedelta(seconds=30)
+    """Longest time for one attempt."""
+    schedule_to_close_timeout: timedelta | None = timedelta(minutes=10)
+    """Longest time for all attempts, waiting for a worker included."""
+    heartbeat_timeout: timedelta = timedelta(seconds=20)
+    """An attempt whose worker is silent this long counts as dead. The worker's event loop beats by
+    itself while the tool awaits; a tool that blocks the loop is silent."""
+    retry: RetryOptions = RetryOptions()
+    cost_usd: Usd = Decimal(0)
+    """Price of one call, charged to the run's budget."""
+    task_queue: str | None = None
+    """Task queue of the worker pool that runs it; ``None`` is the run's own."""
+    max_argument_bytes: int = Field(default=256 * 1024, ge=1)
+    """Longest arguments, as JSON in UTF-8; longer ones are refused before scheduling."""
+    max_result_bytes: int = Field(default=256 * 1024, ge=1)
+    """Longest output, as JSON in UTF-8; a longer one is refused on the worker."""
+
+
+class ToolContract(Contract):
+    """What a tool promises. JSON Schemas are of Draft 2020-12."""
+
+    name: str = Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,63}$")
+    description: str
+    input_schema: dict[str, Json]
+    output_schema: dict[str, Json]
+    effect: Effect
+    scopes: tuple[str, ...] = ()
+    recovery: Recovery = "ask"
+    options: ToolOptions = ToolOptions()
+
+
+class ToolInvocation(Contract):
+    """The argument of a tool's activity: the call, and the decision that allowed it."""
+
+    call_id: ToolCallId
+    arguments: dict[str, Json]
+    decision: Decision
+    ledger_key: Sha256
+    """``hash(namespace, workflow id, call index, tool)``: the same for every attempt and reset."""
+
+
+class ToolError(Contract):
+    """Why there is no output, in words the model can act on."""
+
+    kind: ToolErrorKind
+    message: str
+
+
+class ToolResult(Contract):
+    """What a call came to: an output, or an error that the model reads."""
+
+    output: Json = None
+    error: ToolError | None = None
+    replayed: bool = False
+    """True when the ledger held the result of an earlier attempt and the tool was not called."""
+    stored: bool = False
+    """True when the blob store holds this result, so that a chat can name it by its hash."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the tool did what was asked."""
+        return self.error is None

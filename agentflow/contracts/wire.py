@@ -1,0 +1,53 @@
+"""What every contract shares: its strictness, its JSON, and the types of its IDs."""
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Annotated, Any, NewType
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Sha256 = NewType("Sha256", str)
+"""A SHA-256 in lower-case hexadecimal."""
+
+ToolCallId = NewType("ToolCallId", str)
+"""Names one tool call within a run."""
+
+ApprovalId = NewType("ApprovalId", str)
+"""Names one pending action within a run."""
+
+
+def _finite(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError("must be a finite number")
+    return value
+
+
+Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=12), AfterValidator(_finite)]
+"""Dollars, never negative, exact. Twelve places hold one token at the cheapest price known."""
+
+Json = Any
+"""A value as JSON has it: None, bool, int, float, str, list or dict of these."""
+
+
+class Contract(BaseModel):
+    """A frozen value that crosses the wire. Unknown fields are refused, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+
+def canonical_json(value: Json) -> bytes:
+    """One byte string for one JSON value: sorted keys, no spaces, UTF-8, no NaN.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity, which JSON does not have.
+        TypeError: the value holds something that isn't JSON.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A lone surrogate is legal in a Python string and in JSON escapes, but not in UTF-8.
+    return text.encode("utf-8", errors="surrogatepass")
+
+
+def sha256_of(value: Json) -> Sha256:
+    """The hash of a JSON value, the same wherever and whenever it is computed."""
+    return Sha256(hashlib.sha256(canonical_json(value)).hexdigest())

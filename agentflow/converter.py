@@ -1,0 +1,48 @@
+"""The data converter: pydantic's, with errors that end a run instead of spinning it.
+
+Temporal retries a workflow task that can't decode its input, for ever. A malformed task must fail the
+run at once and say which field is wrong.
+"""
+
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+)
+from temporalio.exceptions import ApplicationError
+
+from agentflow.core.answer import describe_errors
+
+
+class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        try:
+            return super().from_payload(payload, type_hint)
+        except ValidationError as error:
+            name = getattr(type_hint, "__name__", str(type_hint))
+            raise ApplicationError(
+                f"malformed {name}: {describe_errors(error)}", type="MalformedInput", non_retryable=True
+            ) from None
+
+
+class AgentflowPayloadConverter(CompositePayloadConverter):
+    """Pydantic's payload converter; what doesn't fit its type is a non-retryable failure."""
+
+    def __init__(self) -> None:
+        strict = _StrictJSONConverter()
+        super().__init__(
+            *(
+                strict if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
+
+
+agentflow_data_converter = DataConverter(payload_converter_class=AgentflowPayloadConverter)
+"""What clients, workers and replayers use; ``AgentflowPlugin`` sets it."""

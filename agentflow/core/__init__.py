@@ -1,0 +1,1 @@
+"""Pure functions on contracts: what a run decides. No I/O, clock or temporalio."""

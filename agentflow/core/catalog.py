@@ -1,0 +1,73 @@
+"""The tools on offer in a run, with their compiled checks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.model import ToolOffer
+from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.tools import ToolError as ToolProblem
+from agentflow.contracts.wire import Json, Sha256, canonical_json, sha256_of
+from agentflow.core.schema import SchemaCheck, compile_schema
+from agentflow.errors import ToolDefinitionError
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Tools by name."""
+
+    contracts: Mapping[str, ToolContract]
+    checks: Mapping[str, SchemaCheck]
+
+    @staticmethod
+    def of(contracts: Iterable[ToolContract]) -> "Catalog":
+        """Compile the contracts.
+
+        Raises:
+            ToolDefinitionError: two tools share a name.
+            ConfigurationError: a schema is invalid.
+        """
+        by_name: dict[str, ToolContract] = {}
+        for contract in contracts:
+            if contract.name in by_name:
+                raise ToolDefinitionError(f"two tools are named {contract.name}; rename one")
+            by_name[contract.name] = contract
+        checks = {
+            name: compile_schema(contract.input_schema, f"input schema of tool {name}")
+            for name, contract in by_name.items()
+        }
+        return Catalog(by_name, checks)
+
+    def check(self, call: ToolCall) -> ToolProblem | None:
+        """Why a call can't be considered at all, in words for the model, or ``None``."""
+        contract = self.contracts.get(call.tool)
+        if contract is None:
+            known = ", ".join(sorted(self.contracts)) or "none"
+            return ToolProblem(
+                kind="unknown_tool", message=f"there is no tool {call.tool[:80]!r}; there are: {known}"
+            )
+        problem = self.checks[call.tool](call.arguments)
+        if problem is None:
+            problem = _too_large(call.arguments, contract.options.max_argument_bytes)
+        return None if problem is None else ToolProblem(kind="invalid_arguments", message=problem)
+
+    def offers(self) -> tuple[ToolOffer, ...]:
+        """The tools as the model is told of them."""
+        return tuple(
+            ToolOffer(
+                name=contract.name, description=contract.description, input_schema=contract.input_schema
+            )
+            for contract in self.contracts.values()
+        )
+
+    def hash(self) -> Sha256:
+        """Covers every contract on offer."""
+        return sha256_of([contract.model_dump(mode="json") for contract in self.contracts.values()])
+
+
+def _too_large(arguments: Json, limit: int) -> str | None:
+    try:
+        size = len(canonical_json(arguments))
+    except (ValueError, TypeError, RecursionError) as error:
+        return f"the arguments are not plain JSON: {error}"
+    return f"the arguments are {size} bytes; the limit is {limit} bytes" if size > limit else None

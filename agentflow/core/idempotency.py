@@ -1,0 +1,25 @@
+"""Keys that stay the same whatever is retried, reset or continued as new."""
+
+from collections.abc import Mapping
+
+from agentflow.contracts.wire import Json, Sha256, sha256_of
+
+
+def run_root(namespace: str, workflow_id: str) -> Sha256:
+    """Names a run. Never the run id, which a reset or a continue-as-new changes."""
+    return sha256_of(["run", namespace, workflow_id])
+
+
+def ledger_key(namespace: str, workflow_id: str, call_index: int, tool: str) -> Sha256:
+    """Names one tool call of one run: the ledger's key and the outside system's idempotency key."""
+    return sha256_of(["tool_call", namespace, workflow_id, call_index, tool])
+
+
+def arguments_hash(tool: str, arguments: Mapping[str, Json]) -> Sha256:
+    """Binds a decision or an approval to a tool and its exact arguments.
+
+    Raises:
+        ValueError: an argument is NaN or infinite.
+        TypeError: an argument isn't JSON.
+    """
+    return sha256_of([tool, dict(arguments)])

@@ -1,0 +1,86 @@
+"""What a model call costs, and the most it can cost."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from agentflow.contracts.budget import Spend, Usage
+from agentflow.contracts.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from agentflow.contracts.model import ModelPrice, ToolOffer
+from agentflow.contracts.wire import Json, canonical_json
+
+_MILLION = Decimal(1_000_000)
+
+# Tokenizers of today's models are built on bytes: a token stands for one byte at least, so the UTF-8
+# length bounds the tokens of a text. What providers wrap around it (roles, separators, the preamble
+# that explains tool use) is bounded by these, several times what was measured.
+TOKENS_AROUND_REQUEST = 1_000
+TOKENS_AROUND_MESSAGE = 16
+TOKENS_AROUND_TOOL = 64
+
+
+def cost_usd(usage: Usage, price: ModelPrice) -> Decimal:
+    """What a call cost: each kind of token at its own price, plus the request's price.
+
+    Cached tokens are part of ``input_tokens``; without a price of their own they cost as input.
+    """
+    read, write = usage.cache_read_input_tokens, usage.cache_write_input_tokens
+    fresh = max(usage.input_tokens - read - write, 0)
+    base = price.input_usd_per_mtok
+    read_price = base if price.cache_read_usd_per_mtok is None else price.cache_read_usd_per_mtok
+    write_price = base if price.cache_write_usd_per_mtok is None else price.cache_write_usd_per_mtok
+    per_token = (
+        fresh * base
+        + read * read_price
+        + write * write_price
+        + usage.output_tokens * price.output_usd_per_mtok
+    )
+    return per_token / _MILLION + price.request_usd
+
+
+def worst_case(price: ModelPrice, input_tokens: int, max_output_tokens: int) -> Spend:
+    """The most that one attempt of a call can cost: every input token at the dearest input price."""
+    dearest = max(
+        price.input_usd_per_mtok,
+        price.cache_read_usd_per_mtok or Decimal(0),
+        price.cache_write_usd_per_mtok or Decimal(0),
+    )
+    tokens = input_tokens * dearest + max_output_tokens * price.output_usd_per_mtok
+    return Spend(
+        cost_usd=tokens / _MILLION + price.request_usd,
+        input_tokens=input_tokens,
+        output_tokens=max_output_tokens,
+        model_calls=1,
+    )
+
+
+def input_token_bound(
+    instructions: str,
+    messages: Sequence[Message],
+    tools: Sequence[ToolOffer],
+    output_schema: Json | None,
+) -> int:
+    """An upper bound of a request's input tokens, without any model's tokenizer."""
+    size = TOKENS_AROUND_REQUEST + _length(instructions)
+    size += sum(_message_bytes(message) + TOKENS_AROUND_MESSAGE for message in messages)
+    size += sum(
+        len(canonical_json(tool.input_schema)) + _length(tool.name + tool.description) + TOKENS_AROUND_TOOL
+        for tool in tools
+    )
+    return size + (0 if output_schema is None else len(canonical_json(output_schema)))
+
+
+def _message_bytes(message: Message) -> int:
+    match message:
+        case UserMessage():
+            return _length(message.text)
+        case AssistantMessage():
+            calls = sum(
+                len(canonical_json(call.arguments)) + _length(call.tool) for call in message.tool_calls
+            )
+            return _length(message.text) + calls + TOKENS_AROUND_MESSAGE * len(message.tool_calls)
+        case ToolMessage():
+            return _length(message.content or "") + _length(message.tool)
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-8", errors="surrogatepass"))

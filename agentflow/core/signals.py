@@ -1,0 +1,39 @@
+"""Payloads that people send, checked by hand: a malformed one is recorded, and harms nothing."""
+
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from agentflow.contracts.approval import ApprovalDecision
+from agentflow.contracts.escalation import Resolution
+from agentflow.core.answer import describe_errors
+from agentflow.core.approval import Refusal
+
+PayloadT = TypeVar("PayloadT")
+
+MAX_SIGNAL_BYTES = 64 * 1024
+"""A decision is a few hundred bytes; what is far longer is a mistake or an attack."""
+
+_DECISION: TypeAdapter[ApprovalDecision] = TypeAdapter(ApprovalDecision)
+_RESOLUTION: TypeAdapter[Resolution] = TypeAdapter(Resolution)
+
+
+def parse_decision(payloads: tuple[bytes, ...]) -> ApprovalDecision | Refusal:
+    """An approval decision from the raw payloads of a signal or update."""
+    return _parse(_DECISION, payloads)
+
+
+def parse_resolution(payloads: tuple[bytes, ...]) -> Resolution | Refusal:
+    """A resolution from the raw payloads of a signal."""
+    return _parse(_RESOLUTION, payloads)
+
+
+def _parse(adapter: TypeAdapter[PayloadT], payloads: tuple[bytes, ...]) -> PayloadT | Refusal:
+    if len(payloads) != 1:
+        return Refusal(f"malformed: {len(payloads)} payloads, expected one JSON object")
+    if len(payloads[0]) > MAX_SIGNAL_BYTES:
+        return Refusal(f"malformed: {len(payloads[0])} bytes, the limit is {MAX_SIGNAL_BYTES}")
+    try:
+        return adapter.validate_json(payloads[0])
+    except ValidationError as error:
+        return Refusal(f"malformed: {describe_errors(error)}")

@@ -1,0 +1,130 @@
+"""What a person sees of a run in the Temporal Web UI: Markdown for its current details."""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.budget import UsageReport
+from agentflow.contracts.escalation import Escalation
+from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
+from agentflow.contracts.wire import Json
+from agentflow.core.approval import PendingApproval
+
+MAX_SHOWN = 4_000
+"""Characters of one value: Temporal bounds the details, and a person reads no more."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What is shown."""
+
+    workflow_id: str
+    agent: str
+    release: str
+    state: str
+    turn: int
+    usage: UsageReport
+    pending: Sequence[PendingApproval] = ()
+    escalation: Escalation | None = None
+    detail: str = ""
+
+
+def details(view: RunView) -> str:
+    """The run as Markdown: where it stands, what it spent, and what it waits for."""
+    spent, limit = view.usage.settled, view.usage.budget.cost_usd
+    lines = [
+        f"**{view.agent}** `{view.release}`: **{view.state.replace('_', ' ')}**, turn {view.turn}",
+        f"Spent ${spent.cost_usd:.4f} of {'no limit' if limit is None else f'${limit:.2f}'}; "
+        f"{spent.model_calls} model calls, {spent.tool_calls} tool calls, "
+        f"{spent.input_tokens} tokens in, {spent.output_tokens} out",
+    ]
+    if view.detail:
+        lines.append(_quoted(view.detail))
+    lines += [_approval(view.workflow_id, pending) for pending in view.pending]
+    if view.escalation:
+        lines.append(_escalation(view.workflow_id, view.escalation))
+    return "\n\n".join(lines)
+
+
+def signal_command(workflow_id: str, signal: str, payload: Json) -> str:
+    """The exact Temporal CLI command that sends a signal, quoted for a POSIX shell."""
+    text = json.dumps(payload, ensure_ascii=False)
+    command = [
+        "temporal",
+        "workflow",
+        "signal",
+        "--workflow-id",
+        workflow_id,
+        "--name",
+        signal,
+        "--input",
+        text,
+    ]
+    return " ".join(shlex.quote(word) for word in command)
+
+
+def _approval(workflow_id: str, pending: PendingApproval) -> str:
+    request = pending.request
+    decision = {"approval_id": request.id, "arguments_hash": request.arguments_hash, "by": "YOUR NAME"}
+    roles = f" with role {' or '.join(request.quorum.roles)}" if request.quorum.roles else ""
+    if request.quorum.roles:
+        decision["roles"] = list(request.quorum.roles)[:1]  # type: ignore[assignment]
+    return "\n".join(
+        [
+            f"### Approval `{request.id}`: {request.tool}",
+            f"{_quoted(request.reason)} (rule `{request.rule}`)",
+            f"Needs {pending.people_needed} more of {request.quorum.people}{roles}, "
+            f"before {request.deadline.isoformat(timespec='seconds')}. No answer is a refusal.",
+            _fenced(_shown(request.arguments), "json"),
+            _origin(request),
+            "Approve or reject:",
+            _fenced(
+                signal_command(workflow_id, APPROVE_SIGNAL, decision)
+                + "\n"
+                + signal_command(workflow_id, REJECT_SIGNAL, decision),
+                "sh",
+            ),
+        ]
+    )
+
+
+def _origin(request: ApprovalRequest) -> str:
+    said = ", ".join(f"{name} from {source}" for name, source in request.sources.items())
+    return f"Values: {said}." if said else ""
+
+
+def _escalation(workflow_id: str, escalation: Escalation) -> str:
+    guide = {"action": "guide", "by": "YOUR NAME", "text": "WHAT TO DO", "escalation_id": escalation.id}
+    abort = {"action": "abort", "by": "YOUR NAME", "text": "WHY", "escalation_id": escalation.id}
+    commands = [signal_command(workflow_id, RESOLVE_SIGNAL, payload) for payload in (guide, abort)]
+    return "\n".join(
+        [
+            f"### Escalated `{escalation.id}`",
+            _quoted(escalation.reason),
+            f"Waits until {escalation.deadline.isoformat(timespec='seconds')}.",
+            _fenced("\n".join(commands), "sh"),
+        ]
+    )
+
+
+def _shown(value: Json) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return (
+        text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN} characters more"
+    )
+
+
+def _fenced(text: str, language: str) -> str:
+    """A code block that its own content can't close: an argument must not write the approver's page."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _quoted(text: str) -> str:
+    """One line of text in which Markdown and HTML mean nothing."""
+    line = " ".join(text.split())[:MAX_SHOWN]
+    return re.sub(r"([\\`*_{}\[\]<>#|!])", r"\\\1", line)

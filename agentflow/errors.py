@@ -1,0 +1,147 @@
+"""Every exception agentflow raises.
+
+    AgentflowError
+    ├── ConfigurationError          the code or the settings are wrong; fix them and restart
+    │   ├── ToolDefinitionError     a function can't become a tool
+    │   ├── WorkflowDefinitionError an AgentWorkflow subclass is incomplete
+    │   ├── UnknownModelError       no model, or no price, by that name
+    │   └── MissingExtraError       an optional dependency isn't installed
+    ├── LocalProcessError           a server started on this machine didn't come up
+    ├── ModelError                  a model call failed
+    │   ├── ModelUnavailableError   may work later: 429, 5xx, time-out, connection
+    │   └── ModelRejectedError      will fail again: 400, 401, 403, unknown model
+    ├── ToolError                   a tool's own refusal; the model is told its text
+    ├── ToolUnavailableError        a tool could not start, and certainly did nothing
+    ├── EffectUnknownError          a side effect may or may not have happened
+    ├── EffectConflictError         one ledger key, two different arguments
+    ├── LedgerError                 the effect ledger can't be read or written
+    ├── BlobMissingError            the blob store lost what a hash names
+    ├── DecisionRefusedError        a person's decision did not count
+    ├── PayloadTooLargeError        refused before it was sent; size and limit in the text
+    └── RunStopped                  raised inside a run to end it with an outcome
+        ├── RunDenied               a rule, a check or a person refused
+        ├── BudgetExhausted         the next step doesn't fit the budget
+        └── RunEscalated            a person had to take over, and the run ends there
+
+A tool failure that the model should see is a value (``ToolResult.error``). An infrastructure
+failure is an exception, which Temporal retries.
+"""
+
+from datetime import timedelta
+
+
+class AgentflowError(Exception):
+    """Root of every exception this library raises.
+
+    The plugin registers it as a workflow failure type: raised in workflow code it fails the run at
+    once, where any other exception would fail the workflow task and be retried for ever.
+    """
+
+
+class ConfigurationError(AgentflowError):
+    """The code or the settings are wrong; nothing will work until they are fixed."""
+
+
+class ToolDefinitionError(ConfigurationError):
+    """A function can't become a tool; the text names the function and what to change."""
+
+
+class WorkflowDefinitionError(ConfigurationError):
+    """An ``AgentWorkflow`` subclass is incomplete; the text shows what to write."""
+
+
+class UnknownModelError(ConfigurationError):
+    """No model, or no price, is known by a name; the text says how to give one."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional dependency isn't installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f'{what} needs an extra: pip install "agentflow-temporal[{extra}]"')
+
+
+class LocalProcessError(AgentflowError):
+    """A server started on this machine didn't come up; the text has its last log lines."""
+
+
+class ModelError(AgentflowError):
+    """A model call failed."""
+
+
+class ModelUnavailableError(ModelError):
+    """The provider may answer later: rate limit, overload, time-out, lost connection."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """How long the provider asked to wait (its ``Retry-After``), if it said."""
+
+
+class ModelRejectedError(ModelError):
+    """The provider will refuse again: bad request, credentials, permission, unknown model."""
+
+
+class ToolError(AgentflowError):
+    """A tool's own refusal, such as "the amount exceeds what was paid".
+
+    Raise it inside a tool. Its text becomes ``ToolResult.error``, which the model reads. It isn't
+    retried, and it says that the effect did not happen.
+    """
+
+
+class ToolUnavailableError(AgentflowError):
+    """A tool could not start its work: no effect happened, and a later attempt may succeed.
+
+    Raise it inside a write when that is certain, such as a refused connection. Any other exception
+    leaves the effect in doubt.
+    """
+
+
+class EffectUnknownError(AgentflowError):
+    """An earlier attempt died between starting a side effect and recording its result."""
+
+
+class EffectConflictError(AgentflowError):
+    """A ledger key is taken by a call with other arguments: a bug, never retried."""
+
+
+class LedgerError(AgentflowError):
+    """The effect ledger can't be read or written, so no write may run."""
+
+
+class BlobMissingError(AgentflowError):
+    """The blob store lost what a hash names, or its bytes don't match the hash."""
+
+
+class DecisionRefusedError(AgentflowError):
+    """A person's decision did not count; the text says why. The run goes on waiting."""
+
+
+class PayloadTooLargeError(AgentflowError):
+    """A value was refused before it was sent, since Temporal would have refused or hung on it."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} is {size} bytes; the limit is {limit} bytes")
+        self.size = size
+        self.limit = limit
+
+
+class RunStopped(AgentflowError):  # noqa: N818 - an end of the run, not an error of the program
+    """Raised inside a run to end it; ``run_agent`` turns it into the run's ``AgentOutcome``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RunDenied(RunStopped):
+    """A rule, a pre-flight or post-flight check, or a person refused what the run needs."""
+
+
+class BudgetExhausted(RunStopped):
+    """The next step's worst case doesn't fit what is left of the budget."""
+
+
+class RunEscalated(RunStopped):
+    """A person had to take over and the run ends there: aborted, or nobody came in time."""

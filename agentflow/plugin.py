@@ -1,0 +1,178 @@
+"""``AgentflowPlugin``: all wiring of client, worker and replayer in one object.
+
+It sets, on the client: the pydantic data converter, the tracing interceptor, a clean interpreter exit.
+On the worker and the replayer besides: Temporal's sandbox with agentflow passed through, our errors as
+workflow failure types. On the worker besides: the ``chat`` and ``resolve_manifest`` activities and an
+activity for each tool; and a check that the server has the search attributes.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.plugin import SimplePlugin
+from temporalio.service import ConnectConfig, ServiceClient
+from temporalio.worker import Interceptor as WorkerInterceptor
+from temporalio.worker import Worker, WorkerConfig, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from agentflow.activity.chat import ChatActivity
+from agentflow.activity.execution import tool_activity
+from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.activity.tool import Tool
+from agentflow.activity.transcripts import TranscriptStore
+from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.clean_exit import ensure_clean_exit
+from agentflow.contracts.names import SEARCH_ATTRIBUTES
+from agentflow.contracts.rules import Tier
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.converter import agentflow_data_converter
+from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.ports.blobs import BlobStore
+from agentflow.ports.ledger import EffectLedger
+from agentflow.ports.model import ModelClient
+
+PASSED_THROUGH = (
+    # Our own code: re-importing it would cost 85 ms for each run, and the classes would differ from the
+    # worker's. The import contracts and the replay tests guard it in the sandbox's stead.
+    "agentflow",
+    # Compiled extensions, which can't be imported twice, and the packages around them.
+    "pydantic",
+    "pydantic_core",
+    "rpds",
+    # Slow to import and free of side effects: pydantic's and jsonschema's own parts.
+    "annotated_types",
+    "typing_inspection",
+    "jsonschema",
+    "jsonschema_specifications",
+    "referencing",
+    "attr",
+    "attrs",
+    # Keep their configuration in module state, which a second copy would not have.
+    "structlog",
+    "opentelemetry",
+)
+
+
+class AgentflowPlugin(SimplePlugin):
+    """Give it to ``Client.connect(plugins=[...])``: workers made from that client have it too."""
+
+    def __init__(
+        self,
+        *,
+        models: ModelRegistry | None = None,
+        model_client: ModelClient | None = None,
+        tools: Sequence[Tool[..., Any]] = (),
+        ledger: EffectLedger | None = None,
+        blobs: BlobStore | None = None,
+        tier: Tier = "dev",
+        search_attributes: Literal["require", "off"] = "require",
+    ) -> None:
+        """Configure the parts. A client that only starts runs needs none of them.
+
+        Args:
+            models: The models that agents may name, with prices.
+            model_client: Calls the models.
+            tools: Tools this worker carries out.
+            ledger: Record of side effects; needed as soon as a tool writes.
+            blobs: Store of transcripts; this process's memory by default.
+            tier: The environment this worker runs in. Rules read it; callers can't set it.
+            search_attributes: ``require`` checks at start that the server has them (``agentflow
+                setup`` registers them); ``off`` runs without.
+
+        Raises:
+            ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
+                writes without a ledger.
+        """
+        if (models is None) != (model_client is None):
+            raise ConfigurationError("give AgentflowPlugin both models= and model_client=, or neither")
+        self._models = models
+        self._model_client = model_client
+        self._tier: Tier = tier
+        self._search_attributes = search_attributes
+        self._blobs = blobs or MemoryBlobStore()
+        self._tool_activities = [tool_activity(tool, ledger, self._blobs) for tool in tools]
+        super().__init__(
+            "agentflow.AgentflowPlugin",
+            data_converter=agentflow_data_converter,
+            interceptors=_tracing_interceptors(),
+            workflow_runner=_passing_through,
+            workflow_failure_exception_types=[AgentflowError],
+        )
+
+    async def connect_service_client(
+        self, config: ConnectConfig, next: Callable[[ConnectConfig], Awaitable[ServiceClient]]
+    ) -> ServiceClient:
+        """Connect, and see to it that the process can exit cleanly afterwards."""
+        ensure_clean_exit()
+        return await next(config)
+
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        """Add the activities; those of agents only where the worker has models."""
+        config = super().configure_worker(config)
+        activities: list[Callable[..., Any]] = [*config.get("activities", ()), *self._tool_activities]
+        if self._models and self._model_client:
+            workflows = cast(Sequence[type], config.get("workflows", ()))
+            chat = ChatActivity(self._model_client, TranscriptStore(self._blobs))
+            manifest = ManifestActivity(
+                self._models,
+                self._tier,
+                {kind.__name__: _source_hash(kind) for kind in workflows},
+                search_attributes=self._search_attributes == "require",
+            )
+            activities += [chat.chat, manifest.resolve_manifest]
+        config["activities"] = activities
+        return config
+
+    async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
+        """Check the server before the first task: a missing search attribute would spin every run."""
+        if self._models and self._search_attributes == "require":
+            await self._check_search_attributes(worker)
+        await super().run_worker(worker, next)
+
+    async def _check_search_attributes(self, worker: Worker) -> None:
+        client = worker.client
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+        if missing := sorted(set(SEARCH_ATTRIBUTES) - set(known.custom_attributes)):
+            raise ConfigurationError(
+                f"namespace {client.namespace} lacks the search attributes {', '.join(missing)}: run "
+                f"`agentflow setup`, or pass search_attributes='off' to AgentflowPlugin"
+            )
+
+
+def _passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
+    if runner is None:
+        raise ConfigurationError("no workflow runner to configure")
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner
+    restrictions = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
+    return dataclasses.replace(runner, restrictions=restrictions)
+
+
+def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
+    """Temporal's tracing interceptor, where the application has an OpenTelemetry SDK to record with.
+
+    It needs the SDK to be importable; without one no span would be recorded anyway.
+    """
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        return []
+    module = importlib.import_module("temporalio.contrib.opentelemetry")
+    return [module.TracingInterceptor()]
+
+
+def _source_hash(workflow: type) -> Sha256:
+    """Hash of the source of an agent's module and of its rules' modules: what the release is made of."""
+    rules: Sequence[Any] = getattr(workflow, "rules", ())
+    modules = {workflow.__module__, *(rule.when.__module__ for rule in rules)}
+    sources: Mapping[str, str] = {
+        name: inspect.getsource(sys.modules[name]) for name in sorted(modules) if name in sys.modules
+    }
+    return sha256_of(sources)

@@ -1,0 +1,1 @@
+"""Logs, spans and their names. The OpenTelemetry API only: the application chooses the SDK."""

@@ -1,0 +1,20 @@
+"""OpenTelemetry GenAI names. The newest are in no Python package yet, so they live here, once."""
+
+OPERATION_NAME = "gen_ai.operation.name"
+PROVIDER_NAME = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+RESPONSE_MODEL = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
+CONVERSATION_ID = "gen_ai.conversation.id"
+TOOL_NAME = "gen_ai.tool.name"
+TOOL_CALL_ID = "gen_ai.tool.call.id"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+ERROR_TYPE = "error.type"
+
+CHAT = "chat"
+EXECUTE_TOOL = "execute_tool"
+
+ATTEMPT = "agentflow.attempt"
+DECISION_RULE = "agentflow.decision.rule"
+EFFECT = "agentflow.tool.effect"

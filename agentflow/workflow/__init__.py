@@ -1,0 +1,1 @@
+"""The deterministic side: ``AgentWorkflow``, and the one place that schedules activities."""

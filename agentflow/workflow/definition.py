@@ -1,0 +1,87 @@
+"""What an ``AgentWorkflow`` subclass declares, checked and compiled once when the class is made."""
+
+import typing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from agentflow.contracts.budget import Budget
+from agentflow.contracts.manifest import Release
+from agentflow.contracts.model import ModelOptions
+from agentflow.contracts.wire import Sha256
+from agentflow.core.answer import AnswerForm, answer_form
+from agentflow.core.catalog import Catalog
+from agentflow.core.policy import Rule
+from agentflow.errors import WorkflowDefinitionError
+
+OutputT = TypeVar("OutputT")
+
+_THREE_LINES = """{name} has no @workflow.run method. Temporal doesn't inherit it, so write it in each class:
+
+    @workflow.run
+    async def run(self, task: AgentTask[{input}]) -> AgentOutcome[{output}]:
+        return await self.run_agent(task)
+
+(A class that is only subclassed says so: class {name}(AgentWorkflow[...], abstract=True).)"""
+
+
+@dataclass(frozen=True)
+class AgentDefinition(Generic[OutputT]):
+    """A compiled agent: shared by all its runs on a worker, and so immutable."""
+
+    name: str
+    instructions: str
+    models: tuple[str, ...]
+    model_options: ModelOptions
+    catalog: Catalog
+    tools_hash: Sha256
+    rules: tuple[Rule, ...]
+    budget: Budget
+    release: Release
+    output_form: AnswerForm[OutputT]
+
+
+def compile_definition(agent: Any) -> AgentDefinition[Any]:
+    """Check and compile the class attributes of an ``AgentWorkflow`` subclass.
+
+    Raises:
+        WorkflowDefinitionError: something is missing or contradictory; the text says what to write.
+        ConfigurationError: a tool's contract is broken.
+    """
+    input_type, output_type = _type_arguments(agent)
+    if "run" not in vars(agent):
+        shown = {"name": agent.__name__, "input": _type_name(input_type), "output": _type_name(output_type)}
+        raise WorkflowDefinitionError(_THREE_LINES.format(**shown))
+    if not agent.models:
+        raise WorkflowDefinitionError(f'{agent.__name__} names no model: write models = ("default",)')
+    names = [rule.name for rule in agent.rules]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise WorkflowDefinitionError(f"{agent.__name__} has two rules named {', '.join(sorted(twice))}")
+    catalog = Catalog.of(tool.contract for tool in agent.tools)
+    return AgentDefinition(
+        name=agent.__name__,
+        instructions=agent.instructions.strip(),
+        models=tuple(agent.models),
+        model_options=agent.model_options,
+        catalog=catalog,
+        tools_hash=catalog.hash(),
+        rules=tuple(agent.rules),
+        budget=agent.budget,
+        release=agent.release,
+        output_form=answer_form(output_type),
+    )
+
+
+def _type_arguments(agent: Any) -> tuple[Any, Any]:
+    """The concrete types in ``class X(AgentWorkflow[InputT, OutputT])``, from the nearest class that has them."""
+    for kind in agent.__mro__:
+        for parent in getattr(kind, "__orig_bases__", ()):
+            arguments = typing.get_args(parent)
+            if len(arguments) == 2 and not any(isinstance(a, TypeVar) for a in arguments):
+                return cast(tuple[Any, Any], arguments)
+    raise WorkflowDefinitionError(
+        f"{agent.__name__} doesn't say its types: write class {agent.__name__}(AgentWorkflow[InputType, OutputType])"
+    )
+
+
+def _type_name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))

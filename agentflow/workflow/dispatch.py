@@ -1,0 +1,130 @@
+"""The one place that schedules activities.
+
+Sizes are checked here, before scheduling: an oversized payload would hang the run in a workflow task
+that fails for ever.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ActivityCancellationType
+
+from agentflow.contracts.manifest import Manifest, ManifestRequest
+from agentflow.contracts.model import ChatRequest, ChatResponse, ModelOptions
+from agentflow.contracts.names import CHAT_ACTIVITY, RESOLVE_MANIFEST_ACTIVITY, TRANSCRIPT_MISSING_ERROR
+from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
+from agentflow.errors import PayloadTooLargeError
+
+MAX_PAYLOAD_BYTES = 1_900_000
+"""Temporal refuses payloads of 2 MiB; the rest is room for what the converter and a codec add."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an activity did not succeed, after Temporal's retries."""
+
+    kind: str
+    """Type of the application error, or the class of another failure."""
+    message: str
+    attempts: int | None
+    """Attempts made, if the failure says so."""
+    retryable: bool
+    """False when the error said that trying again is of no use."""
+
+
+async def resolve_manifest(request: ManifestRequest) -> Manifest:
+    """Pin the run: a local activity, since it only reads the worker's own configuration."""
+    return await workflow.execute_local_activity(
+        RESOLVE_MANIFEST_ACTIVITY,
+        request,
+        result_type=Manifest,
+        schedule_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary="pin release, models, prices and tier",
+    )
+
+
+async def chat(request: ChatRequest, options: ModelOptions, attempts: int, summary: str) -> ChatResponse:
+    """Call a model.
+
+    Raises:
+        PayloadTooLargeError: the request is too big for Temporal.
+        ActivityError: it failed, after ``attempts`` attempts at most.
+    """
+    check_size("the model request", request)
+    return await workflow.execute_activity(
+        CHAT_ACTIVITY,
+        request,
+        result_type=ChatResponse,
+        start_to_close_timeout=options.start_to_close_timeout,
+        schedule_to_close_timeout=options.schedule_to_close_timeout,
+        heartbeat_timeout=options.heartbeat_timeout,
+        retry_policy=_retry_policy(options.retry, attempts),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+
+
+async def run_tool(contract: ToolContract, invocation: ToolInvocation, summary: str) -> ToolResult:
+    """Carry a tool call out, as an activity of the tool's own type.
+
+    Raises:
+        PayloadTooLargeError: the arguments are too big for Temporal.
+        ActivityError: it failed, after the contract's attempts.
+    """
+    options = contract.options
+    check_size(f"the arguments of {contract.name}", invocation)
+    return await workflow.execute_activity(
+        contract.name,
+        invocation,
+        result_type=ToolResult,
+        task_queue=options.task_queue,
+        start_to_close_timeout=options.start_to_close_timeout,
+        schedule_to_close_timeout=options.schedule_to_close_timeout,
+        heartbeat_timeout=options.heartbeat_timeout,
+        retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+
+
+def check_size(what: str, value: object, limit: int = MAX_PAYLOAD_BYTES) -> None:
+    """Refuse a value that is too big to send.
+
+    Raises:
+        PayloadTooLargeError: it is; the text has its size and the limit.
+    """
+    size = workflow.payload_converter().to_payload(value).ByteSize()
+    if size > limit:
+        raise PayloadTooLargeError(what, size, limit)
+
+
+def failure_of(error: ActivityError) -> Failure:
+    """What an activity's failure says."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        facts: Any = cause.details[0] if cause.details else None
+        attempts: Any = facts.get("attempt") if isinstance(facts, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        known = attempts if isinstance(attempts, int) else None
+        return Failure(cause.type or "ApplicationError", cause.message, known, not cause.non_retryable)
+    name = type(cause).__name__ if cause else "ActivityError"
+    return Failure(name, str(cause or error), None, True)
+
+
+def is_transcript_missing(error: ActivityError) -> bool:
+    """Whether the chat failed because the worker's blob store lost the conversation."""
+    return failure_of(error).kind == TRANSCRIPT_MISSING_ERROR
+
+
+def _retry_policy(options: RetryOptions, attempts: int) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=options.initial_interval,
+        backoff_coefficient=options.backoff,
+        maximum_interval=options.max_interval,
+        maximum_attempts=attempts,
+    )

@@ -1,0 +1,181 @@
+"""What a run waits for people to say: approvals and escalations.
+
+Handlers only append and mutate, they never await; the run waits for what they changed.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, DecisionReceipt
+from agentflow.contracts.escalation import Escalation, Resolution
+from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
+from agentflow.contracts.rules import DecisionRecord, Subject
+from agentflow.contracts.wire import ApprovalId, Json
+from agentflow.core.answer import AnswerForm
+from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
+from agentflow.core.escalation import OpenEscalation, judge_resolution
+from agentflow.core.signals import parse_decision, parse_resolution
+from agentflow.ports.approvers import ApproverVerifier
+
+Record = Callable[[DecisionRecord], None]
+
+
+class People:
+    """The approvals and the escalation of one run, and the doors through which people answer."""
+
+    def __init__(self, verifier: ApproverVerifier, record: Record) -> None:
+        self._verifier = verifier
+        self._record = record
+        self._approvals: dict[ApprovalId, PendingApproval] = {}
+        self._open: OpenEscalation | None = None
+        self._resolution: Resolution | None = None
+        self._escalations = 0
+
+    @property
+    def pending(self) -> tuple[PendingApproval, ...]:
+        """Approvals that nobody has decided yet, the oldest first."""
+        return tuple(approval for approval in self._approvals.values() if approval.outcome is None)
+
+    @property
+    def escalation(self) -> Escalation | None:
+        """The open escalation."""
+        return self._open.escalation if self._open else None
+
+    def next_approval_id(self) -> ApprovalId:
+        """An id that is short enough to type, and unique within the run."""
+        return ApprovalId(f"approval-{len(self._approvals) + 1}")
+
+    def open_approval(self, request: ApprovalRequest) -> None:
+        """Let people decide on an action."""
+        self._approvals[request.id] = PendingApproval(request)
+
+    async def await_approval(self, approval_id: ApprovalId) -> ApprovalOutcome:
+        """Wait until enough people approved, one rejected, or the deadline passed."""
+        request = self._approvals[approval_id].request
+        try:
+            await workflow.wait_condition(
+                lambda: self._approvals[approval_id].outcome is not None,
+                timeout=_until(request.deadline),
+                timeout_summary=f"deadline of {approval_id}",
+            )
+        except TimeoutError:
+            self._approvals[approval_id] = expire(self._approvals[approval_id])
+        outcome = self._approvals[approval_id].outcome
+        assert outcome is not None
+        if outcome.status == "expired":
+            self._note("approval", False, f"{approval_id} expired: {outcome.reason}", tool=request.tool)
+        return outcome
+
+    def open_escalation(self, reason: str, deadline: datetime, form: AnswerForm[Json] | None) -> None:
+        """Let a person take over; with a form, the person may also supply the answer."""
+        self._escalations += 1
+        self._open = OpenEscalation(
+            Escalation(
+                id=f"escalation-{self._escalations}",
+                reason=reason,
+                deadline=deadline,
+                answerable=form is not None,
+            ),
+            form,
+        )
+        self._resolution = None
+
+    async def await_resolution(self) -> Resolution | None:
+        """Wait until a person resolves the open escalation; ``None`` when its deadline passed."""
+        assert self._open is not None
+        escalation = self._open.escalation
+        try:
+            await workflow.wait_condition(
+                lambda: self._resolution is not None,
+                timeout=_until(escalation.deadline),
+                timeout_summary=f"deadline of {escalation.id}",
+            )
+        except TimeoutError:
+            missed = f"{escalation.id}: nobody took over before {escalation.deadline.isoformat()}"
+            self._note("resolution", False, missed)
+        finally:
+            self._open = None
+        return self._resolution
+
+    def on_signal(self, name: str, payloads: Sequence[bytes]) -> bool:
+        """Take a signal; answer whether it had an effect. A refused one is recorded, and that is all."""
+        match name:
+            case "approve" | "reject":
+                return self._on_decision(name, tuple(payloads))
+            case "resolve":
+                return self._on_resolution(tuple(payloads))
+            case _:
+                known = ", ".join((APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL))
+                self._note("signal", False, f"unknown signal {name[:80]!r}; known: {known}")
+                return False
+
+    def decide(self, decision: ApprovalDecision) -> DecisionReceipt | Refusal:
+        """Take a decision from the update, whose verdict is in the payload."""
+        if decision.verdict is None:
+            return Refusal("verdict must be approve or reject")
+        judged = self._judge(decision.verdict, decision)
+        if isinstance(judged, Refusal):
+            return judged
+        status = judged.outcome.status if judged.outcome else "pending"
+        assert status != "expired"
+        return DecisionReceipt(
+            approval_id=judged.request.id, status=status, people_needed=judged.people_needed
+        )
+
+    def _on_decision(self, verdict: Verdict, payloads: tuple[bytes, ...]) -> bool:
+        decision = parse_decision(payloads)
+        if isinstance(decision, Refusal):
+            self._note("signal", False, f"{verdict}: {decision.reason}")
+            return False
+        if decision.verdict not in (None, verdict):
+            self._note("signal", False, f"{verdict}: the payload says {decision.verdict}", by=decision.by)
+            return False
+        return not isinstance(self._judge(verdict, decision), Refusal)
+
+    def _judge(self, verdict: Verdict, decision: ApprovalDecision) -> PendingApproval | Refusal:
+        pending = self._approvals.get(decision.approval_id)
+        judged = judge(pending, verdict, decision, self._verifier.verify(decision), workflow.now())
+        subject = "approval" if verdict == "approve" else "rejection"
+        if isinstance(judged, Refusal):
+            self._note(subject, False, judged.reason, by=decision.by)
+            return judged
+        self._approvals[judged.request.id] = judged
+        needed = f"; {judged.people_needed} more needed" if judged.people_needed else ""
+        said = f"{judged.request.id} ({self._verifier.method} identity){needed} {decision.reason}".strip()
+        self._note(subject, True, said, tool=judged.request.tool, by=decision.by)
+        return judged
+
+    def _on_resolution(self, payloads: tuple[bytes, ...]) -> bool:
+        parsed = parse_resolution(payloads)
+        if isinstance(parsed, Refusal):
+            self._note("signal", False, f"resolve: {parsed.reason}")
+            return False
+        # A second resolution in the same workflow task would overwrite the first unseen.
+        open_one = self._open if self._resolution is None else None
+        judged = judge_resolution(open_one, parsed)
+        if isinstance(judged, Refusal):
+            self._note("resolution", False, judged.reason, by=parsed.by)
+            return False
+        self._resolution = judged
+        self._note("resolution", True, f"{judged.action}: {judged.text}", by=judged.by)
+        return True
+
+    def _note(
+        self, subject: Subject, accepted: bool, detail: str, *, tool: str | None = None, by: str | None = None
+    ) -> None:
+        self._record(
+            DecisionRecord(
+                subject=subject,
+                accepted=accepted,
+                detail=detail[:2_000],
+                at=workflow.now().isoformat(),
+                tool=tool,
+                by=by,
+            )
+        )
+
+
+def _until(deadline: datetime) -> timedelta:
+    return max(deadline - workflow.now(), timedelta(0))

@@ -1,0 +1,221 @@
+"""One run, as its workflow holds it: what it is pinned to, what it has done, what it shows.
+
+Only ``core`` makes new states; this is where they are kept, and where the world is told of them.
+"""
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from agentflow.contracts import names
+from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
+from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.manifest import Manifest
+from agentflow.contracts.rules import DecisionRecord, Subject
+from agentflow.contracts.task import AgentTask, Evidence, ToolCallSummary
+from agentflow.contracts.wire import Json
+from agentflow.core.answer import AnswerForm
+from agentflow.core.budget import Purse
+from agentflow.core.idempotency import run_root
+from agentflow.core.policy import PastCall
+from agentflow.core.record import DecisionLog
+from agentflow.core.transcript import Transcript
+from agentflow.core.view import RunView, details
+from agentflow.errors import AgentflowError, RunEscalated
+from agentflow.ports.approvers import ApproverVerifier
+from agentflow.telemetry.logs import RunLog
+from agentflow.workflow.definition import AgentDefinition
+from agentflow.workflow.people import People
+
+_STATUS = SearchAttributeKey.for_keyword(names.AGENT_STATUS)
+_PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
+_COST = SearchAttributeKey.for_float(names.AGENT_COST_USD)
+
+
+class Run:
+    """The state of one run. A new one for each workflow instance, replayed ones included."""
+
+    def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier) -> None:
+        info = workflow.info()
+        self.definition = definition
+        self.log = RunLog()
+        self.people = People(verifier, self.record)
+        self.purse = Purse(definition.budget)
+        self.transcript = Transcript(run_root(info.namespace, info.workflow_id))
+        self.past_calls: tuple[PastCall, ...] = ()
+        self.summaries: tuple[ToolCallSummary, ...] = ()
+        self.evidence: tuple[Evidence, ...] = ()
+        self.models_used: frozenset[str] = frozenset()
+        self.turn = 0
+        self.call_index = 0
+        self.decision_log = DecisionLog()
+        self._task: AgentTask[Any] | None = None
+        self._task_input: Json = None
+        self._manifest: Manifest | None = None
+        self._state = "starting"
+        self._outcome: str | None = None
+        self._detail = ""
+        self._one_escalation = asyncio.Lock()
+        self._attributes: dict[str, object] = {}
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is pinned to.
+
+        Raises:
+            AgentflowError: the run has not started.
+        """
+        if self._manifest is None:
+            raise AgentflowError("the run has not started: call it from within run_agent")
+        return self._manifest
+
+    @property
+    def task(self) -> AgentTask[Any]:
+        """What the run was started with.
+
+        Raises:
+            AgentflowError: the run has not started.
+        """
+        if self._task is None:
+            raise AgentflowError("the run has not started: call it from within run_agent")
+        return self._task
+
+    @property
+    def task_input(self) -> Json:
+        """The task's input as JSON, for rules and for the approver's page."""
+        return self._task_input
+
+    @property
+    def model_proven(self) -> bool:
+        """Whether every model this run has used is proven for this agent."""
+        used = self.models_used or frozenset({self.manifest.models[0].name})
+        return used <= set(self.manifest.release.proven_models)
+
+    def begin(self, task: AgentTask[Any], purse: Purse) -> None:
+        """The task is accepted."""
+        self._task = task
+        self._task_input = task.model_dump(mode="json")["input"]
+        self.purse = purse
+
+    def pin(self, manifest: Manifest) -> None:
+        """The manifest is there; the run becomes visible."""
+        self._manifest = manifest
+        self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
+        if manifest.search_attributes:
+            workflow.upsert_search_attributes(
+                [
+                    SearchAttributeKey.for_keyword(names.AGENT_NAME).value_set(manifest.agent),
+                    SearchAttributeKey.for_keyword(names.AGENT_RELEASE).value_set(manifest.release_id),
+                    SearchAttributeKey.for_keyword(names.AGENT_TENANT).value_set(self.task.tenant),
+                ]
+            )
+
+    def enter(self, state: str, detail: str = "") -> None:
+        """Move to a state and show it: details in the Web UI, search attributes in lists."""
+        self._state, self._detail = state, detail
+        self.show()
+
+    def show(self) -> None:
+        """Tell the Web UI and visibility where the run stands."""
+        # The server bounds details; a run that waits for very much shows the first of it.
+        workflow.set_current_details(details(self._view())[:20_000])
+        if self._manifest is None or not self._manifest.search_attributes:
+            return
+        updates: list[SearchAttributeUpdate[Any]] = []
+        for key, value in (
+            (_STATUS, self._state),
+            (_PENDING, len(self.people.pending)),
+            (_COST, float(self.purse.settled.cost_usd)),
+        ):
+            # An event each time the cost moves would double the history; it follows the status.
+            if self._attributes.get(key.name) != value and (key is not _COST or updates):
+                updates.append(key.value_set(value))  # type: ignore[arg-type]
+                self._attributes[key.name] = value
+        if updates:
+            workflow.upsert_search_attributes(updates)
+
+    def end(self, outcome: str, reason: str) -> None:
+        """The run is over."""
+        self._outcome = outcome
+        self.enter("ended", reason)
+        if self._manifest and self._manifest.search_attributes:
+            workflow.upsert_search_attributes(
+                [SearchAttributeKey.for_keyword(names.AGENT_OUTCOME).value_set(outcome)]
+            )
+        self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
+
+    def record(self, record: DecisionRecord) -> None:
+        """Add to the decision log."""
+        self.decision_log = self.decision_log.add(record)
+        tell = self.log.info if record.accepted else self.log.warning
+        tell("decision", subject=record.subject, accepted=record.accepted, tool=record.tool, rule=record.rule)
+
+    def note(self, subject: Subject, accepted: bool, detail: str) -> None:
+        """Add a line of the run's own to the decision log."""
+        at = workflow.now().isoformat()
+        self.record(DecisionRecord(subject=subject, accepted=accepted, detail=detail[:2_000], at=at))
+
+    async def await_approval(self, request: ApprovalRequest) -> ApprovalOutcome:
+        """Wait for people to decide on one action, and show that the run waits."""
+        self.people.open_approval(request)
+        self.enter("waiting_for_approval", request.reason)
+        self.log.warning("approval needed", tool=request.tool, rule=request.rule, approval_id=request.id)
+        outcome = await self.people.await_approval(request.id)
+        self.enter("waiting_for_approval" if self.people.pending else "acting")
+        return outcome
+
+    async def escalate(
+        self, reason: str, timeout: timedelta, form: AnswerForm[Json] | None = None
+    ) -> Resolution:
+        """Wait for a person to guide, to answer (where a form is given) or to abort.
+
+        One escalation is open at a time: of two calls of a turn that both fail, the second waits.
+
+        Raises:
+            RunEscalated: a person aborted, or nobody came before the deadline.
+        """
+        async with self._one_escalation:
+            self.log.warning("escalated", reason=reason)
+            self.people.open_escalation(reason, workflow.now() + timeout, form)
+            self.enter("escalated", reason)
+            resolution = await self.people.await_resolution()
+        if resolution is None:
+            raise RunEscalated(f"{reason} (nobody took over in time)")
+        if resolution.action == "abort":
+            raise RunEscalated(f"{reason} (aborted by {resolution.by}: {resolution.text})")
+        self.enter("thinking")
+        return resolution
+
+    def status(self) -> RunStatus:
+        """Answer of the ``status`` query."""
+        return RunStatus(
+            agent=self.definition.name,
+            release=self._manifest.release_id if self._manifest else "",
+            state=self._state,  # type: ignore[arg-type]
+            turn=self.turn,
+            pending_approvals=len(self.people.pending),
+            escalation=self.people.escalation,
+            outcome=self._outcome,
+            detail=self._detail,
+        )
+
+    def cost_usd(self) -> Decimal:
+        """What the run has cost so far."""
+        return self.purse.settled.cost_usd
+
+    def _view(self) -> RunView:
+        return RunView(
+            workflow_id=workflow.info().workflow_id,
+            agent=self.definition.name,
+            release=self._manifest.release_id if self._manifest else "",
+            state=self._state,
+            turn=self.turn,
+            usage=self.purse.report(),
+            pending=self.people.pending,
+            escalation=self.people.escalation,
+            detail=self._detail,
+        )

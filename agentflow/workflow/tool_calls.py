@@ -1,0 +1,175 @@
+"""The way of one tool call: contract, rules, people, budget, activity."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.budget import Spend
+from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
+from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
+from agentflow.contracts.task import ToolCallSummary
+from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
+from agentflow.contracts.tools import ToolError as ToolProblem
+from agentflow.core.idempotency import ledger_key
+from agentflow.core.policy import PastCall, RuleContext, decide
+from agentflow.core.provenance import sources
+from agentflow.errors import PayloadTooLargeError
+from agentflow.workflow import dispatch
+from agentflow.workflow.run import Run
+
+
+class ToolCalls:
+    """Carries out the tool calls of one run."""
+
+    def __init__(self, run: Run, approval_timeout: timedelta, escalation_timeout: timedelta) -> None:
+        self._run = run
+        self._approval_timeout = approval_timeout
+        self._escalation_timeout = escalation_timeout
+
+    async def carry_out(self, call: ToolCall) -> ToolResult:
+        """Take a call all the way, or as far as it may go.
+
+        Returns:
+            The output, or the error that the model should read.
+
+        Raises:
+            BudgetExhausted: the call doesn't fit what is left.
+            RunEscalated: it failed or its effect is unknown, and a person aborted or nobody came.
+        """
+        if problem := self._run.definition.catalog.check(call):
+            return self._done(call, None, ToolResult(error=problem))
+        contract = self._run.definition.catalog.contracts[call.tool]
+        # The index is taken before anything is awaited, so that it follows the order of the calls.
+        self._run.call_index += 1
+        index = self._run.call_index
+        decision = self._recorded(call, self._decide(call, contract))
+        if decision.verdict == "ask":
+            decision, refusal = await self._ask_people(call, contract, decision)
+            if refusal:
+                return self._done(call, decision, ToolResult(error=refusal))
+        if decision.verdict == "deny":
+            denied = ToolProblem(kind="denied", message=f"rule {decision.rule}: {decision.reason}")
+            return self._done(call, decision, ToolResult(error=denied))
+        return self._done(call, decision, await self._run_allowed(call, contract, decision, index))
+
+    def _decide(self, call: ToolCall, contract: ToolContract) -> Decision:
+        return decide(self._run.definition.rules, self._context(call, contract))
+
+    def _recorded(self, call: ToolCall, decision: Decision) -> Decision:
+        self._run.record(
+            DecisionRecord(
+                subject="tool_call",
+                accepted=decision.verdict == "allow",
+                detail=decision.reason,
+                at=workflow.now().isoformat(),
+                tool=call.tool,
+                tool_call_id=call.id,
+                verdict=decision.verdict,
+                rule=decision.rule,
+            )
+        )
+        return decision
+
+    def _context(self, call: ToolCall, contract: ToolContract) -> RuleContext:
+        run = self._run
+        return RuleContext(
+            tool=contract,
+            arguments=call.arguments,
+            tier=run.manifest.tier,
+            tenant=run.task.tenant,
+            customer_tier=run.task.customer_tier,
+            requested_by=run.task.requested_by,
+            task_input=run.task_input,
+            model=", ".join(sorted(run.models_used)) or run.manifest.models[0].name,
+            model_proven=run.model_proven,
+            spend=run.purse.settled + run.purse.reserved,
+            past_calls=run.past_calls,
+        )
+
+    async def _ask_people(
+        self, call: ToolCall, contract: ToolContract, asked: Decision
+    ) -> tuple[Decision, ToolProblem | None]:
+        run = self._run
+        request = ApprovalRequest(
+            id=run.people.next_approval_id(),
+            tool=call.tool,
+            tool_call_id=call.id,
+            arguments=call.arguments,
+            arguments_hash=asked.arguments_hash,
+            rule=asked.rule,
+            reason=asked.reason,
+            quorum=asked.quorum or Quorum(),
+            requested_by=run.task.requested_by,
+            deadline=workflow.now() + self._approval_timeout,
+            sources=sources(call.arguments, run.task_input, run.past_calls),
+        )
+        outcome = await run.await_approval(request)
+        if outcome.status != "approved":
+            why = outcome.reason or "no reason given"
+            who = f" by {', '.join(outcome.by)}" if outcome.status == "rejected" else ""
+            return asked, ToolProblem(kind="rejected", message=f"{outcome.status}{who}: {why}")
+        # Days may have passed and other calls been made: what a rule denies now stays denied.
+        again = self._decide(call, contract)
+        if again.verdict == "deny":
+            return self._recorded(call, again), None
+        return asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by}), None
+
+    async def _run_allowed(
+        self, call: ToolCall, contract: ToolContract, decision: Decision, index: int
+    ) -> ToolResult:
+        run = self._run
+        info = workflow.info()
+        spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)
+        name = f"tool-{index}"
+        run.purse = run.purse.reserve(name, spend)
+        invocation = ToolInvocation(
+            call_id=call.id,
+            arguments=call.arguments,
+            decision=decision,
+            ledger_key=ledger_key(info.namespace, info.workflow_id, index, call.tool),
+        )
+        run.enter("acting", f"{call.tool} ({decision.rule})")
+        try:
+            return await dispatch.run_tool(contract, invocation, f"call {index}, rule {decision.rule}")
+        except PayloadTooLargeError as error:
+            return ToolResult(error=ToolProblem(kind="invalid_arguments", message=str(error)))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return await self._failed(call, dispatch.failure_of(error))
+        finally:
+            # A call that failed may have been charged for by the outside system.
+            run.purse = run.purse.settle(name, spend)
+
+    async def _failed(self, call: ToolCall, failure: dispatch.Failure) -> ToolResult:
+        """Bounded retries are over: a person says what to do, and the model is told."""
+        if failure.kind == EFFECT_UNKNOWN_ERROR:
+            reason = f"{call.tool} may or may not have happened: {failure.message}"
+        else:
+            reason = f"{call.tool} failed: {failure.message}"
+        resolution = await self._run.escalate(reason, self._escalation_timeout)
+        message = f"{reason}. {resolution.by} says: {resolution.text}"
+        return ToolResult(error=ToolProblem(kind="failed", message=message))
+
+    def _done(self, call: ToolCall, decision: Decision | None, result: ToolResult) -> ToolResult:
+        run = self._run
+        error = result.error
+        if error is None:
+            run.past_calls = (
+                *run.past_calls,
+                PastCall(call.id, call.tool, call.arguments, result.output),
+            )
+        summary = ToolCallSummary(
+            tool_call_id=call.id,
+            tool=call.tool,
+            arguments=call.arguments,
+            rule=decision.rule if decision else None,
+            approved_by=decision.granted_by if decision else (),
+            error=f"{error.kind}: {error.message}"[:2_000] if error else None,
+        )
+        run.summaries = (*run.summaries, summary)
+        run.log.info("tool call ended", turn=run.turn, tool=call.tool, error=error.kind if error else None)
+        return result
