@@ -22,6 +22,9 @@ _PAGE = 100
 KEY_METADATA = "agentflow_key"
 """Metadata field that says which tool call made a refund."""
 
+WORKFLOW_METADATA = "agentflow_workflow_id"
+"""Metadata field that says which run made a refund: from the payment back to its history."""
+
 _NOT_PAID_BACK = frozenset({"failed", "canceled"})
 """Refund states in which the money stayed with the shop."""
 
@@ -173,7 +176,12 @@ class PaymentTools:
                 charge_id,
                 amount_usd,
                 key=context.idempotency_key,
-                metadata={KEY_METADATA: context.idempotency_key, "order_id": order_id, "reason": reason},
+                metadata={
+                    KEY_METADATA: context.idempotency_key,
+                    WORKFLOW_METADATA: context.workflow_id,
+                    "order_id": order_id,
+                    "reason": reason,
+                },
             )
         if made.amount_usd != amount_usd:
             raise EffectConflictError(f"this call already refunded ${made.amount_usd}, not ${amount_usd}")

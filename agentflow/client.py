@@ -132,7 +132,7 @@ class AgentClient:
             DecisionRefusedError: it did not count.
         """
         try:
-            return await self._handle(workflow_id).execute_update(
+            return await self._handle(workflow_id).execute_update(  # pyright: ignore[reportUnknownMemberType]
                 names.DECIDE_UPDATE, decision, result_type=DecisionReceipt, rpc_timeout=RPC_TIMEOUT
             )
         except WorkflowUpdateFailedError as error:

@@ -98,7 +98,7 @@ class AgentflowPlugin(SimplePlugin):
         self._search_attributes = search_attributes
         self._blobs = blobs or MemoryBlobStore()
         self._tool_activities = [tool_activity(tool, ledger, self._blobs) for tool in tools]
-        super().__init__(
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
             data_converter=agentflow_data_converter,
             interceptors=_tracing_interceptors(),
@@ -116,9 +116,10 @@ class AgentflowPlugin(SimplePlugin):
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add the activities; those of agents only where the worker has models."""
         config = super().configure_worker(config)
-        activities: list[Callable[..., Any]] = [*config.get("activities", ()), *self._tool_activities]
+        settings = cast(dict[str, Any], config)
+        activities: list[Callable[..., Any]] = [*(settings.get("activities") or ()), *self._tool_activities]
         if self._models and self._model_client:
-            workflows = cast(Sequence[type], config.get("workflows", ()))
+            workflows: Sequence[type] = settings.get("workflows") or ()
             chat = ChatActivity(self._model_client, TranscriptStore(self._blobs))
             manifest = ManifestActivity(
                 self._models,

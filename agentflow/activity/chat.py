@@ -41,9 +41,7 @@ class ChatActivity:
         before = await self._before(request)
         news = await self._transcripts.resolve(request.root, request.messages)
         answer = await self._call(request, (*before, *news))
-        head = await self._transcripts.extend(
-            request.root, request.parent, before, (*news, answer.message)
-        )
+        head = await self._transcripts.extend(request.root, request.parent, before, (*news, answer.message))
         return ChatResponse(
             message=answer.message,
             usage=answer.usage,

@@ -44,7 +44,7 @@ def tool_activity(tool: Tool[..., Any], ledger: EffectLedger | None, blobs: Blob
             instead of an object.
     """
     if not tool.is_bound:
-        raise ConfigurationError(f"{tool!r} has no object: register tools_of(MyTools(...)), not the class's tool")
+        raise ConfigurationError(f"{tool!r} has no object: register tools_of(MyTools(...))")
     if tool.contract.effect != "read" and ledger is None:
         raise ConfigurationError(
             f"{tool!r} writes, so the plugin needs ledger=: without one a retry could do it twice"
@@ -94,9 +94,8 @@ class _Execution:
         """The decision travelled with the call; here it is checked once more against what will run."""
         binding = arguments_hash(self._contract.name, invocation.arguments)
         if invocation.decision.verdict != "allow" or invocation.decision.arguments_hash != binding:
-            raise EffectConflictError(
-                f"{self._contract.name} was not allowed with these arguments (rule {invocation.decision.rule})"
-            )
+            rule = invocation.decision.rule
+            raise EffectConflictError(f"{self._contract.name} was not allowed with these arguments ({rule})")
         if self._contract.effect == "read":
             return await self._call(invocation)
         return await self._write(invocation)

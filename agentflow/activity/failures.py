@@ -22,26 +22,27 @@ MAX_MESSAGE = 2_000
 """Characters of an error's text that go into history."""
 
 
+_KINDS: dict[type[Exception], str] = {
+    ModelUnavailableError: "ModelUnavailable",
+    ModelRejectedError: "ModelRejected",
+    BlobMissingError: TRANSCRIPT_MISSING_ERROR,
+    EffectUnknownError: EFFECT_UNKNOWN_ERROR,
+}
+_FINAL = (ModelRejectedError, BlobMissingError, EffectUnknownError, EffectConflictError, ConfigurationError)
+"""Trying again can't help, or could do harm."""
+
+
 def to_application_error(error: Exception) -> ApplicationError:
     """An error as Temporal should see it. Its details say which attempt failed."""
+    if isinstance(error, ApplicationError):
+        return error
     facts = {"attempt": activity.info().attempt}
-    message = f"{error}"[:MAX_MESSAGE] or type(error).__name__
-    match error:
-        case ApplicationError():
-            return error
-        case ModelUnavailableError(retry_after=retry_after):
-            wait = min(retry_after, MAX_RETRY_AFTER) if retry_after else None
-            return ApplicationError(message, facts, type="ModelUnavailable", next_retry_delay=wait)
-        case ModelRejectedError():
-            return ApplicationError(message, facts, type="ModelRejected", non_retryable=True)
-        case BlobMissingError():
-            return ApplicationError(message, facts, type=TRANSCRIPT_MISSING_ERROR, non_retryable=True)
-        case EffectUnknownError():
-            return ApplicationError(message, facts, type=EFFECT_UNKNOWN_ERROR, non_retryable=True)
-        case EffectConflictError() | ConfigurationError():
-            return ApplicationError(message, facts, type=type(error).__name__, non_retryable=True)
-        case AgentflowError():
-            return ApplicationError(message, facts, type=type(error).__name__)
-        case _:
-            text = f"{type(error).__name__}: {message}"[:MAX_MESSAGE]
-            return ApplicationError(text, facts, type=type(error).__name__)
+    message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
+    wait = error.retry_after if isinstance(error, ModelUnavailableError) else None
+    return ApplicationError(
+        message[:MAX_MESSAGE],
+        facts,
+        type=_KINDS.get(type(error), type(error).__name__),
+        non_retryable=isinstance(error, _FINAL),
+        next_retry_delay=min(wait, MAX_RETRY_AFTER) if wait else None,
+    )

@@ -1,7 +1,7 @@
 """Heartbeats by themselves, as long as the event loop runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ DEFAULT_TIMEOUT = timedelta(seconds=20)
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
+async def heartbeating() -> AsyncGenerator[None]:
     """Beat three times within each heartbeat time-out while the block runs.
 
     It is also how a cancelled run is heard of: Temporal answers a heartbeat with the cancellation,

@@ -105,7 +105,15 @@ def tool(
     """
 
     def decorate(function: Callable[P, Awaitable[R]]) -> Tool[P, R]:
-        return Tool(function, _contract(function, effect, scopes, recovery, options or ToolOptions(), name))
+        contract = _contract(
+            function,
+            effect=effect,
+            scopes=scopes,
+            recovery=recovery,
+            options=options or ToolOptions(),
+            name=name or getattr(function, "__name__", ""),
+        )
+        return Tool(function, contract)
 
     return decorate
 
@@ -122,11 +130,12 @@ def _is_tool(value: object) -> bool:
 
 def _contract(
     function: Callable[..., Awaitable[Any]],
+    *,
     effect: Effect,
     scopes: tuple[str, ...],
     recovery: Recovery,
     options: ToolOptions,
-    name: str | None,
+    name: str,
 ) -> ToolContract:
     label = getattr(function, "__qualname__", repr(function))
     if not inspect.iscoroutinefunction(function):
@@ -144,7 +153,7 @@ def _contract(
         raise ToolDefinitionError(f"{label}: a type has no JSON Schema: {error}") from error
     input_schema.pop("title", None)
     return ToolContract(
-        name=name or function.__name__,
+        name=name,
         description=description,
         input_schema=input_schema,
         output_schema=output_schema,
@@ -168,8 +177,9 @@ def _arguments_model(function: Callable[..., Any], hints: Mapping[str, Any]) -> 
             raise ToolDefinitionError(f"{function.__qualname__}: {parameter} can't be given by name")
         default = ... if parameter.default is parameter.empty else parameter.default
         # Field(description=None) would erase the description of an Annotated type.
-        about = {"description": documented[parameter.name]} if parameter.name in documented else {}
-        fields[parameter.name] = (hints[parameter.name], Field(default, **about))
+        about = documented.get(parameter.name)
+        described = Field(default, description=about) if about else Field(default)
+        fields[parameter.name] = (hints[parameter.name], described)
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
     made = cast(Any, create_model)(f"{function.__name__}_arguments", __config__=config, **fields)
     return cast(type[BaseModel], made)

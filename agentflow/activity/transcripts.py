@@ -69,11 +69,15 @@ class TranscriptStore:
             node: The new node's messages, texts included.
         """
         head = node_hash(root, parent, node)
-        bare = tuple(m.model_copy(update={"content": None}) if isinstance(m, ToolMessage) else m for m in node)
+        bare = tuple(
+            m.model_copy(update={"content": None}) if isinstance(m, ToolMessage) else m for m in node
+        )
         try:
             for message in node:
                 if isinstance(message, ToolMessage) and message.content is not None:
-                    await self._blobs.put(root, message.content_hash, message.content.encode(errors="replace"))
+                    await self._blobs.put(
+                        root, message.content_hash, message.content.encode(errors="replace")
+                    )
             await self._blobs.put(root, head, _NODE.dump_json(_Node(parent=parent, messages=bare)))
         except OSError as error:
             # The store is a cache: the workflow sends the conversation again when it is missed.
@@ -108,7 +112,9 @@ class TranscriptStore:
         data = await self._blobs.get(root, message.content_hash)
         text = None if data is None else data.decode(errors="replace")
         if text is None or text_hash(text) != message.content_hash:
-            raise BlobMissingError(f"the text {message.content_hash} of {message.tool} is not in the blob store")
+            raise BlobMissingError(
+                f"the text {message.content_hash} of {message.tool} is not in the blob store"
+            )
         return message.model_copy(update={"content": text})
 
     def _remember(self, head: Sha256, conversation: tuple[Message, ...]) -> None:

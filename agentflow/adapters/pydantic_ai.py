@@ -7,13 +7,12 @@ instrumentation is off too, since ``agentflow.telemetry`` has the spans.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from agentflow.errors import MissingExtraError
 
-try:
-    import pydantic_ai as _installed  # noqa: F401
-except ImportError as error:
-    raise MissingExtraError("agentflow.adapters.pydantic_ai", "openai") from error
+if find_spec("pydantic_ai") is None:
+    raise MissingExtraError("agentflow.adapters.pydantic_ai", "openai")
 
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import InstructionPart, ModelMessage, ModelResponse
@@ -38,8 +37,6 @@ from agentflow.core.grammar import Schema, for_grammar
 from agentflow.core.pricing import input_token_bound
 
 __all__ = ["ModelEndpoint", "PydanticAIModelClient"]
-
-_OUTPUT_DESCRIPTION = "Give the final answer. Call it when no other tool is needed."
 
 
 class PydanticAIModelClient:
@@ -128,8 +125,9 @@ def _native(call: ModelCall, model: Model) -> _Exchange:
     if not call.tools and _holds_text(model):
         parameters = _held_to(parameters, answer.name, answer.schema)
     else:
-        output = ToolDefinition(answer.name, answer.schema, _OUTPUT_DESCRIPTION, kind="output")
-        parameters = replace(parameters, output_mode="tool", output_tools=[output], allow_text_output=False)
+        parameters = replace(
+            parameters, output_mode="tool", output_tools=[_output_tool(answer)], allow_text_output=False
+        )
     return _Exchange(messages, parameters, answer=answer)
 
 
@@ -153,7 +151,18 @@ def _held_to(parameters: ModelRequestParameters, name: str, schema: Schema) -> M
 
 
 def _definition(tool: ToolOffer) -> ToolDefinition:
-    return ToolDefinition(tool.name, tool.input_schema, tool.description)
+    return ToolDefinition(
+        name=tool.name, description=tool.description, parameters_json_schema=tool.input_schema
+    )
+
+
+def _output_tool(answer: AnswerObject) -> ToolDefinition:
+    return ToolDefinition(
+        name=answer.name,
+        description="Give the final answer. Call it when no other tool is needed.",
+        parameters_json_schema=answer.schema,
+        kind="output",
+    )
 
 
 def _instructions(text: str) -> list[InstructionPart]:
@@ -170,6 +179,9 @@ def _settings(call: ModelCall, model: Model) -> ModelSettings:
         settings["timeout"] = seconds
     if "max_retries" not in model.unsupported_settings:
         settings["max_retries"] = 0
+    if call.model.name.startswith("ollama:"):
+        # pydantic-ai sends max_completion_tokens, which Ollama ignores (its issue 7125).
+        settings["extra_body"] = {"max_tokens": call.max_output_tokens}
     return settings
 
 

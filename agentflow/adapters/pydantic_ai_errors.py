@@ -8,7 +8,6 @@ import re
 import traceback
 from datetime import timedelta
 from pathlib import PurePath
-from typing import cast
 
 from pydantic_ai import exceptions as raised
 
@@ -75,7 +74,7 @@ def _from_status(error: raised.ModelHTTPError, name: str, context_window: int | 
     if isinstance(error, raised.ModelQuotaExceededError):
         # A 429 as well, often, but waiting doesn't help.
         return ModelRejectedError(
-            f"{said}: quota or credit is used up; top up the account or raise its limit"
+            f"{said}: quota or credit is used up; top up the account or raise the limit"
         )
     busy = isinstance(error, raised.ModelUnavailableError) or error.status_code in _MAY_WORK_LATER
     if busy or error.status_code >= 500:
@@ -86,17 +85,15 @@ def _from_status(error: raised.ModelHTTPError, name: str, context_window: int | 
 
 
 def _what_to_fix(error: raised.ModelHTTPError, name: str) -> str:
-    match error:
-        case raised.ModelAuthenticationError():
-            return f"the credentials are refused, or may not use this model; {_set_the_key(name)}"
-        case raised.ModelNotFoundError():
-            hint = f"; did you mean {error.suggested_model_id}?" if error.suggested_model_id else ""
-            return f"there is no model by this name at that address{hint}"
-        case _:
-            return (
-                "the provider refuses the request itself; compare tool schemas and options with what the"
-                " model supports. Its words are left out, since they may quote the conversation"
-            )
+    if isinstance(error, raised.ModelAuthenticationError):
+        return f"the credentials are refused, or may not use this model; {_set_the_key(name)}"
+    if isinstance(error, raised.ModelNotFoundError):
+        hint = f"; did you mean {error.suggested_model_id}?" if error.suggested_model_id else ""
+        return f"there is no model by this name at that address{hint}"
+    return (
+        "the provider refuses the request itself; compare tool schemas and options with what the model"
+        " supports. Its words are left out, since they may quote the conversation"
+    )
 
 
 def _from_answer(
@@ -150,9 +147,11 @@ def _details(error: raised.ModelAPIError) -> str:
         for code in (error.provider_error_code, error.provider_error_type)
         if code and _CODE.fullmatch(code)
     ]
-    parameter = cast(dict[str, object], error.body).get("param") if isinstance(error.body, dict) else None
-    if isinstance(parameter, str) and _PARAMETER.fullmatch(parameter):
-        details.append(f"parameter {parameter}")
+    match error.body:
+        case {"param": str(parameter)} if _PARAMETER.fullmatch(parameter):
+            details.append(f"parameter {parameter}")
+        case _:
+            pass
     headers = (error.headers if isinstance(error, raised.ModelHTTPError) else None) or {}
     request_id = next((headers[header] for header in _REQUEST_ID_HEADERS if header in headers), "")
     if _REQUEST_ID.fullmatch(request_id):
@@ -169,4 +168,7 @@ def _wait(error: raised.ModelAPIError) -> timedelta | None:
 def _set_the_key(name: str) -> str:
     provider = name.partition(":")[0]
     variable = _KEY_VARIABLES.get(provider, f"{provider.upper().replace('-', '_')}_API_KEY")
-    return f"set {variable}, or the api_key of its ModelEndpoint"
+    elsewhere = (
+        "" if provider == "bedrock" else ", or for a server of your own the api_key of its ModelEndpoint"
+    )
+    return f"set {variable}{elsewhere}"

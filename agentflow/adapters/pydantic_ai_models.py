@@ -1,7 +1,8 @@
 """Models by name: where they are served, and with the retries of every provider's SDK switched off.
 
-``openai:`` at an address of its own is any server that speaks OpenAI's chat completions: llama.cpp,
-vLLM, LM Studio, a gateway. Without an address it is OpenAI.
+``openai:`` at an address of its own is any server that imitates OpenAI's chat completions: llama.cpp,
+vLLM, LM Studio, a gateway. Without an address it is OpenAI; OpenAI behind a proxy is
+``openai-responses:`` at the proxy's address.
 """
 
 import importlib
@@ -68,7 +69,7 @@ def build_model(name: str, endpoint: ModelEndpoint) -> Model:
         raise _missing_sdk(provider) from error
     except UserError as error:
         # pydantic-ai names the environment variable in its first sentence; no value is in it.
-        reason = error.message.partition(". ")[0]
+        reason = error.message.partition(". ")[0].rstrip(".")
         raise ModelRejectedError(f"{name} can't be used: {reason}. Or give it a ModelEndpoint") from None
     except Exception as error:
         raise model_error(error, name) from None
@@ -77,7 +78,7 @@ def build_model(name: str, endpoint: ModelEndpoint) -> Model:
     return model
 
 
-_FORM = "write provider:model, such as anthropic:claude-sonnet-4-5, openai:gpt-5 or ollama:qwen3"
+_FORM = "write provider:model, such as anthropic:claude-sonnet-4-6, openai:gpt-5 or ollama:qwen3"
 
 
 def _model(provider: str, model_name: str, endpoint: ModelEndpoint) -> Model:
@@ -154,4 +155,4 @@ def _missing_sdk(provider: str) -> ConfigurationError:
             f"{provider} needs an SDK that no extra of agentflow brings:"
             f' pip install "pydantic-ai-slim[{provider}]"'
         )
-    return MissingExtraError(f"{provider}: models", _EXTRAS.get(provider, "openai"))
+    return MissingExtraError(f"The SDK for {provider} models", _EXTRAS.get(provider, "openai"))

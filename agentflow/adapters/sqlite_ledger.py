@@ -53,7 +53,9 @@ class SQLiteLedger:
                 "SELECT arguments_hash, state, result FROM effects WHERE key = ?", (key,)
             ).fetchone()
             if row[0] != arguments_hash:
-                raise EffectConflictError(f"ledger key {key} belongs to a call of {tool} with other arguments")
+                raise EffectConflictError(
+                    f"ledger key {key} belongs to a call of {tool} with other arguments"
+                )
             return LedgerEntry(row[1], row[2])
 
         return await self._transaction(claim)

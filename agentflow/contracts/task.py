@@ -1,9 +1,9 @@
 """What a run starts with, and what it ends with."""
 
 from decimal import Decimal
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, FieldSerializationInfo, field_serializer
 
 from agentflow.contracts.budget import Budget, Spend
 from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd
@@ -25,7 +25,12 @@ class AgentTask(Contract, Generic[InputT]):
     customer_tier: str = Field(default="standard", max_length=100)
     """The customer's own tier (free, standard, enterprise …); rules may read it."""
     budget: Budget | None = None
-    """May only be smaller than the agent's own, limit by limit."""
+    """May only be smaller than the agent's own, limit by limit. A limit left out is the agent's."""
+
+    @field_serializer("budget")
+    def _limits_asked_for(self, budget: Budget | None, info: FieldSerializationInfo) -> dict[str, Any] | None:
+        # Sent in full, the defaults of the limits left out would arrive as if they had been asked for.
+        return None if budget is None else budget.model_dump(mode=info.mode, exclude_unset=True)
 
 
 class Evidence(Contract):

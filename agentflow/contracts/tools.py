@@ -91,6 +91,8 @@ class ToolError(Contract):
 class ToolResult(Contract):
     """What a call came to: an output, or an error that the model reads."""
 
+    call_id: ToolCallId = ToolCallId("")
+    """The call's id, for citations."""
     output: Json = None
     error: ToolError | None = None
     replayed: bool = False

@@ -51,7 +51,8 @@ def judge(
     """
     if refusal := _why_not(pending, verdict, decision, approver, now):
         return Refusal(refusal)
-    assert pending is not None and approver is not None
+    assert pending is not None  # _why_not refused it otherwise
+    assert approver is not None
     if verdict == "reject":
         rejected = ApprovalOutcome(status="rejected", by=(approver.subject,), reason=decision.reason)
         return replace(pending, outcome=rejected)

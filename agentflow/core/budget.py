@@ -23,7 +23,7 @@ class Purse:
     """What may be spent, what is spent, and what is promised to calls under way."""
 
     budget: Budget
-    settled: Spend = Spend()
+    settled: Spend = field(default_factory=Spend)
     reservations: Mapping[str, Spend] = field(default_factory=_no_reservations)
     possibly_billed_usd: Decimal = Decimal(0)
 

@@ -28,7 +28,7 @@ _SCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "conta
 
 _MAX_SIGNATURE = 800
 _MAX_FIELD_DESCRIPTION = 80
-_MAX_DEPTH = 4
+_MAX_DEPTH = 6
 
 
 def for_grammar(schema: Schema) -> Schema:

@@ -138,7 +138,7 @@ def decide(rules: Sequence[Rule], context: RuleContext) -> Decision:
         try:
             matches: object = rule.when(context)
         except Exception as error:
-            return _failed(rule, f"raised {type(error).__name__}: {error}", binding)
+            return _failed(rule, f"raised {type(error).__name__}{_told(error)}", binding)
         if matches is not True and matches is not False:
             return _failed(rule, f"answered {type(matches).__name__}, not True or False", binding)
         if matches and context.tier in rule.tiers:
@@ -181,8 +181,17 @@ def _default(context: RuleContext, binding: Sha256) -> Decision:
 
 
 def _failed(rule: Rule, how: str, binding: Sha256) -> Decision:
-    reason = f"rule {rule.name} {how}"[:500]
+    # An error may quote an argument, and that may hold what no contract takes: a lone surrogate.
+    reason = f"rule {rule.name} {how}"[:500].encode(errors="replace").decode()
     return Decision(verdict="deny", rule="error", reason=reason, arguments_hash=binding)
+
+
+def _told(error: Exception) -> str:
+    try:
+        return f": {error}"
+    except Exception:
+        # Even the text of an error is code of the rule's, and a failure in it is a denial too.
+        return ", which has no text"
 
 
 def to_amount(text: str) -> Decimal:

@@ -1,7 +1,7 @@
 """What a model call costs, and the most it can cost."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from agentflow.contracts.budget import Spend, Usage
 from agentflow.contracts.messages import AssistantMessage, Message, ToolMessage, UserMessage
@@ -9,6 +9,7 @@ from agentflow.contracts.model import ModelPrice, ToolOffer
 from agentflow.contracts.wire import Json, canonical_json
 
 _MILLION = Decimal(1_000_000)
+_SMALLEST_USD = Decimal("1e-12")
 
 # Tokenizers of today's models are built on bytes: a token stands for one byte at least, so the UTF-8
 # length bounds the tokens of a text. What providers wrap around it (roles, separators, the preamble
@@ -34,7 +35,7 @@ def cost_usd(usage: Usage, price: ModelPrice) -> Decimal:
         + write * write_price
         + usage.output_tokens * price.output_usd_per_mtok
     )
-    return per_token / _MILLION + price.request_usd
+    return _chargeable(per_token / _MILLION + price.request_usd)
 
 
 def worst_case(price: ModelPrice, input_tokens: int, max_output_tokens: int) -> Spend:
@@ -46,7 +47,7 @@ def worst_case(price: ModelPrice, input_tokens: int, max_output_tokens: int) -> 
     )
     tokens = input_tokens * dearest + max_output_tokens * price.output_usd_per_mtok
     return Spend(
-        cost_usd=tokens / _MILLION + price.request_usd,
+        cost_usd=_chargeable(tokens / _MILLION + price.request_usd),
         input_tokens=input_tokens,
         output_tokens=max_output_tokens,
         model_calls=1,
@@ -67,6 +68,12 @@ def input_token_bound(
         for tool in tools
     )
     return size + (0 if output_schema is None else len(canonical_json(output_schema)))
+
+
+def _chargeable(amount: Decimal) -> Decimal:
+    """Rounded up to the places that ``Usd`` has: a price may have more, once divided by a million."""
+    rounded = amount.quantize(_SMALLEST_USD, ROUND_CEILING)
+    return amount if rounded == amount else rounded
 
 
 def _message_bytes(message: Message) -> int:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -11,11 +12,18 @@ from temporalio import workflow
 LogFormat = Literal["json", "console"]
 
 
-def configure_logs(log_format: LogFormat = "json", level: int = logging.INFO) -> None:
-    """Send structlog's events, and the standard library's, to stderr in one format.
+def configure_logs(
+    log_format: LogFormat = "json", level: int = logging.INFO, file: Path | None = None
+) -> None:
+    """Send structlog's events, and the standard library's, to one place in one format.
 
-    For applications (a worker's ``main``); the library never calls it. Standard output stays free
-    for what a command prints.
+    For applications (a worker's ``main``); the library never calls it.
+
+    Args:
+        log_format: ``json`` for machines, ``console`` for a terminal.
+        level: Events below it are dropped.
+        file: Where to; by default standard error, so that standard output stays free for what a
+            command prints.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -31,7 +39,7 @@ def configure_logs(log_format: LogFormat = "json", level: int = logging.INFO) ->
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[

@@ -82,7 +82,9 @@ class ScriptedModel:
         answers = sum(1 for message in call.messages if message.kind == "assistant")
         position = answers + self._failures.get(conversation, 0)
         if position >= len(self.script):
-            raise AssertionError(f"the script has {len(self.script)} lines; line {position + 1} was asked for")
+            raise AssertionError(
+                f"the script has {len(self.script)} lines; line {position + 1} was asked for"
+            )
         return self.script[position]
 
 

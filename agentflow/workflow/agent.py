@@ -119,7 +119,7 @@ class AgentWorkflow(Generic[InputT, OutputT]):
             return self._outcome("denied", reason=str(error))
         except ConfigurationError as error:
             return self._outcome("denied", reason=str(error))
-        except _WallTimeOver:
+        except _WallTimeOverError:
             limit = self._run.purse.budget.wall_time
             return self._outcome("timed_out", reason=f"the run took longer than its wall_time of {limit}")
         except (asyncio.CancelledError, FailureError) as error:
@@ -306,12 +306,14 @@ class AgentWorkflow(Generic[InputT, OutputT]):
         self._run.begin(task, purse)
         dispatch.check_size("the task", task, self.max_input_bytes)
         limit = purse.budget.wall_time
+        clock = asyncio.timeout(limit.total_seconds() if limit else None)
         try:
-            async with asyncio.timeout(limit.total_seconds() if limit else None) as clock:
+            async with clock:
                 return await self._start_to_end(task)
         except TimeoutError:
+            # A time-out of the agent's own is a bug of the agent's.
             if clock.expired():
-                raise _WallTimeOver from None
+                raise _WallTimeOverError from None
             raise
 
     async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:
@@ -408,7 +410,7 @@ class AgentWorkflow(Generic[InputT, OutputT]):
         )
 
 
-class _WallTimeOver(AgentflowError):
+class _WallTimeOverError(AgentflowError):
     """The run's wall time is over."""
 
 

@@ -2,7 +2,7 @@
 
 import typing
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.manifest import Release
@@ -72,14 +72,15 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
 
 
 def _type_arguments(agent: Any) -> tuple[Any, Any]:
-    """The concrete types in ``class X(AgentWorkflow[InputT, OutputT])``, from the nearest class that has them."""
+    """The types in ``class X(AgentWorkflow[InputT, OutputT])``, from the nearest class that has them."""
     for kind in agent.__mro__:
         for parent in getattr(kind, "__orig_bases__", ()):
             arguments = typing.get_args(parent)
             if len(arguments) == 2 and not any(isinstance(a, TypeVar) for a in arguments):
-                return cast(tuple[Any, Any], arguments)
+                return arguments
     raise WorkflowDefinitionError(
-        f"{agent.__name__} doesn't say its types: write class {agent.__name__}(AgentWorkflow[InputType, OutputType])"
+        f"{agent.__name__} doesn't say its types: write "
+        f"class {agent.__name__}(AgentWorkflow[InputType, OutputType])"
     )
 
 

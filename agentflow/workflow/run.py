@@ -106,7 +106,7 @@ class Run:
         self._manifest = manifest
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
         if manifest.search_attributes:
-            workflow.upsert_search_attributes(
+            _upsert(
                 [
                     SearchAttributeKey.for_keyword(names.AGENT_NAME).value_set(manifest.agent),
                     SearchAttributeKey.for_keyword(names.AGENT_RELEASE).value_set(manifest.release_id),
@@ -136,16 +136,14 @@ class Run:
                 updates.append(key.value_set(value))  # type: ignore[arg-type]
                 self._attributes[key.name] = value
         if updates:
-            workflow.upsert_search_attributes(updates)
+            _upsert(updates)
 
     def end(self, outcome: str, reason: str) -> None:
         """The run is over."""
         self._outcome = outcome
         self.enter("ended", reason)
         if self._manifest and self._manifest.search_attributes:
-            workflow.upsert_search_attributes(
-                [SearchAttributeKey.for_keyword(names.AGENT_OUTCOME).value_set(outcome)]
-            )
+            _upsert([SearchAttributeKey.for_keyword(names.AGENT_OUTCOME).value_set(outcome)])
         self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
 
     def record(self, record: DecisionRecord) -> None:
@@ -219,3 +217,7 @@ class Run:
             escalation=self.people.escalation,
             detail=self._detail,
         )
+
+
+def _upsert(updates: list[SearchAttributeUpdate[Any]]) -> None:
+    workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - untyped there

@@ -133,23 +133,25 @@ class ToolCalls:
         )
         run.enter("acting", f"{call.tool} ({decision.rule})")
         try:
-            return await dispatch.run_tool(contract, invocation, f"call {index}, rule {decision.rule}")
+            result = await dispatch.run_tool(contract, invocation, f"call {index}, rule {decision.rule}")
         except PayloadTooLargeError as error:
             return ToolResult(error=ToolProblem(kind="invalid_arguments", message=str(error)))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            return await self._failed(call, dispatch.failure_of(error))
+            failure = dispatch.failure_of(error)
+            doubt = "may or may not have happened" if failure.kind == EFFECT_UNKNOWN_ERROR else "failed"
+            return await self._taken_over(f"{call.tool} {doubt}: {failure.message}")
         finally:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
+        if result.error and result.error.kind == "invalid_output" and contract.effect != "read":
+            # It happened, and nobody can say what came of it.
+            return await self._taken_over(f"{call.tool} was carried out, but {result.error.message}")
+        return result
 
-    async def _failed(self, call: ToolCall, failure: dispatch.Failure) -> ToolResult:
-        """Bounded retries are over: a person says what to do, and the model is told."""
-        if failure.kind == EFFECT_UNKNOWN_ERROR:
-            reason = f"{call.tool} may or may not have happened: {failure.message}"
-        else:
-            reason = f"{call.tool} failed: {failure.message}"
+    async def _taken_over(self, reason: str) -> ToolResult:
+        """A person says what to do, and the model is told."""
         resolution = await self._run.escalate(reason, self._escalation_timeout)
         message = f"{reason}. {resolution.by} says: {resolution.text}"
         return ToolResult(error=ToolProblem(kind="failed", message=message))
@@ -172,4 +174,4 @@ class ToolCalls:
         )
         run.summaries = (*run.summaries, summary)
         run.log.info("tool call ended", turn=run.turn, tool=call.tool, error=error.kind if error else None)
-        return result
+        return result.model_copy(update={"call_id": call.id})

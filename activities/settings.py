@@ -1,0 +1,34 @@
+"""The worker's settings: one typed object, read from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agentflow import ModelPrice
+from agentflow.contracts.rules import Tier
+from agentflow.telemetry.logs import LogFormat
+
+
+class Settings(BaseSettings):
+    """Everything that differs from one deployment to the next, as ``AGENTFLOW_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTFLOW_", extra="ignore")
+
+    task_queue: str = "agentflow"
+    tier: Tier = "dev"
+    model: str
+    """``provider:model``; the provider's own variable has the key, such as ``ANTHROPIC_API_KEY``."""
+    model_base_url: str | None = None
+    """For OpenAI-compatible servers: Ollama, vLLM, llama.cpp."""
+    model_constrained: bool = False
+    """True for models without (good) tool calling of their own."""
+    prices: dict[str, ModelPrice] = Field(default_factory=dict[str, ModelPrice])
+    """Prices of models that no price list knows, as JSON by ``provider:model``."""
+    ledger: Path = Path(".agentflow/ledger.sqlite")
+    blobs: Path = Path(".agentflow/blobs")
+    shop_database: Path = Path(".agentflow/shop.sqlite")
+    outbox: Path = Path(".agentflow/outbox.sqlite")
+    payments_url: str = "https://api.stripe.com"
+    payments_key: SecretStr
+    log_format: LogFormat = "json"

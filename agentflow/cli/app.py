@@ -1,0 +1,88 @@
+"""The Typer app: the options that all commands share, and the list of commands."""
+
+import logging
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from agentflow.cli.approvals import approvals
+from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
+from agentflow.cli.decide import approve, reject
+from agentflow.cli.exits import MEANINGS
+from agentflow.cli.replay import replay
+from agentflow.cli.resolve import resolve
+from agentflow.cli.run import run
+from agentflow.cli.runs import runs
+from agentflow.cli.setup import setup
+from agentflow.cli.status import status
+from agentflow.telemetry.logs import configure_logs
+
+PACKAGE = "agentflow-temporal"
+
+app = typer.Typer(
+    name="agentflow",
+    no_args_is_help=True,
+    # A bug keeps its traceback, but never with local variables in it: one of them is an API key.
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + ".",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version(PACKAGE))
+        raise typer.Exit
+
+
+@app.callback()
+def agentflow(
+    context: typer.Context,
+    *,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help=f"Temporal's address; else TEMPORAL_ADDRESS, else {DEFAULT_ADDRESS}."
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Else TEMPORAL_NAMESPACE, else default.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of Temporal's configuration file; else TEMPORAL_PROFILE, else default."
+        ),
+    ] = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Run AI agents as Temporal workflows, and answer what they ask.
+
+    The connection is Temporal's own: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
+    and the profiles of its configuration file. The options here come before the command.
+    """
+    context.obj = Connection(address=address, namespace=namespace, profile=profile)
+
+
+# What makes and looks at runs.
+app.command()(setup)
+app.command()(run)
+app.command()(runs)
+app.command()(status)
+# What answers them.
+app.command()(approvals)
+app.command()(approve)
+app.command()(reject)
+app.command()(resolve)
+# What proves a change.
+app.command()(replay)
+# What runs on this machine: REGISTER agentflow.cli.dev AND agentflow.cli.demo HERE, a line each.
+
+
+def run_app() -> None:
+    """Run the command that the process was started with."""
+    # Standard output is for results; what libraries have to say goes to standard error.
+    configure_logs("console", logging.WARNING)
+    app()

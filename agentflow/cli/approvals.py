@@ -1,0 +1,127 @@
+"""``agentflow approvals``."""
+
+import asyncio
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from agentflow.cli.exits import CommandFailed
+from agentflow.cli.failures import answer_of
+from agentflow.cli.options import AsJson
+from agentflow.cli.output import exact_json, facts, safe
+from agentflow.cli.session import open_session
+from agentflow.cli.visibility import approvals_query, find_runs
+from agentflow.client import AgentClient
+from agentflow.contracts.approval import ApprovalRequest
+
+CONCURRENT_RUNS = 8
+"""Runs asked at the same time: each question makes a worker load a run."""
+SWEEP_TIMEOUT = timedelta(seconds=8)
+"""For each of many runs; one without a worker must not hold up the list."""
+
+
+@dataclass(frozen=True)
+class RunApprovals:
+    """The pending approvals of one run, or why they can't be told."""
+
+    workflow_id: str
+    approvals: Sequence[ApprovalRequest] = ()
+    problem: str | None = None
+
+
+def approvals(
+    context: typer.Context,
+    workflow_id: Annotated[
+        str | None, typer.Argument(metavar="[WORKFLOW_ID]", help="One run; else all that wait.")
+    ] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Ask at most so many runs.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show the actions that wait for people: exactly what would be done, and how to approve it."""
+    with open_session(context, as_json=as_json) as session:
+        client = session.client()
+        if workflow_id:
+            asked = answer_of(workflow_id, client.pending_approvals(workflow_id))
+            found = [RunApprovals(workflow_id, session.run(asked))]
+        else:
+            with session.output.progress("asking the runs that wait for approvals"):
+                found = session.run(_sweep(client, limit))
+            if len(found) == limit:
+                session.output.note(f"there may be more: --limit is {limit}")
+        for run in found:
+            if run.problem:
+                session.output.note(run.problem)
+        document = [
+            {"workflow_id": run.workflow_id, "approvals": run.approvals, "problem": run.problem}
+            for run in found
+        ]
+        session.output.result({"runs": document}, *_views(found))
+
+
+def approval_views(workflow_id: str, request: ApprovalRequest) -> Iterator[RenderableType]:
+    """One pending action, in full."""
+    roles = f", each with the role {' or '.join(request.quorum.roles)}" if request.quorum.roles else ""
+    sources = ", ".join(f"{name} from {source}" for name, source in request.sources.items())
+    yield facts(
+        [
+            ("run", workflow_id),
+            ("approval", safe(request.id, "bold")),
+            ("tool", safe(request.tool, "bold")),
+            ("rule", f"{request.rule}: {request.reason}"),
+            ("people", f"{request.quorum.people}{roles}; not {request.requested_by}, who asked for the run"),
+            ("sources", sources or None),
+            (
+                "deadline",
+                f"{request.deadline.isoformat(sep=' ', timespec='seconds')} ({_left(request.deadline)})",
+            ),
+            ("hash", request.arguments_hash),
+        ]
+    )
+    yield exact_json(request.arguments)
+
+
+def _views(found: Sequence[RunApprovals]) -> Iterator[RenderableType]:
+    for run in found:
+        for request in run.approvals:
+            yield from approval_views(run.workflow_id, request)
+            yield safe(f"{_approve_command(run.workflow_id, request)}\n", "cyan")
+    if not any(run.approvals for run in found):
+        yield safe("no pending approvals")
+
+
+def _approve_command(workflow_id: str, request: ApprovalRequest) -> str:
+    """What approves exactly this action; with reject for approve, what rejects it."""
+    words = ["agentflow", "approve", workflow_id, request.id, "--by", "YOUR_NAME"]
+    if request.quorum.roles:
+        words += ["--role", request.quorum.roles[0]]
+    return shlex.join([*words, "--hash", request.arguments_hash])
+
+
+def _left(deadline: datetime) -> str:
+    seconds = int((deadline - datetime.now(UTC)).total_seconds())
+    if seconds <= 0:
+        return "over"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"in {hours} h {minutes} min" if hours else f"in {minutes} min {seconds % 60} s"
+
+
+async def _sweep(client: AgentClient, limit: int) -> list[RunApprovals]:
+    """Ask all runs that wait, some at a time. One that can't be asked is reported, and no more."""
+    free = asyncio.Semaphore(CONCURRENT_RUNS)
+
+    async def ask(workflow_id: str) -> RunApprovals:
+        async with free:
+            try:
+                asked = client.pending_approvals(workflow_id)
+                return RunApprovals(workflow_id, await answer_of(workflow_id, asked, timeout=SWEEP_TIMEOUT))
+            except CommandFailed as failed:
+                return RunApprovals(workflow_id, problem=str(failed))
+
+    waiting = await find_runs(client.temporal, approvals_query(), limit)
+    return list(await asyncio.gather(*(ask(run.workflow_id) for run in waiting)))

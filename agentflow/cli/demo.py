@@ -1,0 +1,96 @@
+"""``agentflow demo``: labelled cases, run at once on this machine, and what became of them."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agentflow.cli.app import app
+from agentflow.cli.demo_run import DemoRun, Score, StandIns, score
+from agentflow.cli.demo_view import LiveTable, PersonAtTerminal, summary, table
+from agentflow.cli.model_choice import ModelChoice, choose_model
+from agentflow.cli.project import Project
+from agentflow.cli.stack import RunningStack, running_stack, steps
+from agentflow.cli.suite import DemoSuite
+from agentflow.telemetry.logs import configure_logs
+
+
+@app.command()
+def demo(
+    everything: Annotated[bool, typer.Option("--all", help="All cases, not the short selection.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="provider:model, or a .gguf file; by default what your keys allow.")
+    ] = None,
+    stand_ins: Annotated[
+        bool | None, typer.Option("--stand-ins/--ask-me", help="Who decides; you, if this is a terminal.")
+    ] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option("--keep/--no-keep", help="Stay up afterwards for the Web UI; on a terminal."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
+) -> None:
+    """Run labelled cases through the project's agent, on servers started here."""
+    project = Project.load_from(Path.cwd())
+    choice = choose_model(model, os.environ)
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    use_stand_ins = not is_terminal if stand_ins is None else stand_ins
+    stay = (is_terminal and not as_json) if keep is None else keep
+    asyncio.run(
+        _demo(project, choice, everything=everything, stand_ins=use_stand_ins, keep=stay, as_json=as_json)
+    )
+
+
+async def _demo(
+    project: Project, choice: ModelChoice, *, everything: bool, stand_ins: bool, keep: bool, as_json: bool
+) -> None:
+    # With --json standard output has nothing but the result.
+    console = Console(stderr=as_json)
+    suite: DemoSuite = project.load_object("demo")
+    console.print(f"model: {choice.name}{' (on this machine)' if choice.is_local else ''}")
+    if stand_ins:
+        console.print("Two stand-in people decide on what needs approval, by each ticket's label.")
+    with tempfile.TemporaryDirectory(prefix="agentflow-demo-") as name:
+        directory = Path(name)
+        configure_logs("json", file=directory / "worker.log")
+        async with running_stack(project, choice, directory, steps(console)) as stack:
+            console.print(f"Temporal Web UI: {stack.web_url}")
+            result = await _run(console, stack, suite, everything=everything, stand_ins=stand_ins)
+            console.print(summary(result))
+            console.print(f"Every run with its full history: {stack.web_url}")
+            if keep:
+                console.print("Press Ctrl-C to stop everything.")
+                await asyncio.Event().wait()
+    if as_json:
+        print(json.dumps(asdict(result), default=_money))
+
+
+async def _run(
+    console: Console, stack: RunningStack, suite: DemoSuite, *, everything: bool, stand_ins: bool
+) -> Score:
+    cases = suite.cases(everything=everything)
+    live = LiveTable(console)
+    deciders = StandIns() if stand_ins else PersonAtTerminal(console, live)
+    run = DemoRun(stack, suite, cases, deciders, lambda: live.show(run.progress.values()))
+    begun = time.monotonic()
+    with live:
+        ended = await run.run()
+    seconds = time.monotonic() - begun
+    console.print(table(ended))
+    workflow_ids = {progress.workflow_id: progress.case for progress in ended}
+    return score(ended, await suite.check(workflow_ids, stack.environment), seconds)
+
+
+def _money(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"no JSON for {value!r}")

@@ -1,0 +1,125 @@
+"""What expected errors mean to a person at a shell: a message and an exit code.
+
+What isn't listed here is a bug, and keeps its traceback.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio.client import (
+    RPCTimeoutOrCancelledError,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from agentflow.cli.exits import CommandFailed, ExitCode
+from agentflow.contracts.names import SEARCH_ATTRIBUTES
+from agentflow.errors import AgentflowError, ConfigurationError
+
+AnswerT = TypeVar("AnswerT")
+
+RPC_TIMEOUT = timedelta(seconds=15)
+"""For calls that the server answers by itself."""
+
+_SILENT = frozenset({RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED})
+"""What a time-out of our own looks like: the SDK cancels the call."""
+
+_EXITS = {
+    RPCStatusCode.CANCELLED: ExitCode.UNREACHABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED: ExitCode.UNREACHABLE,
+    RPCStatusCode.UNAVAILABLE: ExitCode.UNREACHABLE,
+    RPCStatusCode.UNAUTHENTICATED: ExitCode.UNREACHABLE,
+    RPCStatusCode.PERMISSION_DENIED: ExitCode.UNREACHABLE,
+    RPCStatusCode.RESOURCE_EXHAUSTED: ExitCode.UNREACHABLE,
+    RPCStatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
+    RPCStatusCode.INVALID_ARGUMENT: ExitCode.USAGE,
+}
+
+
+async def answer_of(
+    workflow_id: str, answer: Awaitable[AnswerT], *, timeout: timedelta = RPC_TIMEOUT
+) -> AnswerT:
+    """The answer of a run's worker to a query or an update.
+
+    Args:
+        workflow_id: The run.
+        answer: The call.
+        timeout: How long it may take; a worker is asked, so it may never come.
+
+    Raises:
+        CommandFailed: no worker answered, or what answered isn't an agentflow run.
+    """
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            return await answer
+    except (TimeoutError, RPCTimeoutOrCancelledError):
+        raise _no_worker(workflow_id) from None
+    except RPCError as error:
+        if error.status in _SILENT or "poller" in error.message:
+            raise _no_worker(workflow_id) from error
+        raise
+    except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+        raise CommandFailed(
+            ExitCode.REFUSED, f"{workflow_id} can't be asked; is it an agentflow run? ({error})"
+        ) from error
+
+
+def explain(error: Exception) -> CommandFailed | None:
+    """The message and exit code of an expected error; ``None`` for a bug."""
+    match error:
+        case CommandFailed():
+            return error
+        case ConfigurationError():
+            return CommandFailed(ExitCode.USAGE, str(error))
+        case AgentflowError():
+            return CommandFailed(ExitCode.REFUSED, str(error))
+        case WorkflowAlreadyStartedError():
+            return CommandFailed(
+                ExitCode.REFUSED,
+                f"{error.workflow_id} is running already: look at it, or choose another --id",
+            )
+        case WorkflowFailureError() | FailureError():
+            return CommandFailed(ExitCode.REFUSED, failure_text(error))
+        case TimeoutError() | RPCTimeoutOrCancelledError():
+            return CommandFailed(ExitCode.UNREACHABLE, "Temporal didn't answer in time")
+        case RPCError():
+            return CommandFailed(_EXITS.get(error.status, ExitCode.REFUSED), _rpc_text(error))
+        case _:
+            return None
+
+
+def failure_text(error: BaseException) -> str:
+    """The reasons of a failed run, from the outermost to the innermost that says something."""
+    reasons: list[str] = []
+    cause: BaseException | None = error.cause if isinstance(error, WorkflowFailureError) else error
+    while cause is not None:
+        text = cause.message if isinstance(cause, ApplicationError) else str(cause)
+        if text and text not in reasons:
+            reasons.append(text)
+        cause = cause.__cause__
+    return ": ".join(reasons)
+
+
+def _rpc_text(error: RPCError) -> str:
+    message = error.message or error.status.name.lower()
+    if error.status == RPCStatusCode.INVALID_ARGUMENT and any(name in message for name in SEARCH_ATTRIBUTES):
+        return f"{message}: the namespace lacks agentflow's search attributes; run `agentflow setup`"
+    if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+        return (
+            f"Temporal refused the credentials ({message}): set TEMPORAL_API_KEY, TEMPORAL_TLS_* or a profile"
+        )
+    if error.status in _SILENT:
+        return f"Temporal didn't answer in time ({message})"
+    return message
+
+
+def _no_worker(workflow_id: str) -> CommandFailed:
+    return CommandFailed(
+        ExitCode.UNREACHABLE,
+        f"no worker answered for {workflow_id}: is one running for its task queue and workflow type?",
+    )

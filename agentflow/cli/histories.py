@@ -1,0 +1,102 @@
+"""Where ``agentflow replay`` finds what it needs: histories in files, agents in modules."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHistory
+
+from agentflow.cli.exits import misused
+from agentflow.cli.project import load_module, load_object
+from agentflow.errors import ConfigurationError
+from agentflow.workflow.agent import AgentWorkflow
+
+_DEFINITION = "__temporal_workflow_definition"
+"""Where ``@workflow.defn`` leaves its mark. Inherited ones belong to another class."""
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A history, and where it came from."""
+
+    history: WorkflowHistory
+    source: str
+
+    @property
+    def workflow_type(self) -> str:
+        """The workflow type that made it."""
+        return self.history.events[0].workflow_execution_started_event_attributes.workflow_type.name
+
+
+def read_histories(files: Sequence[Path], directory: Path | None) -> list[RecordedRun]:
+    """The histories in files, and in the ``*.json`` of a directory.
+
+    Raises:
+        CommandFailed: a file is no history, or the directory has none.
+    """
+    found = [*files]
+    if directory:
+        in_directory = sorted(directory.glob("*.json"))
+        if not in_directory:
+            raise misused(f"{directory} has no *.json")
+        found += in_directory
+    return [_read(path) for path in found]
+
+
+def recorded(history: WorkflowHistory, source: str) -> RecordedRun:
+    """A history that begins as histories do.
+
+    Raises:
+        CommandFailed: it doesn't.
+    """
+    if not history.events or not history.events[0].HasField("workflow_execution_started_event_attributes"):
+        raise misused(f"{source} is no history of a run: it doesn't begin with its start")
+    return RecordedRun(history, source)
+
+
+def load_agents(paths: Iterable[str]) -> dict[str, type]:
+    """The agents in modules, and the classes that are named, by workflow type.
+
+    Args:
+        paths: ``module``, for every agent in it, or ``module:Class``.
+
+    Raises:
+        ConfigurationError: one can't be imported or has no agent, or two have the same workflow type.
+    """
+    agents: dict[str, type] = {}
+    for path in paths:
+        found = [_workflow(path)] if ":" in path else list(_agents_in(path))
+        if not found:
+            raise ConfigurationError(f"module {path} has no AgentWorkflow subclass with @workflow.defn")
+        for agent in found:
+            name: str = vars(agent)[_DEFINITION].name
+            if agents.setdefault(name, agent) is not agent:
+                other = agents[name]
+                raise ConfigurationError(f"{agent.__module__} and {other.__module__} both have a {name}")
+    return agents
+
+
+def _workflow(path: str) -> type:
+    found = load_object(path)
+    if not isinstance(found, type) or _DEFINITION not in vars(found):
+        raise ConfigurationError(f"{path} is no class with @workflow.defn")
+    return found
+
+
+def _agents_in(name: str) -> Iterator[type]:
+    for value in vars(load_module(name)).values():
+        if isinstance(value, type) and issubclass(value, AgentWorkflow) and _DEFINITION in vars(value):
+            yield value
+
+
+def _read(path: Path) -> RecordedRun:
+    try:
+        history = WorkflowHistory.from_json(path.stem, path.read_text("utf-8"))
+    except Exception as error:
+        # Each JSON error comes in a class of protobuf's or the SDK's own; all mean the same here.
+        raise misused(f"{path} is no workflow history: {type(error).__name__}: {error}") from error
+    found = recorded(history, str(path))
+    started: Any = history.events[0].workflow_execution_started_event_attributes
+    # What a run decides can depend on its id, so the file's name is only for histories without one.
+    return RecordedRun(WorkflowHistory(started.workflow_id or path.stem, history.events), found.source)

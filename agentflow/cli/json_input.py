@@ -1,0 +1,43 @@
+"""JSON from the command line: given as it is, in a file, or on standard input."""
+
+import json
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from agentflow.cli.exits import misused
+from agentflow.contracts.wire import Json
+
+
+def read_json(option: str, given: str) -> Json:
+    """The value of an option that takes JSON, ``@file`` or ``-`` for standard input.
+
+    Args:
+        option: Its name, for the message.
+        given: What was given.
+
+    Raises:
+        CommandFailed: there is no such file, or it isn't JSON; the text says where.
+    """
+    source, text = _text_of(option, given)
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        hint = "" if given.startswith(("@", "-")) else """ (a text needs quotes of its own: '"some text"')"""
+        raise misused(f"{option}: {source} isn't JSON: {error}{hint}") from None
+
+
+def _text_of(option: str, given: str) -> tuple[str, str]:
+    if given == "-":
+        return "standard input", sys.stdin.read()
+    if not given.startswith("@"):
+        return "it", given
+    path = Path(given[1:])
+    try:
+        return str(path), path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise misused(f"{option}: {path} can't be read: {error}") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")

@@ -1,0 +1,12 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document to standard output, and nothing else there."),
+]
+WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW_ID", help="The run's workflow id.")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; it is recorded.")]

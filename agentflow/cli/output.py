@@ -1,0 +1,165 @@
+"""What commands print: one JSON document, or Rich for people. The only file that writes to a stream.
+
+Text of runs (arguments, reasons, names) comes from models and strangers. ``safe`` takes the power out
+of it: no markup, no terminal control sequences, no invisible or direction-changing characters.
+"""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
+
+from pydantic_core import to_jsonable_python
+from rich.console import Console, RenderableType
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from agentflow.cli.exits import CommandFailed
+from agentflow.contracts.wire import Json
+
+PIPE_WIDTH = 200
+"""Columns where there is no terminal: an id that is folded can't be pasted or grepped."""
+
+_SHOWN_AS_THEY_ARE = frozenset("\n\t")
+_DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories: control, format (bidirectional, zero-width), surrogate, line and paragraph separator."""
+
+
+def safe(value: object, style: str = "") -> Text:
+    """Any value as text that can't do anything to a terminal but be read on it."""
+    return Text(visible(str(value)), style=style, overflow="fold")
+
+
+def visible(text: str) -> str:
+    """The text with its control and invisible characters written out, as ``\\x1b`` or ``\\u202e``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character
+        if character in _SHOWN_AS_THEY_ARE or unicodedata.category(character) not in _DANGEROUS
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+def exact_json(value: Json) -> Text:
+    """A JSON value in full, as a person must see what they approve."""
+    return safe(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+    """Names and values below each other; a ``Text`` is taken as it is, ``None`` is left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value is not None:
+            grid.add_row(name, value if isinstance(value, Text) else safe(value))
+    return grid
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Rows below headings."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else safe(cell) for cell in row))
+    return grid
+
+
+class Output:
+    """Where a command's words go: the result to standard output, all else to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._stdout = sys.stdout
+        self._out = _console(sys.stdout)
+        self._err = _console(sys.stderr)
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep standard output for the JSON document, whatever an imported module prints."""
+        if not self.as_json:
+            yield
+            return
+        with redirect_stdout(sys.stderr):
+            yield
+
+    def result(self, document: Json, *views: RenderableType) -> None:
+        """The command's result. Call it once: it is one JSON document, or the views.
+
+        Args:
+            document: Pydantic models, decimals and times are put in JSON's terms; money is a string.
+            *views: What a person sees. A ``Text`` is never folded, so that it can be pasted.
+        """
+        if self.as_json:
+            # ASCII only: no terminal, locale or invisible character can change what it says.
+            plain = to_jsonable_python(document, inf_nan_mode="null")
+            self._stdout.write(json.dumps(plain, indent=2) + "\n")
+            self._stdout.flush()
+            return
+        _print(self._out, views)
+
+    def show(self, *views: RenderableType) -> None:
+        """Something to read before the result, such as what is about to be approved."""
+        _print(self._err if self.as_json else self._out, views)
+
+    def note(self, message: str) -> None:
+        """A remark on the way."""
+        self._err.print(safe(message), soft_wrap=True)
+
+    def failure(self, stop: CommandFailed) -> None:
+        """Why the command failed; with JSON also as the document."""
+        if self.as_json:
+            self.result({"error": {"code": stop.code.name.lower(), "message": str(stop)}})
+        self._err.print(Text.assemble(("agentflow: ", "bold red"), safe(stop)), soft_wrap=True)
+
+    @contextmanager
+    def progress(self, message: str) -> Iterator["Progress"]:
+        """Show on standard error that something takes a while."""
+        with Progress(self._err, message) as progress:
+            yield progress
+
+
+class Progress:
+    """A spinner on a terminal, a line for each change elsewhere."""
+
+    def __init__(self, console: Console, message: str) -> None:
+        self._console = console
+        self._said = message
+        self._status = Status(safe(message), console=console) if console.is_terminal else None
+
+    def update(self, message: str) -> None:
+        """What is going on now."""
+        if message == self._said:
+            return
+        self._said = message
+        if self._status:
+            self._status.update(safe(message))
+        else:
+            self._console.print(safe(message), soft_wrap=True)
+
+    def __enter__(self) -> "Progress":
+        if self._status:
+            self._status.start()
+        else:
+            self._console.print(safe(self._said), soft_wrap=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _print(console: Console, views: Iterable[RenderableType]) -> None:
+    for view in views:
+        console.print(view, soft_wrap=isinstance(view, Text))

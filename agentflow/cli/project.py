@@ -1,0 +1,119 @@
+"""The project in the current directory: ``[tool.agentflow]`` of its ``pyproject.toml``.
+
+[tool.agentflow]
+worker = "worker:main"          # runs the worker; for agentflow dev and demo
+workflows = ["workflows.refund"]  # modules, or module:Class; for agentflow replay
+stack = "local_stack:start"     # outside systems to start beside a local worker
+demo = "demo:suite"             # what agentflow demo runs
+"""
+
+import importlib
+import sys
+import tomllib
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from agentflow.core.answer import describe_errors
+from agentflow.errors import ConfigurationError
+
+_NAME = r"[A-Za-z_]\w*"
+_DOTTED = rf"{_NAME}(\.{_NAME})*"
+
+ObjectPath = Annotated[str, StringConstraints(pattern=rf"^{_DOTTED}:{_DOTTED}$")]
+"""``module:attribute``, both with dots if need be."""
+ModulePath = Annotated[str, StringConstraints(pattern=rf"^{_DOTTED}(:{_DOTTED})?$")]
+"""``module``, or ``module:Class``."""
+
+
+class Project(BaseModel):
+    """What ``[tool.agentflow]`` says; all of it is optional."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    worker: ObjectPath | None = None
+    """What runs the worker, for ``agentflow dev`` and ``demo``."""
+    workflows: tuple[ModulePath, ...] = Field(default=())
+    """Where the agents are, for ``agentflow replay``."""
+    stack: ObjectPath | None = None
+    """What starts the outside systems that a local worker needs."""
+    demo: ObjectPath | None = None
+    """What ``agentflow demo`` runs."""
+
+    def load(self, key: Literal["worker", "stack", "demo"]) -> Any:
+        """The object that a key names.
+
+        Raises:
+            ConfigurationError: the key isn't set, or names nothing that can be imported.
+        """
+        path: str | None = getattr(self, key)
+        if path is None:
+            raise ConfigurationError(
+                f"pyproject.toml doesn't say what the {key} is: write {key} = "
+                f'"module:attribute" under [tool.agentflow]'
+            )
+        return load_object(path)
+
+
+def load_project(directory: Path | None = None) -> Project:
+    """Read ``pyproject.toml`` of a directory, the current one by default; without one nothing is set.
+
+    Raises:
+        ConfigurationError: it can't be read, or ``[tool.agentflow]`` is wrong; the text says where.
+    """
+    path = (directory or Path.cwd()) / "pyproject.toml"
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return Project()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} can't be read: {error}") from error
+    try:
+        return Project.model_validate(document.get("tool", {}).get("agentflow", {}))
+    except ValidationError as error:
+        raise ConfigurationError(f"[tool.agentflow] in {path}: {describe_errors(error)}") from error
+
+
+def load_object(path: str) -> Any:
+    """Import ``module:attribute``; modules of the current directory are found.
+
+    Raises:
+        ConfigurationError: it names nothing, or importing it fails; the text says why.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not attribute:
+        raise ConfigurationError(f"{path!r} must be module:attribute")
+    found: Any = load_module(module_name)
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise ConfigurationError(f"module {module_name} has no {attribute}") from None
+    return found
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module; those of the current directory are found.
+
+    Raises:
+        ConfigurationError: there is none by that name, or importing it fails; the text says why.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        # An installed command's path starts with its own directory, not with the project's.
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        # Whatever a user's module raises while it is imported is the user's to read, not our traceback.
+        raise ConfigurationError(_import_problem(name, error)) from error
+
+
+def _import_problem(name: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+        return f"there is no module {name}: run this in the project's directory, or install the project"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"module {name} can't be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"

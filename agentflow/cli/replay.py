@@ -1,0 +1,188 @@
+"""``agentflow replay``."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from agentflow.cli.connection import silent_runtime
+from agentflow.cli.divergence import Divergence, divergence_of
+from agentflow.cli.exits import ExitCode, misused
+from agentflow.cli.failures import RPC_TIMEOUT
+from agentflow.cli.histories import RecordedRun, load_agents, read_histories, recorded
+from agentflow.cli.options import AsJson
+from agentflow.cli.output import Progress, safe, table
+from agentflow.cli.project import load_project
+from agentflow.cli.session import Session, open_session
+from agentflow.errors import ConfigurationError
+from agentflow.plugin import AgentflowPlugin
+
+Verdict = Literal["ok", "diverged", "unknown_type"]
+"""``ok``: today's code does what the run did. ``diverged``: it doesn't, and open runs of this kind would
+fail. ``unknown_type``: no agent that was given has the run's workflow type."""
+
+STYLES = {"ok": "green", "diverged": "red", "unknown_type": "red"}
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of one history."""
+
+    workflow_id: str
+    workflow_type: str
+    events: int
+    source: str
+    result: Verdict
+    divergence: Divergence | None = None
+
+
+def replay(
+    context: typer.Context,
+    workflow_id: Annotated[
+        str | None, typer.Argument(metavar="[WORKFLOW_ID]", help="A run on the server.")
+    ] = None,
+    *,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="HISTORY.json", help="A history in a file; as often as needed."),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="All *.json of a directory.", file_okay=False, exists=True),
+    ] = None,
+    workflows: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE[:CLASS]", help="Where the agents are; by default what pyproject.toml says."
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the history of WORKFLOW_ID here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay runs against today's code, in the sandbox. Exit 1 if one would do something else.
+
+    A run that isn't over replays as far as it got. Nothing is called, and nothing is changed.
+    """
+    with open_session(context, as_json=as_json) as session:
+        runs = _gather(session, workflow_id, file or [], directory, save)
+        agents = load_agents(workflows or _workflows_of_project())
+        with session.output.progress("replaying") as progress, _quiet_temporal():
+            results = session.run(_replay_all(runs, agents, _namespace(session), progress))
+        bad = [result for result in results if result.result != "ok"]
+        session.output.result(
+            {"histories": results, "ok": not bad},
+            table(("RESULT", "WORKFLOW TYPE", "EVENTS", "HISTORY", "FIRST DIVERGENCE"), map(_cells, results)),
+        )
+        if bad:
+            raise typer.Exit(ExitCode.REFUSED)
+
+
+def _gather(
+    session: Session,
+    workflow_id: str | None,
+    files: Sequence[Path],
+    directory: Path | None,
+    save: Path | None,
+) -> list[RecordedRun]:
+    if not (workflow_id or files or directory):
+        raise misused("say which run to replay: a WORKFLOW_ID, --file or --dir")
+    if save and not workflow_id:
+        raise misused("--save writes the history of a WORKFLOW_ID")
+    runs = read_histories(files, directory)
+    if not workflow_id:
+        return runs
+    handle = session.client().temporal.get_workflow_handle(workflow_id)
+    with session.output.progress(f"fetching the history of {workflow_id}"):
+        history = session.run(handle.fetch_history(rpc_timeout=RPC_TIMEOUT))
+    if save:
+        _write(save, history)
+        session.output.note(f"wrote {save}")
+    return [recorded(history, workflow_id), *runs]
+
+
+def _write(path: Path, history: WorkflowHistory) -> None:
+    try:
+        path.write_text(history.to_json(), "utf-8")
+    except OSError as error:
+        raise misused(f"--save: {path} can't be written: {error}") from error
+
+
+def _workflows_of_project() -> Sequence[str]:
+    if named := load_project().workflows:
+        return named
+    raise ConfigurationError(
+        "say where the agents are: --workflows MODULE, or in pyproject.toml under [tool.agentflow] "
+        'workflows = ["module"]'
+    )
+
+
+def _namespace(session: Session) -> str:
+    """Whose runs they are taken for: it is a part of what a run's transcript is rooted in."""
+    return session.connection.settings().get("namespace", "default")
+
+
+async def _replay_all(
+    runs: Sequence[RecordedRun], agents: Mapping[str, type], namespace: str, progress: Progress
+) -> list[Replayed]:
+    replayer = Replayer(
+        workflows=list(agents.values()),
+        namespace=namespace,
+        plugins=[AgentflowPlugin()],
+        runtime=silent_runtime(),
+    )
+    results: list[Replayed] = []
+    for number, run in enumerate(runs, start=1):
+        progress.update(f"replaying {number} of {len(runs)}: {run.source}")
+        results.append(await _replay(replayer, run, agents))
+    return results
+
+
+async def _replay(replayer: Replayer, run: RecordedRun, known: Collection[str]) -> Replayed:
+    if run.workflow_type not in known:
+        told = Divergence(f"no agent has this workflow type; known: {', '.join(sorted(known))}")
+        return _replayed(run, "unknown_type", told)
+    replay = await replayer.replay_workflow(run.history, raise_on_replay_failure=False)
+    if replay.replay_failure:
+        return _replayed(run, "diverged", divergence_of(replay.replay_failure))
+    return _replayed(run, "ok")
+
+
+def _replayed(run: RecordedRun, result: Verdict, divergence: Divergence | None = None) -> Replayed:
+    return Replayed(
+        workflow_id=run.history.workflow_id,
+        workflow_type=run.workflow_type,
+        events=len(run.history.events),
+        source=run.source,
+        result=result,
+        divergence=divergence,
+    )
+
+
+@contextmanager
+def _quiet_temporal() -> Iterator[None]:
+    """A divergence is a result here; the SDK would also log it, with a traceback."""
+    logger = logging.getLogger("temporalio")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _cells(result: Replayed) -> tuple[object, ...]:
+    return (
+        safe(result.result.replace("_", " "), STYLES[result.result]),
+        result.workflow_type,
+        result.events,
+        result.source,
+        str(result.divergence or ""),
+    )

@@ -1,0 +1,53 @@
+"""``agentflow runs``."""
+
+from typing import Annotated
+
+import typer
+
+from agentflow.cli.options import AsJson
+from agentflow.cli.outcome import STYLES, dollars
+from agentflow.cli.output import safe, table
+from agentflow.cli.session import open_session
+from agentflow.cli.visibility import RunFilter, RunRow, find_runs, runs_query
+
+COLUMNS = ("WORKFLOW ID", "AGENT", "STATUS", "TENANT", "RELEASE", "COST", "APPROVALS", "STARTED")
+
+
+def runs(
+    context: typer.Context,
+    *,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this agent.")] = None,
+    status: Annotated[
+        RunFilter | None, typer.Option(help="Only in this state, or with this outcome.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 50,
+    query: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="And this visibility query, in Temporal's language.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs that a worker has taken up, the newest first.
+
+    Visibility follows the runs by a moment; the cost is as of a run's last change of state.
+    """
+    with open_session(context, as_json=as_json) as session:
+        wanted = runs_query(agent=agent, status=status, tenant=tenant, extra=query)
+        found = session.run(find_runs(session.client().temporal, wanted, limit))
+        view = table(COLUMNS, map(_cells, found)) if found else safe("no runs")
+        session.output.result({"runs": found}, view)
+        if len(found) == limit:
+            session.output.note(f"there may be more: --limit is {limit}")
+
+
+def _cells(run: RunRow) -> tuple[object, ...]:
+    return (
+        run.workflow_id,
+        run.agent or "",
+        safe(run.status, STYLES.get(run.status, "" if run.closed is None else "red")),
+        run.tenant or "",
+        run.release or "",
+        "" if run.cost_usd is None else dollars(run.cost_usd),
+        run.pending_approvals or "",
+        run.started.isoformat(sep=" ", timespec="seconds"),
+    )

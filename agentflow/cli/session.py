@@ -1,0 +1,70 @@
+"""One command from start to end: its connection, its output, and what becomes of its errors."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import typer
+
+from agentflow.cli.connection import Connection
+from agentflow.cli.exits import ExitCode
+from agentflow.cli.failures import explain
+from agentflow.cli.output import Output
+from agentflow.client import AgentClient
+
+ResultT = TypeVar("ResultT")
+
+
+class Session:
+    """What a command works with. Commands are synchronous, and hand their I/O to ``run``.
+
+    Between two calls of ``run`` Ctrl-C is an ordinary ``KeyboardInterrupt``, which a question at the
+    terminal needs: inside the event loop it would only mark a task as cancelled.
+    """
+
+    def __init__(self, output: Output, connection: Connection, runner: asyncio.Runner) -> None:
+        self.output = output
+        self.connection = connection
+        self._runner = runner
+        self._client: AgentClient | None = None
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run a coroutine to its end."""
+        return self._runner.run(work)
+
+    def client(self) -> AgentClient:
+        """The connected client; the first call connects.
+
+        Raises:
+            CommandFailed: Temporal can't be reached.
+        """
+        if self._client is None:
+            self._client = AgentClient(self.run(self.connection.connect()))
+        return self._client
+
+
+@contextmanager
+def open_session(context: typer.Context, *, as_json: bool = False) -> Iterator[Session]:
+    """The frame of every command: expected errors become a line and an exit code.
+
+    Args:
+        context: Typer's, with the ``Connection`` that the app's options say.
+        as_json: Whether the command prints JSON.
+
+    Raises:
+        typer.Exit: the command failed, and has said why.
+    """
+    output = Output(as_json=as_json)
+    connection = context.find_object(Connection) or Connection()
+    try:
+        with output.reserved(), asyncio.Runner() as runner:
+            yield Session(output, connection, runner)
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except Exception as error:
+        failed = explain(error)
+        if failed is None:
+            raise
+        output.failure(failed)
+        raise typer.Exit(failed.code) from None

@@ -1,0 +1,174 @@
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
+from agentflow.contracts.wire import ApprovalId, Sha256, sha256_of
+from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
+from agentflow.core.approvers import TrustedApprovers
+from tests.core.samples import DEADLINE, approval_request
+
+PEOPLE = ("ada lovelace", "Bob Ross", "cy")
+REQUESTER = "ada lovelace"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody sends, and who it really is."""
+
+    verdict: Verdict
+    person: str
+    spelled: str
+    roles: tuple[str, ...]
+    bound_to: Literal["nothing", "this", "another"]
+    verified: bool
+    seconds_before_deadline: int
+
+
+@st.composite
+def spelled(draw: st.DrawFn, name: str) -> str:
+    """The same name in other letters and with other spaces."""
+    style = draw(st.sampled_from([str.lower, str.upper, str.title, str.swapcase, str]))
+    gap, edge = draw(st.sampled_from([" ", "  ", "\t", "\u00a0"])), draw(st.sampled_from(["", " ", "\n"]))
+    return edge + gap.join(style(name).split(" ")) + edge
+
+
+@st.composite
+def sayings(draw: st.DrawFn) -> Said:
+    person = draw(st.sampled_from(PEOPLE))
+    return Said(
+        verdict=draw(st.sampled_from(["approve", "approve", "approve", "reject"])),
+        person=person,
+        spelled=draw(spelled(person)),
+        roles=draw(st.sampled_from([(), ("finance",), ("ops",), ("finance", "ops")])),
+        bound_to=draw(st.sampled_from(["nothing", "this", "this", "another"])),
+        verified=draw(st.sampled_from([True, True, True, False])),
+        seconds_before_deadline=draw(st.sampled_from([3600, 1, 0, -1])),
+    )
+
+
+def decision_of(said: Said, request: ApprovalRequest) -> ApprovalDecision:
+    hashes: dict[str, Sha256 | None] = {
+        "nothing": None,
+        "this": request.arguments_hash,
+        "another": sha256_of("another"),
+    }
+    return ApprovalDecision(
+        approval_id=request.id, by=said.spelled, roles=said.roles, arguments_hash=hashes[said.bound_to]
+    )
+
+
+def judged(pending: PendingApproval, said: Said) -> PendingApproval | Refusal:
+    decision = decision_of(said, pending.request)
+    approver = TrustedApprovers().verify(decision) if said.verified else None
+    now = DEADLINE - timedelta(seconds=said.seconds_before_deadline)
+    return judge(pending, said.verdict, decision, approver, now)
+
+
+def may_count(said: Said, request: ApprovalRequest, approved: list[str]) -> bool:
+    if not said.verified or said.bound_to == "another" or said.seconds_before_deadline <= 0:
+        return False
+    if said.verdict == "reject":
+        return True
+    has_role = not request.quorum.roles or any(role in request.quorum.roles for role in said.roles)
+    return said.person != REQUESTER and said.person not in approved and has_role
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(1, 3),
+    st.sampled_from([(), ("finance",), ("finance", "legal")]),
+    st.lists(sayings(), max_size=12),
+)
+def test_only_enough_different_people_with_the_role_in_time_approve(
+    people: int, roles: tuple[str, ...], sequence: list[Said]
+) -> None:
+    request = approval_request(people=people, roles=roles)
+    pending, approved, ended = PendingApproval(request), list[str](), ""
+    for said in sequence:
+        counts = not ended and may_count(said, request, approved)
+        after = judged(pending, said)
+        assert isinstance(after, PendingApproval) == counts
+        if isinstance(after, Refusal):
+            continue
+        pending = after
+        if said.verdict == "reject":
+            ended = "rejected"
+        else:
+            approved.append(said.person)
+            ended = "approved" if len(approved) == people else ""
+        assert (pending.outcome.status if pending.outcome else "") == ended
+        assert ended or pending.people_needed == people - len(approved)
+    if pending.outcome and pending.outcome.status == "approved":
+        assert len(pending.outcome.by) == len(set(approved)) == people
+        assert REQUESTER not in approved
+
+
+ADMITTED = Said("approve", "cy", "cy", ("finance",), "this", verified=True, seconds_before_deadline=60)
+
+
+def decided_by(**changes: object) -> Said:
+    return Said(**{**ADMITTED.__dict__, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"spelled": "ADA  Lovelace"}, "asked for this run"),
+        ({"roles": ("ops",)}, "has none of the roles finance"),
+        ({"bound_to": "another"}, "bound to other arguments"),
+        ({"verified": False}, "could not be verified"),
+        ({"seconds_before_deadline": 0}, "has passed"),
+    ],
+)
+def test_a_refusal_says_why(changes: dict[str, object], why: str) -> None:
+    pending = PendingApproval(approval_request(roles=("finance",)))
+    refused = judged(pending, decided_by(**changes))
+    assert isinstance(refused, Refusal)
+    assert why in refused.reason
+
+
+def test_an_approval_without_a_hash_counts() -> None:
+    pending = judged(PendingApproval(approval_request()), decided_by(bound_to="nothing"))
+    assert isinstance(pending, PendingApproval)
+    assert pending.outcome is not None
+
+
+def test_the_requester_and_people_without_the_role_may_still_reject() -> None:
+    pending = PendingApproval(approval_request(roles=("finance",)))
+    for name in ("ada lovelace", "cy"):
+        after = judged(pending, decided_by(verdict="reject", spelled=name, roles=()))
+        assert isinstance(after, PendingApproval)
+        assert after.outcome is not None
+        assert (after.outcome.status, after.outcome.by) == ("rejected", (name,))
+
+
+def test_an_unknown_id_is_refused() -> None:
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-9"), by="cy")
+    refused = judge(None, "approve", decision, Approver(subject="cy", method="trusted"), DEADLINE)
+    assert refused == Refusal("no approval approval-9")
+
+
+def test_a_deadline_that_passes_is_the_end() -> None:
+    pending = judged(PendingApproval(approval_request(people=2)), ADMITTED)
+    assert isinstance(pending, PendingApproval)
+    expired = expire(pending)
+    assert expired.outcome is not None
+    assert expired.outcome.status == "expired"
+    assert expired.people_needed == 0
+    assert isinstance(judged(expired, decided_by(spelled="Bob Ross")), Refusal)
+
+
+def test_a_deadline_changes_nothing_that_was_decided() -> None:
+    decided = judged(PendingApproval(approval_request()), ADMITTED)
+    assert isinstance(decided, PendingApproval)
+    assert expire(decided) == decided
+
+
+def test_a_name_of_spaces_is_nobody() -> None:
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" \t ")
+    assert TrustedApprovers().verify(decision) is None

@@ -1,0 +1,269 @@
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentflow.contracts.rules import Tier
+from agentflow.contracts.tools import Effect
+from agentflow.core.idempotency import arguments_hash
+from agentflow.core.policy import (
+    UNHASHABLE,
+    PastCall,
+    Rule,
+    RuleContext,
+    allow,
+    ask,
+    decide,
+    deny,
+    to_amount,
+)
+from tests.core.samples import nested, rule_context
+from tests.core.strategies import any_text, json_objects, odd_objects, odd_values
+
+TIERS: tuple[Tier, ...] = ("dev", "staging", "production")
+tiers = st.sampled_from(TIERS)
+effects: st.SearchStrategy[Effect] = st.sampled_from(["read", "write", "irreversible"])
+
+
+def answering(value: Any) -> Callable[[RuleContext], Any]:
+    return lambda context: value
+
+
+def raising(error: BaseException) -> Callable[[RuleContext], bool]:
+    def condition(context: RuleContext) -> bool:
+        raise error
+
+    return condition
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn, conditions: st.SearchStrategy[Any]) -> list[Rule]:
+    rules: list[Rule] = []
+    for number in range(draw(st.integers(0, 5))):
+        tools = draw(st.sampled_from([(), ("refund",), ("mail",), ("mail", "refund")]))
+        named = draw(st.lists(tiers, unique=True))
+        when, name = draw(conditions), f"rule-{number}"
+        match draw(st.sampled_from(["allow", "deny", "ask"])):
+            case "allow":
+                rules.append(allow(name, reason=name, when=when, tools=tools, tiers=named))
+            case "deny":
+                rules.append(deny(name, reason=name, when=when, tools=tools))
+            case _:
+                people = draw(st.integers(1, 3))
+                rules.append(ask(name, reason=name, when=when, tools=tools, tiers=named, people=people))
+    return rules
+
+
+yes_or_no = st.booleans().map(answering)
+
+
+def matching(rules: list[Rule], context: RuleContext) -> list[Rule]:
+    """The rules that hold for a call of ``refund``, read off their fields."""
+    return [
+        rule
+        for rule in rules
+        if (not rule.tools or "refund" in rule.tools) and context.tier in rule.tiers and rule.when(context)
+    ]
+
+
+@given(rule_sets(yes_or_no), tiers, effects, st.booleans())
+def test_deny_beats_ask_beats_allow(rules: list[Rule], tier: Tier, effect: Effect, proven: bool) -> None:
+    context = rule_context({"amount": 5}, tier=tier, effect=effect, proven=proven)
+    verdicts = {rule.verdict for rule in matching(rules, context)}
+    decision = decide(rules, context)
+    if "deny" in verdicts:
+        expected = "deny"
+    elif "ask" in verdicts:
+        expected = "ask"
+    elif "allow" in verdicts:
+        expected = "allow" if proven or effect == "read" else "ask"
+    else:
+        expected = "allow" if effect == "read" else "deny"
+    assert decision.verdict == expected
+    assert (decision.quorum is not None) == (expected == "ask")
+
+
+@given(st.data(), rule_sets(yes_or_no), tiers, effects)
+def test_the_order_of_rules_changes_no_verdict(
+    data: st.DataObject, rules: list[Rule], tier: Tier, effect: Effect
+) -> None:
+    context = rule_context(tier=tier, effect=effect)
+    shuffled = data.draw(st.permutations(rules))
+    assert decide(shuffled, context).verdict == decide(rules, context).verdict
+
+
+@given(rule_sets(yes_or_no), json_objects)
+def test_a_decision_is_bound_to_exactly_the_arguments(rules: list[Rule], arguments: dict[str, Any]) -> None:
+    decision = decide(rules, rule_context(arguments))
+    assert decision.arguments_hash == arguments_hash("refund", arguments)
+
+
+def test_of_several_asking_rules_the_one_that_needs_most_people_decides() -> None:
+    rules = [ask("one", reason="", people=1), ask("three", reason="", people=3), ask("two", reason="", people=2)]
+    decision = decide(rules, rule_context())
+    assert decision.rule == "three"
+    assert decision.quorum is not None
+    assert decision.quorum.people == 3
+
+
+def test_without_a_rule_a_write_is_denied_and_a_read_allowed() -> None:
+    assert decide([], rule_context(effect="write")).verdict == "deny"
+    assert decide([], rule_context(effect="irreversible")).verdict == "deny"
+    assert decide([], rule_context(effect="read")).verdict == "allow"
+
+
+@pytest.mark.parametrize("make", [allow, ask])
+def test_production_must_be_named(make: Callable[..., Rule]) -> None:
+    context = rule_context(tier="production")
+    assert decide([make("unnamed", reason="")], context).verdict == "deny"
+    named = make("named", reason="", tiers=("production",))
+    assert decide([named], context).verdict == named.verdict
+    assert decide([named], rule_context(tier="dev")).verdict == "deny"
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_denial_holds_in_every_tier(tier: Tier) -> None:
+    rules = [allow("all", reason="", tiers=TIERS), deny("never", reason="")]
+    assert decide(rules, rule_context(tier=tier)).rule == "never"
+
+
+def test_an_unproven_model_turns_allowed_writes_into_questions() -> None:
+    rules = [allow("small", reason="small")]
+    asked = decide(rules, rule_context(proven=False))
+    assert (asked.verdict, asked.rule) == ("ask", "unproven_model")
+    assert asked.quorum is not None
+    assert decide(rules, rule_context(proven=False, effect="read")).verdict == "allow"
+    assert decide(rules, rule_context(proven=True)).verdict == "allow"
+
+
+@given(rule_sets(yes_or_no), st.integers(0, 5), st.sampled_from([ValueError("x"), KeyError(), ZeroDivisionError()]))
+def test_a_rule_that_raises_denies_whatever_the_others_say(
+    rules: list[Rule], place: int, error: Exception
+) -> None:
+    broken = allow("broken", reason="", when=raising(error))
+    decision = decide([*rules[:place], broken, *rules[place:]], rule_context())
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+    assert type(error).__name__ in decision.reason
+
+
+@pytest.mark.parametrize("value", [None, 1, 0, "yes", "", [], Decimal(1), ...])
+@pytest.mark.parametrize("make", [allow, deny, ask])
+def test_a_rule_that_answers_neither_true_nor_false_denies(make: Callable[..., Rule], value: object) -> None:
+    decision = decide([make("vague", reason="", when=answering(value))], rule_context(effect="read"))
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+
+
+async def test_an_async_rule_denies_since_nobody_awaits_it() -> None:
+    made: list[Any] = []
+
+    async def later() -> bool:
+        return True
+
+    def condition(context: RuleContext) -> Any:
+        made.append(later())
+        return made[0]
+
+    decision = decide([allow("later", reason="", when=condition)], rule_context())
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+    assert await made[0]
+
+
+def test_a_rule_for_another_tool_is_not_asked() -> None:
+    rules = [deny("mail", reason="", tools=["mail"], when=raising(ValueError())), allow("all", reason="")]
+    assert decide(rules, rule_context(tool="refund")).verdict == "allow"
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even that")
+
+
+@pytest.mark.parametrize("error", [UnprintableError(), ValueError("\ud800 is no amount")], ids=["unprintable", "surrogate"])
+def test_an_error_that_can_not_be_told_denies_all_the_same(error: Exception) -> None:
+    decision = decide([allow("broken", reason="", when=raising(error))], rule_context())
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+    assert type(error).__name__ in decision.reason
+
+
+exceptions = (
+    any_text.map(ValueError)
+    | any_text.map(KeyError)
+    | st.builds(UnprintableError)
+    | st.builds(RecursionError)
+    | st.builds(ExceptionGroup, any_text, st.just([ValueError()]))
+)
+odd_conditions = exceptions.map(raising) | odd_values.map(answering)
+
+
+@given(odd_objects, rule_sets(odd_conditions), tiers, effects)
+def test_deciding_never_raises_and_what_fails_is_denied(
+    arguments: dict[str, Any], rules: list[Rule], tier: Tier, effect: Effect
+) -> None:
+    decision = decide(rules, rule_context(arguments, tier=tier, effect=effect))
+    asked = [rule for rule in rules if not rule.tools or "refund" in rule.tools]
+    if decision.arguments_hash == UNHASHABLE:
+        assert decision.verdict == "deny"
+    elif asked and not isinstance(decided(asked[0], arguments), bool):
+        assert (decision.verdict, decision.rule) == ("deny", "error")
+
+
+def decided(rule: Rule, arguments: dict[str, Any]) -> object:
+    try:
+        return rule.when(rule_context(arguments))
+    except Exception:
+        return None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"amount": float("nan")},
+        {"amount": float("inf")},
+        {"amount": 10**5000},
+        {"amount": nested(5_000)},
+        {"amount": object()},
+        {1: "one", "two": 2},
+    ],
+    ids=["nan", "inf", "huge", "deep", "object", "mixed keys"],
+)
+def test_arguments_without_a_canonical_form_are_denied(arguments: dict[str, Any]) -> None:
+    decision = decide([allow("all", reason="")], rule_context(arguments))
+    assert (decision.verdict, decision.rule, decision.arguments_hash) == ("deny", "error", UNHASHABLE)
+
+
+@given(odd_values)
+def test_an_amount_is_finite_and_not_negative_or_refused(value: Any) -> None:
+    try:
+        amount = rule_context({"amount": value}).amount("amount")
+    except ValueError:
+        return
+    assert amount.is_finite()
+    assert amount >= 0
+
+
+@pytest.mark.parametrize("value", [True, None, [5], {"usd": 5}, "", "five", "-1", -0.01, "NaN", "Infinity"])
+def test_what_is_no_amount_makes_the_rule_deny(value: object) -> None:
+    rules = [allow("small", reason="", when=lambda context: context.amount("amount") < 100)]
+    assert decide(rules, rule_context({"amount": value})).verdict == "deny"
+    assert decide(rules, rule_context({})).verdict == "deny"
+
+
+@pytest.mark.parametrize(("text", "amount"), [("12.50", "12.50"), ("0", "0"), ("1e2", "100")])
+def test_an_amount_is_exact(text: str, amount: str) -> None:
+    assert to_amount(text) == Decimal(amount)
+
+
+def test_an_amount_given_as_a_float_is_what_it_reads_as() -> None:
+    assert rule_context({"amount": 0.1}).amount("amount") == Decimal("0.1")
+
+
+def test_a_rule_sees_the_recorded_outputs_of_a_tool_in_order() -> None:
+    past = (
+        PastCall("c1", "order", {}, {"paid": 1}),
+        PastCall("c2", "mail", {}, "sent"),
+        PastCall("c3", "order", {}, {"paid": 2}),
+    )
+    assert rule_context(past_calls=past).outputs("order") == ({"paid": 1}, {"paid": 2})

@@ -1,0 +1,148 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
+from agentflow.contracts.tools import ToolError, ToolResult
+from agentflow.contracts.wire import Sha256, ToolCallId, sha256_of
+from agentflow.core.idempotency import run_root
+from agentflow.core.transcript import Transcript, node_hash, text_hash, tool_message, tool_text
+from agentflow.errors import AgentflowError
+from tests.core.samples import call_of
+from tests.core.strategies import assistant_messages, json_values, messages, odd_values
+
+ROOT, OTHER_ROOT = run_root("default", "refund-1"), run_root("default", "refund-2")
+Turn = tuple[list[Message], AssistantMessage]
+turns = st.lists(st.tuples(st.lists(messages, max_size=2), assistant_messages), min_size=1, max_size=3)
+
+
+def told(root: Sha256, said: Sequence[Turn]) -> tuple[Transcript, list[Sha256]]:
+    """A transcript of these turns, and the names of its nodes."""
+    transcript, heads = Transcript(root), list[Sha256]()
+    for news, answer in said:
+        transcript = transcript.add(*news)
+        heads.append(node_hash(root, transcript.head, (*transcript.news, answer)))
+        transcript = transcript.answered(answer, heads[-1])
+    return transcript, heads
+
+
+@given(turns)
+def test_two_runs_share_no_node_whatever_they_say(said: list[Turn]) -> None:
+    ours, theirs = told(ROOT, said)[1], told(OTHER_ROOT, said)[1]
+    assert not set(ours) & set(theirs)
+    assert len(set(ours)) == len(said)
+
+
+@given(turns)
+def test_the_same_words_in_the_same_run_have_the_same_names(said: list[Turn]) -> None:
+    assert told(ROOT, said) == told(ROOT, said)
+
+
+@given(st.lists(messages, max_size=4))
+def test_by_reference_and_in_full_is_the_same_node(said: list[Message]) -> None:
+    transcript = Transcript(ROOT).add(*said, stored=True)
+    referred = transcript.news_by_reference()
+    assert node_hash(ROOT, None, referred) == node_hash(ROOT, None, said)
+    assert all(message.content is None for message in referred if isinstance(message, ToolMessage))
+
+
+def test_a_text_that_is_not_stored_is_sent_in_full() -> None:
+    said = tool_message(call_of("order"), ToolResult(output={"paid": 5}))
+    assert Transcript(ROOT).add(said).news_by_reference() == (said,)
+
+
+@given(turns, st.lists(messages, max_size=2), assistant_messages)
+def test_only_the_hash_of_what_was_said_is_taken_for_the_head(
+    said: list[Turn], news: list[Message], answer: AssistantMessage
+) -> None:
+    transcript = told(ROOT, said)[0].add(*news)
+    other = AssistantMessage(text=answer.text + "!", tool_calls=answer.tool_calls)
+    for wrong in (
+        node_hash(ROOT, transcript.head, (*news, other)),
+        node_hash(ROOT, None, (*news, answer)),
+        node_hash(OTHER_ROOT, transcript.head, (*news, answer)),
+    ):
+        with pytest.raises(AgentflowError, match="expected"):
+            transcript.answered(answer, wrong)
+
+
+def changed(text: str, place: int, put: str) -> str:
+    where = place % len(text)
+    return text[:where] + put + text[where + 1 :]
+
+
+texts = st.text(min_size=1)
+
+
+@given(texts, st.integers(0, 10**6), st.characters(codec="utf-8"), st.sampled_from(["user", "answer", "tool"]))
+def test_changing_any_character_changes_the_head(text: str, place: int, put: str, kind: str) -> None:
+    other = changed(text, place, put)
+    assume(other != text)
+    call = call_of("order", id=text)
+
+    def head(said: str) -> Sha256:
+        message: Message
+        match kind:
+            case "user":
+                message = UserMessage(text=said)
+            case "answer":
+                arguments = {"id": said}
+                message = AssistantMessage(
+                    tool_calls=(ToolCall(id=ToolCallId("call_1"), tool="order", arguments=arguments),)
+                )
+            case _:
+                message = tool_message(call, ToolResult(output=said))
+        return node_hash(ROOT, None, [UserMessage(text="first"), message])
+
+    assert head(other) != head(text)
+
+
+@given(st.lists(messages, min_size=1, max_size=4), st.lists(messages, max_size=4))
+def test_other_messages_make_another_head(said: list[Message], instead: list[Message]) -> None:
+    def essence(conversation: list[Message]) -> list[Any]:
+        # The content itself is covered by its hash.
+        return [message.model_dump(exclude={"content"}) for message in conversation]
+
+    same = node_hash(ROOT, None, said) == node_hash(ROOT, None, instead)
+    assert same == (essence(said) == essence(instead))
+
+
+@given(turns, st.data())
+def test_changing_an_early_turn_changes_the_last_head(said: list[Turn], data: st.DataObject) -> None:
+    which = data.draw(st.integers(0, len(said) - 1))
+    news, answer = said[which]
+    edited = [*said[:which], ([*news, UserMessage(text="and one more thing")], answer), *said[which + 1 :]]
+    assert told(ROOT, edited)[1][-1] != told(ROOT, said)[1][-1]
+
+
+@given(turns)
+def test_a_transcript_keeps_every_message_in_order(said: list[Turn]) -> None:
+    transcript, heads = told(ROOT, said)
+    assert transcript.messages == tuple(m for news, answer in said for m in (*news, answer))
+    assert (transcript.head, transcript.news) == (heads[-1], ())
+
+
+@given(json_values)
+def test_a_tools_text_survives_the_store(output: Any) -> None:
+    text = tool_text(ToolResult(output=output))
+    assert text_hash(text.encode(errors="replace").decode()) == text_hash(text)
+
+
+@given(odd_values)
+def test_a_tools_text_is_text_that_utf8_can_carry_or_there_is_none(output: Any) -> None:
+    try:
+        text = tool_text(ToolResult(output=output))
+    except (ValueError, TypeError, RecursionError):
+        return
+    assert text.encode().decode() == text
+
+
+def test_a_tools_error_is_told_as_what_went_wrong() -> None:
+    refused = ToolResult(error=ToolError(kind="denied", message="rule limit: too much"))
+    message = tool_message(call_of("refund"), refused)
+    assert message.is_error
+    assert message.content == '{"error":"denied","message":"rule limit: too much"}'
+    assert message.content_hash == sha256_of(message.content)

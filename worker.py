@@ -1,0 +1,83 @@
+"""The worker of the reference agents: the only place where adapters meet configuration.
+
+Run it with ``python worker.py``. Temporal's address, namespace, TLS and API key come from Temporal's own
+environment variables (``TEMPORAL_ADDRESS`` …), the rest from ``AGENTFLOW_…``: see ``activities/settings.py``.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+
+from activities.orders import OrderTools
+from activities.payments import Payments, PaymentTools
+from activities.replies import Outbox, ReplyTools
+from activities.settings import Settings
+from activities.shop import ShopDatabase
+from agentflow import AgentflowPlugin, ModelRegistry, tools_of
+from agentflow.adapters.genai_prices import GenaiPriceBook
+from agentflow.adapters.local_blobs import DirectoryBlobStore
+from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
+from agentflow.adapters.sqlite_ledger import SQLiteLedger
+from agentflow.telemetry.logs import configure_logs
+from workflows.support_refund import SupportRefund
+
+
+@asynccontextmanager
+async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
+    """A worker that serves while the block runs, and then finishes what it has begun.
+
+    Args:
+        settings: What differs here; read from the environment by default.
+    """
+    settings = settings or Settings.model_validate({})
+    shop, outbox = ShopDatabase(settings.shop_database), Outbox(settings.outbox)
+    payments = Payments(settings.payments_key.get_secret_value(), settings.payments_url)
+    owners = (OrderTools(shop, payments), PaymentTools(shop, payments), ReplyTools(outbox))
+    endpoint = ModelEndpoint(settings.model_base_url) if settings.model_base_url else ModelEndpoint()
+    plugin = AgentflowPlugin(
+        models=ModelRegistry(
+            prices=GenaiPriceBook(settings.prices),
+            aliases={"default": settings.model},
+            constrained=frozenset({settings.model}) if settings.model_constrained else frozenset(),
+        ),
+        model_client=PydanticAIModelClient({settings.model: endpoint}),
+        tools=[tool for owner in owners for tool in tools_of(owner)],
+        ledger=SQLiteLedger(settings.ledger),
+        blobs=DirectoryBlobStore(settings.blobs),
+        tier=settings.tier,
+    )
+    client = await Client.connect(**ClientConfig.load_client_connect_config(), plugins=[plugin])
+    worker = Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[SupportRefund],
+        graceful_shutdown_timeout=timedelta(seconds=20),
+    )
+    async with worker:
+        yield client
+    await payments.close()
+
+
+async def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = Settings.model_validate({})
+    configure_logs(settings.log_format)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    async with running(settings):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

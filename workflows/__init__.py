@@ -1,0 +1,1 @@
+"""Reference agents, one a file: copy one and make it yours."""
