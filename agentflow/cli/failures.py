@@ -29,7 +29,7 @@ RPC_TIMEOUT = timedelta(seconds=15)
 _SILENT = frozenset({RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED})
 """What a time-out of our own looks like: the SDK cancels the call."""
 
-_EXITS = {
+_RPC_CODES = {
     RPCStatusCode.CANCELLED: ExitCode.UNREACHABLE,
     RPCStatusCode.DEADLINE_EXCEEDED: ExitCode.UNREACHABLE,
     RPCStatusCode.UNAVAILABLE: ExitCode.UNREACHABLE,
@@ -39,6 +39,14 @@ _EXITS = {
     RPCStatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
     RPCStatusCode.INVALID_ARGUMENT: ExitCode.USAGE,
 }
+
+
+_CODES = (
+    (ConfigurationError, ExitCode.USAGE),
+    ((AgentflowError, WorkflowFailureError, FailureError), ExitCode.REFUSED),
+    ((TimeoutError, RPCTimeoutOrCancelledError), ExitCode.UNREACHABLE),
+)
+"""Expected errors; the first that fits decides."""
 
 
 async def answer_of(
@@ -71,26 +79,14 @@ async def answer_of(
 
 def explain(error: Exception) -> CommandFailed | None:
     """The message and exit code of an expected error; ``None`` for a bug."""
-    match error:
-        case CommandFailed():
-            return error
-        case ConfigurationError():
-            return CommandFailed(ExitCode.USAGE, str(error))
-        case AgentflowError():
-            return CommandFailed(ExitCode.REFUSED, str(error))
-        case WorkflowAlreadyStartedError():
-            return CommandFailed(
-                ExitCode.REFUSED,
-                f"{error.workflow_id} is running already: look at it, or choose another --id",
-            )
-        case WorkflowFailureError() | FailureError():
-            return CommandFailed(ExitCode.REFUSED, failure_text(error))
-        case TimeoutError() | RPCTimeoutOrCancelledError():
-            return CommandFailed(ExitCode.UNREACHABLE, "Temporal didn't answer in time")
-        case RPCError():
-            return CommandFailed(_EXITS.get(error.status, ExitCode.REFUSED), _rpc_text(error))
-        case _:
-            return None
+    if isinstance(error, CommandFailed):
+        return error
+    if isinstance(error, RPCError):
+        return CommandFailed(_RPC_CODES.get(error.status, ExitCode.REFUSED), _rpc_text(error))
+    for kinds, code in _CODES:
+        if isinstance(error, kinds):
+            return CommandFailed(code, _text(error))
+    return None
 
 
 def failure_text(error: BaseException) -> str:
@@ -105,8 +101,22 @@ def failure_text(error: BaseException) -> str:
     return ": ".join(reasons)
 
 
+def _text(error: Exception) -> str:
+    match error:
+        case WorkflowAlreadyStartedError():
+            return f"{error.workflow_id} is running already: look at it, or choose another --id"
+        case WorkflowFailureError() | FailureError():
+            return failure_text(error)
+        case TimeoutError() | RPCTimeoutOrCancelledError():
+            return "Temporal didn't answer in time"
+        case _:
+            return str(error)
+
+
 def _rpc_text(error: RPCError) -> str:
     message = error.message or error.status.name.lower()
+    if error.status == RPCStatusCode.NOT_FOUND:
+        return f"{message} (is --namespace right?)"
     if error.status == RPCStatusCode.INVALID_ARGUMENT and any(name in message for name in SEARCH_ATTRIBUTES):
         return f"{message}: the namespace lacks agentflow's search attributes; run `agentflow setup`"
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from temporalio.client import WorkflowHistory
 
@@ -86,8 +86,9 @@ def _workflow(path: str) -> type:
 
 def _agents_in(name: str) -> Iterator[type]:
     for value in vars(load_module(name)).values():
-        if isinstance(value, type) and issubclass(value, AgentWorkflow) and _DEFINITION in vars(value):
-            yield value
+        kind: type | None = value if isinstance(value, type) else None
+        if kind and issubclass(kind, AgentWorkflow) and _DEFINITION in vars(cast(type, kind)):
+            yield kind
 
 
 def _read(path: Path) -> RecordedRun:

@@ -1,6 +1,7 @@
 """How a run's end, and what it spent, look to a person."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,7 @@ from rich.console import RenderableType
 
 from agentflow.cli.output import exact_json, facts, safe, table
 from agentflow.contracts.budget import Spend, UsageReport
-from agentflow.contracts.task import AgentOutcome, ToolCallSummary
+from agentflow.contracts.task import AgentOutcome, Evidence, ToolCallSummary
 
 STYLES = {"completed": "green", "running": "cyan", "waiting_for_approval": "yellow", "escalated": "yellow"}
 """Colours of states and outcomes; what isn't here ended badly, and is red."""
@@ -17,6 +18,11 @@ STYLES = {"completed": "green", "running": "cyan", "waiting_for_approval": "yell
 def dollars(value: Decimal) -> str:
     """An amount with the places that matter: cents, or as many as a small one needs."""
     return f"${value:.2f}" if value == value.quantize(Decimal("0.01")) else f"${value:.6f}"
+
+
+def when(moment: datetime) -> str:
+    """A moment to the second, with its zone."""
+    return moment.isoformat(sep=" ", timespec="seconds")
 
 
 def outcome_views(outcome: AgentOutcome[Any]) -> Iterator[RenderableType]:
@@ -29,7 +35,7 @@ def outcome_views(outcome: AgentOutcome[Any]) -> Iterator[RenderableType]:
             ("release", outcome.release or None),
             (
                 "evidence",
-                "\n".join(f"{e.tool} {e.tool_call_id}{e.pointer}" for e in outcome.evidence) or None,
+                "\n".join(map(_evidence, outcome.evidence)) or None,
             ),
         ]
     )
@@ -59,6 +65,10 @@ def spend_text(spend: Spend) -> str:
         f"{dollars(spend.cost_usd)}, {spend.model_calls} model calls, {spend.tool_calls} tool calls, "
         f"{spend.input_tokens} tokens in, {spend.output_tokens} out"
     )
+
+
+def _evidence(evidence: Evidence) -> str:
+    return f"{evidence.tool} {evidence.tool_call_id}{evidence.pointer}"
 
 
 def _tool_call(call: ToolCallSummary) -> tuple[str, ...]:

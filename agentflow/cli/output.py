@@ -7,7 +7,7 @@ of it: no markup, no terminal control sequences, no invisible or direction-chang
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
@@ -25,7 +25,7 @@ PIPE_WIDTH = 200
 
 _SHOWN_AS_THEY_ARE = frozenset("\n\t")
 _DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories: control, format (bidirectional, zero-width), surrogate, line and paragraph separator."""
+"""Unicode's control, format (bidirectional, zero-width), surrogate and line separator characters."""
 
 
 def safe(value: object, style: str = "") -> Text:
@@ -34,7 +34,7 @@ def safe(value: object, style: str = "") -> Text:
 
 
 def visible(text: str) -> str:
-    """The text with its control and invisible characters written out, as ``\\x1b`` or ``\\u202e``."""
+    """The text with its control and invisible characters written out as Python escapes them."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -81,7 +81,7 @@ class Output:
         self._err = _console(sys.stderr)
 
     @contextmanager
-    def reserved(self) -> Iterator[None]:
+    def reserved(self) -> Generator[None]:
         """Keep standard output for the JSON document, whatever an imported module prints."""
         if not self.as_json:
             yield
@@ -119,7 +119,7 @@ class Output:
         self._err.print(Text.assemble(("agentflow: ", "bold red"), safe(stop)), soft_wrap=True)
 
     @contextmanager
-    def progress(self, message: str) -> Iterator["Progress"]:
+    def progress(self, message: str) -> Generator["Progress"]:
         """Show on standard error that something takes a while."""
         with Progress(self._err, message) as progress:
             yield progress

@@ -1,10 +1,11 @@
 """The project in the current directory: ``[tool.agentflow]`` of its ``pyproject.toml``.
 
-[tool.agentflow]
-worker = "worker:main"          # runs the worker; for agentflow dev and demo
-workflows = ["workflows.refund"]  # modules, or module:Class; for agentflow replay
-stack = "local_stack:start"     # outside systems to start beside a local worker
-demo = "demo:suite"             # what agentflow demo runs
+=============  ===========================================================================
+``worker``     ``"module:attribute"``; runs the worker, for ``agentflow dev`` and ``demo``
+``workflows``  ``["module", "module:Class"]``; the agents, for ``agentflow replay``
+``stack``      ``"module:attribute"``; starts the outside systems a local worker needs
+``demo``       ``"module:attribute"``; what ``agentflow demo`` runs
+=============  ===========================================================================
 """
 
 import importlib
@@ -43,6 +44,25 @@ class Project(BaseModel):
     demo: ObjectPath | None = None
     """What ``agentflow demo`` runs."""
 
+    @classmethod
+    def load_from(cls, directory: Path) -> "Project":
+        """Read ``pyproject.toml`` of a directory; without one nothing is set.
+
+        Raises:
+            ConfigurationError: it can't be read, or ``[tool.agentflow]`` is wrong; the text says where.
+        """
+        path = directory / "pyproject.toml"
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"{path} can't be read: {error}") from error
+        try:
+            return cls.model_validate(document.get("tool", {}).get("agentflow", {}))
+        except ValidationError as error:
+            raise ConfigurationError(f"[tool.agentflow] in {path}: {describe_errors(error)}") from error
+
     def load(self, key: Literal["worker", "stack", "demo"]) -> Any:
         """The object that a key names.
 
@@ -56,25 +76,6 @@ class Project(BaseModel):
                 f'"module:attribute" under [tool.agentflow]'
             )
         return load_object(path)
-
-
-def load_project(directory: Path | None = None) -> Project:
-    """Read ``pyproject.toml`` of a directory, the current one by default; without one nothing is set.
-
-    Raises:
-        ConfigurationError: it can't be read, or ``[tool.agentflow]`` is wrong; the text says where.
-    """
-    path = (directory or Path.cwd()) / "pyproject.toml"
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Project()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} can't be read: {error}") from error
-    try:
-        return Project.model_validate(document.get("tool", {}).get("agentflow", {}))
-    except ValidationError as error:
-        raise ConfigurationError(f"[tool.agentflow] in {path}: {describe_errors(error)}") from error
 
 
 def load_object(path: str) -> Any:

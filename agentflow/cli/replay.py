@@ -1,7 +1,7 @@
 """``agentflow replay``."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from agentflow.cli.failures import RPC_TIMEOUT
 from agentflow.cli.histories import RecordedRun, load_agents, read_histories, recorded
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import Progress, safe, table
-from agentflow.cli.project import load_project
+from agentflow.cli.project import Project
 from agentflow.cli.session import Session, open_session
 from agentflow.errors import ConfigurationError
 from agentflow.plugin import AgentflowPlugin
@@ -50,11 +50,11 @@ def replay(
     *,
     file: Annotated[
         list[Path] | None,
-        typer.Option(metavar="HISTORY.json", help="A history in a file; as often as needed."),
+        typer.Option(metavar="HISTORY.json", help="A history; as often as needed."),
     ] = None,
     directory: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="DIR", help="All *.json of a directory.", file_okay=False, exists=True),
+        typer.Option("--dir", metavar="DIR", help="All *.json there.", file_okay=False, exists=True),
     ] = None,
     workflows: Annotated[
         list[str] | None,
@@ -116,7 +116,7 @@ def _write(path: Path, history: WorkflowHistory) -> None:
 
 
 def _workflows_of_project() -> Sequence[str]:
-    if named := load_project().workflows:
+    if named := Project.load_from(Path.cwd()).workflows:
         return named
     raise ConfigurationError(
         "say where the agents are: --workflows MODULE, or in pyproject.toml under [tool.agentflow] "
@@ -167,7 +167,7 @@ def _replayed(run: RecordedRun, result: Verdict, divergence: Divergence | None =
 
 
 @contextmanager
-def _quiet_temporal() -> Iterator[None]:
+def _quiet_temporal() -> Generator[None]:
     """A divergence is a result here; the SDK would also log it, with a traceback."""
     logger = logging.getLogger("temporalio")
     before = logger.level

@@ -28,9 +28,7 @@ def resolve(
     workflow_id: WorkflowId,
     action: Annotated[
         Action,
-        typer.Argument(
-            help="guide: tell the model and go on; answer: answer in its place; abort: end the run."
-        ),
+        typer.Argument(help="guide the model, answer in its place, or abort: end the run as escalated."),
     ],
     *,
     by: By,
@@ -69,15 +67,17 @@ async def _resolve(client: AgentClient, workflow_id: str, resolution: Resolution
     await client.resolve(workflow_id, bound)
     try:
         async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
-            while not (records := _ours(await _log(client, workflow_id), before, bound)):
+            records = _ours(await _log(client, workflow_id), before, bound)
+            while not records:
                 await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
+                records = _ours(await _log(client, workflow_id), before, bound)
+            return records[0]
+    except (TimeoutError, CommandFailed):
         raise CommandFailed(
             ExitCode.UNREACHABLE,
             f"the resolution was sent, but no worker has taken it up yet: see `agentflow status "
             f"{workflow_id} --decisions`",
         ) from None
-    return records[0]
 
 
 async def _open_escalation(client: AgentClient, workflow_id: str) -> Escalation:

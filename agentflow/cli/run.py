@@ -30,9 +30,7 @@ def run(
     task_queue: Annotated[str, typer.Option(metavar="NAME", help="Where its workers listen.")],
     given: Annotated[
         str,
-        typer.Option(
-            "--input", metavar="JSON|@FILE|-", help="The task: JSON, a file of it, or standard input."
-        ),
+        typer.Option("--input", metavar="JSON|@FILE|-", help="JSON, a file of it, or standard input."),
     ],
     requested_by: Annotated[
         str, typer.Option(metavar="NAME", help="Who asks for the run; may not approve its actions.")
@@ -43,9 +41,7 @@ def run(
     ] = "standard",
     workflow_id: Annotated[
         str | None,
-        typer.Option(
-            "--id", metavar="WORKFLOW_ID", help="Name the business case, so that it can't start twice."
-        ),
+        typer.Option("--id", metavar="WORKFLOW_ID", help="Names the case, so that it can't start twice."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the outcome; exit 1 unless it is completed.")
@@ -86,7 +82,7 @@ def _wait(session: Session, client: AgentClient, workflow_id: str) -> None:
 
 async def _outcome(client: AgentClient, workflow_id: str, progress: Progress) -> AgentOutcome[Any]:
     """The run's outcome; until it is there, tell where the run stands."""
-    ended = asyncio.create_task(client.result(workflow_id, Any))
+    ended = asyncio.create_task(client.result(workflow_id, object))
     try:
         while not ended.done():
             await asyncio.wait({ended}, timeout=POLL_SECONDS)

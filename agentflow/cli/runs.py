@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agentflow.cli.options import AsJson
-from agentflow.cli.outcome import STYLES, dollars
+from agentflow.cli.outcome import STYLES, dollars, when
 from agentflow.cli.output import safe, table
 from agentflow.cli.session import open_session
 from agentflow.cli.visibility import RunFilter, RunRow, find_runs, runs_query
@@ -49,5 +49,5 @@ def _cells(run: RunRow) -> tuple[object, ...]:
         run.release or "",
         "" if run.cost_usd is None else dollars(run.cost_usd),
         run.pending_approvals or "",
-        run.started.isoformat(sep=" ", timespec="seconds"),
+        when(run.started),
     )

@@ -1,7 +1,7 @@
 """One command from start to end: its connection, its output, and what becomes of its errors."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class Session:
 
 
 @contextmanager
-def open_session(context: typer.Context, *, as_json: bool = False) -> Iterator[Session]:
+def open_session(context: typer.Context, *, as_json: bool = False) -> Generator[Session]:
     """The frame of every command: expected errors become a line and an exit code.
 
     Args:

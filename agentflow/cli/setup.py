@@ -18,7 +18,5 @@ def setup(context: typer.Context, *, as_json: AsJson = False) -> None:
         present = [name for name in SEARCH_ATTRIBUTES if name not in added]
         session.output.result(
             {"namespace": client.namespace, "added": added, "present": present},
-            safe(
-                f"namespace {client.namespace} is ready: {len(added)} search attributes added, {len(present)} there already"
-            ),
+            safe(f"namespace {client.namespace} is ready: {len(added)} added, {len(present)} there already"),
         )

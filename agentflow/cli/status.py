@@ -11,7 +11,7 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from agentflow.cli.exits import CommandFailed
 from agentflow.cli.failures import RPC_TIMEOUT, answer_of, failure_text
 from agentflow.cli.options import AsJson, WorkflowId
-from agentflow.cli.outcome import STYLES, outcome_views, usage_facts
+from agentflow.cli.outcome import STYLES, outcome_views, usage_facts, when
 from agentflow.cli.output import facts, safe, table
 from agentflow.cli.session import open_session
 from agentflow.client import AgentClient
@@ -20,6 +20,8 @@ from agentflow.contracts.escalation import RunStatus
 from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.task import AgentOutcome
 from agentflow.contracts.wire import Json
+
+DECISION_COLUMNS = ("AT", "WHAT", "ACCEPTED", "BY", "TOOL", "RULE", "DETAIL")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ async def _standing(client: AgentClient, workflow_id: str, *, decisions: bool) -
 
 async def _ended(client: AgentClient, standing: Standing) -> Standing:
     try:
-        outcome = await answer_of(standing.execution.id, client.result(standing.execution.id, Any))
+        outcome = await answer_of(standing.execution.id, client.result(standing.execution.id, object))
         return replace(standing, outcome=outcome)
     except WorkflowFailureError as error:
         return replace(standing, failure=failure_text(error))
@@ -115,10 +117,10 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
             ("turn", run.turn if run else None),
             ("release", run.release if run else None),
             ("detail", (run.detail or None) if run else None),
-            ("started", execution.start_time.isoformat(sep=" ", timespec="seconds")),
+            ("started", when(execution.start_time)),
             (
                 "ended",
-                execution.close_time.isoformat(sep=" ", timespec="seconds") if execution.close_time else None,
+                when(execution.close_time) if execution.close_time else None,
             ),
             ("failure", standing.failure),
             *(usage_facts(standing.usage) if standing.usage else ()),
@@ -128,9 +130,7 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
     if standing.outcome:
         yield from outcome_views(standing.outcome)
     if standing.decisions is not None:
-        yield table(
-            ("AT", "WHAT", "ACCEPTED", "BY", "TOOL", "RULE", "DETAIL"), map(_cells, standing.decisions)
-        )
+        yield table(DECISION_COLUMNS, map(_cells, standing.decisions))
 
 
 def _waits(workflow_id: str, run: RunStatus | None) -> Iterator[tuple[str, object]]:
@@ -140,7 +140,7 @@ def _waits(workflow_id: str, run: RunStatus | None) -> Iterator[tuple[str, objec
     if run and run.escalation:
         how = "guide|answer|abort" if run.escalation.answerable else "guide|abort"
         yield "escalation", f"{run.escalation.id}: {run.escalation.reason}"
-        yield "wait until", run.escalation.deadline.isoformat(sep=" ", timespec="seconds")
+        yield "wait until", when(run.escalation.deadline)
         yield "resolve", f"agentflow resolve {workflow_id} {how} --by YOUR_NAME --text …"
 
 

@@ -31,6 +31,8 @@ RunFilter = Literal[
 
 MAX_PAGE = 200
 
+_PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
+
 _OPEN = "ExecutionStatus = 'Running'"
 
 
@@ -119,8 +121,7 @@ def _row(execution: WorkflowExecution) -> RunRow:
         tenant=_attribute(execution, SearchAttributeKey.for_keyword(names.AGENT_TENANT)),
         release=_attribute(execution, SearchAttributeKey.for_keyword(names.AGENT_RELEASE)),
         cost_usd=None if cost is None else Decimal(str(cost)),
-        pending_approvals=_attribute(execution, SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS))
-        or 0,
+        pending_approvals=_attribute(execution, _PENDING) or 0,
         started=execution.start_time,
         closed=execution.close_time,
     )

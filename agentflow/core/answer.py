@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import from_json
 
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Json, canonical_json
 from agentflow.errors import WorkflowDefinitionError
 
 OutputT = TypeVar("OutputT")
@@ -71,13 +72,22 @@ def describe_errors(error: ValidationError) -> str:
 
 def _parsed(adapter: TypeAdapter[Any], text: str) -> Accepted[Any] | Unusable:
     try:
-        return Accepted(adapter.validate_json(text))
+        value = adapter.validate_json(text)
+        # Pydantic takes NaN, "NaN" and 1e400 for numbers. A limit lets NaN through, and a payload can't
+        # carry it.
+        canonical_json(from_json(text))
+        canonical_json(adapter.dump_python(value, mode="json", warnings=False))
     except ValidationError as error:
         return Unusable(describe_errors(error))
+    except (ValueError, RecursionError) as error:
+        return Unusable(f"not plain JSON: {error}")
+    return Accepted(value)
 
 
 def _checked(adapter: TypeAdapter[Any], value: Json) -> Accepted[Any] | Unusable:
     try:
-        return Accepted(adapter.validate_python(value))
-    except ValidationError as error:
-        return Unusable(describe_errors(error))
+        # As JSON and not as Python values: a strict type takes a date as text only from JSON.
+        text = canonical_json(value).decode()
+    except (ValueError, TypeError, RecursionError) as error:
+        return Unusable(f"not plain JSON: {error}")
+    return _parsed(adapter, text)

@@ -1,11 +1,14 @@
 """Places in recorded tool outputs that a reason rests on."""
 
+import re
 from collections.abc import Sequence
 from typing import cast
 
 from agentflow.contracts.task import Evidence
 from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core.policy import PastCall
+
+_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 
 
 def cite(past_calls: Sequence[PastCall], call_id: str, pointer: str) -> Evidence | None:
@@ -17,14 +20,14 @@ def cite(past_calls: Sequence[PastCall], call_id: str, pointer: str) -> Evidence
         pointer: JSON Pointer (RFC 6901) into its output; empty is the whole.
     """
     call = next((past for past in reversed(past_calls) if past.call_id == call_id), None)
-    if call is None or (pointer and not pointer.startswith("/")):
+    if call is None or not _POINTER.fullmatch(pointer):
         return None
     place: Json = call.output
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
         try:
             place = _step(place, key)
-        except (KeyError, IndexError):
+        except (KeyError, IndexError, ValueError):  # ValueError: an index of thousands of digits
             return None
     return Evidence(tool=call.tool, tool_call_id=ToolCallId(call.call_id), pointer=pointer, value=place)
 

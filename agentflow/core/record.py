@@ -10,7 +10,7 @@ MAX_RECORDS = 2_000
 
 @dataclass(frozen=True)
 class DecisionLog:
-    """Records, the oldest first; beyond the bound the oldest refused signals go first."""
+    """Records, the oldest first; beyond the bound, what was refused of people's signals goes first."""
 
     records: tuple[DecisionRecord, ...] = ()
     dropped: int = 0
@@ -21,5 +21,10 @@ class DecisionLog:
         if len(records) <= MAX_RECORDS:
             return replace(self, records=records)
         # History has every signal; what drops out of the query is noise before it is a decision.
-        victim = next((i for i, old in enumerate(records) if old.subject == "signal"), 0)
+        victim = next((i for i, old in enumerate(records) if _is_noise(old)), 0)
         return DecisionLog((*records[:victim], *records[victim + 1 :]), self.dropped + 1)
+
+
+def _is_noise(record: DecisionRecord) -> bool:
+    """Whether somebody sent it and it had no effect: malformed, or refused."""
+    return record.subject == "signal" or (record.by is not None and not record.accepted)

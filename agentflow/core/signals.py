@@ -3,9 +3,11 @@
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from agentflow.contracts.approval import ApprovalDecision
 from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.wire import canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal
 
@@ -34,6 +36,11 @@ def _parse(adapter: TypeAdapter[PayloadT], payloads: tuple[bytes, ...]) -> Paylo
     if len(payloads[0]) > MAX_SIGNAL_BYTES:
         return Refusal(f"malformed: {len(payloads[0])} bytes, the limit is {MAX_SIGNAL_BYTES}")
     try:
-        return adapter.validate_json(payloads[0])
+        value = adapter.validate_json(payloads[0])
+        # Pydantic takes NaN and 1e400, which JSON doesn't have and no comparison holds against.
+        canonical_json(from_json(payloads[0]))
     except ValidationError as error:
         return Refusal(f"malformed: {describe_errors(error)}")
+    except (ValueError, RecursionError) as error:
+        return Refusal(f"malformed: {error}")
+    return value

@@ -74,7 +74,7 @@ def _approval(workflow_id: str, pending: PendingApproval) -> str:
         decision["roles"] = list(request.quorum.roles)[:1]  # type: ignore[assignment]
     return "\n".join(
         [
-            f"### Approval `{request.id}`: {request.tool}",
+            f"### Approval `{request.id}`: {_quoted(request.tool)}",
             f"{_quoted(request.reason)} (rule `{request.rule}`)",
             f"Needs {pending.people_needed} more of {request.quorum.people}{roles}, "
             f"before {request.deadline.isoformat(timespec='seconds')}. No answer is a refusal.",
@@ -93,7 +93,7 @@ def _approval(workflow_id: str, pending: PendingApproval) -> str:
 
 def _origin(request: ApprovalRequest) -> str:
     said = ", ".join(f"{name} from {source}" for name, source in request.sources.items())
-    return f"Values: {said}." if said else ""
+    return f"Values: {_quoted(said)}." if said else ""
 
 
 def _escalation(workflow_id: str, escalation: Escalation) -> str:
@@ -127,4 +127,6 @@ def _fenced(text: str, language: str) -> str:
 def _quoted(text: str) -> str:
     """One line of text in which Markdown and HTML mean nothing."""
     line = " ".join(text.split())[:MAX_SHOWN]
-    return re.sub(r"([\\`*_{}\[\]<>#|!])", r"\\\1", line)
+    line = re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", line)
+    # What makes a list, a rule or a heading stands at the start of a line.
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", line)

@@ -2,5 +2,5 @@
 
 from hypothesis import settings
 
-settings.register_profile("agentflow", deadline=None, database=None, print_blob=True)
+settings.register_profile("agentflow", deadline=None, max_examples=60, database=None, print_blob=True)
 settings.load_profile("agentflow")

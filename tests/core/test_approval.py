@@ -78,7 +78,7 @@ def may_count(said: Said, request: ApprovalRequest, approved: list[str]) -> bool
     return said.person != REQUESTER and said.person not in approved and has_role
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.integers(1, 3),
     st.sampled_from([(), ("finance",), ("finance", "legal")]),

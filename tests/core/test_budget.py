@@ -116,7 +116,7 @@ class RunThatSpends(RuleBasedStateMachine):
         assert report.possibly_billed_usd == self.uncertain
 
 
-RunThatSpends.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+RunThatSpends.TestCase.settings = settings(max_examples=50, stateful_step_count=25)
 TestSettledAndReservedNeverExceedTheBudget = RunThatSpends.TestCase
 
 

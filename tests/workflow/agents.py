@@ -1,0 +1,146 @@
+"""Agents for the tests, in a module of their own, as Temporal's sandbox loads it for each run."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import ClassVar
+
+from pydantic import BaseModel
+from temporalio import workflow
+
+from agentflow import (
+    AgentOutcome,
+    AgentTask,
+    AgentWorkflow,
+    Budget,
+    ModelOptions,
+    Release,
+    RetryOptions,
+    RuleContext,
+    RunDenied,
+    allow,
+    ask,
+    deny,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from tests.workflow.tools import Bank
+
+QUICK = ModelOptions(
+    max_output_tokens=200,
+    retry=RetryOptions(max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20)),
+)
+PROVEN = Release(version="1", proven_models=("scripted:model",))
+
+
+class Report(BaseModel):
+    account: str
+    amount: str
+
+
+def is_large(context: RuleContext) -> bool:
+    return context.amount("amount") > 500
+
+
+def is_huge(context: RuleContext) -> bool:
+    return context.amount("amount") > 1000
+
+
+@workflow.defn
+class Banker(AgentWorkflow[str, Report]):
+    instructions = "Do what the customer asks."
+    tools = (Bank.balance, Bank.pay, Bank.wire, Bank.audit)
+    rules = (
+        allow("small", reason="small payments need nobody", tools=("pay", "wire")),
+        ask("large", reason="large payments need a person", tools=("pay",), when=is_large),
+        ask("huge", reason="huge payments need two people", tools=("pay",), when=is_huge, people=2),
+        deny("frozen", reason="the account is frozen", tools=("pay",), when=lambda c: c.arguments["account"] == "frozen"),
+    )
+    budget = Budget(cost_usd=Decimal("0.10"), model_calls=10, tool_calls=10)
+    model_options = QUICK
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class UnprovenBanker(AgentWorkflow[str, Report]):
+    tools = Banker.tools
+    rules = Banker.rules
+    model_options = QUICK
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Careful(AgentWorkflow[str, str]):
+    """Checks before and after, asks for one approval of its own, cites what it saw."""
+
+    tools = (Bank.balance,)
+    model_options = QUICK
+    release = PROVEN
+    forbidden: ClassVar[str] = "bomb"
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def preflight(self, task: AgentTask[str]) -> None:
+        if self.forbidden in task.input:
+            raise RunDenied("not about that")
+        if "crash" in task.input:
+            raise ValueError("the check itself is broken")
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        result = await self.call_tool(Bank.balance, account="alice")
+        self.cite(result.call_id, "/balance")
+        agreed = await self.request_approval("close", arguments={"account": "alice"}, reason="closing is final")
+        if agreed.status != "approved":
+            return f"kept open: {agreed.status}"
+        if "guide" in task.input:
+            return (await self.escalate("how?")).text
+        return await self.chat("Say goodbye.", output_type=str)
+
+    async def postflight(self, output: str) -> None:
+        if "secret" in output:
+            raise RunDenied("the output has a secret")
+
+
+@workflow.defn
+class Buggy(AgentWorkflow[str, str]):
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        raise KeyError("oops")
+
+
+@workflow.defn
+class Hasty(AgentWorkflow[str, str]):
+    tools = (Bank.audit,)
+    budget = Budget(wall_time=timedelta(hours=1))
+    model_options = QUICK
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        await workflow.sleep(timedelta(days=2))
+        return "late"
+
+
+@workflow.defn
+class Unpriced(AgentWorkflow[str, str]):
+    models = ("nowhere:model",)
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+
+ALL = [Banker, UnprovenBanker, Careful, Buggy, Hasty, Unpriced]

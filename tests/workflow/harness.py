@@ -1,0 +1,85 @@
+"""A worker around a scripted model and the test bank, and short words for what tests do with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from agentflow import AgentClient, AgentOutcome, AgentTask, tools_of
+from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.escalation import Escalation
+from agentflow.ports.model import ModelClient
+from agentflow.testing import scripted_plugin
+from tests.workflow import agents
+from tests.workflow.tools import Bank
+
+T = TypeVar("T")
+
+
+@dataclass
+class Harness:
+    client: Client
+    agents: AgentClient
+    bank: Bank
+    task_queue: str
+
+    async def start(self, workflow: type, text: Any = "hello", **task: Any) -> WorkflowHandle[Any, Any]:
+        made = AgentTask(**{"input": text, "requested_by": "rita", **task})
+        workflow_id = await self.agents.start(workflow, made, task_queue=self.task_queue)
+        return self.client.get_workflow_handle(workflow_id, result_type=AgentOutcome[Any])
+
+    async def run(self, workflow: type, text: Any = "hello", **task: Any) -> AgentOutcome[Any]:
+        return await (await self.start(workflow, text, **task)).result()
+
+    async def pending(self, handle: WorkflowHandle[Any, Any]) -> ApprovalRequest:
+        """The first pending approval, as soon as there is one."""
+
+        async def look() -> ApprovalRequest | None:
+            waiting = await self.agents.pending_approvals(handle.id)
+            return waiting[0] if waiting else None
+
+        return await eventually(look)
+
+    async def escalation(self, handle: WorkflowHandle[Any, Any]) -> Escalation:
+        """The open escalation, as soon as there is one."""
+
+        async def look() -> Escalation | None:
+            return (await self.agents.status(handle.id)).escalation
+
+        return await eventually(look)
+
+    async def refusals(self, handle: WorkflowHandle[Any, Any]) -> list[str]:
+        return [r.detail for r in await self.agents.decisions(handle.id) if not r.accepted]
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
+    """What a look finds, as soon as it finds something. Bounded, so that a failure is not a hang."""
+    async with asyncio.timeout(30):
+        while True:
+            if (found := await look()) is not None:
+                return found
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def serving(
+    environment: WorkflowEnvironment, model: ModelClient, directory: Path, **settings: Any
+) -> AsyncIterator[Harness]:
+    """A worker with the test agents, on a task queue of its own."""
+    bank = settings.pop("bank", None) or Bank()
+    plugin = scripted_plugin(model, tools=tools_of(bank), directory=directory, **settings)
+    client = await environment.connect_client(plugins=[plugin])
+    if environment.supports_time_skipping_v2:
+        # connect_client makes a plain client; runs get their own clock only through the wrapped one.
+        config = environment.client.config()
+        client = Client(**{**client.config(), "interceptors": [*config["interceptors"], *client.config()["interceptors"]]})
+    queue = f"test-{uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=agents.ALL):
+        yield Harness(client, AgentClient(client), bank, queue)

@@ -1,0 +1,66 @@
+"""Tools of the test agents: a small bank whose books the tests read."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from agentflow import RetryOptions, ToolContext, ToolError, ToolOptions, tool
+
+QUICK = RetryOptions(max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20))
+
+
+class Bank:
+    """Accounts in memory. Tests look at what was paid, and say what goes wrong."""
+
+    def __init__(self) -> None:
+        self.paid: list[tuple[str, str]] = []
+        self.looks: list[str] = []
+        self.failures: list[Exception] = []
+        self.looking = 0
+        self.most_looking_at_once = 0
+        self.blocked = asyncio.Event()
+        self.was_cancelled = asyncio.Event()
+
+    @tool(effect="read", options=ToolOptions(retry=QUICK, max_result_bytes=4096))
+    async def balance(self, account: Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]) -> dict[str, str]:
+        """The balance of an account."""
+        self.looking += 1
+        self.most_looking_at_once = max(self.most_looking_at_once, self.looking)
+        try:
+            self.looks.append(account)
+            if self.failures:
+                raise self.failures.pop(0)
+            # Two reads of one turn overlap only if both have begun before either ends.
+            await asyncio.sleep(0.05)
+        finally:
+            self.looking -= 1
+        return {"account": account, "balance": "100.00", "note": "x" * 5000 if account == "large" else ""}
+
+    @tool(effect="write", recovery="key", options=ToolOptions(retry=QUICK))
+    async def pay(self, context: ToolContext, account: str, amount: str) -> str:
+        """Pay an amount to an account."""
+        if self.failures:
+            raise self.failures.pop(0)
+        if account == "closed":
+            raise ToolError("the account is closed")
+        self.paid.append((account, amount))
+        return f"paid {amount} to {account}"
+
+    @tool(effect="irreversible", options=ToolOptions(retry=QUICK))
+    async def wire(self, account: str, amount: str) -> str:
+        """Wire an amount abroad; nobody can take it back."""
+        self.paid.append((account, amount))
+        raise TimeoutError("the line went dead")
+
+    @tool(effect="read", options=ToolOptions(heartbeat_timeout=timedelta(seconds=2)))
+    async def audit(self) -> str:
+        """Look at everything, which takes for ever."""
+        self.blocked.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            self.was_cancelled.set()
+            raise
+        return "done"
