@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
@@ -136,7 +137,7 @@ class AgentClient:
                 names.DECIDE_UPDATE, decision, result_type=DecisionReceipt, rpc_timeout=RPC_TIMEOUT
             )
         except WorkflowUpdateFailedError as error:
-            raise DecisionRefusedError(str(error.cause)) from error
+            raise DecisionRefusedError(_reason(error.cause)) from error
 
     async def resolve(self, workflow_id: str, resolution: Resolution) -> None:
         """Answer an escalation. Whether it counted shows in ``status`` and ``decisions``."""
@@ -148,3 +149,8 @@ class AgentClient:
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id)
+
+
+def _reason(cause: BaseException) -> str:
+    """The refusal's own words; as a string the error would begin with its type."""
+    return cause.message if isinstance(cause, ApplicationError) else str(cause)

@@ -35,7 +35,7 @@ class ChatActivity:
             async with heartbeating():
                 return await self._chat(request)
         except Exception as error:
-            raise to_application_error(error) from error
+            raise to_application_error(error) from None
 
     async def _chat(self, request: ChatRequest) -> ChatResponse:
         before = await self._before(request)

@@ -14,7 +14,7 @@ from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.tool import Tool
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.tools import ToolErrorKind, ToolInvocation, ToolResult
-from agentflow.contracts.wire import Json, canonical_json
+from agentflow.contracts.wire import canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.schema import compile_schema
@@ -57,7 +57,7 @@ def tool_activity(tool: Tool[..., Any], ledger: EffectLedger | None, blobs: Blob
             async with heartbeating():
                 return await execution.traced(invocation)
         except Exception as error:
-            raise to_application_error(error) from error
+            raise to_application_error(error) from None
 
     return run
 
@@ -136,17 +136,25 @@ class _Execution:
             heartbeat=activity.heartbeat,
         )
         try:
-            output = await self._tool.invoke(invocation.arguments, context)
+            values = self._tool.read(invocation.arguments, context)
+        except ValidationError as error:
+            # Only here: raised by the tool itself, it says nothing of what the tool has done by then.
+            return _error("invalid_arguments", describe_errors(error))
+        try:
+            returned = await self._tool.perform(values)
         except ToolError as refusal:
             return _error("failed", str(refusal))
-        except ValidationError as error:
-            return _error("invalid_arguments", describe_errors(error))
-        return self._held_to_contract(output)
+        return self._held_to_contract(returned)
 
-    def _held_to_contract(self, output: Json) -> ToolResult:
+    def _held_to_contract(self, returned: object) -> ToolResult:
+        try:
+            output = self._tool.as_json(returned)
+            size, limit = len(canonical_json(output)), self._contract.options.max_result_bytes
+        except Exception as error:
+            # The tool has done its work: whatever is wrong with its answer must not look like a failure.
+            return _error("invalid_output", f"the output is not JSON: {error}")
         if problem := self._output_check(output):
             return _error("invalid_output", f"the output breaks its contract: {problem}")
-        size, limit = len(canonical_json(output)), self._contract.options.max_result_bytes
         if size > limit:
             return _error("invalid_output", f"the output is {size} bytes; the limit is {limit} bytes")
         return ToolResult(output=output)
@@ -165,4 +173,6 @@ class _Execution:
 
 
 def _error(kind: ToolErrorKind, message: str) -> ToolResult:
-    return ToolResult(error=ToolProblem(kind=kind, message=message[:4_000]))
+    # No payload can carry a lone surrogate, which the text of an error may quote.
+    text = message[:4_000].encode(errors="replace").decode()
+    return ToolResult(error=ToolProblem(kind=kind, message=text))

@@ -33,16 +33,25 @@ _FINAL = (ModelRejectedError, BlobMissingError, EffectUnknownError, EffectConfli
 
 
 def to_application_error(error: Exception) -> ApplicationError:
-    """An error as Temporal should see it. Its details say which attempt failed."""
+    """An error as Temporal should see it. Its details say which attempt failed.
+
+    Raise it ``from None``: a cause would go into history with all of its text. The traceback is kept.
+    """
     if isinstance(error, ApplicationError):
         return error
     facts = {"attempt": activity.info().attempt}
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, ModelUnavailableError) else None
-    return ApplicationError(
-        message[:MAX_MESSAGE],
+    failure = ApplicationError(
+        # No payload can carry a lone surrogate, which a file name in an error may hold.
+        message[:MAX_MESSAGE].encode(errors="replace").decode(),
         facts,
         type=_KINDS.get(type(error), type(error).__name__),
         non_retryable=isinstance(error, _FINAL),
         next_retry_delay=min(wait, MAX_RETRY_AFTER) if wait else None,
     )
+    return failure.with_traceback(_first_cause(error).__traceback__)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    return error if error.__cause__ is None else _first_cause(error.__cause__)

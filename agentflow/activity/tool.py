@@ -12,12 +12,13 @@ import typing
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from agentflow.activity.context import ToolContext
 from agentflow.contracts.tools import Effect, Recovery, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json
+from agentflow.core.answer import describe_errors
 from agentflow.errors import ToolDefinitionError
 
 P = ParamSpec("P")
@@ -65,14 +66,33 @@ class Tool(Generic[P, R]):
         Raises:
             pydantic.ValidationError: the arguments don't fit the function's types.
         """
+        return self.as_json(await self.perform(self.read(arguments, context)))
+
+    def read(self, arguments: Mapping[str, Json], context: ToolContext) -> Mapping[str, Any]:
+        """JSON arguments as what the function takes, the context included.
+
+        Raises:
+            pydantic.ValidationError: the arguments don't fit the function's types.
+        """
         values = self._arguments.model_validate(dict(arguments))
         # Not model_dump: the function wants its own models, not dictionaries.
-        call = {name: getattr(values, name) for name in type(values).model_fields}
-        if self._context_parameter:
-            call[self._context_parameter] = context
+        fields = type(values).model_fields
+        call = {field.alias or name: getattr(values, name) for name, field in fields.items()}
+        return {**call, self._context_parameter: context} if self._context_parameter else call
+
+    async def perform(self, values: Mapping[str, Any]) -> R:
+        """Call the function with what ``read`` gave. What it raises is its own."""
         bound = () if self._owner is None else (self._owner,)
-        output = await self._function(*bound, **call)
-        return self._output.dump_python(output, mode="json")
+        return await self._function(*bound, **values)
+
+    def as_json(self, output: object) -> Json:
+        """What the function answered, as JSON; whether it fits the contract is for the caller to check.
+
+        Raises:
+            ValueError: it holds something that JSON can't.
+        """
+        # A warning about an output of another type would quote it, secrets included.
+        return self._output.dump_python(output, mode="json", warnings=False)
 
     @property
     def is_bound(self) -> bool:
@@ -153,16 +173,20 @@ def _contract(
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise ToolDefinitionError(f"{label}: a type has no JSON Schema: {error}") from error
     input_schema.pop("title", None)
-    return ToolContract(
-        name=name,
-        description=description,
-        input_schema=input_schema,
-        output_schema=output_schema,
-        effect=effect,
-        scopes=scopes,
-        recovery=recovery,
-        options=options,
-    )
+    try:
+        return ToolContract(
+            name=name,
+            description=description,
+            input_schema=input_schema,
+            output_schema=output_schema,
+            effect=effect,
+            scopes=scopes,
+            recovery=recovery,
+            options=options,
+        )
+    except ValidationError as error:
+        problem = describe_errors(error)
+        raise ToolDefinitionError(f"{label} can't be a tool named {name!r}: {problem}") from error
 
 
 def _arguments_model(function: Callable[..., Any], hints: Mapping[str, Any]) -> type[BaseModel]:
@@ -179,8 +203,10 @@ def _arguments_model(function: Callable[..., Any], hints: Mapping[str, Any]) -> 
         default = ... if parameter.default is parameter.empty else parameter.default
         # Field(description=None) would erase the description of an Annotated type.
         about = documented.get(parameter.name)
-        described = Field(default, description=about) if about else Field(default)
-        fields[parameter.name] = (hints[parameter.name], described)
+        alias = parameter.name
+        described = Field(default, alias=alias, description=about) if about else Field(default, alias=alias)
+        # Fields have names of their own, since ``json`` or ``model_config`` mean something to pydantic.
+        fields[f"parameter_{len(fields)}"] = (hints[alias], described)
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
     made = cast(Any, create_model)(f"{function.__name__}_arguments", __config__=config, **fields)
     return cast(type[BaseModel], made)

@@ -118,8 +118,8 @@ class TranscriptStore:
         return message.model_copy(update={"content": text})
 
     def _remember(self, head: Sha256, conversation: tuple[Message, ...]) -> None:
+        self._cached_messages += len(conversation) - len(self._cache.pop(head, ()))
         self._cache[head] = conversation
-        self._cached_messages += len(conversation)
         while self._cached_messages > self._max_cached_messages and len(self._cache) > 1:
             _, oldest = self._cache.popitem(last=False)
             self._cached_messages -= len(oldest)

@@ -27,7 +27,7 @@ class DirectoryBlobStore:
             return None
 
     async def put(self, root: Sha256, name: Sha256, data: bytes) -> None:
-        """Keep the bytes unless the name is taken.
+        """Keep the bytes. What is there under the name already, and whole, stays.
 
         Raises:
             OSError: the directory can't be written.
@@ -36,9 +36,13 @@ class DirectoryBlobStore:
 
     @staticmethod
     def _write(folder: Path, name: str, data: bytes) -> None:
-        if (folder / name).exists():
-            return
         folder.mkdir(parents=True, exist_ok=True)
+        try:
+            # Damaged, it would be missed by every worker again: a resend has to mend it.
+            if (folder / name).read_bytes() == data:
+                return
+        except OSError:
+            pass
         handle, aside = tempfile.mkstemp(dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:

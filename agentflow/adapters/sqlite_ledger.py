@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -99,11 +99,11 @@ class SQLiteLedger:
         return await asyncio.to_thread(run)
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self) -> Generator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=self._busy_timeout, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            # No WAL: switching a new file to it fails at once, busy time-out or not, when two workers do.
             # A refund must not be forgotten with the power: wait for the disk.
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(_SCHEMA)

@@ -8,7 +8,7 @@ from agentflow.errors import MissingExtraError
 def main() -> None:
     """Entry point of the ``agentflow`` command."""
     try:
-        from agentflow.cli.entry import run_app
+        from agentflow.cli.app import run_app
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise

@@ -1,5 +1,6 @@
-"""The Typer app: the options that all commands share, and the commands that talk to a server."""
+"""The Typer app: the options that all commands share, and the list of commands."""
 
+import logging
 from importlib.metadata import version
 from typing import Annotated
 
@@ -8,6 +9,8 @@ import typer
 from agentflow.cli.approvals import approvals
 from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
 from agentflow.cli.decide import approve, reject
+from agentflow.cli.demo import demo
+from agentflow.cli.dev import dev
 from agentflow.cli.exits import MEANINGS
 from agentflow.cli.replay import replay
 from agentflow.cli.resolve import resolve
@@ -15,6 +18,7 @@ from agentflow.cli.run import run
 from agentflow.cli.runs import runs
 from agentflow.cli.setup import setup
 from agentflow.cli.status import status
+from agentflow.telemetry.logs import configure_logs
 
 PACKAGE = "agentflow-temporal"
 
@@ -63,6 +67,9 @@ def agentflow(
     context.obj = Connection(address=address, namespace=namespace, profile=profile)
 
 
+# What runs a project on this machine.
+app.command()(demo)
+app.command()(dev)
 # What makes and looks at runs.
 app.command()(setup)
 app.command()(run)
@@ -75,3 +82,10 @@ app.command()(reject)
 app.command()(resolve)
 # What proves a change.
 app.command()(replay)
+
+
+def run_app() -> None:
+    """Run the command that the process was started with."""
+    # Standard output is for results; what libraries have to say goes to standard error.
+    configure_logs("console", logging.WARNING)
+    app()

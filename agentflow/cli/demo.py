@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agentflow.cli.app import app
 from agentflow.cli.demo_run import DemoRun, Score, StandIns, score
 from agentflow.cli.demo_view import LiveTable, PersonAtTerminal, summary, table
 from agentflow.cli.model_choice import ModelChoice, choose_model
@@ -24,7 +23,6 @@ from agentflow.cli.suite import DemoSuite
 from agentflow.telemetry.logs import configure_logs
 
 
-@app.command()
 def demo(
     everything: Annotated[bool, typer.Option("--all", help="All cases, not the short selection.")] = False,
     model: Annotated[
@@ -55,7 +53,7 @@ async def _demo(
 ) -> None:
     # With --json standard output has nothing but the result.
     console = Console(stderr=as_json)
-    suite: DemoSuite = project.load_object("demo")
+    suite: DemoSuite = project.load("demo")
     console.print(f"model: {choice.name}{' (on this machine)' if choice.is_local else ''}")
     if stand_ins:
         console.print("Two stand-in people decide on what needs approval, by each ticket's label.")

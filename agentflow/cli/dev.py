@@ -8,14 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agentflow.cli.app import app
 from agentflow.cli.model_choice import choose_model
 from agentflow.cli.project import Project
 from agentflow.cli.stack import running_stack, steps
 from agentflow.telemetry.logs import configure_logs
 
 
-@app.command()
 def dev(
     model: Annotated[
         str | None, typer.Option(help="provider:model, or a .gguf file; by default what your keys allow.")
@@ -25,13 +23,13 @@ def dev(
     directory: Annotated[Path, typer.Option(help="Keeps runs and databases.")] = Path(".agentflow"),
 ) -> None:
     """Start Temporal, the model, the outside systems and the worker; stay up until Ctrl-C."""
+    directory.mkdir(parents=True, exist_ok=True)
     asyncio.run(_dev(model, (port, ui_port), directory))
 
 
 async def _dev(model: str | None, ports: tuple[int, int], directory: Path) -> None:
     console = Console(stderr=True)
     project = Project.load_from(Path.cwd())
-    directory.mkdir(parents=True, exist_ok=True)
     configure_logs("console")
     choice = choose_model(model, os.environ)
     database = directory / "temporal.sqlite"

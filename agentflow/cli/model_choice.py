@@ -1,4 +1,4 @@
-"""Which model ``dev`` and ``demo`` run: the one that was asked for, one whose key is there, or the bundled one."""
+"""Which model ``dev`` and ``demo`` run: the one asked for, one whose key is there, or the bundled one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

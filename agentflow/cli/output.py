@@ -6,7 +6,6 @@ of it: no markup, no terminal control sequences, no invisible or direction-chang
 
 import json
 import sys
-import unicodedata
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
@@ -23,10 +22,6 @@ from agentflow.contracts.wire import Json
 PIPE_WIDTH = 200
 """Columns where there is no terminal: an id that is folded can't be pasted or grepped."""
 
-_SHOWN_AS_THEY_ARE = frozenset("\n\t")
-_DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's control, format (bidirectional, zero-width), surrogate and line separator characters."""
-
 
 def safe(value: object, style: str = "") -> Text:
     """Any value as text that can't do anything to a terminal but be read on it."""
@@ -34,13 +29,9 @@ def safe(value: object, style: str = "") -> Text:
 
 
 def visible(text: str) -> str:
-    """The text with its control and invisible characters written out as Python escapes them."""
-    if text.isascii() and text.isprintable():
-        return text
+    """The text with all that isn't plainly visible written out as Python escapes it; lines stay lines."""
     return "".join(
-        character
-        if character in _SHOWN_AS_THEY_ARE or unicodedata.category(character) not in _DANGEROUS
-        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        character if character.isprintable() or character in "\n\t" else _escaped(character)
         for character in text
     )
 
@@ -153,6 +144,10 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._status:
             self._status.stop()
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _console(stream: TextIO) -> Console:

@@ -10,11 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from temporalio.client import Client
 
-from agentflow.adapters.dev_server import DevServer
-from agentflow.adapters.local_model import LocalModel, bundled_model_path
+from agentflow.adapters.dev_server import dev_server
+from agentflow.adapters.local_model import local_model
 from agentflow.cli.model_choice import LOCAL_PRICE, ModelChoice
 from agentflow.cli.project import Project
-from agentflow.contracts.names import SEARCH_ATTRIBUTES
 
 TASK_QUEUE = "agentflow"
 
@@ -61,11 +60,8 @@ async def running_stack(
     async with AsyncExitStack() as stack:
         progress("starting Temporal")
         server = await stack.enter_async_context(
-            DevServer(
-                port=ports[0] if ports else None,
-                ui_port=ports[1] if ports else None,
-                database=database,
-                search_attributes=SEARCH_ATTRIBUTES,
+            dev_server(
+                port=ports[0] if ports else None, web_port=ports[1] if ports else None, database=database
             )
         )
         environment = {
@@ -88,13 +84,12 @@ async def running_stack(
         os.environ.update(environment)
         worker: Callable[[], AbstractAsyncContextManager[Client]] = project.load("worker")
         client = await stack.enter_async_context(worker())
-        yield RunningStack(client, server.address, server.web_url or "", environment)
+        yield RunningStack(client, server.address, server.web_url, environment)
 
 
 @asynccontextmanager
 async def _served(model: ModelChoice) -> AsyncGenerator[dict[str, str]]:
-    path = bundled_model_path() if model.gguf is None else model.gguf
-    async with LocalModel(path) as served:
+    async with local_model(model.gguf) as served:
         yield {
             "AGENTFLOW_MODEL_BASE_URL": served.base_url,
             "AGENTFLOW_MODEL_CONSTRAINED": "true",

@@ -21,7 +21,7 @@ from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.task import AgentOutcome
 from agentflow.contracts.wire import Json
 
-DECISION_COLUMNS = ("AT", "WHAT", "ACCEPTED", "BY", "TOOL", "RULE", "DETAIL")
+DECISION_COLUMNS = ("AT", "WHAT", "VERDICT", "BY", "TOOL", "RULE", "DETAIL")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
         [
             ("run", execution.id),
             ("agent", execution.workflow_type),
-            ("state", safe(state, STYLES.get(state, ""))),
+            ("state", None if standing.outcome else safe(state, STYLES.get(state, ""))),
             ("turn", run.turn if run else None),
             ("release", run.release if run else None),
             ("detail", (run.detail or None) if run else None),
@@ -148,7 +148,7 @@ def _cells(record: DecisionRecord) -> tuple[str, ...]:
     return (
         record.at[:19],
         record.subject,
-        "yes" if record.accepted else "no",
+        record.verdict or ("yes" if record.accepted else "no"),
         record.by or "",
         record.tool or "",
         record.rule or "",

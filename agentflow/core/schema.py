@@ -1,6 +1,6 @@
 """Checks of JSON values against JSON Schema, Draft 2020-12."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
@@ -43,7 +43,8 @@ def compile_schema(schema: Mapping[str, Json], what: str) -> SchemaCheck:
 
     def check(value: Json) -> str | None:
         try:
-            errors = list(islice(validator.iter_errors(value), MAX_PROBLEMS))
+            found: Iterator[ValidationError] = validator.iter_errors(value)
+            errors = list(islice(found, MAX_PROBLEMS))
         except Exception as error:
             # NaN where a multiple is asked for, a number or a depth beyond Python's, a dangling reference.
             return f"value: can't be checked ({type(error).__name__})"

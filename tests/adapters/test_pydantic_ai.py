@@ -6,7 +6,6 @@ from typing import Any
 
 import genai_prices.update_prices
 import pytest
-from provider_server import ProviderServer, anthropic_answer, openai_answer, openai_call
 
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.contracts.budget import Usage
@@ -14,6 +13,7 @@ from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, To
 from agentflow.contracts.model import ModelCall, ModelPrice, ModelSpec, ToolOffer
 from agentflow.contracts.wire import Sha256, ToolCallId
 from agentflow.core.pricing import input_token_bound
+from tests.adapters.provider_server import ProviderServer, anthropic_answer, openai_answer, openai_call
 
 PRICE = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(2))
 ORDER = {"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}

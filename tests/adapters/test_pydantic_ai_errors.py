@@ -7,7 +7,6 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from provider_server import ProviderServer, Reply
 
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.contracts.messages import UserMessage
@@ -19,6 +18,7 @@ from agentflow.errors import (
     ModelRejectedError,
     ModelUnavailableError,
 )
+from tests.adapters.provider_server import ProviderServer, Reply
 
 PRICE = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(2))
 KEY = "sk-secret-0123456789"

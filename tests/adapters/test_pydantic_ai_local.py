@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from agentflow.adapters.local_model import local_model
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.contracts.messages import UserMessage
 from agentflow.contracts.model import ModelCall, ModelPrice, ModelSpec, ToolOffer
-
-local_model = pytest.importorskip("agentflow.adapters.local_model")
 
 pytestmark = pytest.mark.model
 
@@ -35,7 +34,7 @@ REFUND_ORDER = ToolOffer(
 
 @pytest.fixture(scope="module")
 async def local() -> AsyncIterator[Any]:
-    async with local_model.LocalModel() as running:
+    async with local_model() as running:
         yield running
 
 

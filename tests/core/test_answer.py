@@ -70,7 +70,9 @@ def test_a_whole_answer_in_a_code_fence_is_the_answer(text: str) -> None:
     assert answer_form(dict[str, Any]).parse(text) == Accepted({})
 
 
-@pytest.mark.parametrize("text", ["Sure! {}", "{} Done.", "Here:\n```json\n{}\n```", "```json\n{}\n```\nDone."])
+@pytest.mark.parametrize(
+    "text", ["Sure! {}", "{} Done.", "Here:\n```json\n{}\n```", "```json\n{}\n```\nDone."]
+)
 def test_json_among_other_words_is_not_the_answer(text: str) -> None:
     assert isinstance(answer_form(dict[str, Any]).parse(text), Unusable)
 
@@ -86,7 +88,7 @@ def test_at_most_five_problems_are_told() -> None:
     assert said.count(";") == 4
 
 
-@given(forms, any_text | st.text("{}[]\",:`\\0123456789eE.-naNIfity \n"))
+@given(forms, any_text | st.text('{}[]",:`\\0123456789eE.-naNIfity \n'))
 def test_whatever_a_model_says_is_an_answer_or_a_problem(form: AnswerForm[Any], text: str) -> None:
     result = form.parse(text)
     assert isinstance(result, Accepted) or result.problem

@@ -179,9 +179,7 @@ def larger(asked: object, own: object) -> bool:
 
 
 @given(limits_asked, limits_asked)
-def test_a_task_may_only_make_the_budget_smaller(
-    own: dict[str, object], asked: dict[str, object]
-) -> None:
+def test_a_task_may_only_make_the_budget_smaller(own: dict[str, object], asked: dict[str, object]) -> None:
     agent, task = Budget.model_validate(own), Budget.model_validate(asked)
     if any(larger(value, getattr(agent, name)) for name, value in asked.items()):
         with pytest.raises(ConfigurationError, match="may only be smaller"):

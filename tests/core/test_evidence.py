@@ -42,7 +42,12 @@ PAST = [PastCall("call_1", "lookup", {}, RFC_DOCUMENT)]
 def test_the_examples_of_rfc_6901_are_found(pointer: str, value: Any) -> None:
     found = cite(PAST, "call_1", pointer)
     assert found is not None
-    assert (found.tool, found.tool_call_id, found.pointer, found.value) == ("lookup", "call_1", pointer, value)
+    assert (found.tool, found.tool_call_id, found.pointer, found.value) == (
+        "lookup",
+        "call_1",
+        pointer,
+        value,
+    )
 
 
 def test_an_escaped_tilde_is_not_unescaped_twice() -> None:

@@ -102,7 +102,11 @@ def test_a_decision_is_bound_to_exactly_the_arguments(rules: list[Rule], argumen
 
 
 def test_of_several_asking_rules_the_one_that_needs_most_people_decides() -> None:
-    rules = [ask("one", reason="", people=1), ask("three", reason="", people=3), ask("two", reason="", people=2)]
+    rules = [
+        ask("one", reason="", people=1),
+        ask("three", reason="", people=3),
+        ask("two", reason="", people=2),
+    ]
     decision = decide(rules, rule_context())
     assert decision.rule == "three"
     assert decision.quorum is not None
@@ -139,7 +143,11 @@ def test_an_unproven_model_turns_allowed_writes_into_questions() -> None:
     assert decide(rules, rule_context(proven=True)).verdict == "allow"
 
 
-@given(rule_sets(yes_or_no), st.integers(0, 5), st.sampled_from([ValueError("x"), KeyError(), ZeroDivisionError()]))
+@given(
+    rule_sets(yes_or_no),
+    st.integers(0, 5),
+    st.sampled_from([ValueError("x"), KeyError(), ZeroDivisionError()]),
+)
 def test_a_rule_that_raises_denies_whatever_the_others_say(
     rules: list[Rule], place: int, error: Exception
 ) -> None:
@@ -181,7 +189,9 @@ class UnprintableError(Exception):
         raise ValueError("not even that")
 
 
-@pytest.mark.parametrize("error", [UnprintableError(), ValueError("\ud800 is no amount")], ids=["unprintable", "surrogate"])
+@pytest.mark.parametrize(
+    "error", [UnprintableError(), ValueError("\ud800 is no amount")], ids=["unprintable", "surrogate"]
+)
 def test_an_error_that_can_not_be_told_denies_all_the_same(error: Exception) -> None:
     decision = decide([allow("broken", reason="", when=raising(error))], rule_context())
     assert (decision.verdict, decision.rule) == ("deny", "error")

@@ -48,7 +48,9 @@ def test_a_call_never_costs_more_than_its_worst_case(
 
 
 @given(prices, st.integers(0, 200_000), st.integers(0, 32_000))
-def test_what_a_call_cost_can_be_charged_whatever_the_price(price: ModelPrice, given_in: int, out: int) -> None:
+def test_what_a_call_cost_can_be_charged_whatever_the_price(
+    price: ModelPrice, given_in: int, out: int
+) -> None:
     cost = cost_usd(Usage(input_tokens=given_in, output_tokens=out), price)
     assert Spend(cost_usd=cost).cost_usd == cost
 
@@ -102,14 +104,16 @@ def said(message: Message) -> list[bytes]:
             return [message.text.encode()]
         case AssistantMessage():
             called = [call.tool.encode() for call in message.tool_calls]
-            return [message.text.encode(), *called, *(canonical_json(c.arguments) for c in message.tool_calls)]
+            return [
+                message.text.encode(),
+                *called,
+                *(canonical_json(c.arguments) for c in message.tool_calls),
+            ]
         case ToolMessage():
             return [message.tool.encode(), (message.content or "").encode()]
 
 
-@given(
-    st.text(), st.lists(messages, max_size=5), st.lists(offers, max_size=3), st.none() | json_objects
-)
+@given(st.text(), st.lists(messages, max_size=5), st.lists(offers, max_size=3), st.none() | json_objects)
 def test_the_token_bound_is_at_least_a_token_for_each_byte(
     instructions: str,
     conversation: list[Message],

@@ -5,9 +5,7 @@ from agentflow.contracts.rules import DecisionRecord, Subject
 from agentflow.core.record import MAX_RECORDS, DecisionLog
 
 
-def record(
-    subject: Subject, detail: str, *, accepted: bool = True, by: str | None = None
-) -> DecisionRecord:
+def record(subject: Subject, detail: str, *, accepted: bool = True, by: str | None = None) -> DecisionRecord:
     at = "2026-11-22T12:00:00+00:00"
     return DecisionRecord(subject=subject, accepted=accepted, detail=detail, at=at, by=by)
 

@@ -42,7 +42,7 @@ nearly = st.fixed_dictionaries(
 )
 payloads = (
     st.binary(max_size=200)
-    | st.text("{}[]\",:\\u0dNaInfity0123456789eE-. ").map(str.encode)
+    | st.text('{}[]",:\\u0dNaInfity0123456789eE-. ').map(str.encode)
     | (nearly | json_values).map(lambda value: json.dumps(value).encode())
 )
 

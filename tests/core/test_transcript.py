@@ -77,7 +77,9 @@ def changed(text: str, place: int, put: str) -> str:
 texts = st.text(min_size=1)
 
 
-@given(texts, st.integers(0, 10**6), st.characters(codec="utf-8"), st.sampled_from(["user", "answer", "tool"]))
+@given(
+    texts, st.integers(0, 10**6), st.characters(codec="utf-8"), st.sampled_from(["user", "answer", "tool"])
+)
 def test_changing_any_character_changes_the_head(text: str, place: int, put: str, kind: str) -> None:
     other = changed(text, place, put)
     assume(other != text)

@@ -32,7 +32,9 @@ KINDS: tuple[ToolErrorKind, ...] = (*FAULTS, *REFUSALS, "failed", "invalid_outpu
 State = TurnState[int]
 
 
-def answered(state: State, message: AssistantMessage, finish_reason: str = "stop", tools: bool = True) -> State:
+def answered(
+    state: State, message: AssistantMessage, finish_reason: str = "stop", tools: bool = True
+) -> State:
     return after_answer(state, message, finish_reason, tools_offered=tools)
 
 
@@ -187,7 +189,12 @@ def test_every_history_of_a_request_goes_on_or_ends_as_it_should(sequence: list[
 
 
 CATALOG = Catalog.of(
-    [contract_of("find", "read"), contract_of("look", "read"), contract_of("pay"), contract_of("ship", "irreversible")]
+    [
+        contract_of("find", "read"),
+        contract_of("look", "read"),
+        contract_of("pay"),
+        contract_of("ship", "irreversible"),
+    ]
 )
 
 

@@ -76,9 +76,7 @@ def test_an_argument_can_not_close_its_code_block(arguments: dict[str, str]) -> 
 
 @given(hostile_text | st.sampled_from(HOSTILE), hostile_text | st.sampled_from(HOSTILE))
 def test_no_text_of_a_request_writes_the_approvers_page(name: str, text: str) -> None:
-    said = approval_request(
-        arguments={name: text}, reason=text, tool=text, sources={name: f"tool:{text}"}
-    )
+    said = approval_request(arguments={name: text}, reason=text, tool=text, sources={name: f"tool:{text}"})
     assert marks(view_of(said)) == PLAIN_MARKS
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from activities.payments_server import PaymentsServer
 
 from activities.orders import OrderTools
 from activities.payments import Payments, PaymentTools
+from activities.payments_server import payments_server
 from activities.shop import Customer, OrderItem, ShopDatabase, ShopOrder
 from activities.shop_seed import seed
 from agentflow.activity.context import ToolContext
@@ -34,7 +34,7 @@ def context_of(call: str) -> ToolContext:
 
 @pytest.fixture(scope="session")
 async def payments_url() -> AsyncIterator[str]:
-    async with PaymentsServer() as server:
+    async with payments_server() as server:
         yield server.base_url
 
 

@@ -27,8 +27,12 @@ with workflow.unsafe.imports_passed_through():
 
 QUICK = ModelOptions(
     max_output_tokens=200,
-    retry=RetryOptions(max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20)),
+    retry=RetryOptions(
+        max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20)
+    ),
 )
+SHORT = timedelta(seconds=2)
+"""A worker that is silent this long is dead, in tests that kill one."""
 PROVEN = Release(version="1", proven_models=("scripted:model",))
 
 
@@ -53,7 +57,12 @@ class Banker(AgentWorkflow[str, Report]):
         allow("small", reason="small payments need nobody", tools=("pay", "wire")),
         ask("large", reason="large payments need a person", tools=("pay",), when=is_large),
         ask("huge", reason="huge payments need two people", tools=("pay",), when=is_huge, people=2),
-        deny("frozen", reason="the account is frozen", tools=("pay",), when=lambda c: c.arguments["account"] == "frozen"),
+        deny(
+            "frozen",
+            reason="the account is frozen",
+            tools=("pay",),
+            when=lambda c: c.arguments["account"] == "frozen",
+        ),
     )
     budget = Budget(cost_usd=Decimal("0.10"), model_calls=10, tool_calls=10)
     model_options = QUICK
@@ -97,7 +106,9 @@ class Careful(AgentWorkflow[str, str]):
     async def perform(self, task: AgentTask[str]) -> str:
         result = await self.call_tool(Bank.balance, account="alice")
         self.cite(result.call_id, "/balance")
-        agreed = await self.request_approval("close", arguments={"account": "alice"}, reason="closing is final")
+        agreed = await self.request_approval(
+            "close", arguments={"account": "alice"}, reason="closing is final"
+        )
         if agreed.status != "approved":
             return f"kept open: {agreed.status}"
         if "guide" in task.input:
@@ -143,4 +154,18 @@ class Unpriced(AgentWorkflow[str, str]):
         return await self.run_agent(task)
 
 
-ALL = [Banker, UnprovenBanker, Careful, Buggy, Hasty, Unpriced]
+@workflow.defn
+class Payer(AgentWorkflow[str, Report]):
+    """Its payments tool has a short heartbeat, so that a killed worker is noticed soon."""
+
+    tools = (Bank.balance, Bank.pay_promptly)
+    rules = (allow("all", reason="a test", tools=("pay_promptly",)),)
+    model_options = ModelOptions(heartbeat_timeout=SHORT)
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+ALL = [Banker, UnprovenBanker, Careful, Buggy, Hasty, Unpriced, Payer]

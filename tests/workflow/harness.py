@@ -74,12 +74,13 @@ async def serving(
 ) -> AsyncIterator[Harness]:
     """A worker with the test agents, on a task queue of its own."""
     bank = settings.pop("bank", None) or Bank()
+    queue = settings.pop("queue", None) or f"test-{uuid4()}"
+    clocked: Client = settings.pop("client", environment.client)
     plugin = scripted_plugin(model, tools=tools_of(bank), directory=directory, **settings)
-    client = await environment.connect_client(plugins=[plugin])
-    if environment.supports_time_skipping_v2:
-        # connect_client makes a plain client; runs get their own clock only through the wrapped one.
-        config = environment.client.config()
-        client = Client(**{**client.config(), "interceptors": [*config["interceptors"], *client.config()["interceptors"]]})
-    queue = f"test-{uuid4()}"
+    plain = await environment.connect_client(plugins=[plugin])
+    # On a server that skips time, the environment's own client has the interceptor that sets the clock.
+    config = plain.config()
+    config["interceptors"] = [*clocked.config()["interceptors"], *config["interceptors"]]
+    client = Client(**config)
     async with Worker(client, task_queue=queue, workflows=agents.ALL):
         yield Harness(client, AgentClient(client), bank, queue)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from temporalio.common import RawValue
 from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.errors import DecisionRefusedError
@@ -24,7 +24,9 @@ async def test_an_approved_action_is_carried_out_with_exactly_its_arguments(
         handle = await bank.start(Banker)
         request = await bank.pending(handle)
         assert bank.bank.paid == []
-        await handle.signal("approve", {"approval_id": request.id, "by": "ann", "arguments_hash": request.arguments_hash})
+        await handle.signal(
+            "approve", {"approval_id": request.id, "by": "ann", "arguments_hash": request.arguments_hash}
+        )
         outcome = await handle.result()
         assert bank.bank.paid == [("alice", "600.00")]
     assert outcome.tool_calls[0].approved_by == ("ann",)
@@ -43,7 +45,9 @@ async def test_a_rejected_action_is_not_carried_out_and_the_model_is_told(
     assert "rejected by ann: too much" in model.requests[-1].messages[-1].content  # type: ignore[union-attr]
 
 
-async def test_two_different_people_must_approve_what_needs_two(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_two_different_people_must_approve_what_needs_two(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel(HUGE), tmp_path) as bank:
         handle = await bank.start(Banker)
         request = await bank.pending(handle)
@@ -56,7 +60,9 @@ async def test_two_different_people_must_approve_what_needs_two(temporal: Workfl
     assert outcome.tool_calls[0].approved_by == ("ann", "bob")
 
 
-async def test_whoever_asked_for_the_run_may_not_approve(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_whoever_asked_for_the_run_may_not_approve(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel(LARGE), tmp_path) as bank:
         handle = await bank.start(Banker)
         request = await bank.pending(handle)
@@ -71,7 +77,10 @@ async def test_whoever_asked_for_the_run_may_not_approve(temporal: WorkflowEnvir
     ("payloads", "said"),
     [
         ([], "0 payloads"),
-        ([{"approval_id": "approval-1", "by": "ann"}, {"approval_id": "approval-1", "by": "bob"}], "2 payloads"),
+        (
+            [{"approval_id": "approval-1", "by": "ann"}, {"approval_id": "approval-1", "by": "bob"}],
+            "2 payloads",
+        ),
         (["approval-1"], "malformed"),
         ([{"by": "ann"}], "approval_id"),
         ([{"approval_id": "approval-1", "by": "ann", "extra": 1}], "extra"),
@@ -98,7 +107,9 @@ async def test_a_malformed_or_unknown_approval_is_recorded_as_refused_and_has_no
         assert (await handle.result()).status == "completed"
 
 
-async def test_a_repeated_approval_is_recorded_as_refused(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_repeated_approval_is_recorded_as_refused(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel(LARGE), tmp_path) as bank:
         handle = await bank.start(Banker)
         request = await bank.pending(handle)
@@ -146,7 +157,9 @@ async def test_a_refused_update_is_recorded_too(temporal: WorkflowEnvironment, t
         await handle.terminate()
 
 
-async def test_a_model_that_is_not_proven_has_every_write_asked(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_model_that_is_not_proven_has_every_write_asked(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     model = ScriptedModel([call("pay", account="alice", amount="1.00"), DONE])
     async with serving(temporal, model, tmp_path) as bank:
         handle = await bank.start(UnprovenBanker)
@@ -156,7 +169,9 @@ async def test_a_model_that_is_not_proven_has_every_write_asked(temporal: Workfl
         assert (await handle.result()).status == "completed"
 
 
-async def test_in_production_a_write_needs_a_rule_that_names_it(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_in_production_a_write_needs_a_rule_that_names_it(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     model = ScriptedModel([call("pay", account="alice", amount="1.00"), DONE])
     async with serving(temporal, model, tmp_path, tier="production") as bank:
         outcome = await bank.run(Banker)
@@ -173,5 +188,7 @@ async def test_the_details_show_the_exact_arguments_and_a_command_that_works(
         metadata = await handle.query("__temporal_workflow_metadata")
         assert '"amount": "600.00"' in metadata.current_details
         assert request.arguments_hash in metadata.current_details
-        assert f"temporal workflow signal --workflow-id {handle.id} --name approve" in metadata.current_details
+        assert (
+            f"temporal workflow signal --workflow-id {handle.id} --name approve" in metadata.current_details
+        )
         await handle.terminate()

@@ -8,10 +8,10 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow.contracts.budget import Usage
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.model import ModelAnswer
-from agentflow.contracts.budget import Usage
 from agentflow.errors import ModelRejectedError, ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, Buggy, Careful, Unpriced
@@ -43,7 +43,11 @@ async def test_a_malformed_task_fails_the_run_at_once_with_the_field_named(
     async with serving(temporal, ScriptedModel([DONE]), tmp_path) as bank:
         with pytest.raises(WorkflowFailureError) as failure:
             await bank.client.execute_workflow(
-                "Banker", task, id=f"malformed-{uuid4()}", task_queue=bank.task_queue, run_timeout=timedelta(seconds=20)
+                "Banker",
+                task,
+                id=f"malformed-{uuid4()}",
+                task_queue=bank.task_queue,
+                run_timeout=timedelta(seconds=20),
             )
     assert field in str(failure.value.cause)
     assert "malformed" in str(failure.value.cause)
@@ -96,7 +100,9 @@ async def test_arguments_off_the_contract_are_told_to_the_model_once_and_then_es
         assert bank.bank.looks == []
 
 
-async def test_a_model_that_corrects_its_arguments_goes_on(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_model_that_corrects_its_arguments_goes_on(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     model = ScriptedModel([call("balance", account="A!"), call("balance", account="alice"), DONE])
     async with serving(temporal, model, tmp_path) as bank:
         assert (await bank.run(Banker)).status == "completed"
@@ -120,7 +126,9 @@ async def test_a_repaired_answer_completes_the_run(temporal: WorkflowEnvironment
         assert (await bank.run(Banker)).status == "completed"
 
 
-async def test_an_answer_that_was_cut_off_is_garbage_too(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_an_answer_that_was_cut_off_is_garbage_too(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     cut = ModelAnswer(
         message=AssistantMessage(text='{"account": "alice", "amount": "1"}'),
         usage=Usage(input_tokens=1, output_tokens=200),
@@ -159,7 +167,9 @@ async def test_a_provider_that_is_down_is_retried_a_bounded_number_of_times_and_
     assert outcome.status == "escalated"
 
 
-async def test_a_provider_that_comes_back_finishes_the_run(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_provider_that_comes_back_finishes_the_run(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     down = [ModelUnavailableError("overloaded")] * 3
     async with serving(temporal, ScriptedModel([*down, DONE]), tmp_path) as bank:
         handle = await bank.start(Banker)
@@ -168,7 +178,9 @@ async def test_a_provider_that_comes_back_finishes_the_run(temporal: WorkflowEnv
         assert (await handle.result()).status == "completed"
 
 
-async def test_attempts_that_may_have_been_billed_stay_charged(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_attempts_that_may_have_been_billed_stay_charged(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel([ModelUnavailableError("lost"), DONE]), tmp_path) as bank:
         handle = await bank.start(Banker)
         outcome = await handle.result()
@@ -178,7 +190,9 @@ async def test_attempts_that_may_have_been_billed_stay_charged(temporal: Workflo
     assert usage.reserved.cost_usd == 0
 
 
-async def test_a_request_that_the_provider_refuses_is_not_retried(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_request_that_the_provider_refuses_is_not_retried(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     model = ScriptedModel(lambda _: ModelRejectedError("set ANTHROPIC_API_KEY"))
     async with serving(temporal, model, tmp_path) as bank:
         handle = await bank.start(Banker)
@@ -269,7 +283,9 @@ async def test_a_budget_that_is_too_small_for_the_next_call_stops_before_it(
 
 
 async def test_three_refusals_end_the_run_as_denied(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
-    async with serving(temporal, ScriptedModel([call("pay", account="frozen", amount="1.00")] * 3), tmp_path) as bank:
+    async with serving(
+        temporal, ScriptedModel([call("pay", account="frozen", amount="1.00")] * 3), tmp_path
+    ) as bank:
         outcome = await bank.run(Banker)
         assert bank.bank.paid == []
     assert outcome.status == "denied"

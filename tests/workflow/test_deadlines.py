@@ -1,9 +1,12 @@
 """What happens when nobody comes: on a server that skips time."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from temporalio.testing import WorkflowEnvironment
+import pytest
+from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
 
+from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, Hasty
 from tests.workflow.harness import serving
@@ -21,13 +24,26 @@ async def test_an_approval_that_nobody_gives_is_refused_at_its_deadline(
     assert "expired" in (outcome.tool_calls[0].error or "")
 
 
-async def test_a_late_approval_is_recorded_as_refused(skipping: WorkflowEnvironment, tmp_path: Path) -> None:
-    script = [call("pay", account="alice", amount="600.00"), call("pay", account="bob", amount="700.00"), DONE]
-    async with serving(skipping, ScriptedModel(script), tmp_path) as bank:
+async def test_a_late_approval_is_recorded_as_refused_and_has_no_effect(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    script = [
+        call("pay", account="alice", amount="600.00"),
+        call("pay", account="bob", amount="700.00"),
+        DONE,
+    ]
+    # This run's clock moves only when the test says so.
+    skipper = TimeSkipper(skipping.client, config=TimeSkippingConfig(enabled=False))
+    async with serving(skipping, ScriptedModel(script), tmp_path, client=skipper.client) as bank:
         handle = await bank.start(Banker)
+        assert (await bank.pending(handle)).id == "approval-1"
+        await skipper.fast_forward(handle, Banker.approval_timeout + timedelta(minutes=1))
+        assert (await bank.pending(handle)).id == "approval-2"
+        with pytest.raises(DecisionRefusedError, match="expired already"):
+            await bank.agents.approve(handle.id, "approval-1", by="ann")
+        await bank.agents.reject(handle.id, "approval-2", by="ann")
         await handle.result()
-        outcomes = [call.error for call in (await handle.result()).tool_calls]
-    assert all("expired" in (error or "") for error in outcomes)
+        assert bank.bank.paid == []
 
 
 async def test_an_escalation_that_nobody_takes_ends_the_run_as_escalated(

@@ -11,7 +11,9 @@ from tests.workflow.harness import serving
 DONE = answer({"account": "alice", "amount": "10.00"})
 
 
-async def test_a_run_ends_with_the_models_answer_in_the_output_type(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_run_ends_with_the_models_answer_in_the_output_type(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel([DONE]), tmp_path) as bank:
         outcome = await bank.run(Banker)
     assert (outcome.status, outcome.output) == ("completed", {"account": "alice", "amount": "10.00"})
@@ -41,7 +43,9 @@ async def test_the_model_reads_what_a_tool_answered(temporal: WorkflowEnvironmen
     assert '"balance":"100.00"' in (said.content or "")
 
 
-async def test_the_cost_is_the_pinned_price_of_the_tokens_used(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_the_cost_is_the_pinned_price_of_the_tokens_used(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel([DONE]), tmp_path) as bank:
         outcome = await bank.run(Banker)
     used = outcome.usage
@@ -49,7 +53,9 @@ async def test_the_cost_is_the_pinned_price_of_the_tokens_used(temporal: Workflo
     assert outcome.cost_usd * 1_000_000 == used.input_tokens + 4 * used.output_tokens
 
 
-async def test_a_tools_own_task_queue_and_type_show_in_history(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_tools_own_task_queue_and_type_show_in_history(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     model = ScriptedModel([call("balance", account="alice"), DONE])
     async with serving(temporal, model, tmp_path) as bank:
         handle = await bank.start(Banker)
@@ -74,7 +80,9 @@ async def test_each_text_is_in_history_once(temporal: WorkflowEnvironment, tmp_p
     assert sum(marker.encode() in event.SerializeToString() for event in history.events) == 2
 
 
-async def test_search_attributes_tell_how_the_run_ended(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_search_attributes_tell_how_the_run_ended(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel([DONE]), tmp_path) as bank:
         handle = await bank.start(Banker, tenant="acme")
         await handle.result()
@@ -88,7 +96,9 @@ async def test_search_attributes_tell_how_the_run_ended(temporal: WorkflowEnviro
     assert found["AgentCostUsd"] > 0
 
 
-async def test_explicit_control_flow_uses_the_same_guards(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_explicit_control_flow_uses_the_same_guards(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel([answer("bye")]), tmp_path) as bank:
         handle = await bank.start(Careful)
         request = await bank.pending(handle)

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from agentflow import RetryOptions, ToolContext, ToolError, ToolOptions, tool
 
-QUICK = RetryOptions(max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20))
+QUICK = RetryOptions(
+    max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20)
+)
 
 
 class Bank:
@@ -45,6 +47,16 @@ class Bank:
             raise self.failures.pop(0)
         if account == "closed":
             raise ToolError("the account is closed")
+        self.paid.append((account, amount))
+        return f"paid {amount} to {account}"
+
+    @tool(
+        effect="write",
+        recovery="key",
+        options=ToolOptions(retry=QUICK, heartbeat_timeout=timedelta(seconds=2)),
+    )
+    async def pay_promptly(self, context: ToolContext, account: str, amount: str) -> str:
+        """Pay an amount to an account, and be missed soon if the worker dies."""
         self.paid.append((account, amount))
         return f"paid {amount} to {account}"
 

@@ -6,7 +6,7 @@ from temporalio import workflow
 from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ask
 
 with workflow.unsafe.imports_passed_through():
-    from cashier_tools import pay, transfer
+    from tests.cli.tools import pay, transfer
 
 
 class Receipt(BaseModel):

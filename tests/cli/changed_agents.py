@@ -1,9 +1,11 @@
 """The same agent as somebody changed it: runs that were recorded before can't follow."""
 
-from cashier import Receipt
 from temporalio import workflow
 
 from agentflow import AgentOutcome, AgentTask, AgentWorkflow
+
+with workflow.unsafe.imports_passed_through():
+    from tests.cli.agents import Receipt
 
 
 @workflow.defn(name="Cashier")

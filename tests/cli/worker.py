@@ -1,25 +1,22 @@
-"""Temporal and a worker in a process of their own, as they are in real life, until standard input closes."""
+"""A worker for ``Cashier`` in a process of its own, until standard input closes."""
 
 import asyncio
-import json
-import shutil
+import os
 import sys
 import tempfile
 from pathlib import Path
 
-from cashier import Cashier
-from cashier_tools import pay, transfer
-from temporalio.testing import WorkflowEnvironment
+from temporalio.client import Client
 from temporalio.worker import Worker
 
-from agentflow.adapters.search_attributes import register_search_attributes
 from agentflow.contracts.model import ModelCall
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from agentflow.testing.scripted import Line
-
-TASK_QUEUE = "cashier"
+from tests.cli.agents import Cashier
+from tests.cli.tools import pay, transfer
 
 HOSTILE = "[red]1[/red]\x1b[2J\u202e\n9"
+"""An argument that would colour, clear and reverse the approver's screen."""
 
 
 def script(asked: ModelCall) -> Line:
@@ -40,20 +37,13 @@ def script(asked: ModelCall) -> Line:
     return answer({"amount": amount})
 
 
-async def main() -> None:
-    path = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=path, dev_server_log_level="error"
-    ) as env:
-        await register_search_attributes(env.client)
-        directory = Path(tempfile.mkdtemp())
-        plugin = scripted_plugin(ScriptedModel(script), tools=(pay, transfer), directory=directory)
-        client = await env.connect_client(plugins=[plugin])
-        async with Worker(client, task_queue=TASK_QUEUE, workflows=[Cashier]):
-            address = client.service_client.config.target_host
-            print(json.dumps({"address": address}), flush=True)
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+async def main(address: str, task_queue: str) -> None:
+    directory = Path(tempfile.mkdtemp())
+    plugin = scripted_plugin(ScriptedModel(script), tools=(pay, transfer), directory=directory)
+    client = await Client.connect(address, plugins=[plugin])
+    async with Worker(client, task_queue=task_queue, workflows=[Cashier]):
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(os.environ["TEMPORAL_ADDRESS"], sys.argv[1]))

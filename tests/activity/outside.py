@@ -1,0 +1,130 @@
+"""An outside system, tools that reach it, and the activities' surroundings without a server."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from agentflow.activity.context import ToolContext
+from agentflow.activity.execution import tool_activity
+from agentflow.activity.tool import Tool, tool
+from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.contracts.rules import Decision, Verdict
+from agentflow.contracts.tools import ToolInvocation, ToolOptions, ToolResult
+from agentflow.contracts.wire import Json, ToolCallId
+from agentflow.core.idempotency import arguments_hash, ledger_key
+from agentflow.ports.blobs import BlobStore
+from agentflow.ports.ledger import EffectLedger
+
+WORKFLOW_ID = "refund-1"
+
+
+class Receipt(BaseModel):
+    number: int
+    to: str
+
+
+@dataclass
+class Bank:
+    """Remembers what really happened, whatever was answered."""
+
+    payments: list[str] = field(default_factory=list[str])
+    keys: list[str] = field(default_factory=list[str])
+    attempts: list[int] = field(default_factory=list[int])
+    error: BaseException | None = None
+    """Raised after the payment."""
+    refusal: Exception | None = None
+    """Raised before the payment."""
+    answer: Any = None
+    """Answered instead of a receipt."""
+    paid: asyncio.Event = field(default_factory=asyncio.Event)
+    hangs: bool = False
+
+    async def make_payment(self, to: str, context: ToolContext) -> Any:
+        self.attempts.append(context.attempt)
+        if self.refusal:
+            raise self.refusal
+        self.payments.append(to)
+        self.keys.append(context.idempotency_key)
+        self.paid.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+        return Receipt(number=len(self.payments), to=to) if self.answer is None else self.answer
+
+    @tool(effect="write")
+    async def pay(self, to: str, context: ToolContext) -> Receipt:
+        """Pay somebody."""
+        return await self.make_payment(to, context)
+
+    @tool(effect="write", recovery="key")
+    async def pay_by_key(self, to: str, context: ToolContext) -> Receipt:
+        """Pay somebody, at a bank that knows idempotency keys."""
+        return await self.make_payment(to, context)
+
+    @tool(effect="read", options=ToolOptions(max_result_bytes=100))
+    async def statement(self, to: str, context: ToolContext) -> Receipt:
+        """The last payment to somebody."""
+        return await self.make_payment(to, context)
+
+    @tool(effect="write", options=ToolOptions(max_result_bytes=10))
+    async def pay_briefly(self, to: str, context: ToolContext) -> Any:
+        """Pay somebody, and say little."""
+        return await self.make_payment(to, context)
+
+
+def environment(attempt: int = 1) -> ActivityEnvironment:
+    found = ActivityEnvironment()
+    found.info = replace(found.info, attempt=attempt, workflow_id=WORKFLOW_ID, namespace="default")
+    return found
+
+
+def invocation_of(
+    tool: Tool[..., Any],
+    arguments: dict[str, Json] | None = None,
+    *,
+    index: int = 1,
+    verdict: Verdict = "allow",
+    bound_to: dict[str, Json] | None = None,
+) -> ToolInvocation:
+    """A call, with the decision that allowed it; ``bound_to`` are other arguments than its own."""
+    name = tool.contract.name
+    given = {"to": "ada"} if arguments is None else arguments
+    decision = Decision(
+        verdict=verdict,
+        rule="small_payments",
+        reason="small",
+        arguments_hash=arguments_hash(name, given if bound_to is None else bound_to),
+    )
+    return ToolInvocation(
+        call_id=ToolCallId("call_1"),
+        arguments=given,
+        decision=decision,
+        ledger_key=ledger_key("default", WORKFLOW_ID, index, name),
+    )
+
+
+async def carried_out(
+    tool: Tool[..., Any],
+    ledger: EffectLedger | None,
+    invocation: ToolInvocation | None = None,
+    *,
+    attempt: int = 1,
+    blobs: BlobStore | None = None,
+) -> ToolResult:
+    """Run a tool's activity once, as a worker would."""
+    run = tool_activity(tool, ledger, blobs or MemoryBlobStore())
+    return await environment(attempt).run(run, invocation or invocation_of(tool))
+
+
+async def failure(*args: Any, **options: Any) -> ApplicationError:
+    """The error that running a tool's activity once ends with."""
+    try:
+        result = await carried_out(*args, **options)
+    except ApplicationError as error:
+        return error
+    raise AssertionError(f"it did not fail: {result}")

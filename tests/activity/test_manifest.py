@@ -1,0 +1,72 @@
+from collections.abc import Mapping
+from decimal import Decimal
+
+import pytest
+
+from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.contracts.manifest import Manifest, ManifestRequest, Release
+from agentflow.contracts.model import ModelPrice
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.errors import UnknownModelError
+from agentflow.testing.settings import FixedPrices
+from tests.activity.outside import environment
+
+CHEAP = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(4))
+DEAR = ModelPrice(input_usd_per_mtok=Decimal(10), output_usd_per_mtok=Decimal(40))
+REGISTRY = ModelRegistry(
+    prices=FixedPrices({"lab:small": CHEAP, "lab:large": DEAR}),
+    aliases={"default": "lab:large", "lost": "lab:unpriced"},
+    constrained=frozenset({"lab:small"}),
+)
+
+
+async def resolved(
+    *models: str,
+    registry: ModelRegistry = REGISTRY,
+    sources: Mapping[str, Sha256] | None = None,
+    tools: str = "tools",
+    version: str = "7",
+) -> Manifest:
+    request = ManifestRequest(
+        agent="Refunds", models=models, release=Release(version=version), tools_hash=sha256_of(tools)
+    )
+    made = ManifestActivity(registry, "staging", sources or {}, search_attributes=False)
+    return await environment().run(made.resolve_manifest, request)
+
+
+async def test_models_are_pinned_with_their_prices_in_order() -> None:
+    manifest = await resolved("default", "lab:small")
+    assert [(model.name, model.price, model.tool_calling) for model in manifest.models] == [
+        ("lab:large", DEAR, "native"),
+        ("lab:small", CHEAP, "constrained"),
+    ]
+    assert (manifest.tier, manifest.search_attributes, manifest.problem) == ("staging", False, None)
+
+
+@pytest.mark.parametrize(("name", "why"), [("nobody", "nor an alias"), ("lost", "the price of lab:unpriced")])
+async def test_an_unknown_alias_or_price_is_a_problem_that_says_what_to_configure(
+    name: str, why: str
+) -> None:
+    manifest = await resolved("default", name)
+    assert manifest.problem is not None
+    assert why in manifest.problem
+    with pytest.raises(UnknownModelError, match=why):
+        REGISTRY.resolve(name)
+
+
+async def test_the_release_covers_source_tools_models_and_prices() -> None:
+    dearer = ModelRegistry(prices=FixedPrices({"lab:large": CHEAP}), aliases={"default": "lab:large"})
+    releases = [
+        (await made).release_id
+        for made in (
+            resolved("default"),
+            resolved("lab:small"),
+            resolved("default", registry=dearer),
+            resolved("default", tools="other tools"),
+            resolved("default", sources={"Refunds": sha256_of("source")}),
+            resolved("default", version="8"),
+        )
+    ]
+    assert len(set(releases)) == len(releases)
+    assert (await resolved("default")).release_id == releases[0]
+    assert releases[0].startswith("7+")

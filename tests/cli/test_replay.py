@@ -1,0 +1,163 @@
+"""``agentflow replay``: recorded runs against today's code."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.harness import MODULE, CommandLine, eventually
+
+CHANGED = "tests.cli.changed_agents"
+
+
+@pytest.fixture(scope="session")
+def history(agentflow: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The history of a run that paid."""
+    path = tmp_path_factory.mktemp("histories") / "paid.json"
+    workflow_id = agentflow.waiting("pay 1.00")
+    agentflow("approve", workflow_id, "approval-1", "--by", "ann")
+    agentflow.outcome(workflow_id)
+    saved = agentflow("replay", workflow_id, "--workflows", MODULE, "--save", str(path), "--json")
+    assert saved.document["ok"] is True
+    return path
+
+
+def test_a_run_replays_on_the_code_that_made_it(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.start("answer 1.00")
+    agentflow.outcome(workflow_id)
+    (replayed,) = agentflow("replay", workflow_id, "--workflows", MODULE, "--json").document["histories"]
+    assert (replayed["workflow_id"], replayed["result"]) == (workflow_id, "ok")
+
+
+def test_a_run_that_is_not_over_replays_as_far_as_it_got(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("pay 1.00")
+    assert agentflow("replay", workflow_id, "--workflows", MODULE).exit_code == 0
+
+
+def test_a_saved_history_replays_from_its_file(agentflow: CommandLine, history: Path) -> None:
+    replayed = agentflow("replay", "--file", str(history), "--workflows", f"{MODULE}:Cashier", "--json")
+    assert replayed.exit_code == 0
+    assert replayed.document["histories"][0]["workflow_id"].startswith("case-")
+
+
+def test_changed_code_diverges_and_exits_1(agentflow: CommandLine, history: Path) -> None:
+    diverged = agentflow("replay", "--file", str(history), "--workflows", CHANGED, "--json")
+    assert diverged.exit_code == 1
+    (replayed,) = diverged.document["histories"]
+    assert replayed["result"] == "diverged"
+    assert replayed["divergence"]["message"]
+    assert "Failure {" not in replayed["divergence"]["message"]
+
+
+def test_each_history_of_a_directory_is_told_of(
+    agentflow: CommandLine, history: Path, tmp_path: Path
+) -> None:
+    for name in ("a.json", "b.json"):
+        shutil.copy(history, tmp_path / name)
+    replayed = agentflow("replay", "--dir", str(tmp_path), "--workflows", MODULE, "--json").document[
+        "histories"
+    ]
+    assert [Path(one["source"]).name for one in replayed] == ["a.json", "b.json"]
+
+
+def test_a_run_of_an_agent_that_is_not_there_is_no_success(
+    agentflow: CommandLine, history: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(history.read_text().replace('"Cashier"', '"Gone"'))
+    failed = agentflow("replay", "--file", str(other), "--workflows", MODULE, "--json")
+    assert failed.exit_code == 1
+    (replayed,) = failed.document["histories"]
+    assert replayed["result"] == "unknown_type"
+    assert "known: Cashier" in replayed["divergence"]["message"]
+
+
+def test_the_project_says_where_its_agents_are(agentflow: CommandLine, history: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.agentflow]\nworkflows = ["{MODULE}"]\n')
+    replayed = agentflow.process("replay", "--file", str(history), cwd=tmp_path)
+    assert replayed.exit_code == 0, replayed.stderr
+
+
+def test_modules_of_the_current_directory_are_found(
+    agentflow: CommandLine, history: Path, tmp_path: Path
+) -> None:
+    source = Path(__file__).with_name("agents.py")
+    (tmp_path / "my_agents.py").write_text("print('hello from an import')\n" + source.read_text())
+    replayed = agentflow.process(
+        "replay", "--file", str(history), "--workflows", "my_agents", "--json", cwd=tmp_path
+    )
+    assert replayed.exit_code == 0, replayed.stderr
+    assert replayed.document["ok"] is True
+
+
+def test_a_divergence_prints_one_document_and_no_log(agentflow: CommandLine, history: Path) -> None:
+    diverged = agentflow.process("replay", "--file", str(history), "--workflows", CHANGED, "--json")
+    assert diverged.exit_code == 1
+    assert diverged.document["ok"] is False
+    assert "WARN" not in diverged.stderr
+    assert "Traceback" not in diverged.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("no.such.module", "there is no module no.such.module"),
+        ("tests.cli.broken_agents", "RuntimeError: the shop is closed"),
+        ("tests.cli.tools", "has no AgentWorkflow subclass"),
+        (f"{MODULE}:Receipt", "is no class with @workflow.defn"),
+        (f"{MODULE}:Missing", "has no Missing"),
+    ],
+)
+def test_a_module_that_can_not_be_used_is_told_with_the_reason(
+    agentflow: CommandLine, history: Path, module: str, why: str
+) -> None:
+    refused = agentflow("replay", "--file", str(history), "--workflows", module, "--json")
+    assert refused.exit_code == 2
+    assert why in refused.error
+
+
+def test_two_agents_of_one_name_are_refused(agentflow: CommandLine, history: Path) -> None:
+    refused = agentflow(
+        "replay", "--file", str(history), "--workflows", MODULE, "--workflows", CHANGED, "--json"
+    )
+    assert refused.exit_code == 2
+    assert "both have a Cashier" in refused.error
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"events": []}', "not json", '{"events": [{}]}'])
+def test_a_file_that_is_no_history_is_named(agentflow: CommandLine, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    refused = agentflow("replay", "--file", str(path), "--workflows", MODULE, "--json")
+    assert refused.exit_code == 2
+    assert "bad.json is no" in refused.error
+
+
+def test_an_empty_directory_is_no_success(agentflow: CommandLine, tmp_path: Path) -> None:
+    assert agentflow("replay", "--dir", str(tmp_path), "--workflows", MODULE).exit_code == 2
+
+
+def test_nothing_to_replay_is_a_usage_error(agentflow: CommandLine) -> None:
+    assert agentflow("replay", "--workflows", MODULE).exit_code == 2
+
+
+def test_an_unknown_run_is_not_found(agentflow: CommandLine) -> None:
+    assert agentflow("replay", "no-such-run", "--workflows", MODULE).exit_code == 4
+
+
+def test_a_run_that_failed_replays_too(agentflow: CommandLine) -> None:
+    failed = agentflow(
+        "run",
+        "Cashier",
+        "--task-queue",
+        "cashier",
+        "--requested-by",
+        "joe",
+        "--input",
+        "7",
+        "--id",
+        "malformed",
+    )
+    assert failed.exit_code == 0
+    eventually(lambda: agentflow("status", "malformed", "--json").document["failure"])
+    assert agentflow("replay", "malformed", "--workflows", MODULE).exit_code == 0
