@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 from typing import Self
 
-from agentflow.adapters.process import HOST, LocalProcess, listens, start_on_ports
+from agentflow.adapters.process import HOST, LocalProcess, answers_http, start_on_ports
 from agentflow.errors import ConfigurationError
 
 # `python -m localstripe` listens on every interface, fails where there is no IPv6, and writes all it holds
@@ -68,4 +68,8 @@ def payments_server() -> PaymentsServer:
 
 def _launch(ports: tuple[int, ...]) -> LocalProcess:
     (port,) = ports
-    return LocalProcess("payments", [sys.executable, "-c", _SERVE, HOST, str(port)], ready=listens(port))
+    return LocalProcess(
+        "payments",
+        [sys.executable, "-c", _SERVE, HOST, str(port)],
+        ready=answers_http(port, "/js.stripe.com/v3/"),
+    )

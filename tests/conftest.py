@@ -3,6 +3,7 @@
 import shutil
 import sysconfig
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def temporal_binary() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+@asynccontextmanager
+async def started() -> AsyncIterator[WorkflowEnvironment]:
     """The dev server, with the search attributes."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_binary(),
@@ -34,6 +35,13 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_log_level="error",
     )
     async with environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """The dev server."""
+    async with started() as environment:
         yield environment
 
 

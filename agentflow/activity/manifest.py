@@ -11,6 +11,7 @@ from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.core.idempotency import run_root
 from agentflow.errors import UnknownModelError
 from agentflow.ports.prices import PriceBook
 
@@ -70,6 +71,7 @@ class ManifestActivity:
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
         """Pin a run. An unknown model or price is part of the answer: the run is then denied."""
+        info = activity.info()
         models: list[ModelSpec] = []
         problem: str | None = None
         for name in request.models:
@@ -89,6 +91,7 @@ class ManifestActivity:
             tier=self._tier,
             models=tuple(models),
             problem=problem,
+            root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
             agentflow_version=_version(),
         )

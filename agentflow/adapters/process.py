@@ -232,20 +232,6 @@ def is_free(port: int) -> bool:
     return True
 
 
-def listens(port: int) -> Probe:
-    """Ready when a connection to the port is accepted."""
-
-    async def probe() -> bool:
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    return probe
-
-
 def answers_http(port: int, path: str) -> Probe:
     """Ready when a GET of the path is answered with a 2xx status."""
     request = f"GET {path} HTTP/1.0\r\nHost: {HOST}:{port}\r\n\r\n".encode()

@@ -60,7 +60,8 @@ def open_session(context: typer.Context, *, as_json: bool = False) -> Generator[
     try:
         with output.reserved(), asyncio.Runner() as runner:
             yield Session(output, connection, runner)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        # Typer makes an Abort of a Ctrl-C at its own questions.
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except Exception as error:
         failed = explain(error)

@@ -37,6 +37,9 @@ class Manifest(Contract):
     """Resolved and priced, the preferred one first."""
     problem: str | None = None
     """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
+    root: Sha256
+    """``hash(namespace, workflow id)``: roots transcript and ledger keys in this run. Pinned, since a
+    replay may run under other names, and what is hashed over it must come out the same."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
     agentflow_version: str

@@ -78,7 +78,7 @@ class ToolInvocation(Contract):
     arguments: dict[str, Json]
     decision: Decision
     ledger_key: Sha256
-    """``hash(namespace, workflow id, call index, tool)``: the same for every attempt and reset."""
+    """``hash(run root, call index, tool)``: the same for every attempt and reset."""
 
 
 class ToolError(Contract):

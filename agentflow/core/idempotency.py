@@ -10,9 +10,9 @@ def run_root(namespace: str, workflow_id: str) -> Sha256:
     return sha256_of(["run", namespace, workflow_id])
 
 
-def ledger_key(namespace: str, workflow_id: str, call_index: int, tool: str) -> Sha256:
+def ledger_key(root: Sha256, call_index: int, tool: str) -> Sha256:
     """Names one tool call of one run: the ledger's key and the outside system's idempotency key."""
-    return sha256_of(["tool_call", namespace, workflow_id, call_index, tool])
+    return sha256_of(["tool_call", root, call_index, tool])
 
 
 def arguments_hash(tool: str, arguments: Mapping[str, Json]) -> Sha256:

@@ -17,10 +17,9 @@ from agentflow.contracts.escalation import Resolution, RunStatus
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.rules import DecisionRecord, Subject
 from agentflow.contracts.task import AgentTask, Evidence, ToolCallSummary
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
-from agentflow.core.idempotency import run_root
 from agentflow.core.policy import PastCall
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript
@@ -31,6 +30,8 @@ from agentflow.telemetry.logs import RunLog
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.people import People
 
+_UNPINNED = Sha256("0" * 64)
+"""Root of the transcript before the manifest is there; nothing is said until then."""
 _STATUS = SearchAttributeKey.for_keyword(names.AGENT_STATUS)
 _PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
 _COST = SearchAttributeKey.for_float(names.AGENT_COST_USD)
@@ -40,12 +41,11 @@ class Run:
     """The state of one run. A new one for each workflow instance, replayed ones included."""
 
     def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier) -> None:
-        info = workflow.info()
         self.definition = definition
         self.log = RunLog()
         self.people = People(verifier, self.record)
         self.purse = Purse(definition.budget)
-        self.transcript = Transcript(run_root(info.namespace, info.workflow_id))
+        self.transcript = Transcript(_UNPINNED)
         self.past_calls: tuple[PastCall, ...] = ()
         self.summaries: tuple[ToolCallSummary, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
@@ -104,6 +104,7 @@ class Run:
     def pin(self, manifest: Manifest) -> None:
         """The manifest is there; the run becomes visible."""
         self._manifest = manifest
+        self.transcript = Transcript(manifest.root)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
         if manifest.search_attributes:
             _upsert(

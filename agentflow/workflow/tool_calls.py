@@ -121,7 +121,6 @@ class ToolCalls:
         self, call: ToolCall, contract: ToolContract, decision: Decision, index: int
     ) -> ToolResult:
         run = self._run
-        info = workflow.info()
         spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)
         name = f"tool-{index}"
         run.purse = run.purse.reserve(name, spend)
@@ -129,7 +128,7 @@ class ToolCalls:
             call_id=call.id,
             arguments=call.arguments,
             decision=decision,
-            ledger_key=ledger_key(info.namespace, info.workflow_id, index, call.tool),
+            ledger_key=ledger_key(run.manifest.root, index, call.tool),
         )
         run.enter("acting", f"{call.tool} ({decision.rule})")
         try:

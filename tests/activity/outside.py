@@ -15,7 +15,7 @@ from agentflow.adapters.local_blobs import MemoryBlobStore
 from agentflow.contracts.rules import Decision, Verdict
 from agentflow.contracts.tools import ToolInvocation, ToolOptions, ToolResult
 from agentflow.contracts.wire import Json, ToolCallId
-from agentflow.core.idempotency import arguments_hash, ledger_key
+from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 
@@ -104,7 +104,7 @@ def invocation_of(
         call_id=ToolCallId("call_1"),
         arguments=given,
         decision=decision,
-        ledger_key=ledger_key("default", WORKFLOW_ID, index, name),
+        ledger_key=ledger_key(run_root("default", WORKFLOW_ID), index, name),
     )
 
 

@@ -173,17 +173,17 @@ def nobody() -> Iterator[None]:
 @pytest.fixture
 def read_only_ledger() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as directory:
-        yield Path(directory) / "ledger.sqlite"
-        Path(directory).chmod(0o755)
+        path = Path(directory) / "ledger.sqlite"
+        asyncio.run(claimed(SQLiteLedger(path)))
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        yield path
+        path.parent.chmod(0o755)
 
 
 async def test_a_read_only_file_is_named_with_the_cause(read_only_ledger: Path) -> None:
-    ledger = SQLiteLedger(read_only_ledger)
-    await claimed(ledger)
-    read_only_ledger.chmod(0o444)
-    read_only_ledger.parent.chmod(0o555)
     with nobody(), pytest.raises(LedgerError, match=re.escape(str(read_only_ledger))) as refused:
-        await claimed(ledger, OTHER_KEY)
+        await claimed(SQLiteLedger(read_only_ledger), OTHER_KEY)
     assert isinstance(refused.value.__cause__, sqlite3.OperationalError)
     assert str(refused.value.__cause__) in str(refused.value)
 

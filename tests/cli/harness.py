@@ -72,6 +72,16 @@ class CommandLine:
             text=True,
         )
 
+    def worker(self, task_queue: str) -> subprocess.Popen[bytes]:
+        """Start a worker for ``Cashier`` as a process; it ends when its standard input is closed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.worker", task_queue],
+            env=self.environment(),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+
     def environment(self, more: Mapping[str, str] = {}) -> dict[str, str]:
         """This server's, without any setting of the developer's own."""
         settings = {
@@ -90,9 +100,9 @@ class CommandLine:
         assert started.exit_code == 0, started.stderr
         return workflow_id
 
-    def waiting(self, task: str, *more: str) -> str:
+    def waiting(self, task: str, *more: str, task_queue: str = TASK_QUEUE) -> str:
         """Start a run, and wait until it waits for people."""
-        workflow_id = self.start(task, *more)
+        workflow_id = self.start(task, *more, task_queue=task_queue)
         states = ("waiting_for_approval", "escalated")
         eventually(lambda: self("status", workflow_id, "--json").document["status"]["state"] in states)
         return workflow_id

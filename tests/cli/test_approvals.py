@@ -1,11 +1,18 @@
 """``agentflow approvals``, ``approve`` and ``reject``: people decide on exact arguments."""
 
 import json
+import os
+import pty
 import shlex
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli.harness import CommandLine, eventually
+from tests.cli.harness import ROOT, CommandLine, eventually
+
+CTRL_C = b"\x03"
 
 
 def pending_ids(agentflow: CommandLine, workflow_id: str) -> list[str]:
@@ -13,6 +20,38 @@ def pending_ids(agentflow: CommandLine, workflow_id: str) -> list[str]:
     return [
         request["id"] for run in runs if run["workflow_id"] == workflow_id for request in run["approvals"]
     ]
+
+
+def at_a_terminal(agentflow: CommandLine, workflow_id: str, typed: bytes) -> tuple[int, str]:
+    """What comes of approving where somebody can be asked, and what is on the screen."""
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "agentflow.cli", "approve", workflow_id, "approval-1", "--by", "ann"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=agentflow.environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    screen = b""
+    while b"[y/N]" not in screen:
+        screen += os.read(keyboard, 4096)
+    if typed == CTRL_C:
+        # The signal that Ctrl-C is; the terminal isn't the process's own, so the key would do nothing.
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(keyboard, typed)
+    code = process.wait(timeout=30)
+    try:
+        while more := os.read(keyboard, 4096):
+            screen += more
+    except OSError:
+        # Linux says so when the other end of the terminal is closed.
+        pass
+    os.close(keyboard)
+    return code, screen.decode()
 
 
 def test_a_pending_approval_is_shown_with_everything_it_is_about(agentflow: CommandLine) -> None:
@@ -125,3 +164,39 @@ def test_an_approval_works_as_a_process_and_prints_one_document(agentflow: Comma
     done = agentflow.process("approve", workflow_id, "approval-1", "--by", "ann", "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "approved"
+
+
+def test_a_person_at_a_terminal_is_asked_and_yes_approves(agentflow: CommandLine) -> None:
+    code, screen = at_a_terminal(agentflow, agentflow.waiting("pay 1.00"), b"y\n")
+    assert code == 0, screen
+    assert "Approve pay as ann?" in screen
+    assert "approval-1 is approved" in screen
+
+
+@pytest.mark.parametrize(("typed", "code"), [(b"n\n", 1), (b"\n", 1), (CTRL_C, 130)])
+def test_anything_but_yes_sends_nothing(agentflow: CommandLine, typed: bytes, code: int) -> None:
+    workflow_id = agentflow.waiting("pay 1.00")
+    ended, screen = at_a_terminal(agentflow, workflow_id, typed)
+    assert ended == code, screen
+    assert "Traceback" not in screen
+    assert agentflow.approval(workflow_id)["id"] == "approval-1"
+
+
+@pytest.mark.slow
+def test_a_run_whose_worker_is_gone_is_reported_and_the_others_are_shown(agentflow: CommandLine) -> None:
+    with agentflow.worker("abandoned") as worker:
+        lost = agentflow.waiting("pay 1.00", task_queue="abandoned")
+        worker.kill()
+    found = agentflow.waiting("pay 2.00")
+
+    def both() -> dict[str, str | None] | None:
+        runs = agentflow("approvals", "--json").document["runs"]
+        problems = {run["workflow_id"]: run["problem"] for run in runs}
+        return problems if {lost, found} <= set(problems) else None
+
+    problems = eventually(both)
+    assert problems[found] is None
+    assert (
+        problems[lost]
+        == f"no worker answered for {lost}: is one running for its task queue and workflow type?"
+    )

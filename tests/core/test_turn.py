@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Literal
 
 import pytest
@@ -208,4 +209,4 @@ def test_parallel_groups_keep_the_order_and_join_only_neighbouring_reads(names: 
         return all(c.tool in ("find", "look") for c in group)
 
     assert all(len(group) == 1 or reads(group) for group in groups)
-    assert not any(reads(one) and reads(next_) for one, next_ in zip(groups, groups[1:], strict=False))
+    assert not any(reads(one) and reads(after) for one, after in pairwise(groups))

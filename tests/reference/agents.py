@@ -1,0 +1,16 @@
+"""The support agent as it would be released for a model that its evals have proven."""
+
+from temporalio import workflow
+
+from agentflow import AgentOutcome, AgentTask, Release
+from workflows.support_refund import SupportRefund, SupportResult
+from workflows.support_tickets import Ticket
+
+
+@workflow.defn
+class ProvenSupportRefund(SupportRefund):
+    release = Release(version="1.0.0", proven_models=("scripted:model",))
+
+    @workflow.run
+    async def run(self, task: AgentTask[Ticket]) -> AgentOutcome[SupportResult]:
+        return await self.run_agent(task)

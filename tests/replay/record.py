@@ -1,0 +1,105 @@
+"""Records the histories: ``python -m tests.replay.record``. Run it once for each release, never to mend a test.
+
+Each history is of one way through a run. A new file is added for a new way or a new release; a recorded
+one is never overwritten.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from agentflow.contracts.escalation import Resolution
+from agentflow.errors import ModelUnavailableError
+from agentflow.testing import ScriptedModel, answer, call, calls
+from tests.conftest import started
+from tests.workflow.agents import Banker, Careful
+from tests.workflow.harness import Harness, serving
+
+VERSION = "0.1.0"
+FOLDER = Path(__file__).parent / "histories"
+DONE = answer({"account": "alice", "amount": "10.00"})
+
+Way = Callable[[Harness], Awaitable[WorkflowHandle[Any, Any]]]
+
+
+async def approved(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Banker)
+    request = await bank.pending(handle)
+    await handle.signal("approve", args=[{"a": 1}, {"b": 2}])
+    await handle.signal("nonsense")
+    await bank.agents.approve(handle.id, request.id, by="ann")
+    await bank.agents.approve(handle.id, request.id, by="bob")
+    return handle
+
+
+async def plain(bank: Harness) -> WorkflowHandle[Any, Any]:
+    return await bank.start(Banker)
+
+
+async def answered(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Banker)
+    await bank.escalation(handle)
+    given = Resolution(action="answer", by="otto", answer={"account": "alice", "amount": "1.00"})
+    await bank.agents.resolve(handle.id, given)
+    return handle
+
+
+async def cancelled(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Banker)
+    await bank.pending(handle)
+    await handle.cancel()
+    return handle
+
+
+async def explicit(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Careful)
+    request = await bank.pending(handle)
+    await bank.agents.approve(handle.id, request.id, by="ann")
+    return handle
+
+
+WAYS: dict[str, tuple[list[Any], Way]] = {
+    "reads-and-a-write": (
+        [
+            calls(("balance", {"account": "a"}), ("balance", {"account": "b"})),
+            call("pay", account="a", amount="1.00"),
+            DONE,
+        ],
+        plain,
+    ),
+    "two-approvals": ([call("pay", account="alice", amount="2000.00"), DONE], approved),
+    "denied": ([call("pay", account="frozen", amount="1.00")] * 3, plain),
+    "answered-by-a-person": ([answer("?"), answer("?")], answered),
+    "provider-retried": ([ModelUnavailableError("busy"), DONE], plain),
+    "cancelled": ([call("pay", account="alice", amount="600.00")], cancelled),
+    "explicit-control-flow": ([answer("bye")], explicit),
+}
+
+
+async def main() -> None:
+    async with started() as environment:
+        for name, (script, way) in WAYS.items():
+            await _record(environment, name, script, way)
+
+
+async def _record(environment: WorkflowEnvironment, name: str, script: list[Any], way: Way) -> None:
+    path = FOLDER / f"{VERSION}-{name}.json"
+    if path.exists():
+        print(f"{path.name}: recorded already")
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        async with serving(environment, ScriptedModel(script), Path(directory)) as bank:
+            handle = await way(bank)
+            await handle.result()
+            history = await handle.fetch_history()
+    path.write_text(history.to_json(), "utf-8")
+    print(f"{path.name}: {len(history.events)} events")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,33 @@
+"""Histories that earlier code recorded replay on today's: in the sandbox, with the shipped plugin."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from agentflow import AgentflowPlugin
+from tests.workflow import agents
+from workflows.support_refund import SupportRefund
+
+HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+
+
+def test_there_are_histories_to_replay() -> None:
+    assert HISTORIES
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_recorded_history_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json(path.stem, path.read_text("utf-8"))
+    replayer = Replayer(workflows=[*agents.ALL, SupportRefund], plugins=[AgentflowPlugin()])
+    result = await replayer.replay_workflow(history)
+    assert result.replay_failure is None
+
+
+async def test_a_history_that_today_would_write_otherwise_is_found_out() -> None:
+    text = HISTORIES[0].read_text("utf-8").replace('"name": "chat"', '"name": "chatter"')
+    history = WorkflowHistory.from_json("changed", text)
+    replayer = Replayer(workflows=[*agents.ALL, SupportRefund], plugins=[AgentflowPlugin()])
+    with pytest.raises(Exception, match="(?i)nondeterminism"):
+        await replayer.replay_workflow(history)
