@@ -52,7 +52,9 @@ def _stop_native_threads(installed_by: int) -> None:
     # The SDK has no close(), and clients may live in globals, in tracebacks or in the application's own
     # objects: only the collector knows them all. With an SDK that names its parts otherwise nothing is
     # found, and the pause above is all there is, which still makes a crash rare.
-    kinds: list[Any] = [kind for module, name in _OWNERS if (kind := getattr(sys.modules.get(module), name, None))]
+    kinds: list[Any] = [
+        kind for module, name in _OWNERS if (kind := getattr(sys.modules.get(module), name, None))
+    ]
     for owner in gc.get_referrers(*kinds):
         if type(owner) in kinds:
             vars(owner).pop("_ref", None)

@@ -8,29 +8,25 @@ from typing import Any, ClassVar, Generic, TypeVar, assert_never, cast
 
 from pydantic_core import to_jsonable_python
 from temporalio import workflow
-from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
-from agentflow.contracts import names
-from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest, DecisionReceipt
-from agentflow.contracts.budget import Budget, UsageReport
-from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
+from agentflow.contracts.budget import Budget
+from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.manifest import ManifestRequest, Release
 from agentflow.contracts.messages import Label, ToolCall, UserMessage
 from agentflow.contracts.model import ModelOptions, ToolOffer
-from agentflow.contracts.rules import DecisionRecord, Quorum
+from agentflow.contracts.rules import Quorum
 from agentflow.contracts.task import AgentOutcome, AgentTask, Evidence, OutcomeStatus
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core import evidence, turn
 from agentflow.core.answer import AnswerForm, answer_form
-from agentflow.core.approval import Refusal
 from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.budget import Purse, tightest
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.policy import Rule
 from agentflow.core.provenance import sources
-from agentflow.core.signals import parse_decision
 from agentflow.core.transcript import tool_message, tool_text
 from agentflow.errors import (
     AgentflowError,
@@ -46,6 +42,7 @@ from agentflow.ports.tooling import HasContract
 from agentflow.workflow import dispatch
 from agentflow.workflow.conversation import ask_model
 from agentflow.workflow.definition import AgentDefinition, compile_definition
+from agentflow.workflow.handlers import RunHandlers
 from agentflow.workflow.run import Run
 from agentflow.workflow.tool_calls import ToolCalls
 
@@ -54,7 +51,7 @@ OutputT = TypeVar("OutputT")
 AnswerT = TypeVar("AnswerT")
 
 
-class AgentWorkflow(Generic[InputT, OutputT]):
+class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     """An agent whose every run is a Temporal workflow.
 
     Subclass it, say the types of input and output, and write the three lines of ``run``::
@@ -102,8 +99,6 @@ class AgentWorkflow(Generic[InputT, OutputT]):
     def __init__(self) -> None:
         self._run = Run(self._definition, self.approver_verifier)
         self._tool_calls = ToolCalls(self._run, self.approval_timeout, self.escalation_timeout)
-
-    # ------------------------------------------------------------------ what users call
 
     async def run_agent(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         """Run the agent, from the task to its outcome.
@@ -243,63 +238,6 @@ class AgentWorkflow(Generic[InputT, OutputT]):
         if found and found not in self._run.evidence:
             self._run.evidence = (*self._run.evidence, found)
         return found
-
-    # ------------------------------------------------------------------ what people send and ask
-
-    @workflow.signal(
-        dynamic=True,
-        description="approve | reject: {approval_id, by}; resolve: {action: guide|answer|abort, by, text}",
-    )
-    def on_signal(self, name: str, payloads: Sequence[RawValue]) -> None:
-        """Take ``approve``, ``reject`` and ``resolve``; record anything else as refused.
-
-        Dynamic, since a named handler with the wrong number of arguments would raise in the workflow
-        task and be retried for ever, and an undecodable one would be dropped without a record.
-        """
-        self._run.people.on_signal(name, [value.payload.data for value in payloads])
-        self._run.show()
-
-    @workflow.update(name=names.DECIDE_UPDATE)
-    def decide(self, payload: RawValue) -> DecisionReceipt:
-        """Approve or reject a pending action, and learn at once whether it counted.
-
-        A well-formed decision that doesn't count is recorded, and fails the update.
-        """
-        decision = parse_decision((payload.payload.data,))
-        judged = decision if isinstance(decision, Refusal) else self._run.people.decide(decision)
-        self._run.show()
-        if isinstance(judged, Refusal):
-            raise ApplicationError(judged.reason, type="DecisionRefused", non_retryable=True)
-        return judged
-
-    @decide.validator
-    def _check_decide(self, payload: RawValue) -> None:
-        """Turn a malformed decision away before it is in history."""
-        decision = parse_decision((payload.payload.data,))
-        if isinstance(decision, Refusal):
-            raise ApplicationError(decision.reason, type="DecisionMalformed", non_retryable=True)
-
-    @workflow.query(name=names.STATUS_QUERY)
-    def status(self) -> RunStatus:
-        """Where the run stands."""
-        return self._run.status()
-
-    @workflow.query(name=names.PENDING_APPROVALS_QUERY)
-    def pending_approvals(self) -> list[ApprovalRequest]:
-        """Actions that wait for people, the oldest first."""
-        return [pending.request for pending in self._run.people.pending]
-
-    @workflow.query(name=names.USAGE_QUERY)
-    def usage(self) -> UsageReport:
-        """What the run may spend and has spent."""
-        return self._run.purse.report()
-
-    @workflow.query(name=names.DECISIONS_QUERY)
-    def decisions(self) -> list[DecisionRecord]:
-        """What rules and people decided, refused decisions included, the oldest first."""
-        return list(self._run.decision_log.records)
-
-    # ------------------------------------------------------------------ below the surface
 
     async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
         purse = Purse(tightest(self._definition.budget, task.budget))

@@ -1,0 +1,78 @@
+"""What people send a run and ask of it: signals, the ``decide`` update, queries.
+
+Handlers only append and mutate, they never await; the run waits for what they changed.
+"""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from agentflow.contracts import names
+from agentflow.contracts.approval import ApprovalRequest, DecisionReceipt
+from agentflow.contracts.budget import UsageReport
+from agentflow.contracts.escalation import RunStatus
+from agentflow.contracts.rules import DecisionRecord
+from agentflow.core.approval import Refusal
+from agentflow.core.signals import parse_decision
+from agentflow.workflow.run import Run
+
+
+class RunHandlers:
+    """The doors of a run. ``AgentWorkflow`` inherits them."""
+
+    _run: Run
+
+    @workflow.signal(
+        dynamic=True,
+        description="approve | reject: {approval_id, by}; resolve: {action: guide|answer|abort, by, text}",
+    )
+    def on_signal(self, name: str, payloads: Sequence[RawValue]) -> None:
+        """Take ``approve``, ``reject`` and ``resolve``; record anything else as refused.
+
+        Dynamic, since a named handler with the wrong number of arguments would raise in the workflow
+        task and be retried for ever, and an undecodable one would be dropped without a record.
+        """
+        self._run.people.on_signal(name, [value.payload.data for value in payloads])
+        self._run.show()
+
+    @workflow.update(name=names.DECIDE_UPDATE)
+    def decide(self, payload: RawValue) -> DecisionReceipt:
+        """Approve or reject a pending action, and learn at once whether it counted.
+
+        A well-formed decision that doesn't count is recorded, and fails the update.
+        """
+        decision = parse_decision((payload.payload.data,))
+        judged = decision if isinstance(decision, Refusal) else self._run.people.decide(decision)
+        self._run.show()
+        if isinstance(judged, Refusal):
+            raise ApplicationError(judged.reason, type="DecisionRefused", non_retryable=True)
+        return judged
+
+    @decide.validator
+    def _check_decide(self, payload: RawValue) -> None:
+        """Turn a malformed decision away before it is in history."""
+        decision = parse_decision((payload.payload.data,))
+        if isinstance(decision, Refusal):
+            raise ApplicationError(decision.reason, type="DecisionMalformed", non_retryable=True)
+
+    @workflow.query(name=names.STATUS_QUERY)
+    def status(self) -> RunStatus:
+        """Where the run stands."""
+        return self._run.status()
+
+    @workflow.query(name=names.PENDING_APPROVALS_QUERY)
+    def pending_approvals(self) -> list[ApprovalRequest]:
+        """Actions that wait for people, the oldest first."""
+        return [pending.request for pending in self._run.people.pending]
+
+    @workflow.query(name=names.USAGE_QUERY)
+    def usage(self) -> UsageReport:
+        """What the run may spend and has spent."""
+        return self._run.purse.report()
+
+    @workflow.query(name=names.DECISIONS_QUERY)
+    def decisions(self) -> list[DecisionRecord]:
+        """What rules and people decided, refused decisions included, the oldest first."""
+        return list(self._run.decision_log.records)
