@@ -14,7 +14,6 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.plugin import SimplePlugin
 from temporalio.service import ConnectConfig, ServiceClient
@@ -28,8 +27,8 @@ from agentflow.activity.manifest import ManifestActivity, ModelRegistry
 from agentflow.activity.tool import Tool
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.clean_exit import ensure_clean_exit
-from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
@@ -54,6 +53,10 @@ PASSED_THROUGH = (
     "referencing",
     "attr",
     "attrs",
+    # What those import if it is there: structlog's console, jsonschema's formats.
+    "rich",
+    "pygments",
+    "idna",
     # Keep their configuration in module state, which a second copy would not have.
     "structlog",
     "opentelemetry",
@@ -138,13 +141,9 @@ class AgentflowPlugin(SimplePlugin):
         await super().run_worker(worker, next)
 
     async def _check_search_attributes(self, worker: Worker) -> None:
-        client = worker.client
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
-        if missing := sorted(set(SEARCH_ATTRIBUTES) - set(known.custom_attributes)):
+        if missing := await missing_search_attributes(worker.client):
             raise ConfigurationError(
-                f"namespace {client.namespace} lacks the search attributes {', '.join(missing)}: run "
+                f"namespace {worker.client.namespace} lacks the search attributes {', '.join(missing)}: run "
                 f"`agentflow setup`, or pass search_attributes='off' to AgentflowPlugin"
             )
 

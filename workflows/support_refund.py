@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from temporalio import workflow
 
 from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Budget, ModelOptions, Release, RunDenied
@@ -81,12 +81,22 @@ class Reason(Contract):
 class Proposal(Contract):
     """What the model proposes to do."""
 
-    reasons: list[Reason] = Field(max_length=3)
+    reasons: list[Reason] = Field(max_length=2)
     action: Literal["refund", "reply", "decline"]
-    refunds: list[ProposedRefund] = Field(max_length=3)
-    """Empty unless the action is to refund."""
+    refunds: list[ProposedRefund] = Field(max_length=2)
+    """One for each order; empty unless the action is to refund."""
     reply: str = Field(min_length=1, max_length=240)
     """The text to the customer, in the customer's language."""
+
+    @field_validator("refunds")
+    @classmethod
+    def _one_for_each_order(cls, refunds: list[ProposedRefund]) -> list[ProposedRefund]:
+        # Small models say things twice. The same refund again is no second refund; another amount on the
+        # same order is a contradiction.
+        once = list(dict.fromkeys(refunds))
+        if len({refund.order_id for refund in once}) < len(once):
+            raise ValueError("give one refund for each order")
+        return once
 
     @model_validator(mode="after")
     def _action_fits(self) -> Self:
@@ -150,9 +160,10 @@ class SupportRefund(AgentWorkflow[Ticket, SupportResult]):
         if len(named) > MAX_ORDERS:
             await self.escalate(f"the ticket names {len(named)} orders")
         if not named:
-            await self.call_tool(OrderTools.find_orders, customer_email=ticket.customer_email)
+            await self.call_tool(OrderTools.find_orders, {"customer_email": ticket.customer_email})
         found = {
-            order_id: await self.call_tool(OrderTools.lookup_order, order_id=order_id)
+            # The prompt shows each order in one line; small models are slow to read.
+            order_id: await self.call_tool(OrderTools.lookup_order, {"order_id": order_id}, tell=False)
             for order_id in named[:MAX_ORDERS]
         }
         return {order_id: result for order_id, result in found.items() if result.ok}
@@ -178,9 +189,12 @@ class SupportRefund(AgentWorkflow[Ticket, SupportResult]):
         for refund in proposal.refunds:
             result = await self.call_tool(
                 PaymentTools.refund_order,
-                order_id=refund.order_id,
-                amount_usd=refund.amount_usd,
-                reason=reasons[0].text or "see the ticket",
+                {
+                    "order_id": refund.order_id,
+                    "amount_usd": refund.amount_usd,
+                    "reason": reasons[0].text or "see the ticket",
+                },
+                tell=False,
             )
             if result.error:
                 done = f" (after refunding {_said(made)})" if made else ""
@@ -197,7 +211,9 @@ class SupportRefund(AgentWorkflow[Ticket, SupportResult]):
     async def _reply(self, ticket: Ticket, proposal: Proposal) -> ToolResult:
         subject = " ".join(f"Re: {ticket.subject}".split())[:200]
         return await self.call_tool(
-            ReplyTools.send_reply, to=ticket.customer_email, subject=subject, body=proposal.reply
+            ReplyTools.send_reply,
+            {"to": ticket.customer_email, "subject": subject, "body": proposal.reply},
+            tell=False,
         )
 
 

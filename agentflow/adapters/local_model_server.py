@@ -6,6 +6,7 @@ It imports no other part of agentflow, which would more than double the time and
 import argparse
 import os
 import signal
+import sys
 import threading
 from importlib import import_module
 from types import FrameType
@@ -24,8 +25,12 @@ def main() -> None:
     # is loaded, so it comes before the import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     llama: Any = import_module("xllamacpp")
-    # The variable keeps it alive: the server stops when it is collected.
-    server = llama.Server(_parameters(llama, options))
+    try:
+        # The variable keeps it alive: the server stops when it is collected.
+        server = llama.Server(_parameters(llama, options))
+    except RuntimeError as error:
+        # llama.cpp logs why from a thread of its own, which doesn't always come to it before the end.
+        sys.exit(f"can't serve {options.model} on port {options.port}: {error}")
     signal.signal(signal.SIGTERM, _exit_at_once)
     print(f"serving {options.name} on {server.listening_address}", flush=True)
     threading.Event().wait()

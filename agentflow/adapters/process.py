@@ -275,7 +275,7 @@ def _set_at_end(
 
 
 def _last_lines(log: Path | None) -> list[str]:
-    if log is None:
+    if log is None or not log.exists():
         return []
     with log.open("rb") as file:
         file.seek(0, os.SEEK_END)

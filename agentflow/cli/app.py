@@ -1,7 +1,7 @@
 """The Typer app: the options that all commands share, and the list of commands."""
 
 import logging
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -33,7 +33,10 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(version(PACKAGE))
+        try:
+            typer.echo(version(PACKAGE))
+        except PackageNotFoundError:
+            typer.echo("unknown: agentflow isn't installed, it runs from its source")
         raise typer.Exit
 
 

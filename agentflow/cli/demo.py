@@ -18,12 +18,15 @@ from agentflow.cli.demo_run import DemoRun, Score, StandIns, score
 from agentflow.cli.demo_view import LiveTable, PersonAtTerminal, summary, table
 from agentflow.cli.model_choice import ModelChoice, choose_model
 from agentflow.cli.project import Project
+from agentflow.cli.session import open_session
 from agentflow.cli.stack import RunningStack, running_stack, steps
 from agentflow.cli.suite import DemoSuite
 from agentflow.telemetry.logs import configure_logs
 
 
 def demo(
+    context: typer.Context,
+    *,
     everything: Annotated[bool, typer.Option("--all", help="All cases, not the short selection.")] = False,
     model: Annotated[
         str | None, typer.Option(help="provider:model, or a .gguf file; by default what your keys allow.")
@@ -38,21 +41,25 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
 ) -> None:
     """Run labelled cases through the project's agent, on servers started here."""
-    project = Project.load_from(Path.cwd())
-    choice = choose_model(model, os.environ)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     use_stand_ins = not is_terminal if stand_ins is None else stand_ins
     stay = (is_terminal and not as_json) if keep is None else keep
-    asyncio.run(
-        _demo(project, choice, everything=everything, stand_ins=use_stand_ins, keep=stay, as_json=as_json)
-    )
+    with open_session(context, as_json=as_json) as session:
+        project = Project.load_from(Path.cwd())
+        choice = choose_model(model, os.environ)
+        work = _demo(
+            project, choice, everything=everything, stand_ins=use_stand_ins, keep=stay, as_json=as_json
+        )
+        session.run(work)
 
 
 async def _demo(
     project: Project, choice: ModelChoice, *, everything: bool, stand_ins: bool, keep: bool, as_json: bool
 ) -> None:
     # With --json standard output has nothing but the result.
-    console = Console(stderr=as_json)
+    # Into a file or a pipe, Rich would fold the table to 80 columns.
+    width = None if sys.stdout.isatty() else 150
+    console = Console(stderr=as_json, width=width)
     suite: DemoSuite = project.load("demo")
     console.print(f"model: {choice.name}{' (on this machine)' if choice.is_local else ''}")
     if stand_ins:

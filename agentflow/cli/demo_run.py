@@ -175,7 +175,7 @@ class DemoRun:
                     "reason": decision.reason,
                 },
             )
-            said = f"{decision.by} {'approved' if signal == APPROVE_SIGNAL else 'rejected'} {request.tool}"
+            said = f"{decision.by}: {decision.verdict} {request.tool}"
             self._update(case, approvals=(*self.progress[case.case_id].approvals, said))
             if decision.verdict == "reject":
                 return

@@ -123,7 +123,7 @@ def table(runs: list[Progress]) -> Table:
         outcome = run.outcome
         label = "" if not run.is_over else ("yes" if run.matches else "no")
         shown.add_row(
-            Text(f"{run.case.case_id} {run.case.title[:34]}"),
+            Text(f"{run.case.case_id} {run.case.title[:30]}"),
             Text(run.case.proposal(outcome) if outcome else ""),
             Text(_rules(outcome) if outcome else ""),
             Text("\n".join(run.approvals)),

@@ -10,11 +10,14 @@ from rich.console import Console
 
 from agentflow.cli.model_choice import choose_model
 from agentflow.cli.project import Project
+from agentflow.cli.session import open_session
 from agentflow.cli.stack import running_stack, steps
 from agentflow.telemetry.logs import configure_logs
 
 
 def dev(
+    context: typer.Context,
+    *,
     model: Annotated[
         str | None, typer.Option(help="provider:model, or a .gguf file; by default what your keys allow.")
     ] = None,
@@ -23,8 +26,9 @@ def dev(
     directory: Annotated[Path, typer.Option(help="Keeps runs and databases.")] = Path(".agentflow"),
 ) -> None:
     """Start Temporal, the model, the outside systems and the worker; stay up until Ctrl-C."""
-    directory.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_dev(model, (port, ui_port), directory))
+    with open_session(context) as session:
+        directory.mkdir(parents=True, exist_ok=True)
+        session.run(_dev(model, (port, ui_port), directory))
 
 
 async def _dev(model: str | None, ports: tuple[int, int], directory: Path) -> None:

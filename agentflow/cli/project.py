@@ -58,8 +58,10 @@ class Project(BaseModel):
             return cls()
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path} can't be read: {error}") from error
+        tools: Any = document.get("tool", {})
         try:
-            return cls.model_validate(document.get("tool", {}).get("agentflow", {}))
+            # TOML lets "tool" be anything; only a table can hold ours.
+            return cls.model_validate(tools.get("agentflow", {})) if hasattr(tools, "get") else cls()
         except ValidationError as error:
             raise ConfigurationError(f"[tool.agentflow] in {path}: {describe_errors(error)}") from error
 

@@ -23,7 +23,7 @@ from agentflow.cli.session import Session, open_session
 from agentflow.errors import ConfigurationError
 from agentflow.plugin import AgentflowPlugin
 
-Verdict = Literal["ok", "diverged", "unknown_type"]
+ReplayResult = Literal["ok", "diverged", "unknown_type"]
 """``ok``: today's code does what the run did. ``diverged``: it doesn't, and open runs of this kind would
 fail. ``unknown_type``: no agent that was given has the run's workflow type."""
 
@@ -38,7 +38,7 @@ class Replayed:
     workflow_type: str
     events: int
     source: str
-    result: Verdict
+    result: ReplayResult
     divergence: Divergence | None = None
 
 
@@ -155,7 +155,7 @@ async def _replay(replayer: Replayer, run: RecordedRun, known: Collection[str]) 
     return _replayed(run, "ok")
 
 
-def _replayed(run: RecordedRun, result: Verdict, divergence: Divergence | None = None) -> Replayed:
+def _replayed(run: RecordedRun, result: ReplayResult, divergence: Divergence | None = None) -> Replayed:
     return Replayed(
         workflow_id=run.history.workflow_id,
         workflow_type=run.workflow_type,

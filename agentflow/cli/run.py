@@ -91,6 +91,8 @@ async def _outcome(client: AgentClient, workflow_id: str, progress: Progress) ->
         return await ended
     finally:
         ended.cancel()
+        # Its own failure, if any, is the reason we are here; unread it would be logged as lost.
+        await asyncio.gather(ended, return_exceptions=True)
 
 
 async def _where(client: AgentClient, workflow_id: str) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 
 from agentflow.adapters.dev_server import dev_server
 from agentflow.adapters.local_model import local_model
+from agentflow.cli.connection import silent_runtime
 from agentflow.cli.model_choice import LOCAL_PRICE, ModelChoice
 from agentflow.cli.project import Project
 
@@ -57,6 +59,8 @@ async def running_stack(
         ports: Of Temporal and of its Web UI; free ones by default.
         database: Keeps Temporal's state across restarts; in memory by default.
     """
+    # Temporal's core logs to standard output, where results go.
+    Runtime.set_default(silent_runtime(), error_if_already_set=False)
     async with AsyncExitStack() as stack:
         progress("starting Temporal")
         server = await stack.enter_async_context(

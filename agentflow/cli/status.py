@@ -118,10 +118,7 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
             ("release", run.release if run else None),
             ("detail", (run.detail or None) if run else None),
             ("started", when(execution.start_time)),
-            (
-                "ended",
-                when(execution.close_time) if execution.close_time else None,
-            ),
+            ("ended", when(execution.close_time) if execution.close_time else None),
             ("failure", standing.failure),
             *(usage_facts(standing.usage) if standing.usage else ()),
             *_waits(execution.id, run),

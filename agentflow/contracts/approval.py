@@ -26,6 +26,8 @@ class ApprovalRequest(Contract):
     """Who started the run; may not approve it."""
     deadline: datetime
     """No decision counts after this; passing it is a refusal."""
+    approved_by: tuple[str, ...] = ()
+    """Who has agreed so far."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])
     """For each argument, where its value was seen before: ``task``, ``tool:<name>``, or ``model``."""
 

@@ -1,7 +1,7 @@
 """``AgentWorkflow``: the class that users subclass."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar, assert_never, cast
@@ -159,8 +159,15 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         self.tell(prompt, label="instruction")
         return await self._converse(answer_form(output_type), ())
 
-    async def call_tool(self, tool: HasContract, /, **arguments: Any) -> ToolResult:
-        """Call a tool, if its contract, the rules and people let it. The model is told of the result.
+    async def call_tool(
+        self, tool: HasContract, /, arguments: Mapping[str, Any], *, tell: bool = True
+    ) -> ToolResult:
+        """Call a tool, if its contract, the rules and people let it.
+
+        Args:
+            tool: One of the class's ``tools``.
+            arguments: By name; anything that pydantic can make JSON of.
+            tell: Whether the model sees the result at its next call. Rules and citations see it anyway.
 
         Returns:
             The output as JSON, or the error.
@@ -173,11 +180,12 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         call = ToolCall(
             id=ToolCallId(f"{name}-{self._run.call_index + 1}"),
             tool=name,
-            arguments=cast(dict[str, Json], to_jsonable_python(arguments)),
+            arguments=cast(dict[str, Json], to_jsonable_python(dict(arguments))),
         )
         result = await self._tool_calls.carry_out(call)
-        # No model asked for this call, so it can't be told of it as the answer to one.
-        self.tell(f"{name} ({call.id}): {tool_text(result)}", label=f"tool:{name}")
+        if tell:
+            # No model asked for this call, so it can't be told of it as the answer to one.
+            self.tell(f"{name} ({call.id}): {tool_text(result)}", label=f"tool:{name}")
         return result
 
     async def request_approval(

@@ -65,7 +65,10 @@ class RunHandlers:
     @workflow.query(name=names.PENDING_APPROVALS_QUERY)
     def pending_approvals(self) -> list[ApprovalRequest]:
         """Actions that wait for people, the oldest first."""
-        return [pending.request for pending in self._run.people.pending]
+        return [
+            pending.request.model_copy(update={"approved_by": pending.approved_by})
+            for pending in self._run.people.pending
+        ]
 
     @workflow.query(name=names.USAGE_QUERY)
     def usage(self) -> UsageReport:

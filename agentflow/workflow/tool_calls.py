@@ -69,6 +69,7 @@ class ToolCalls:
                 tool_call_id=call.id,
                 verdict=decision.verdict,
                 rule=decision.rule,
+                by=", ".join(decision.granted_by) or None,
             )
         )
         return decision
@@ -115,7 +116,8 @@ class ToolCalls:
         again = self._decide(call, contract)
         if again.verdict == "deny":
             return self._recorded(call, again), None
-        return asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by}), None
+        allowed = asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by})
+        return self._recorded(call, allowed), None
 
     async def _run_allowed(
         self, call: ToolCall, contract: ToolContract, decision: Decision, index: int

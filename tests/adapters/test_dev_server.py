@@ -2,6 +2,7 @@
 
 import socket
 import sysconfig
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from temporalio.client import Client
 from agentflow.adapters.dev_server import DevServer, temporal_binary
 from agentflow.adapters.process import HOST
 from agentflow.errors import LocalProcessError, MissingExtraError
+
+
+@pytest.fixture(autouse=True)
+def logs_in_a_folder_of_the_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture(scope="module")

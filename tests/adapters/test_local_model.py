@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ CHOICE = {
     "required": ["tool", "order_id"],
     "additionalProperties": False,
 }
+
+
+@pytest.fixture(autouse=True)
+def logs_in_a_folder_of_the_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,9 @@ async def test_sigterm_ends_the_server_without_a_trace_in_the_middle_of_an_answe
 async def test_a_damaged_file_fails_the_start_with_what_the_server_said(tmp_path: Path):
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"GGUF, it says")
-    with pytest.raises(LocalProcessError, match=r"(?s)exit code 1 before it was ready.*damaged.gguf"):
+    with pytest.raises(
+        LocalProcessError, match=r"(?s)exit code 1 before it was ready.*can't serve .*damaged.gguf"
+    ):
         await LocalModel(damaged).start()
 
 

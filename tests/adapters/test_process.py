@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,6 +66,11 @@ class Witness:
         """What the child still said until it was gone."""
         async with asyncio.timeout(20):
             return (await reader.read()).decode()
+
+
+@pytest.fixture(autouse=True)
+def logs_in_a_folder_of_the_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
@@ -210,7 +216,6 @@ async def test_the_log_of_a_child_that_failed_is_kept():
     await failing.stop()
     assert failing.log_path is not None
     assert "why" in failing.log_path.read_text()
-    failing.log_path.unlink()
 
 
 async def test_a_given_log_file_is_appended_to_and_kept(tmp_path: Path):

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -40,6 +41,8 @@ def at_a_terminal(agentflow: CommandLine, workflow_id: str, typed: bytes) -> tup
         screen += os.read(keyboard, 4096)
     if typed == CTRL_C:
         # The signal that Ctrl-C is; the terminal isn't the process's own, so the key would do nothing.
+        # The prompt is on the screen a moment before Python reads, and a signal in between waits for Enter.
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
     else:
         os.write(keyboard, typed)

@@ -62,7 +62,7 @@ def test_a_certificate_that_is_not_there_is_a_usage_error(agentflow: CommandLine
     assert "/no/such/certificate.pem" in refused.error
 
 
-@pytest.mark.parametrize("given", ["::::", "not a host", "http://", "no-such-host.invalid:7233"])
+@pytest.mark.parametrize("given", ["::::", "not a host", "no-such-host.invalid:7233"])
 def test_an_address_that_is_none_is_told(agentflow: CommandLine, given: str) -> None:
     failed = agentflow("--address", given, "runs")
     assert failed.exit_code == 3

@@ -9,12 +9,17 @@ from agentflow.errors import ConfigurationError
 
 
 def written(directory: Path, text: str) -> Path:
-    (directory / "pyproject.toml").write_text(text)
+    (directory / "pyproject.toml").write_bytes(text.encode("latin-1"))
     return directory
 
 
 def test_without_a_file_nothing_is_set(tmp_path: Path) -> None:
     assert Project.load_from(tmp_path) == Project()
+
+
+@pytest.mark.parametrize("text", ["", "tool = 3", "[tool.other]"])
+def test_a_file_that_says_nothing_of_us_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+    assert Project.load_from(written(tmp_path, text)) == Project()
 
 
 def test_every_key_is_read(tmp_path: Path) -> None:
@@ -32,6 +37,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("[tool.agentflow]\nworkflows = 'a'", "workflows: Input should be a valid tuple"),
         ("[tool]\nagentflow = 3", "Input should be"),
         ("[tool.agentflow", "can't be read"),
+        ("\xff", "can't be read"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, why: str) -> None:

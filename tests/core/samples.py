@@ -77,6 +77,7 @@ def approval_request(
     arguments: dict[str, Json] | None = None,
     reason: str = "more than 100 dollars",
     sources: dict[str, str] | None = None,
+    requested_by: str = "ada lovelace",
 ) -> ApprovalRequest:
     given = {"order": "ORD-7"} if arguments is None else arguments
     return ApprovalRequest(
@@ -88,7 +89,7 @@ def approval_request(
         rule="large_refund",
         reason=reason,
         quorum=Quorum(people=people, roles=roles),
-        requested_by="ada lovelace",
+        requested_by=requested_by,
         deadline=DEADLINE,
         sources=sources or {},
     )

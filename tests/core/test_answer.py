@@ -111,6 +111,11 @@ def test_a_number_that_json_does_not_have_is_no_answer(text: str) -> None:
     assert isinstance(answer_form(dict[str, list[float]]).parse(f'{{"deep": [{text}]}}'), Unusable)
 
 
+@pytest.mark.parametrize("text", NOT_JSON[:-1])
+def test_nor_is_it_where_any_json_will_do(text: str) -> None:
+    assert isinstance(answer_form(dict[str, Any]).parse(f'{{"deep": [{text}]}}'), Unusable)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_nor_may_a_person_supply_it(value: float) -> None:
     assert isinstance(answer_form(float).validate(value), Unusable)

@@ -196,6 +196,7 @@ def test_an_error_that_can_not_be_told_denies_all_the_same(error: Exception) -> 
     decision = decide([allow("broken", reason="", when=raising(error))], rule_context())
     assert (decision.verdict, decision.rule) == ("deny", "error")
     assert type(error).__name__ in decision.reason
+    assert decision.model_dump_json()  # no payload can carry a lone surrogate
 
 
 exceptions = (
@@ -213,6 +214,7 @@ def test_deciding_never_raises_and_what_fails_is_denied(
     arguments: dict[str, Any], rules: list[Rule], tier: Tier, effect: Effect
 ) -> None:
     decision = decide(rules, rule_context(arguments, tier=tier, effect=effect))
+    assert decision.model_dump_json()
     asked = [rule for rule in rules if not rule.tools or "refund" in rule.tools]
     if decision.arguments_hash == UNHASHABLE:
         assert decision.verdict == "deny"

@@ -1,14 +1,17 @@
+from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.contracts.budget import Spend, Usage
-from agentflow.contracts.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agentflow.contracts.model import ModelPrice, ToolOffer
-from agentflow.contracts.wire import canonical_json
+from agentflow.contracts.wire import ToolCallId
 from agentflow.core.pricing import cost_usd, input_token_bound, worst_case
-from tests.core.strategies import json_objects, messages
+from agentflow.core.transcript import text_hash
+from tests.core.strategies import messages
 
 per_million = st.decimals(min_value=0, max_value=500, places=4) | st.decimals(
     min_value=0, max_value=1, places=12
@@ -20,9 +23,6 @@ prices = st.builds(
     cache_read_usd_per_mtok=st.none() | per_million,
     cache_write_usd_per_mtok=st.none() | per_million,
     request_usd=st.decimals(min_value=0, max_value=1, places=6),
-)
-offers = st.builds(
-    ToolOffer, name=st.text(max_size=10), description=st.text(max_size=30), input_schema=json_objects
 )
 
 
@@ -53,6 +53,11 @@ def test_what_a_call_cost_can_be_charged_whatever_the_price(
 ) -> None:
     cost = cost_usd(Usage(input_tokens=given_in, output_tokens=out), price)
     assert Spend(cost_usd=cost).cost_usd == cost
+
+
+def test_what_is_too_small_to_charge_is_charged_as_the_smallest_amount() -> None:
+    price = ModelPrice(input_usd_per_mtok=Decimal("1e-12"), output_usd_per_mtok=Decimal(0))
+    assert cost_usd(Usage(input_tokens=1), price) == Decimal("1e-12")
 
 
 def test_each_kind_of_token_has_its_own_price() -> None:
@@ -97,35 +102,44 @@ def test_the_worst_case_takes_the_dearest_input_price() -> None:
     )
 
 
-def said(message: Message) -> list[bytes]:
-    """Everything in a message that a provider is sent, a piece each."""
-    match message:
-        case UserMessage():
-            return [message.text.encode()]
-        case AssistantMessage():
-            called = [call.tool.encode() for call in message.tool_calls]
-            return [
-                message.text.encode(),
-                *called,
-                *(canonical_json(c.arguments) for c in message.tool_calls),
-            ]
-        case ToolMessage():
-            return [message.tool.encode(), (message.content or "").encode()]
+def call_of(tool: str, argument: str) -> AssistantMessage:
+    wanted = ToolCall(id=ToolCallId("call_1"), tool=tool, arguments={"argument": argument})
+    return AssistantMessage(tool_calls=(wanted,))
 
 
-@given(st.text(), st.lists(messages, max_size=5), st.lists(offers, max_size=3), st.none() | json_objects)
-def test_the_token_bound_is_at_least_a_token_for_each_byte(
-    instructions: str,
-    conversation: list[Message],
-    tools: list[ToolOffer],
-    output_schema: dict[str, object] | None,
+def told(content: str, tool: str) -> ToolMessage:
+    return ToolMessage(
+        tool_call_id=ToolCallId("call_1"), tool=tool, content_hash=text_hash(content), content=content
+    )
+
+
+def offer(name: str = "", description: str = "", schema: str = "") -> ToolOffer:
+    return ToolOffer(name=name, description=description, input_schema={"title": schema})
+
+
+# Each place where a text may stand in a request.
+PLACES: dict[str, Callable[[str], int]] = {
+    "instructions": lambda text: input_token_bound(text, (), (), None),
+    "person": lambda text: input_token_bound("", [UserMessage(text=text)], (), None),
+    "model": lambda text: input_token_bound("", [AssistantMessage(text=text)], (), None),
+    "called tool": lambda text: input_token_bound("", [call_of(text, "")], (), None),
+    "argument": lambda text: input_token_bound("", [call_of("", text)], (), None),
+    "result": lambda text: input_token_bound("", [told(text, "")], (), None),
+    "result's tool": lambda text: input_token_bound("", [told("", text)], (), None),
+    "offer": lambda text: input_token_bound("", (), [offer(name=text)], None),
+    "description": lambda text: input_token_bound("", (), [offer(description=text)], None),
+    "schema": lambda text: input_token_bound("", (), [offer(schema=text)], None),
+    "output": lambda text: input_token_bound("", (), (), {"title": text}),
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+@given(text=st.text())
+def test_the_token_bound_counts_a_token_for_each_byte_of_a_text(
+    place: Callable[[str], int], text: str
 ) -> None:
-    pieces = [instructions.encode(), *(piece for message in conversation for piece in said(message))]
-    for tool in tools:
-        pieces += [tool.name.encode(), tool.description.encode(), canonical_json(tool.input_schema)]
-    if output_schema is not None:
-        pieces.append(canonical_json(output_schema))
-    assert input_token_bound(instructions, conversation, tools, output_schema) >= sum(map(len, pieces))
+    # Against the bound of the same request without the text, so that no allowance hides a text left out.
+    assert place(text) - place("") >= len(text.encode())
 
 
 @given(st.lists(messages, max_size=4), messages)

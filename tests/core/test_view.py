@@ -74,6 +74,13 @@ def test_an_argument_can_not_close_its_code_block(arguments: dict[str, str]) -> 
     assert json.loads(blocks[0][1]) == arguments
 
 
+@given(hostile_text | st.sampled_from([f"refund\n{text}" for text in HOSTILE]))
+def test_nor_can_a_workflow_id_close_that_of_the_commands(workflow_id: str) -> None:
+    view = view_of(approval_request(), workflow_id=workflow_id)
+    assert [language for language, _ in fences(view)] == ["json", "sh"]
+    assert marks(view) == PLAIN_MARKS
+
+
 @given(hostile_text | st.sampled_from(HOSTILE), hostile_text | st.sampled_from(HOSTILE))
 def test_no_text_of_a_request_writes_the_approvers_page(name: str, text: str) -> None:
     said = approval_request(arguments={name: text}, reason=text, tool=text, sources={name: f"tool:{text}"})
@@ -101,12 +108,12 @@ def test_a_command_is_one_shell_command_with_its_payload_whole(
     assert json.loads(given_["--input"]) == payload
 
 
-@given(hostile_text.filter(bool), json_objects)
+@given(json_objects)
 def test_the_page_shows_commands_that_approve_and_reject_exactly_this_action(
-    workflow_id: str, arguments: dict[str, Any]
+    arguments: dict[str, Any],
 ) -> None:
     request = approval_request(arguments=arguments, roles=("finance", "ops"))
-    shown = fences(view_of(request, workflow_id="refund-1"))[1][1]
+    shown = fences(view_of(request))[1][1]
     payloads = [json.loads(shlex.split(line)[-1]) for line in shown.splitlines()]
     assert [shlex.split(line)[6] for line in shown.splitlines()] == ["approve", "reject"]
     for payload in payloads:

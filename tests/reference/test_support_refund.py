@@ -71,12 +71,20 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    temporal: WorkflowEnvironment, payments: Payments, shop: ShopDatabase, directory: Path, script: list[Any], tier: Tier = "dev"
+    temporal: WorkflowEnvironment,
+    payments: Payments,
+    shop: ShopDatabase,
+    directory: Path,
+    script: list[Any],
+    tier: Tier = "dev",
 ) -> AsyncIterator[Desk]:
     outbox = Outbox(directory / "outbox.sqlite")
     owners = (OrderTools(shop, payments), PaymentTools(shop, payments), ReplyTools(outbox))
     plugin = scripted_plugin(
-        ScriptedModel(script), tools=[t for owner in owners for t in tools_of(owner)], directory=directory, tier=tier
+        ScriptedModel(script),
+        tools=[t for owner in owners for t in tools_of(owner)],
+        directory=directory,
+        tier=tier,
     )
     client = await temporal.connect_client(plugins=[plugin])
     queue = f"support-{uuid4()}"
@@ -205,7 +213,10 @@ async def test_a_ticket_that_breaks_its_form_fails_at_once(
     temporal: WorkflowEnvironment, payments: Payments, seeded: ShopDatabase, tmp_path: Path
 ) -> None:
     async with desk(temporal, payments, seeded, tmp_path, []) as support:
-        task = {"input": {"ticket_id": "T-1", "customer_email": "nobody", "subject": "", "body": ""}, "requested_by": "x"}
+        task = {
+            "input": {"ticket_id": "T-1", "customer_email": "nobody", "subject": "", "body": ""},
+            "requested_by": "x",
+        }
         with pytest.raises(Exception, match="Workflow execution failed") as failure:
             await support.client.temporal.execute_workflow(
                 "SupportRefund", task, id=f"bad-{uuid4()}", task_queue=support.queue

@@ -117,7 +117,7 @@ class Refunds(AgentWorkflow[Ticket, Verdict]):
         assert_type(verdict, Verdict)
         choices = await self.chat("Which orders?", output_type=list[str])
         assert_type(choices, list[str])
-        found = await self.call_tool(Shop.lookup, order_id=choices[0])
+        found = await self.call_tool(Shop.lookup, {"order_id": choices[0]})
         assert_type(found, ToolResult)
         assert_type(found.ok, bool)
         evidence = self.cite(found.call_id, "/paid_usd")

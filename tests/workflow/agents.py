@@ -104,7 +104,7 @@ class Careful(AgentWorkflow[str, str]):
             raise ValueError("the check itself is broken")
 
     async def perform(self, task: AgentTask[str]) -> str:
-        result = await self.call_tool(Bank.balance, account="alice")
+        result = await self.call_tool(Bank.balance, {"account": "alice"})
         self.cite(result.call_id, "/balance")
         agreed = await self.request_approval(
             "close", arguments={"account": "alice"}, reason="closing is final"

@@ -1,0 +1,89 @@
+"""What the plugin wires, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from agentflow import AgentflowPlugin, AgentTask, ModelRegistry
+from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.plugin import PASSED_THROUGH
+from agentflow.testing import ScriptedModel, answer, scripted_plugin
+from agentflow.testing.settings import TEST_MODEL, TEST_PRICE, FixedPrices
+from tests.conftest import temporal_binary
+from tests.workflow.agents import Banker, Careful
+from tests.workflow.tools import Bank
+
+REGISTRY = ModelRegistry(FixedPrices({TEST_MODEL: TEST_PRICE}), {"default": TEST_MODEL})
+
+
+@pytest.fixture
+async def bare() -> WorkflowEnvironment:  # type: ignore[misc]
+    """A dev server as it comes: without the search attributes."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_binary(), dev_server_log_level="error"
+    )
+    async with environment:
+        yield environment  # type: ignore[misc]
+
+
+async def test_a_worker_refuses_to_start_without_the_search_attributes_and_says_what_to_do(
+    bare: WorkflowEnvironment,
+) -> None:
+    plugin = AgentflowPlugin(models=REGISTRY, model_client=ScriptedModel([]))
+    client = await bare.connect_client(plugins=[plugin])
+    with pytest.raises(ConfigurationError, match="agentflow setup"):
+        await Worker(client, task_queue="q", workflows=[Careful]).run()
+
+
+async def test_search_attributes_can_be_switched_off(bare: WorkflowEnvironment, tmp_path: Path) -> None:
+    plugin = AgentflowPlugin(
+        models=REGISTRY, model_client=ScriptedModel([answer("?")] * 2), search_attributes="off"
+    )
+    client = await bare.connect_client(plugins=[plugin])
+    async with Worker(client, task_queue="q", workflows=[Banker]):
+        task = AgentTask(input="x", requested_by="rita", budget={"model_calls": 0})  # type: ignore[arg-type]
+        outcome = await client.execute_workflow("Banker", task, id=f"off-{uuid4()}", task_queue="q")
+    assert outcome["status"] == "budget_exhausted"
+
+
+def test_a_writing_tool_without_a_ledger_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ledger"):
+        AgentflowPlugin(tools=[Bank().pay])
+
+
+def test_models_without_a_client_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="both"):
+        AgentflowPlugin(models=REGISTRY)
+
+
+def test_a_tool_taken_from_the_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="tools_of"):
+        scripted_plugin(ScriptedModel([]), tools=[Bank.balance], directory=tmp_path)
+
+
+async def test_agentflows_errors_fail_a_workflow(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+    client = await temporal.connect_client(plugins=[scripted_plugin(ScriptedModel([]), directory=tmp_path)])
+    worker = Worker(client, task_queue=f"q-{uuid4()}", workflows=[Careful])
+    assert AgentflowError in (worker.config(active_config=True).get("workflow_failure_exception_types") or ())
+
+
+def test_what_workflow_code_imports_is_passed_through_the_sandbox() -> None:
+    # In a fresh process: every module that importing a workflow's library part brings in is Temporal's, the
+    # standard library's, or on the list. What is not would be imported again for each run.
+    code = (
+        "import sys, json\n"
+        "import temporalio.workflow, temporalio.worker, temporalio.contrib.pydantic\n"
+        "before = set(sys.modules)\n"
+        "import agentflow.workflow.agent\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in set(sys.modules) - before})))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    imported = set(json.loads(told))
+    known = set(PASSED_THROUGH) | set(sys.stdlib_module_names) | {"temporalio", "google"}
+    assert imported - known == set()
