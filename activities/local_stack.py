@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from activities.payments import Payments
-from activities.payments_server import payments_server
+from activities.payments_server import PaymentsServer
 from activities.shop import ShopDatabase
 from activities.shop_seed import seed
 
@@ -20,7 +20,7 @@ async def local_stack(directory: Path) -> AsyncGenerator[Mapping[str, str]]:
     Args:
         directory: Where the databases are kept.
     """
-    async with payments_server() as server:
+    async with PaymentsServer() as server:
         environment = {
             "AGENTFLOW_PAYMENTS_URL": server.base_url,
             "AGENTFLOW_PAYMENTS_KEY": LOCAL_KEY,

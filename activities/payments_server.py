@@ -61,11 +61,6 @@ class PaymentsServer:
         await self.stop()
 
 
-def payments_server() -> PaymentsServer:
-    """An empty payments server on a free port."""
-    return PaymentsServer()
-
-
 def _launch(ports: tuple[int, ...]) -> LocalProcess:
     (port,) = ports
     return LocalProcess(

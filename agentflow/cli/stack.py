@@ -11,11 +11,12 @@ from rich.console import Console
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
-from agentflow.adapters.dev_server import dev_server
-from agentflow.adapters.local_model import local_model
+from agentflow.adapters.dev_server import DevServer
+from agentflow.adapters.local_model import LocalModel
 from agentflow.cli.connection import silent_runtime
 from agentflow.cli.model_choice import LOCAL_PRICE, ModelChoice
 from agentflow.cli.project import Project
+from agentflow.contracts.names import SEARCH_ATTRIBUTES
 
 TASK_QUEUE = "agentflow"
 
@@ -64,8 +65,11 @@ async def running_stack(
     async with AsyncExitStack() as stack:
         progress("starting Temporal")
         server = await stack.enter_async_context(
-            dev_server(
-                port=ports[0] if ports else None, web_port=ports[1] if ports else None, database=database
+            DevServer(
+                port=ports[0] if ports else None,
+                ui_port=ports[1] if ports else None,
+                database=database,
+                search_attributes=SEARCH_ATTRIBUTES,
             )
         )
         environment = {
@@ -93,7 +97,7 @@ async def running_stack(
 
 @asynccontextmanager
 async def _served(model: ModelChoice) -> AsyncGenerator[dict[str, str]]:
-    async with local_model(model.gguf) as served:
+    async with LocalModel(model.gguf) as served:
         yield {
             "AGENTFLOW_MODEL_BASE_URL": served.base_url,
             "AGENTFLOW_MODEL_CONSTRAINED": "true",

@@ -3,6 +3,7 @@
 Two doors (the signals and the ``decide`` update) lead into ``judge``. What it refuses has no effect.
 """
 
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -94,7 +95,7 @@ def _why_not(
 
 def _may_not_approve(pending: PendingApproval, approver: Approver) -> str | None:
     request = pending.request
-    # Names that differ only in case or spaces are one person: four eyes must not be two.
+    # Names that differ only in case, spaces or encoding are one person: four eyes must not be two.
     who = _person(approver.subject)
     if who == _person(request.requested_by):
         return f"{approver.subject} asked for this run and may not approve its actions"
@@ -106,4 +107,4 @@ def _may_not_approve(pending: PendingApproval, approver: Approver) -> str | None
 
 
 def _person(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -111,10 +112,17 @@ def _escalation(workflow_id: str, escalation: Escalation) -> str:
 
 
 def _shown(value: Json) -> str:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = _visible(json.dumps(value, indent=2, ensure_ascii=False))
     return (
         text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN} characters more"
     )
+
+
+def _visible(text: str) -> str:
+    """The text with JSON's escapes for what turns it around or takes no room: "12" must not read as "21"."""
+    invisible = (character for character in set(text) if unicodedata.category(character) in ("Cc", "Cf"))
+    escapes = {ord(character): json.dumps(character)[1:-1] for character in invisible if character != "\n"}
+    return text.translate(escapes)
 
 
 def _fenced(text: str, language: str) -> str:
@@ -126,7 +134,7 @@ def _fenced(text: str, language: str) -> str:
 
 def _quoted(text: str) -> str:
     """One line of text in which Markdown and HTML mean nothing."""
-    line = " ".join(text.split())[:MAX_SHOWN]
+    line = _visible(" ".join(text.split())[:MAX_SHOWN])
     line = re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", line)
     # What makes a list, a rule or a heading stands at the start of a line.
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", line)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentflow.adapters.local_model import local_model
+from agentflow.adapters.local_model import LocalModel
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.contracts.messages import UserMessage
 from agentflow.contracts.model import ModelCall, ModelPrice, ModelSpec, ToolOffer
@@ -34,7 +34,7 @@ REFUND_ORDER = ToolOffer(
 
 @pytest.fixture(scope="module")
 async def local() -> AsyncIterator[Any]:
-    async with local_model() as running:
+    async with LocalModel() as running:
         yield running
 
 

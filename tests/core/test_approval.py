@@ -140,6 +140,16 @@ def test_a_refusal_says_why(changes: dict[str, object], why: str) -> None:
     assert why in refused.reason
 
 
+@pytest.mark.parametrize(
+    "spelled", ["Jose\u0301 Rossi", "JOSÉ rossi", "Ｊｏｓé Rossi"], ids=["apart", "case", "wide"]
+)
+def test_a_name_encoded_in_another_way_is_the_same_person(spelled: str) -> None:
+    request = approval_request(people=2, requested_by="José Rossi")
+    assert isinstance(judged(PendingApproval(request), decided_by(spelled=spelled)), Refusal)
+    approved = PendingApproval(approval_request(people=2), approved_by=("José Rossi",))
+    assert isinstance(judged(approved, decided_by(spelled=spelled)), Refusal)
+
+
 def test_an_approval_without_a_hash_counts() -> None:
     pending = judged(PendingApproval(approval_request()), decided_by(bound_to="nothing"))
     assert isinstance(pending, PendingApproval)

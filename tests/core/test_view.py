@@ -132,6 +132,17 @@ def test_the_escalation_shows_commands_that_guide_and_abort() -> None:
     ]
 
 
+# Turn text around, or take no room: an account may read as another one.
+INVISIBLE = "\u200b\u200f\u202e\u2066\u2069\ufeff\u00ad\x1b"
+
+
+@given(st.lists(st.sampled_from([*INVISIBLE, "a", "1", " "]), min_size=1).map("".join))
+def test_characters_that_an_approver_can_not_see_are_shown_as_escapes(text: str) -> None:
+    shown = view_of(approval_request(arguments={"to": text}, reason=f"r{text}", tool=f"t{text}"))
+    assert not set(INVISIBLE) & set(details(shown))
+    assert json.loads(fences(shown)[0][1]) == {"to": text}
+
+
 def test_a_long_argument_says_how_much_is_not_shown() -> None:
     page = details(view_of(approval_request(arguments={"text": "x" * 50_000})))
     assert "characters more" in page

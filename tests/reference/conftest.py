@@ -10,7 +10,7 @@ import pytest
 
 from activities.orders import OrderTools
 from activities.payments import Payments, PaymentTools
-from activities.payments_server import payments_server
+from activities.payments_server import PaymentsServer
 from activities.shop import Customer, OrderItem, ShopDatabase, ShopOrder
 from activities.shop_seed import seed
 from agentflow.activity.context import ToolContext
@@ -34,7 +34,7 @@ def context_of(call: str) -> ToolContext:
 
 @pytest.fixture(scope="session")
 async def payments_url() -> AsyncIterator[str]:
-    async with payments_server() as server:
+    async with PaymentsServer() as server:
         yield server.base_url
 
 
