@@ -15,7 +15,7 @@ _LOCK_WAIT = timedelta(seconds=10)
 
 
 class SqliteFile:
-    """A SQLite file in WAL mode, opened anew for each operation.
+    """A SQLite file, opened anew for each operation.
 
     Short-lived connections keep no state between operations: nothing to share between threads, nothing
     left locked by a process that was killed.
@@ -52,7 +52,7 @@ class SqliteFile:
         opened = sqlite3.connect(self._path, timeout=_LOCK_WAIT.total_seconds(), isolation_level=None)
         with closing(opened) as connection:
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
+            # No WAL: switching a new file to it fails at once, busy time-out or not, when two workers do.
             connection.execute("PRAGMA foreign_keys = ON")
             connection.executescript(self._schema)
             yield connection

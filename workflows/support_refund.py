@@ -5,11 +5,12 @@ reads the ticket and proposes; what it proposes is held against the orders as th
 then against the rules.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from temporalio import workflow
@@ -218,12 +219,9 @@ class SupportRefund(AgentWorkflow[Ticket, SupportResult]):
 
 
 def _line(order: Mapping[str, Json]) -> str:
-    """An order in a line, for the prompt; the whole is in the conversation as the tool's result."""
-    items = ", ".join(str(item["title"]) for item in order["items"])
-    return (
-        f"{order['order_id']}: {order['status']}, of {order['customer_email']}, {items}; paid "
-        f"{order['paid_usd']}, refunded {order['refunded_usd']}, refundable {order['refundable_usd']}"
-    )
+    """An order in a line of JSON, for the prompt: the fields that a reason may cite."""
+    shown = {name: order[name] for name in ("order_id", *get_args(OrderField)) if name != "items"}
+    return json.dumps({**shown, "items": [item["title"] for item in order["items"]]})
 
 
 def _said(made: Mapping[str, Decimal]) -> str:

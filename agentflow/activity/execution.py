@@ -115,7 +115,9 @@ class _Execution:
         try:
             result = await self._call(invocation)
         except ToolUnavailableError:
-            await self._ledger.withdraw(key)
+            # This attempt did nothing. One before it, of which only the intent is left, may have.
+            if entry.state == "new":
+                await self._ledger.withdraw(key)
             raise
         except Exception as error:
             if self._contract.recovery == "key":

@@ -23,7 +23,7 @@ def _finite(value: Decimal) -> Decimal:
     return value
 
 
-Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=12), AfterValidator(_finite)]
+Usd = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12), AfterValidator(_finite)]
 """Dollars, never negative, exact. Twelve places hold one token at the cheapest price known."""
 
 Json = Any

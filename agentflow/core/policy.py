@@ -147,7 +147,7 @@ def decide(rules: Sequence[Rule], context: RuleContext) -> Decision:
 
 
 def _first(matching: Sequence[Rule], context: RuleContext, binding: Sha256) -> Decision:
-    """The strictest matching rule; of several ``ask`` rules the one that needs the most people."""
+    """The strictest matching rule. Several ``ask`` rules all hold: see ``_joint``."""
     strictest = min(
         matching,
         key=lambda rule: (_PRECEDENCE[rule.verdict], -(rule.quorum.people if rule.quorum else 0)),
@@ -164,13 +164,26 @@ def _first(matching: Sequence[Rule], context: RuleContext, binding: Sha256) -> D
             arguments_hash=binding,
             quorum=Quorum(),
         )
+    if strictest.verdict == "ask":
+        return _joint([rule for rule in matching if rule.verdict == "ask"], binding)
     return Decision(
-        verdict=strictest.verdict,
-        rule=strictest.name,
-        reason=strictest.reason,
-        arguments_hash=binding,
-        quorum=strictest.quorum,
+        verdict=strictest.verdict, rule=strictest.name, reason=strictest.reason, arguments_hash=binding
     )
+
+
+def _joint(asking: Sequence[Rule], binding: Sha256) -> Decision:
+    """One question for all ``ask`` rules: the most people that any wants, in roles that all accept."""
+    named = ", ".join(rule.name for rule in asking)
+    reason = "; ".join(dict.fromkeys(rule.reason for rule in asking))
+    quorums = [rule.quorum or Quorum() for rule in asking]
+    wanted = [set(quorum.roles) for quorum in quorums if quorum.roles]
+    roles = set[str].intersection(*wanted) if wanted else set[str]()
+    if wanted and not roles:
+        # Nobody could satisfy both, and asking for one of them would drop the other.
+        why = f"rules {named} ask for roles that no one person has"
+        return Decision(verdict="deny", rule=named, reason=why, arguments_hash=binding)
+    joint = Quorum(people=max(quorum.people for quorum in quorums), roles=tuple(sorted(roles)))
+    return Decision(verdict="ask", rule=named, reason=reason, arguments_hash=binding, quorum=joint)
 
 
 def _default(context: RuleContext, binding: Sha256) -> Decision:

@@ -81,15 +81,22 @@ def _approval(workflow_id: str, pending: PendingApproval) -> str:
             f"before {request.deadline.isoformat(timespec='seconds')}. No answer is a refusal.",
             _fenced(_shown(request.arguments), "json"),
             _origin(request),
-            "Approve or reject:",
-            _fenced(
-                signal_command(workflow_id, APPROVE_SIGNAL, decision)
-                + "\n"
-                + signal_command(workflow_id, REJECT_SIGNAL, decision),
-                "sh",
-            ),
+            *_commands(workflow_id, decision, is_whole=_is_whole(request.arguments)),
         ]
     )
+
+
+def _commands(workflow_id: str, decision: Json, *, is_whole: bool) -> list[str]:
+    """The commands that decide. Nobody is handed one that approves what the page does not show."""
+    reject = signal_command(workflow_id, REJECT_SIGNAL, decision)
+    if not is_whole:
+        whole = shlex.join(["agentflow", "approvals", workflow_id])
+        return [
+            "Too long to show whole here. Read all of it first, or reject:",
+            _fenced(f"{whole}\n{reject}", "sh"),
+        ]
+    approve = signal_command(workflow_id, APPROVE_SIGNAL, decision)
+    return ["Approve or reject:", _fenced(f"{approve}\n{reject}", "sh")]
 
 
 def _origin(request: ApprovalRequest) -> str:
@@ -112,10 +119,16 @@ def _escalation(workflow_id: str, escalation: Escalation) -> str:
 
 
 def _shown(value: Json) -> str:
-    text = _visible(json.dumps(value, indent=2, ensure_ascii=False))
-    return (
-        text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN} characters more"
-    )
+    text = _as_text(value)
+    return text if _is_whole(value) else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN} characters more"
+
+
+def _is_whole(value: Json) -> bool:
+    return len(_as_text(value)) <= MAX_SHOWN
+
+
+def _as_text(value: Json) -> str:
+    return _visible(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _visible(text: str) -> str:

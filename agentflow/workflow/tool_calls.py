@@ -8,7 +8,6 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.messages import ToolCall
-from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
 from agentflow.contracts.task import ToolCallSummary
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
@@ -16,9 +15,11 @@ from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.core.idempotency import ledger_key
 from agentflow.core.policy import PastCall, RuleContext, decide
 from agentflow.core.provenance import sources
-from agentflow.errors import PayloadTooLargeError
+from agentflow.errors import EffectConflictError, PayloadTooLargeError, ToolUnavailableError
 from agentflow.workflow import dispatch
 from agentflow.workflow.run import Run
+
+_NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
 
 
 class ToolCalls:
@@ -141,7 +142,10 @@ class ToolCalls:
             if is_cancelled_exception(error):
                 raise
             failure = dispatch.failure_of(error)
-            doubt = "may or may not have happened" if failure.kind == EFFECT_UNKNOWN_ERROR else "failed"
+            # After a write was tried, only these, and only at once, say that it certainly did nothing.
+            untouched = failure.kind in _NOTHING_HAPPENED and failure.attempts == 1
+            certain = contract.effect == "read" or untouched
+            doubt = "failed" if certain else "may or may not have happened"
             return await self._taken_over(f"{call.tool} {doubt}: {failure.message}")
         finally:
             # A call that failed may have been charged for by the outside system.

@@ -279,3 +279,19 @@ def test_a_rule_sees_the_recorded_outputs_of_a_tool_in_order() -> None:
         PastCall("c3", "order", {}, {"paid": 2}),
     )
     assert rule_context(past_calls=past).outputs("order") == ({"paid": 1}, {"paid": 2})
+
+
+def test_several_ask_rules_hold_together() -> None:
+    rules = [
+        ask("many", reason="two", people=2),
+        ask("finance", reason="finance", roles=("finance", "cfo")),
+        ask("board", reason="board", roles=("cfo",)),
+    ]
+    decision = decide(rules, rule_context(effect="write"))
+    assert decision.quorum is not None
+    assert (decision.quorum.people, decision.quorum.roles) == (2, ("cfo",))
+
+
+def test_ask_rules_that_no_one_person_can_satisfy_deny() -> None:
+    rules = [ask("finance", reason="f", roles=("finance",)), ask("legal", reason="l", roles=("legal",))]
+    assert decide(rules, rule_context(effect="write")).verdict == "deny"

@@ -158,3 +158,10 @@ def test_the_page_says_what_was_spent_of_what() -> None:
 def test_the_page_says_how_many_people_and_which_roles_are_needed() -> None:
     page = details(view_of(approval_request(people=2, roles=("finance", "ops"))))
     assert "Needs 2 more of 2 with role finance or ops, before 2026-11-22T12:00:00+00:00" in page
+
+
+def test_what_is_too_long_to_show_comes_without_a_command_that_approves_it() -> None:
+    shown = details(run_view(pending(arguments={"note": "x" * 5_000})))
+    assert "--name approve" not in shown
+    assert "--name reject" in shown
+    assert "agentflow approvals" in shown

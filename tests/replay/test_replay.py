@@ -11,6 +11,7 @@ from tests.workflow import agents
 from workflows.support_refund import SupportRefund
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+TEXTS = {path.stem: path.read_text("utf-8") for path in HISTORIES}
 
 
 def test_there_are_histories_to_replay() -> None:
@@ -19,15 +20,15 @@ def test_there_are_histories_to_replay() -> None:
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
-    history = WorkflowHistory.from_json(path.stem, path.read_text("utf-8"))
+    history = WorkflowHistory.from_json(path.stem, TEXTS[path.stem])
     replayer = Replayer(workflows=[*agents.ALL, SupportRefund], plugins=[AgentflowPlugin()])
     result = await replayer.replay_workflow(history)
     assert result.replay_failure is None
 
 
 async def test_a_history_that_today_would_write_otherwise_is_found_out() -> None:
-    text = HISTORIES[0].read_text("utf-8").replace('"name": "chat"', '"name": "chatter"')
+    text = TEXTS[HISTORIES[0].stem].replace('"name": "chat"', '"name": "chatter"')
     history = WorkflowHistory.from_json("changed", text)
     replayer = Replayer(workflows=[*agents.ALL, SupportRefund], plugins=[AgentflowPlugin()])
-    with pytest.raises(Exception, match="(?i)nondeterminism"):
+    with pytest.raises(Exception, match=r"(?i)nondeterminism"):
         await replayer.replay_workflow(history)
