@@ -161,7 +161,7 @@ def test_the_page_says_how_many_people_and_which_roles_are_needed() -> None:
 
 
 def test_what_is_too_long_to_show_comes_without_a_command_that_approves_it() -> None:
-    shown = details(run_view(pending(arguments={"note": "x" * 5_000})))
+    shown = details(view_of(approval_request(arguments={"note": "x" * 5_000})))
     assert "--name approve" not in shown
     assert "--name reject" in shown
     assert "agentflow approvals" in shown
