@@ -44,22 +44,28 @@ def demo(
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     use_stand_ins = not is_terminal if stand_ins is None else stand_ins
     stay = (is_terminal and not as_json) if keep is None else keep
+    # With --json standard output has nothing but the result. Into a file or a pipe, Rich would fold the
+    # table to 80 columns.
+    shown = sys.stderr if as_json else sys.stdout
+    console = Console(file=shown, width=None if shown.isatty() else 150)
     with open_session(context, as_json=as_json) as session:
         project = Project.load_from(Path.cwd())
         choice = choose_model(model, os.environ)
-        work = _demo(
-            project, choice, everything=everything, stand_ins=use_stand_ins, keep=stay, as_json=as_json
-        )
-        session.run(work)
+        work = _demo(console, project, choice, everything=everything, stand_ins=use_stand_ins, keep=stay)
+        result = session.run(work)
+    if as_json:
+        print(json.dumps(asdict(result), default=_money))
 
 
 async def _demo(
-    project: Project, choice: ModelChoice, *, everything: bool, stand_ins: bool, keep: bool, as_json: bool
-) -> None:
-    # With --json standard output has nothing but the result.
-    # Into a file or a pipe, Rich would fold the table to 80 columns.
-    width = None if sys.stdout.isatty() else 150
-    console = Console(stderr=as_json, width=width)
+    console: Console,
+    project: Project,
+    choice: ModelChoice,
+    *,
+    everything: bool,
+    stand_ins: bool,
+    keep: bool,
+) -> Score:
     suite: DemoSuite = project.load("demo")
     console.print(f"model: {choice.name}{' (on this machine)' if choice.is_local else ''}")
     if stand_ins:
@@ -75,8 +81,7 @@ async def _demo(
             if keep:
                 console.print("Press Ctrl-C to stop everything.")
                 await asyncio.Event().wait()
-    if as_json:
-        print(json.dumps(asdict(result), default=_money))
+    return result
 
 
 async def _run(

@@ -8,9 +8,9 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.prompt import Prompt
 from rich.table import Table
-from rich.text import Text
 
 from agentflow.cli.demo_run import Deciders, Decision, Progress, Score
+from agentflow.cli.output import safe
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.contracts.task import AgentOutcome
@@ -50,7 +50,7 @@ class LiveTable:
             if self._told.get(run.case.case_id) != state:
                 self._told[run.case.case_id] = state
                 self._console.print(
-                    Text(f"{run.case.case_id}  {state.replace('_', ' ')}  {run.detail[:100]}")
+                    safe(f"{run.case.case_id}  {state.replace('_', ' ')}  {run.detail[:100]}")
                 )
 
     def pause(self) -> None:
@@ -76,11 +76,11 @@ class PersonAtTerminal(Deciders):
         lines = [f"{name} = {value}" for name, value in request.arguments.items()]
         ticket = progress.case.task().input
         shown = Group(
-            Text(f"{progress.case.case_id}: {progress.case.title}", style="bold"),
-            Text(str(getattr(ticket, "body", ""))[:600], style="dim"),
-            Text(f"\n{request.tool}", style="bold cyan"),
-            Text("\n".join(lines)),
-            Text(f"\n{request.reason} (rule {request.rule})"),
+            safe(f"{progress.case.case_id}: {progress.case.title}", style="bold"),
+            safe(str(getattr(ticket, "body", ""))[:600], style="dim"),
+            safe(f"\n{request.tool}", style="bold cyan"),
+            safe("\n".join(lines)),
+            safe(f"\n{request.reason} (rule {request.rule})"),
         )
         async with self._one_question:
             self._live.pause()
@@ -100,7 +100,7 @@ class PersonAtTerminal(Deciders):
         async with self._one_question:
             self._live.pause()
             try:
-                shown = Text(f"{progress.case.case_id}: {progress.case.title}\n\n{escalation.reason}")
+                shown = safe(f"{progress.case.case_id}: {progress.case.title}\n\n{escalation.reason}")
                 self._console.print(Panel(shown, title="Escalated", expand=False))
                 text = await _asked(
                     "tell the model what to do, or leave empty to take over by hand", None, ""
@@ -123,13 +123,13 @@ def table(runs: list[Progress]) -> Table:
         outcome = run.outcome
         label = "" if not run.is_over else ("yes" if run.matches else "no")
         shown.add_row(
-            Text(f"{run.case.case_id} {run.case.title[:30]}"),
-            Text(run.case.proposal(outcome) if outcome else ""),
-            Text(_rules(outcome) if outcome else ""),
-            Text("\n".join(run.approvals)),
-            Text(f"${outcome.cost_usd:.5f}" if outcome else ""),
-            Text(state.replace("_", " "), style=_STYLES.get(state, "")),
-            Text(label, style="green" if label == "yes" else "red"),
+            safe(f"{run.case.case_id} {run.case.title[:30]}"),
+            safe(run.case.proposal(outcome) if outcome else ""),
+            safe(_rules(outcome) if outcome else ""),
+            safe("\n".join(run.approvals)),
+            safe(f"${outcome.cost_usd:.5f}" if outcome else ""),
+            safe(state.replace("_", " "), style=_STYLES.get(state, "")),
+            safe(label, style="green" if label == "yes" else "red"),
         )
     return shown
 
