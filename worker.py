@@ -8,7 +8,6 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -57,7 +56,7 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         client,
         task_queue=settings.task_queue,
         workflows=[SupportRefund],
-        graceful_shutdown_timeout=timedelta(seconds=20),
+        graceful_shutdown_timeout=settings.shutdown_grace,
     )
     async with worker:
         yield client

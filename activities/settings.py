@@ -1,5 +1,6 @@
 """The worker's settings: one typed object, read from the environment."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -32,3 +33,5 @@ class Settings(BaseSettings):
     payments_url: str = "https://api.stripe.com"
     payments_key: SecretStr
     log_format: LogFormat = "json"
+    shutdown_grace: timedelta = timedelta(seconds=20)
+    """How long activities under way may take to end when the worker is told to stop. ISO 8601: PT20S."""

@@ -76,7 +76,7 @@ class Reason(Contract):
 
     order_id: OrderNumber
     field: OrderField
-    text: str = Field(max_length=160)
+    text: str = Field(max_length=100)
 
 
 class Proposal(Contract):

@@ -18,7 +18,7 @@ from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL
 from agentflow.contracts.task import AgentOutcome
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 STAND_INS = ("Avery (stand-in)", "Blake (stand-in)")
 
 

@@ -77,6 +77,8 @@ async def running_stack(
             "TEMPORAL_NAMESPACE": server.namespace,
             "AGENTFLOW_TASK_QUEUE": TASK_QUEUE,
             "AGENTFLOW_MODEL": model.name,
+            # Whoever presses Ctrl-C here wants it to end, and Temporal takes up what was cut short.
+            "AGENTFLOW_SHUTDOWN_GRACE": "PT1S",
         }
         if model.is_local:
             progress("loading the local model")
