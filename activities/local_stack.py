@@ -29,6 +29,9 @@ async def local_stack(directory: Path) -> AsyncGenerator[Mapping[str, str]]:
             "AGENTFLOW_LEDGER": str(directory / "ledger.sqlite"),
             "AGENTFLOW_BLOBS": str(directory / "blobs"),
         }
+        # The payments server starts empty, so a shop of an earlier start would name charges that are gone.
+        for old in directory.glob("shop.sqlite*"):
+            old.unlink()
         payments = Payments(LOCAL_KEY, server.base_url)
         try:
             await seed(ShopDatabase(directory / "shop.sqlite"), payments)

@@ -86,7 +86,7 @@ class Proposal(Contract):
     action: Literal["refund", "reply", "decline"]
     refunds: list[ProposedRefund] = Field(max_length=2)
     """One for each order; empty unless the action is to refund."""
-    reply: str = Field(min_length=1, max_length=240)
+    reply: str = Field(min_length=20, max_length=240)
     """The text to the customer, in the customer's language."""
 
     @field_validator("refunds")

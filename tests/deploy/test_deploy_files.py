@@ -5,10 +5,12 @@ import re
 import subprocess
 import sysconfig
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from activities.settings import Settings
 
@@ -166,11 +168,9 @@ class TestCompose:
         assert all(value is None or re.fullmatch(r"\$\{\w+:\?[^}]*\}", value) for value in secrets)
 
     def test_the_worker_is_given_longer_than_its_graceful_shutdown(self, resolved):
-        graceful = re.search(
-            r"graceful_shutdown_timeout=timedelta\(seconds=(\d+)\)", (ROOT / "worker.py").read_text()
-        )
-        assert graceful
-        assert int(graceful[1]) < int(resolved["worker"]["stop_grace_period"].removesuffix("s"))
+        worker = resolved["worker"]
+        grace = TypeAdapter(timedelta).validate_python(worker["environment"]["AGENTFLOW_SHUTDOWN_GRACE"])
+        assert grace < timedelta(seconds=int(worker["stop_grace_period"].removesuffix("s")))
 
 
 class TestSettings:

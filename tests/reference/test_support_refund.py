@@ -37,7 +37,7 @@ def refunding(amounts: dict[str, str], cited: str | None = None) -> Any:
             "reasons": [{"order_id": cited, "field": "refundable_usd", "text": "broken on arrival"}],
             "action": "refund",
             "refunds": [{"order_id": order, "amount_usd": amount} for order, amount in amounts.items()],
-            "reply": "Your money is on its way.",
+            "reply": "Your money is on its way to you.",
         }
     )
 
