@@ -73,6 +73,8 @@ lint: setup  ## Check style and formatting
 
 types: setup  ## Check types
 	@"$(VENV)/bin/pyright"
+	@PYTHONPATH="$(CURDIR):$$("$(VENV)/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  "$(VENV)/bin/pyright" --verifytypes agentflow --ignoreexternal | grep 'completeness score: 100%'
 
 layers: setup  ## Check that imports point down the layers
 	@"$(VENV)/bin/lint-imports"

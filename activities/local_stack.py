@@ -1,5 +1,6 @@
 """The outside systems of the reference agents, on this machine: a payments server and a seeded shop."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,8 +31,7 @@ async def local_stack(directory: Path) -> AsyncGenerator[Mapping[str, str]]:
             "AGENTFLOW_BLOBS": str(directory / "blobs"),
         }
         # The payments server starts empty, so a shop of an earlier start would name charges that are gone.
-        for old in directory.glob("shop.sqlite*"):
-            old.unlink()
+        await asyncio.to_thread((directory / "shop.sqlite").unlink, missing_ok=True)
         payments = Payments(LOCAL_KEY, server.base_url)
         try:
             await seed(ShopDatabase(directory / "shop.sqlite"), payments)

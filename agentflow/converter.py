@@ -44,5 +44,5 @@ class AgentflowPayloadConverter(CompositePayloadConverter):
         )
 
 
-agentflow_data_converter = DataConverter(payload_converter_class=AgentflowPayloadConverter)
+agentflow_data_converter: DataConverter = DataConverter(payload_converter_class=AgentflowPayloadConverter)
 """What clients, workers and replayers use; ``AgentflowPlugin`` sets it."""

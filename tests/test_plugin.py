@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -87,3 +88,10 @@ def test_what_workflow_code_imports_is_passed_through_the_sandbox() -> None:
     imported = set(json.loads(told))
     known = set(PASSED_THROUGH) | set(sys.stdlib_module_names) | {"temporalio", "google"}
     assert imported - known == set()
+
+
+async def test_an_application_with_an_opentelemetry_sdk_gets_temporals_tracing(
+    temporal: WorkflowEnvironment,
+) -> None:
+    client = await temporal.connect_client(plugins=[AgentflowPlugin()])
+    assert any(isinstance(found, TracingInterceptor) for found in client.config()["interceptors"])

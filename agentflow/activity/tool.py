@@ -37,7 +37,7 @@ class Tool(Generic[P, R]):
         self._function = function
         self._owner: object = None
         self.__doc__ = function.__doc__
-        self.__name__ = contract.name
+        self.__name__: str = contract.name
         hints = typing.get_type_hints(function, include_extras=True)
         self._context_parameter = _context_parameter(hints)
         self._arguments = _arguments_model(function, hints)

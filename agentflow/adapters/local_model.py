@@ -60,7 +60,7 @@ class LocalModel:
             ConfigurationError: no path is given, and the bundled model isn't installed.
         """
         self._path = bundled_model_path() if path is None else path
-        self.model_name = model_name or self._path.stem
+        self.model_name: str = model_name or self._path.stem
         self._serving = serving
         self._port = port
         self._log_path = log_path

@@ -22,7 +22,7 @@ from agentflow.telemetry.logs import configure_logs
 
 PACKAGE = "agentflow-temporal"
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="agentflow",
     no_args_is_help=True,
     # A bug keeps its traceback, but never with local variables in it: one of them is an API key.

@@ -14,7 +14,7 @@ import tomllib
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -33,7 +33,7 @@ ModulePath = Annotated[str, StringConstraints(pattern=rf"^{_DOTTED}(:{_DOTTED})?
 class Project(BaseModel):
     """What ``[tool.agentflow]`` says; all of it is optional."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     worker: ObjectPath | None = None
     """What runs the worker, for ``agentflow dev`` and ``demo``."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from decimal import Decimal
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, ClassVar, NewType, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -33,19 +33,35 @@ Json = Any
 class Contract(BaseModel):
     """A frozen value that crosses the wire. Unknown fields are refused, not ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+
+MAX_DEPTH = 100
+"""Levels of nesting. How deep Python's own encoder can go differs between its versions, and a decision must
+not."""
 
 
 def canonical_json(value: Json) -> bytes:
     """One byte string for one JSON value: sorted keys, no spaces, UTF-8, no NaN.
 
     Raises:
-        ValueError: the value holds NaN or an infinity, which JSON does not have.
+        ValueError: the value holds NaN or an infinity, which JSON does not have, or is nested deeper
+            than ``MAX_DEPTH``.
         TypeError: the value holds something that isn't JSON.
     """
+    _check_depth(value, MAX_DEPTH)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # A lone surrogate is legal in a Python string and in JSON escapes, but not in UTF-8.
     return text.encode("utf-8", errors="surrogatepass")
+
+
+def _check_depth(value: Json, left: int) -> None:
+    if isinstance(value, dict | list | tuple):
+        if not left:
+            raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
+        parts = cast(dict[str, Json], value).values() if isinstance(value, dict) else cast(list[Json], value)
+        for part in parts:
+            _check_depth(part, left - 1)
 
 
 def sha256_of(value: Json) -> Sha256:

@@ -42,17 +42,17 @@ class Run:
 
     def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier) -> None:
         self.definition = definition
-        self.log = RunLog()
-        self.people = People(verifier, self.record)
-        self.purse = Purse(definition.budget)
-        self.transcript = Transcript(_UNPINNED)
+        self.log: RunLog = RunLog()
+        self.people: People = People(verifier, self.record)
+        self.purse: Purse = Purse(definition.budget)
+        self.transcript: Transcript = Transcript(_UNPINNED)
         self.past_calls: tuple[PastCall, ...] = ()
         self.summaries: tuple[ToolCallSummary, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
         self.models_used: frozenset[str] = frozenset()
         self.turn = 0
         self.call_index = 0
-        self.decision_log = DecisionLog()
+        self.decision_log: DecisionLog = DecisionLog()
         self._task: AgentTask[Any] | None = None
         self._task_input: Json = None
         self._manifest: Manifest | None = None

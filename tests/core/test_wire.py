@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentflow.contracts.budget import Budget, Spend
-from agentflow.contracts.wire import canonical_json, sha256_of
+from agentflow.contracts.wire import MAX_DEPTH, canonical_json, sha256_of
 from tests.core.strategies import any_text, json_values
 
 
@@ -85,3 +85,12 @@ def test_dollars_are_finite_and_exact_and_never_negative(amount: str) -> None:
 def test_dollars_cross_the_wire_exactly(amount: Decimal) -> None:
     sent = Spend(cost_usd=amount)
     assert Spend.model_validate_json(sent.model_dump_json()).cost_usd == amount
+
+
+def test_nesting_is_bounded_alike_on_every_python() -> None:
+    deepest: object = 1
+    for _ in range(MAX_DEPTH):
+        deepest = [deepest]
+    assert canonical_json(deepest)
+    with pytest.raises(ValueError, match="nested deeper"):
+        canonical_json({"one more": deepest})
