@@ -94,4 +94,6 @@ async def test_an_application_with_an_opentelemetry_sdk_gets_temporals_tracing(
     temporal: WorkflowEnvironment,
 ) -> None:
     client = await temporal.connect_client(plugins=[AgentflowPlugin()])
-    assert any(isinstance(found, TracingInterceptor) for found in client.config()["interceptors"])
+    assert any(
+        isinstance(found, TracingInterceptor) for found in client.config(active_config=True)["interceptors"]
+    )
