@@ -104,7 +104,7 @@ async def _record(environment: WorkflowEnvironment, name: str, script: list[Any]
 
 def without_machine(text: str) -> str:
     """A history without the paths and names of the machine that recorded it: a replay reads neither."""
-    return re.sub(r'"(stackTrace|identity)": "(?:[^"\\\\]|\\\\.)*"', r'"\1": ""', text)
+    return re.sub(r'"(stackTrace|identity)": "(?:[^"\\]|\\.)*"', r'"\1": ""', text)
 
 
 if __name__ == "__main__":
