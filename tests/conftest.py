@@ -1,6 +1,7 @@
 """Real parts for every test: Temporal's dev server, once, and one that skips time."""
 
 import shutil
+import signal
 import sysconfig
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,10 @@ from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
+
+# A runner that was started in the background ignores SIGINT, and what it starts inherits that: the tests that
+# press Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEY_TYPES = {
     "Keyword": SearchAttributeKey.for_keyword,
