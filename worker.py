@@ -29,11 +29,7 @@ from workflows.support_refund import SupportRefund
 
 @asynccontextmanager
 async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
-    """A worker that serves while the block runs, and then finishes what it has begun.
-
-    Args:
-        settings: What differs here; read from the environment by default.
-    """
+    """A worker, with settings from the environment by default; at the end it finishes what it has begun."""
     settings = settings or Settings.model_validate({})
     shop, outbox = ShopDatabase(settings.shop_database), Outbox(settings.outbox)
     payments = Payments(settings.payments_key.get_secret_value(), settings.payments_url)
