@@ -57,6 +57,26 @@ async def cancelled(bank: Harness) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def guided(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Banker)
+    await bank.escalation(handle)
+    given = Resolution(action="guide", by="otto", text="it arrived; go on")
+    await bank.agents.resolve(handle.id, given)
+    return handle
+
+
+async def payments_failing(bank: Harness) -> WorkflowHandle[Any, Any]:
+    bank.bank.failures.extend(ConnectionError("lost on the way back") for _ in range(3))
+    return await guided(bank)
+
+
+async def cancelled_while_paying(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Banker)
+    await bank.bank.blocked.wait()
+    await handle.cancel()
+    return handle
+
+
 async def explicit(bank: Harness) -> WorkflowHandle[Any, Any]:
     handle = await bank.start(Careful)
     request = await bank.pending(handle)
@@ -78,6 +98,12 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "answered-by-a-person": ([answer("?"), answer("?")], answered),
     "provider-retried": ([ModelUnavailableError("busy"), DONE], plain),
     "cancelled": ([call("pay", account="alice", amount="600.00")], cancelled),
+    "effect-in-doubt": ([call("wire", account="alice", amount="10.00"), DONE], guided),
+    "payments-fail": ([call("pay", account="alice", amount="11.00"), DONE], payments_failing),
+    "cancelled-but-paid": (
+        [call("pay_regardless", account="alice", amount="10.00"), DONE],
+        cancelled_while_paying,
+    ),
     "explicit-control-flow": ([answer("bye")], explicit),
 }
 

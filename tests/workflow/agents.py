@@ -52,9 +52,9 @@ def is_huge(context: RuleContext) -> bool:
 @workflow.defn
 class Banker(AgentWorkflow[str, Report]):
     instructions = "Do what the customer asks."
-    tools = (Bank.balance, Bank.pay, Bank.wire, Bank.audit)
+    tools = (Bank.balance, Bank.pay, Bank.pay_regardless, Bank.wire, Bank.audit)
     rules = (
-        allow("small", reason="small payments need nobody", tools=("pay", "wire")),
+        allow("small", reason="small payments need nobody", tools=("pay", "pay_regardless", "wire")),
         ask("large", reason="large payments need a person", tools=("pay",), when=is_large),
         ask("huge", reason="huge payments need two people", tools=("pay",), when=is_huge, people=2),
         deny(

@@ -66,6 +66,21 @@ class Bank:
         self.paid.append((account, amount))
         raise TimeoutError("the line went dead")
 
+    @tool(
+        effect="write",
+        recovery="key",
+        options=ToolOptions(retry=QUICK, heartbeat_timeout=timedelta(seconds=2)),
+    )
+    async def pay_regardless(self, account: str, amount: str) -> str:
+        """Pay an amount to an account, even if the run is cancelled meanwhile."""
+        self.blocked.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            self.was_cancelled.set()
+        self.paid.append((account, amount))
+        return f"paid {amount} to {account}"
+
     @tool(effect="read", options=ToolOptions(heartbeat_timeout=timedelta(seconds=2)))
     async def audit(self) -> str:
         """Look at everything, which takes for ever."""
