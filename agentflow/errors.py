@@ -13,6 +13,7 @@
     ├── ToolError                   a tool's own refusal; the model is told its text
     ├── ToolUnavailableError        a tool could not start, and certainly did nothing
     ├── EffectUnknownError          a side effect may or may not have happened
+    ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
     ├── EffectConflictError         one ledger key, two different arguments
     ├── LedgerError                 the effect ledger can't be read or written
     ├── BlobMissingError            the blob store lost what a hash names
@@ -100,6 +101,15 @@ class ToolUnavailableError(AgentflowError):
 
 class EffectUnknownError(AgentflowError):
     """An earlier attempt died between starting a side effect and recording its result."""
+
+
+class EffectBusyError(AgentflowError):
+    """What an earlier attempt began may still have its effect, so this one must not act yet."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """When it can't any more."""
 
 
 class EffectConflictError(AgentflowError):

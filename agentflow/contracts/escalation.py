@@ -5,7 +5,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Json
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId
+
+
+class EffectInDoubt(Contract):
+    """A write that may or may not have happened: what is known of it."""
+
+    key: Sha256
+    """The ledger's, and the idempotency key that the outside system was given."""
+    tool: str
+    tool_call_id: ToolCallId
+    arguments: dict[str, Json]
+    detail: str
+    """What the last attempts came to."""
+    attempts: int | None = None
+    """How many attempts may have called the tool; ``None`` when the ledger can't be asked."""
 
 
 class Escalation(Contract):
@@ -16,17 +30,26 @@ class Escalation(Contract):
     deadline: datetime
     answerable: bool
     """Whether a person may supply the answer that the model couldn't."""
+    effect: EffectInDoubt | None = None
+    """The write whose end a person must tell; then the actions are ``happened``, ``did_not_happen`` and
+    ``abort``."""
+
+
+ResolutionAction = Literal["guide", "answer", "abort", "happened", "did_not_happen"]
+"""``guide``: tell the model ``text`` and go on. ``answer``: use ``answer`` in place of the model's.
+``abort``: end the run as ``escalated``. Of a write in doubt: ``happened``, with ``result`` as what the tool
+would have answered, or ``did_not_happen``."""
 
 
 class Resolution(Contract):
     """The payload of the ``resolve`` signal."""
 
-    action: Literal["guide", "answer", "abort"]
-    """``guide``: tell the model ``text`` and go on. ``answer``: use ``answer`` in place of the
-    model's. ``abort``: end the run as ``escalated``."""
+    action: ResolutionAction
     by: str = Field(min_length=1, max_length=200)
     text: str = Field(default="", max_length=20_000)
     answer: Json = None
+    result: Json = None
+    """The tool's output, for ``happened``: it must fit the tool's contract."""
     escalation_id: str | None = None
     """If given, must be the open escalation's."""
 

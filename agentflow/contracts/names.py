@@ -2,6 +2,8 @@
 
 CHAT_ACTIVITY = "chat"
 RESOLVE_MANIFEST_ACTIVITY = "resolve_manifest"
+RECONCILE_EFFECT_ACTIVITY = "reconcile_effect"
+CLOSE_EFFECT_ACTIVITY = "close_effect"
 
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"

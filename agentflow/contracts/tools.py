@@ -12,11 +12,11 @@ from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd
 Effect = Literal["read", "write", "irreversible"]
 """``read`` changes nothing; ``write`` can be undone by another act; ``irreversible`` cannot."""
 
-Recovery = Literal["key", "ask"]
+Recovery = Literal["key", "probe", "ask"]
 """What happens when an earlier attempt died in the middle of a write.
 
-``key``: the tool is safe to call again with the same idempotency key. ``ask``: a person says whether
-the effect happened.
+``key``: the outside system honours the idempotency key, so the tool is called again with the same one.
+``probe``: a function of the tool asks the outside system whether it happened. ``ask``: a person says.
 """
 
 ToolErrorKind = Literal["unknown_tool", "invalid_arguments", "denied", "rejected", "failed", "invalid_output"]
@@ -48,6 +48,13 @@ class ToolOptions(Contract):
     """An attempt whose worker is silent this long counts as dead. The worker's event loop beats by
     itself while the tool awaits; a tool that blocks the loop is silent."""
     retry: RetryOptions = RetryOptions()
+    max_effect_delay: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
+    """Longest time in which a request that nobody waits for any more may still have its effect at the outside
+    system: its own time-outs and queues. Until then no other attempt acts, and no probe's "no" is believed.
+    Not waited for with ``recovery="key"``."""
+    key_lifetime: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+    """How long the outside system remembers an idempotency key; Stripe's do for 24 hours. With
+    ``recovery="key"``, a person is asked after that."""
     cost_usd: Usd = Decimal(0)
     """Price of one call, charged to the run's budget."""
     task_queue: str | None = None

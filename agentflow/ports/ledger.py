@@ -1,40 +1,63 @@
 """The door to the record of side effects."""
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from datetime import timedelta
+from typing import Protocol
 
+from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.wire import Sha256
 
 
-@dataclass(frozen=True)
-class LedgerEntry:
-    """What the ledger knows of one call."""
-
-    state: Literal["new", "intended", "done", "failed"]
-    """``new``: this attempt is the first. ``intended``: an earlier attempt began and never ended.
-    ``done`` and ``failed``: it ended, and ``result`` says how."""
-    result: bytes | None = None
-    """The recorded ``ToolResult`` as JSON, for ``done`` and ``failed``."""
-
-
 class EffectLedger(Protocol):
-    """Remembers each write, so that it happens once whatever dies.
+    """Keeps a record for each write, changed by comparing versions. What the records mean is decided in
+    ``core.effects``; a ledger only has to be atomic and durable.
 
-    All methods raise ``LedgerError`` when the ledger can't be reached, and then no write runs.
+    All methods raise ``LedgerError`` when the ledger can't be reached or used, with its place and the cause
+    in the text; then no write runs. Each takes a bounded time, some seconds. A method that raised may have
+    had its effect all the same.
     """
 
-    async def begin(self, key: Sha256, tool: str, arguments_hash: Sha256) -> LedgerEntry:
-        """Record the intent, atomically; answer what was there before.
+    async def check(self) -> None:
+        """See whether the ledger can be used; a worker calls it when it starts.
 
         Raises:
-            EffectConflictError: the key is taken by a call with other arguments.
+            ConfigurationError: it must be set up first, or is of a newer version; the text says how.
+            LedgerError: it can't be reached now.
         """
         ...
 
-    async def finish(self, key: Sha256, state: Literal["done", "failed"], result: bytes) -> None:
-        """Record how the call ended."""
+    async def insert(self, record: EffectRecord) -> bool:
+        """Keep a new record, durably and atomically, as version 1. False if its key is taken."""
         ...
 
-    async def withdraw(self, key: Sha256) -> None:
-        """Forget an intent whose tool certainly did nothing, so that a later attempt starts anew."""
+    async def get(self, key: Sha256) -> StoredEffect | None:
+        """The record as it is now, never an older state of it; ``None`` if there is none."""
+        ...
+
+    async def replace(self, record: EffectRecord, *, version: int) -> bool:
+        """Put a record in place of the one with its key and this version. False if that is not there."""
+        ...
+
+    async def remove(self, key: Sha256, *, version: int) -> bool:
+        """Forget the record with this key and version. False if that is not there."""
+        ...
+
+    async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
+        """Records, the oldest first where the ledger can, ``limit`` of them at most a page.
+
+        Args:
+            query: Which.
+            limit: 1 to 1000.
+            cursor: That of the page before.
+
+        Raises:
+            ValueError: the cursor is no cursor of this ledger.
+        """
+        ...
+
+    async def purge(self, older_than: timedelta) -> int:
+        """Forget the records that are not open and were last written longer ago; answer how many."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. Does nothing the second time."""
         ...

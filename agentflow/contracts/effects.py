@@ -1,0 +1,112 @@
+"""What the ledger keeps of a write, and how a person closes one that is in doubt."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from agentflow.contracts.tools import ToolInvocation, ToolResult
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId
+
+EffectState = Literal["intended", "done", "failed", "unknown"]
+"""``intended``: an attempt began, and no end is recorded. ``done``: the effect happened. ``failed``: it
+certainly did not. ``unknown``: nobody can tell but a person who looks at the outside system."""
+
+
+class EffectRecord(Contract):
+    """One write, as the ledger keeps it. Arguments are kept as a hash only: they may be personal."""
+
+    key: Sha256
+    """``core.idempotency.ledger_key``: the same for every attempt, reset and continue-as-new."""
+    namespace: str
+    workflow_id: str
+    run_id: str
+    """The execution whose attempt wrote this record last."""
+    tool: str
+    tool_call_id: ToolCallId
+    arguments_hash: Sha256
+    state: EffectState = "intended"
+    owner: str
+    """The attempt that may act on this record; no two attempts have the same name."""
+    attempts: int = Field(default=1, ge=1)
+    """How many attempts may have called the tool."""
+    lease: timedelta
+    """Counted from when the record was last written: how long the effect may still come about by what an
+    attempt has begun. No other attempt acts before it is over."""
+    result: str | None = None
+    """The ``ToolResult`` as JSON, once done or failed."""
+    detail: str = Field(default="", max_length=4_000)
+    """What is known, for a person."""
+    closed_by: str | None = Field(default=None, max_length=200)
+    """The person who said what happened, or who gave up finding out."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the effect's end is still to be recorded, or to be found out by a person."""
+        return self.state == "intended" or (self.state == "unknown" and self.closed_by is None)
+
+
+class StoredEffect(Contract):
+    """A record as a ledger holds it."""
+
+    record: EffectRecord
+    version: int = Field(ge=1)
+    """1 when inserted; one more with each change. What ``EffectLedger.replace`` compares."""
+    age: timedelta
+    """Time since the record was last written, at least. A ledger whose clients' clocks may differ takes off
+    what they may differ by."""
+    created_at: datetime
+    written_at: datetime
+    """By the ledger's clock where it has one; else by that of the worker that wrote."""
+
+
+class EffectQuery(Contract):
+    """Which records to list. Nothing given is all."""
+
+    states: tuple[EffectState, ...] = ()
+    workflow_id: str | None = None
+    tool: str | None = None
+    only_open: bool = False
+    """Only what has no end yet and no person has closed."""
+
+
+class EffectPage(Contract):
+    """A part of a listing."""
+
+    effects: tuple[StoredEffect, ...]
+    cursor: str | None = None
+    """Where the next page starts; ``None`` after the last one. Means something to its own ledger only."""
+
+
+EffectVerdict = Literal["happened", "did_not_happen", "abort"]
+"""What a person says of an effect in doubt. ``abort``: nobody will find out; the record stays unknown."""
+
+
+class EffectClosing(Contract):
+    """A person's word on an effect in doubt."""
+
+    verdict: EffectVerdict
+    by: str = Field(min_length=1, max_length=200)
+    text: str = Field(default="", max_length=2_000)
+    output: Json = None
+    """What the tool would have answered, for ``happened``."""
+
+
+class EffectInquiry(Contract):
+    """The argument of ``reconcile_effect`` and ``close_effect``: a call whose activity failed."""
+
+    tool: str
+    invocation: ToolInvocation
+    closing: EffectClosing | None = None
+    """Given to ``close_effect`` only."""
+
+
+class EffectReport(Contract):
+    """What became of a call, by the ledger."""
+
+    state: Literal["done", "failed", "unknown"]
+    result: ToolResult | None = None
+    """For ``done`` and ``failed``."""
+    detail: str = ""
+    attempts: int = Field(default=0, ge=0)
+    """How many attempts may have called the tool."""

@@ -1,0 +1,164 @@
+"""What a write's record in the ledger means, and how it changes.
+
+    (none) ── intended ──┬─▶ done      the tool was carried out
+                 ▲       ├─▶ failed    it certainly was not
+                 │       ├─▶ (none)    withdrawn: the attempt did nothing
+       taken over after  └─▶ unknown ──▶ done │ failed │ closed as unknown, by a person
+       its lease is over
+
+An attempt may act while it owns the record, until its lease is over. The lease covers what the attempt
+has begun and can't take back: another attempt that finds it live waits, and one that finds it over does
+not know whether the effect happened. Every change compares versions, so of two attempts one wins.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agentflow.contracts.effects import EffectClosing, EffectRecord, StoredEffect
+from agentflow.contracts.tools import Recovery, ToolContract
+from agentflow.errors import EffectConflictError
+
+MAX_DETAIL = 4_000
+NEVER_BEGAN = "no attempt of it began"
+"""Detail of a record that keeps a call from beginning after its run has given it up."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The record says how it ended."""
+
+    record: EffectRecord
+
+
+@dataclass(frozen=True)
+class Busy:
+    """The effect may still come about by what another attempt has begun."""
+
+    wait: timedelta
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """An earlier attempt left it, and can have no effect any more."""
+
+    since_first: timedelta
+    """Time since the first attempt."""
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """It was found before that nobody can tell but a person."""
+
+    detail: str
+
+
+Finding = Ended | Busy | Abandoned | Doubtful
+
+
+def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
+    """What an attempt that wants to act finds.
+
+    Args:
+        stored: The record under the attempt's key.
+        intent: What the attempt wanted to insert.
+
+    Raises:
+        EffectConflictError: the key is taken by a call of another tool or with other arguments.
+    """
+    record = stored.record
+    if (record.tool, record.arguments_hash) != (intent.tool, intent.arguments_hash):
+        raise EffectConflictError(
+            f"ledger key {record.key} belongs to a call of {record.tool} with other arguments "
+            f"({record.state}, call {record.tool_call_id} of {record.workflow_id}, run {record.run_id})"
+        )
+    match record.state:
+        case "done" | "failed":
+            return Ended(record)
+        case "unknown":
+            return Doubtful(record.detail)
+        case "intended" if stored.age < record.lease:
+            return Busy(record.lease - stored.age)
+        case "intended":
+            return Abandoned(stored.written_at - stored.created_at + stored.age)
+
+
+def lease_of(contract: ToolContract, longest_attempt: timedelta) -> timedelta:
+    """How long a call's effect may come about after the record was written.
+
+    A system that honours idempotency keys needs no wait for requests in flight: it keeps them apart.
+    """
+    delay = timedelta(0) if contract.recovery == "key" else contract.options.max_effect_delay
+    return longest_attempt + delay
+
+
+def recovery_of(contract: ToolContract, abandoned: Abandoned) -> Recovery:
+    """How to go on after an earlier attempt. A key that the outside system may have forgotten is none."""
+    if contract.recovery == "key" and abandoned.since_first >= contract.options.key_lifetime:
+        return "ask"
+    return contract.recovery
+
+
+def taken_over(stored: StoredEffect, intent: EffectRecord) -> EffectRecord:
+    """The record in the hands of a new attempt."""
+    return _changed(
+        stored.record,
+        owner=intent.owner,
+        run_id=intent.run_id,
+        lease=intent.lease,
+        attempts=stored.record.attempts + 1,
+    )
+
+
+def left(record: EffectRecord, wait: timedelta, detail: str) -> EffectRecord:
+    """The record of an attempt that ended without knowing what it did, and begins nothing more.
+
+    Args:
+        record: As it was.
+        wait: How long what it began may still have its effect.
+        detail: What is known.
+    """
+    return _changed(record, lease=wait, detail=detail[:MAX_DETAIL])
+
+
+def renewed(record: EffectRecord, lease: timedelta) -> EffectRecord:
+    """The record of an attempt that is still at work."""
+    return _changed(record, lease=lease)
+
+
+def in_doubt(record: EffectRecord, detail: str) -> EffectRecord:
+    """Only a person can tell."""
+    return _changed(record, state="unknown", lease=timedelta(0), detail=detail[:MAX_DETAIL])
+
+
+def ended(record: EffectRecord, result: str, *, happened: bool) -> EffectRecord:
+    """How it ended is known."""
+    return _changed(record, state="done" if happened else "failed", lease=timedelta(0), result=result)
+
+
+def closed(record: EffectRecord, closing: EffectClosing, result: str | None) -> EffectRecord:
+    """A person said what happened, or that nobody will find out.
+
+    Args:
+        record: As it was.
+        closing: The person's word.
+        result: The ``ToolResult`` as JSON; ``None`` for ``abort``.
+    """
+    said = f"{closing.verdict}, says {closing.by}: {closing.text}".removesuffix(": ")
+    detail = f"{record.detail}; {said}".removeprefix("; ")[-MAX_DETAIL:]
+    if result is None:
+        return _changed(in_doubt(record, detail), closed_by=closing.by)
+    finished = ended(record, result, happened=closing.verdict == "happened")
+    return _changed(finished, closed_by=closing.by, detail=detail)
+
+
+def knows_better(found: StoredEffect, own: EffectRecord) -> bool:
+    """Whether an attempt that knows how its call ended may say so, though it lost the record meanwhile.
+
+    It may unless the end is recorded, a person has closed the record, or another attempt is at work.
+    """
+    record = found.record
+    return record.is_open and (record.state == "unknown" or record.owner == own.owner)
+
+
+def _changed(record: EffectRecord, **changes: object) -> EffectRecord:
+    return record.model_copy(update=changes)
