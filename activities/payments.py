@@ -12,9 +12,10 @@ from pydantic import Field
 from activities.money import UsdText, cents_from_usd, usd_from_cents
 from activities.shop import OrderId, ShopDatabase, ShopOrder
 from agentflow.activity.context import ToolContext
-from agentflow.activity.tool import tool
+from agentflow.activity.tool import DidNotHappen, Happened, tool
+from agentflow.contracts.tools import RetryOptions, ToolOptions
 from agentflow.contracts.wire import Contract, Usd
-from agentflow.errors import EffectConflictError, ToolError
+from agentflow.errors import EffectUnknownError, ToolError
 
 _PAGE = 100
 """The largest page that Stripe's lists give."""
@@ -137,6 +138,13 @@ class Refund(Contract):
     status: str
 
 
+_REFUND_OPTIONS = ToolOptions(
+    # Stripe's own client waits 80 seconds for an answer: a request may take that long to have its effect.
+    max_effect_delay=timedelta(seconds=80),
+    retry=RetryOptions(max_attempts=6),
+)
+
+
 class PaymentTools:
     """What an agent may do with payments."""
 
@@ -144,7 +152,7 @@ class PaymentTools:
         self._shop = shop
         self._payments = payments
 
-    @tool(effect="irreversible", scopes=("payments:refund",), recovery="key")
+    @tool(effect="irreversible", scopes=("payments:refund",), recovery="probe", options=_REFUND_OPTIONS)
     async def refund_order(
         self,
         context: ToolContext,
@@ -165,29 +173,41 @@ class PaymentTools:
         if amount_usd <= 0:
             raise ToolError("amount_usd must be more than 0.00")
         order, charge_id = await self._charged_order(order_id)
-        refunds = await self._payments.refunds_of(charge_id)
-        # Not every payment system honours an Idempotency-Key, and Stripe's forget theirs after a day: an
-        # earlier attempt's refund is found by the key it left in the metadata. Two attempts at the very
-        # same moment are kept apart by the effect ledger, and by the header where it is honoured.
-        made = next((r for r in refunds if r.metadata.get(KEY_METADATA) == context.idempotency_key), None)
-        if made is None:
-            _check_refundable(order, refunds, amount_usd)
-            made = await self._payments.create_refund(
-                charge_id,
-                amount_usd,
-                key=context.idempotency_key,
-                metadata={
-                    KEY_METADATA: context.idempotency_key,
-                    WORKFLOW_METADATA: context.workflow_id,
-                    "order_id": order_id,
-                    "reason": reason,
-                },
-            )
-        if made.amount_usd != amount_usd:
-            raise EffectConflictError(f"this call already refunded ${made.amount_usd}, not ${amount_usd}")
-        return Refund(
-            refund_id=made.refund_id, order_id=order_id, amount_usd=made.amount_usd, status=made.status
+        _check_refundable(order, await self._payments.refunds_of(charge_id), amount_usd)
+        made = await self._payments.create_refund(
+            charge_id,
+            amount_usd,
+            key=context.idempotency_key,
+            metadata={
+                KEY_METADATA: context.idempotency_key,
+                WORKFLOW_METADATA: context.workflow_id,
+                "order_id": order_id,
+                "reason": reason,
+            },
         )
+        return _told(made, order_id)
+
+    @refund_order.probe
+    async def find_refund(
+        self,
+        context: ToolContext,
+        order_id: OrderId,
+        amount_usd: UsdText,
+        reason: Annotated[str, Field(min_length=1, max_length=500)],
+    ) -> Happened[Refund] | DidNotHappen:
+        """The refund that an earlier attempt made, found by the key it left in the metadata.
+
+        A payment system that honours no ``Idempotency-Key``, or has forgotten it, is safe that way too.
+        """
+        _, charge_id = await self._charged_order(order_id)
+        refunds = await self._payments.refunds_of(charge_id)
+        ours = [refund for refund in refunds if refund.metadata.get(KEY_METADATA) == context.idempotency_key]
+        if not ours:
+            return DidNotHappen()
+        if len(ours) > 1 or ours[0].amount_usd != amount_usd:
+            found = ", ".join(f"{refund.refund_id} of ${refund.amount_usd}" for refund in ours)
+            raise EffectUnknownError(f"this call should have refunded ${amount_usd} once; there is {found}")
+        return Happened(_told(ours[0], order_id))
 
     async def _charged_order(self, order_id: OrderId) -> tuple[ShopOrder, str]:
         order = await self._shop.order(order_id)
@@ -196,6 +216,10 @@ class PaymentTools:
         if order.charge_id is None:
             raise ToolError(f"{order_id} was never charged, so there is nothing to refund")
         return order, order.charge_id
+
+
+def _told(made: PaymentRefund, order_id: OrderId) -> Refund:
+    return Refund(refund_id=made.refund_id, order_id=order_id, amount_usd=made.amount_usd, status=made.status)
 
 
 def refunded_total(refunds: tuple[PaymentRefund, ...]) -> Decimal:

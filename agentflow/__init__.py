@@ -2,7 +2,7 @@
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.manifest import ModelRegistry
-from agentflow.activity.tool import Tool, tool, tools_of
+from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool, tools_of
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.budget import Budget, Spend
@@ -12,7 +12,7 @@ from agentflow.contracts.model import ModelOptions, ModelPrice
 from agentflow.contracts.task import AgentOutcome, AgentTask, Evidence
 from agentflow.contracts.tools import RetryOptions, ToolOptions, ToolResult
 from agentflow.core.policy import Rule, RuleContext, allow, ask, deny
-from agentflow.errors import AgentflowError, RunDenied, ToolError, ToolUnavailableError
+from agentflow.errors import AgentflowError, EffectUnknownError, RunDenied, ToolError, ToolUnavailableError
 from agentflow.plugin import AgentflowPlugin
 from agentflow.workflow.agent import AgentWorkflow
 
@@ -27,7 +27,10 @@ __all__ = [
     "ApprovalOutcome",
     "ApprovalRequest",
     "Budget",
+    "DidNotHappen",
+    "EffectUnknownError",
     "Evidence",
+    "Happened",
     "ModelOptions",
     "ModelPrice",
     "ModelRegistry",

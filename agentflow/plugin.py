@@ -2,8 +2,9 @@
 
 It sets, on the client: the pydantic data converter, the tracing interceptor, a clean interpreter exit.
 On the worker and the replayer besides: Temporal's sandbox with agentflow passed through, our errors as
-workflow failure types. On the worker besides: the ``chat`` and ``resolve_manifest`` activities and an
-activity for each tool; and a check that the server has the search attributes.
+workflow failure types. On the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity
+for each tool, and ``reconcile_effect`` and ``close_effect`` for those that write; checks that the server has
+the search attributes and that the ledger can be used; and the ledger's upkeep.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal, cast
 
 from temporalio.client import Interceptor as ClientInterceptor
@@ -21,11 +23,14 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 from temporalio.worker import Worker, WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from agentflow.activity.answers import AnswerStore
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import Tool
 from agentflow.activity.transcripts import TranscriptStore
+from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.local_blobs import MemoryBlobStore
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.clean_exit import ensure_clean_exit
@@ -73,6 +78,7 @@ class AgentflowPlugin(SimplePlugin):
         model_client: ModelClient | None = None,
         tools: Sequence[Tool[..., Any]] = (),
         ledger: EffectLedger | None = None,
+        ledger_retention: timedelta = DEFAULT_RETENTION,
         blobs: BlobStore | None = None,
         tier: Tier = "dev",
         search_attributes: Literal["require", "off"] = "require",
@@ -83,7 +89,9 @@ class AgentflowPlugin(SimplePlugin):
             models: The models that agents may name, with prices.
             model_client: Calls the models.
             tools: Tools this worker carries out.
-            ledger: Record of side effects; needed as soon as a tool writes.
+            ledger: Record of side effects; needed as soon as a tool writes. Opened and closed by the caller.
+            ledger_retention: How long the ledger keeps what has ended. Longer than the longest run and the
+                namespace's retention together: until then a reset may come back to a call.
             blobs: Store of transcripts; this process's memory by default.
             tier: The environment this worker runs in. Rules read it; callers can't set it.
             search_attributes: ``require`` checks at start that the server has them (``agentflow
@@ -100,7 +108,14 @@ class AgentflowPlugin(SimplePlugin):
         self._tier: Tier = tier
         self._search_attributes = search_attributes
         self._blobs = blobs or MemoryBlobStore()
-        self._tool_activities = [tool_activity(tool, ledger, self._blobs) for tool in tools]
+        self._ledger = ledger
+        self._ledger_retention = ledger_retention
+        self._tool_activities: list[Callable[..., Any]] = [
+            tool_activity(tool, ledger, self._blobs) for tool in tools
+        ]
+        if ledger is not None:
+            effects = EffectActivities(tools, ledger)
+            self._tool_activities += [effects.reconcile, effects.close]
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
             data_converter=agentflow_data_converter,
@@ -123,7 +138,7 @@ class AgentflowPlugin(SimplePlugin):
         activities: list[Callable[..., Any]] = [*(settings.get("activities") or ()), *self._tool_activities]
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
-            chat = ChatActivity(self._model_client, TranscriptStore(self._blobs))
+            chat = ChatActivity(self._model_client, TranscriptStore(self._blobs), AnswerStore(self._blobs))
             manifest = ManifestActivity(
                 self._models,
                 self._tier,
@@ -138,7 +153,8 @@ class AgentflowPlugin(SimplePlugin):
         """Check the server before the first task: a missing search attribute would spin every run."""
         if self._models and self._search_attributes == "require":
             await self._check_search_attributes(worker)
-        await super().run_worker(worker, next)
+        async with ledger_kept(self._ledger, self._ledger_retention, worker.client):
+            await super().run_worker(worker, next)
 
     async def _check_search_attributes(self, worker: Worker) -> None:
         if missing := await missing_search_attributes(worker.client):

@@ -3,13 +3,15 @@
 from opentelemetry import trace
 from temporalio import activity
 
+from agentflow.activity.answers import AnswerStore, call_key
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.messages import Message
 from agentflow.contracts.model import ChatRequest, ChatResponse, ModelAnswer, ModelCall
 from agentflow.contracts.names import CHAT_ACTIVITY
-from agentflow.contracts.wire import sha256_of
+from agentflow.contracts.wire import Sha256
+from agentflow.core.transcript import node_hash
 from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import semconv
@@ -20,9 +22,10 @@ _TRACER = trace.get_tracer("agentflow")
 class ChatActivity:
     """Calls models for all runs of a worker."""
 
-    def __init__(self, client: ModelClient, transcripts: TranscriptStore) -> None:
+    def __init__(self, client: ModelClient, transcripts: TranscriptStore, answers: AnswerStore) -> None:
         self._client = client
         self._transcripts = transcripts
+        self._answers = answers
 
     @activity.defn(name=CHAT_ACTIVITY)
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -40,16 +43,24 @@ class ChatActivity:
     async def _chat(self, request: ChatRequest) -> ChatResponse:
         before = await self._before(request)
         news = await self._transcripts.resolve(request.root, request.messages)
-        answer = await self._call(request, (*before, *news))
-        head = await self._transcripts.extend(request.root, request.parent, before, (*news, answer.message))
-        return ChatResponse(
+        name = call_key(request, activity.info().workflow_run_id or "")
+        if kept := await self._answers.get(request.root, name):
+            # The attempt that got it died before Temporal heard of it. It says which one that was.
+            await self._transcripts.extend(request.root, request.parent, before, (*news, kept.message))
+            return kept
+        answer = await self._call(request, (*before, *news), name)
+        response = ChatResponse(
             message=answer.message,
             usage=answer.usage,
-            head=head,
+            head=node_hash(request.root, request.parent, (*news, answer.message)),
             response_model=answer.response_model,
             finish_reason=answer.finish_reason,
             attempt=activity.info().attempt,
         )
+        # First of all: what has been paid for is kept before anything else can fail.
+        await self._answers.put(request.root, name, response)
+        await self._transcripts.extend(request.root, request.parent, before, (*news, answer.message))
+        return response
 
     async def _before(self, request: ChatRequest) -> tuple[Message, ...]:
         if request.ancestors:
@@ -58,7 +69,7 @@ class ChatActivity:
                 raise BlobMissingError("the conversation that was sent in full is not the parent's")
         return await self._transcripts.load(request.root, request.parent)
 
-    async def _call(self, request: ChatRequest, messages: tuple[Message, ...]) -> ModelAnswer:
+    async def _call(self, request: ChatRequest, messages: tuple[Message, ...], key: Sha256) -> ModelAnswer:
         info = activity.info()
         call = ModelCall(
             model=request.model,
@@ -70,7 +81,7 @@ class ChatActivity:
             max_output_tokens=request.max_output_tokens,
             temperature=request.temperature,
             timeout=request.timeout,
-            idempotency_key=sha256_of(["chat", request.root, info.activity_id]),
+            idempotency_key=key,
         )
         with _TRACER.start_as_current_span(f"{semconv.CHAT} {request.model.name}") as span:
             span.set_attributes(

@@ -10,6 +10,7 @@ from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
     ConfigurationError,
+    EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
     ModelRejectedError,
@@ -17,7 +18,7 @@ from agentflow.errors import (
 )
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
-"""A provider that asks for a longer wait is asked again all the same: a person may be waiting."""
+"""What asks for a longer wait is asked again all the same: a person may be waiting."""
 MAX_MESSAGE = 2_000
 """Characters of an error's text that go into history."""
 
@@ -41,7 +42,7 @@ def to_application_error(error: Exception) -> ApplicationError:
         return error
     facts = {"attempt": activity.info().attempt}
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
-    wait = error.retry_after if isinstance(error, ModelUnavailableError) else None
+    wait = error.retry_after if isinstance(error, ModelUnavailableError | EffectBusyError) else None
     failure = ApplicationError(
         # No payload can carry a lone surrogate, which a file name in an error may hold.
         message[:MAX_MESSAGE].encode(errors="replace").decode(),

@@ -10,6 +10,7 @@ import inspect
 import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -26,6 +27,19 @@ BoundP = ParamSpec("BoundP")
 R = TypeVar("R")
 S = TypeVar("S")
 
+
+@dataclass(frozen=True)
+class Happened(Generic[R]):
+    """A probe's answer: the effect happened, and this is what the tool would have answered."""
+
+    output: R
+
+
+@dataclass(frozen=True)
+class DidNotHappen:
+    """A probe's answer: the effect certainly did not happen."""
+
+
 _SECTION = re.compile(r"^(Args|Arguments|Returns|Raises|Yields|Note|Notes|Example|Examples):\s*$")
 
 
@@ -36,6 +50,7 @@ class Tool(Generic[P, R]):
         self.contract = contract
         self._function = function
         self._owner: object = None
+        self._probe: Callable[..., Awaitable[Happened[R] | DidNotHappen]] | None = None
         self.__doc__ = function.__doc__
         self.__name__: str = contract.name
         hints = typing.get_type_hints(function, include_extras=True)
@@ -54,6 +69,40 @@ class Tool(Generic[P, R]):
         bound = copy.copy(self)
         bound._owner = instance
         return bound
+
+    def probe(
+        self, function: Callable[P, Awaitable[Happened[R] | DidNotHappen]]
+    ) -> Callable[P, Awaitable[Happened[R] | DidNotHappen]]:
+        """Decorate the function that asks the outside system whether a call had its effect.
+
+        It takes the tool's parameters, and changes nothing::
+
+            @refund.probe
+            async def find_refund(context: ToolContext, order: str) -> Happened[Refund] | DidNotHappen:
+                made = await payments.find(context.idempotency_key)
+                return Happened(made) if made else DidNotHappen()
+
+        It is asked after an attempt died or failed, when nothing that the attempt began can have an effect
+        any more (``ToolOptions.max_effect_delay``). What it raises is tried again; ``EffectUnknownError``
+        says for good that it can't tell.
+
+        Raises:
+            ToolDefinitionError: the tool's ``recovery`` isn't ``probe``, or the parameters differ.
+        """
+        label = getattr(function, "__qualname__", repr(function))
+        if self.contract.recovery != "probe":
+            raise ToolDefinitionError(f'{label} probes a tool without recovery="probe": {self.contract.name}')
+        if not inspect.iscoroutinefunction(function):
+            raise ToolDefinitionError(f"{label} must be an async function: write `async def`")
+        if list(inspect.signature(function).parameters) != list(inspect.signature(self._function).parameters):
+            raise ToolDefinitionError(f"{label} must take the same parameters as the tool it probes")
+        self._probe = function
+        return function
+
+    @property
+    def has_probe(self) -> bool:
+        """Whether a function was decorated with ``probe``."""
+        return self._probe is not None
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the plain function, unchecked: for tests and for other tools."""
@@ -84,6 +133,12 @@ class Tool(Generic[P, R]):
         """Call the function with what ``read`` gave. What it raises is its own."""
         bound = () if self._owner is None else (self._owner,)
         return await self._function(*bound, **values)
+
+    async def ask_probe(self, values: Mapping[str, Any]) -> Happened[R] | DidNotHappen:
+        """Call the probe with what ``read`` gave. What it raises is its own."""
+        assert self._probe is not None  # the worker refuses a tool that should have one
+        bound = () if self._owner is None else (self._owner,)
+        return await self._probe(*bound, **values)
 
     def as_json(self, output: object) -> Json:
         """What the function answered, as JSON; whether it fits the contract is for the caller to check.

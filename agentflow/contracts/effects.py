@@ -106,7 +106,7 @@ class EffectReport(Contract):
 
     state: Literal["done", "failed", "unknown"]
     result: ToolResult | None = None
-    """For ``done`` and ``failed``."""
+    """For ``done``, and for ``failed`` if the tool itself refused or a person said so."""
     detail: str = ""
     attempts: int = Field(default=0, ge=0)
     """How many attempts may have called the tool."""

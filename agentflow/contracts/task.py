@@ -55,8 +55,8 @@ class ToolCallSummary(Contract):
     error: str | None = None
     """``None`` when the call was carried out."""
     effect: Literal["done", "failed", "unknown"] | None = None
-    """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell. ``None`` for reads
-    and for what was never begun."""
+    """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell. ``None`` for
+    reads and for what was never begun."""
 
 
 class AgentOutcome(Contract, Generic[OutputT]):

@@ -18,6 +18,9 @@ class Catalog:
 
     contracts: Mapping[str, ToolContract]
     checks: Mapping[str, SchemaCheck]
+    """Of the arguments, for each tool."""
+    output_checks: Mapping[str, SchemaCheck]
+    """Of the output, for each tool that writes: a person may have to tell it."""
 
     @staticmethod
     def of(contracts: Iterable[ToolContract]) -> "Catalog":
@@ -36,7 +39,12 @@ class Catalog:
             name: compile_schema(contract.input_schema, f"input schema of tool {name}")
             for name, contract in by_name.items()
         }
-        return Catalog(by_name, checks)
+        output_checks = {
+            name: compile_schema(contract.output_schema, f"output schema of tool {name}")
+            for name, contract in by_name.items()
+            if contract.effect != "read"
+        }
+        return Catalog(by_name, checks, output_checks)
 
     def check(self, call: ToolCall) -> ToolProblem | None:
         """Why a call can't be considered at all, in words for the model, or ``None``."""

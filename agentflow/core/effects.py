@@ -13,6 +13,7 @@ not know whether the effect happened. Every change compares versions, so of two 
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from agentflow.contracts.effects import EffectClosing, EffectRecord, StoredEffect
 from agentflow.contracts.tools import Recovery, ToolContract
@@ -21,6 +22,8 @@ from agentflow.errors import EffectConflictError
 MAX_DETAIL = 4_000
 NEVER_BEGAN = "no attempt of it began"
 """Detail of a record that keeps a call from beginning after its run has given it up."""
+FOUND_UNDONE = "the outside system says that it did not happen"
+"""Detail of a record that a probe has closed after the run has given the call up."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,12 @@ def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
             return Abandoned(stored.written_at - stored.created_at + stored.age)
 
 
-def lease_of(contract: ToolContract, longest_attempt: timedelta) -> timedelta:
-    """How long a call's effect may come about after the record was written.
+def effect_delay(contract: ToolContract) -> timedelta:
+    """How long what an attempt began may have its effect after nobody waits for it any more.
 
-    A system that honours idempotency keys needs no wait for requests in flight: it keeps them apart.
+    A system that honours idempotency keys keeps a request in flight and its repetition apart by itself.
     """
-    delay = timedelta(0) if contract.recovery == "key" else contract.options.max_effect_delay
-    return longest_attempt + delay
+    return timedelta(0) if contract.recovery == "key" else contract.options.max_effect_delay
 
 
 def recovery_of(contract: ToolContract, abandoned: Abandoned) -> Recovery:
@@ -99,14 +101,13 @@ def recovery_of(contract: ToolContract, abandoned: Abandoned) -> Recovery:
 
 
 def taken_over(stored: StoredEffect, intent: EffectRecord) -> EffectRecord:
-    """The record in the hands of a new attempt."""
-    return _changed(
-        stored.record,
-        owner=intent.owner,
-        run_id=intent.run_id,
-        lease=intent.lease,
-        attempts=stored.record.attempts + 1,
-    )
+    """The record in the hands of a new attempt, which calls nothing yet."""
+    return _changed(stored.record, owner=intent.owner, run_id=intent.run_id, lease=intent.lease)
+
+
+def called_again(record: EffectRecord, lease: timedelta) -> EffectRecord:
+    """The record of an attempt that is about to call the tool once more."""
+    return _changed(record, lease=lease, attempts=record.attempts + 1)
 
 
 def left(record: EffectRecord, wait: timedelta, detail: str) -> EffectRecord:
@@ -117,7 +118,7 @@ def left(record: EffectRecord, wait: timedelta, detail: str) -> EffectRecord:
         wait: How long what it began may still have its effect.
         detail: What is known.
     """
-    return _changed(record, lease=wait, detail=detail[:MAX_DETAIL])
+    return _changed(record, lease=wait, detail=_storable(detail))
 
 
 def renewed(record: EffectRecord, lease: timedelta) -> EffectRecord:
@@ -127,12 +128,23 @@ def renewed(record: EffectRecord, lease: timedelta) -> EffectRecord:
 
 def in_doubt(record: EffectRecord, detail: str) -> EffectRecord:
     """Only a person can tell."""
-    return _changed(record, state="unknown", lease=timedelta(0), detail=detail[:MAX_DETAIL])
+    return _changed(record, state="unknown", lease=timedelta(0), detail=_storable(detail))
 
 
 def ended(record: EffectRecord, result: str, *, happened: bool) -> EffectRecord:
     """How it ended is known."""
     return _changed(record, state="done" if happened else "failed", lease=timedelta(0), result=result)
+
+
+def given_up(record: EffectRecord, result: str, why: Literal["never began", "found undone"]) -> EffectRecord:
+    """It did not happen, and no attempt may begin any more."""
+    detail = NEVER_BEGAN if why == "never began" else FOUND_UNDONE
+    return _changed(ended(record, result, happened=False), detail=detail)
+
+
+def was_given_up(record: EffectRecord) -> bool:
+    """Whether ``given_up`` made the record, and not a tool's own refusal."""
+    return record.state == "failed" and record.detail in (NEVER_BEGAN, FOUND_UNDONE)
 
 
 def closed(record: EffectRecord, closing: EffectClosing, result: str | None) -> EffectRecord:
@@ -145,10 +157,11 @@ def closed(record: EffectRecord, closing: EffectClosing, result: str | None) -> 
     """
     said = f"{closing.verdict}, says {closing.by}: {closing.text}".removesuffix(": ")
     detail = f"{record.detail}; {said}".removeprefix("; ")[-MAX_DETAIL:]
+    by = _storable(closing.by)
     if result is None:
-        return _changed(in_doubt(record, detail), closed_by=closing.by)
+        return _changed(in_doubt(record, detail), closed_by=by)
     finished = ended(record, result, happened=closing.verdict == "happened")
-    return _changed(finished, closed_by=closing.by, detail=detail)
+    return _changed(finished, closed_by=by, detail=_storable(detail))
 
 
 def knows_better(found: StoredEffect, own: EffectRecord) -> bool:
@@ -158,6 +171,11 @@ def knows_better(found: StoredEffect, own: EffectRecord) -> bool:
     """
     record = found.record
     return record.is_open and (record.state == "unknown" or record.owner == own.owner)
+
+
+def _storable(text: str) -> str:
+    """A text that every store takes: bounded, no lone surrogates, no NUL."""
+    return text[:MAX_DETAIL].encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def _changed(record: EffectRecord, **changes: object) -> EffectRecord:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import UsageReport
-from agentflow.contracts.escalation import Escalation
+from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
 from agentflow.contracts.wire import Json
 from agentflow.core.approval import PendingApproval
@@ -105,17 +105,39 @@ def _origin(request: ApprovalRequest) -> str:
 
 
 def _escalation(workflow_id: str, escalation: Escalation) -> str:
-    guide = {"action": "guide", "by": "YOUR NAME", "text": "WHAT TO DO", "escalation_id": escalation.id}
-    abort = {"action": "abort", "by": "YOUR NAME", "text": "WHY", "escalation_id": escalation.id}
-    commands = [signal_command(workflow_id, RESOLVE_SIGNAL, payload) for payload in (guide, abort)]
+    commands = [signal_command(workflow_id, RESOLVE_SIGNAL, payload) for payload in _answers(escalation)]
+    effect = escalation.effect
     return "\n".join(
         [
             f"### Escalated `{escalation.id}`",
             _quoted(escalation.reason),
+            *(_in_doubt(effect) if effect else ()),
             f"Waits until {escalation.deadline.isoformat(timespec='seconds')}.",
             _fenced("\n".join(commands), "sh"),
         ]
     )
+
+
+def _answers(escalation: Escalation) -> list[dict[str, Json]]:
+    common: dict[str, Json] = {"by": "YOUR NAME", "escalation_id": escalation.id}
+    abort: dict[str, Json] = {"action": "abort", "text": "WHY", **common}
+    if escalation.effect is None:
+        return [{"action": "guide", "text": "WHAT TO DO", **common}, abort]
+    return [
+        {"action": "happened", "result": "WHAT THE TOOL WOULD HAVE ANSWERED", **common},
+        {"action": "did_not_happen", "text": "HOW YOU KNOW", **common},
+        abort,
+    ]
+
+
+def _in_doubt(effect: EffectInDoubt) -> list[str]:
+    """What to look for at the outside system before answering."""
+    attempts = "" if effect.attempts is None else f" after {effect.attempts} attempts"
+    return [
+        f"Look at the outside system whether this {_quoted(effect.tool)} happened{attempts}, idempotency key "
+        f"`{effect.key}`:",
+        _fenced(_shown(effect.arguments), "json"),
+    ]
 
 
 def _shown(value: Json) -> str:

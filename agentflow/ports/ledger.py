@@ -8,8 +8,9 @@ from agentflow.contracts.wire import Sha256
 
 
 class EffectLedger(Protocol):
-    """Keeps a record for each write, changed by comparing versions. What the records mean is decided in
-    ``core.effects``; a ledger only has to be atomic and durable.
+    """Keeps a record for each write, changed by comparing versions.
+
+    What the records mean is decided in ``core.effects``; a ledger only has to be atomic and durable.
 
     All methods raise ``LedgerError`` when the ledger can't be reached or used, with its place and the cause
     in the text; then no write runs. Each takes a bounded time, some seconds. A method that raised may have

@@ -85,6 +85,7 @@ async def _one_call(
         cost_usd=str(spent.cost_usd),
         tool_calls=len(response.message.tool_calls),
     )
+    dispatch.heed_cancellation()
     return response
 
 

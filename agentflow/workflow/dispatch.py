@@ -4,6 +4,7 @@ Sizes are checked here, before scheduling: an oversized payload would hang the r
 that fails for ever.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,11 +15,25 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
+from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ChatRequest, ChatResponse, ModelOptions
-from agentflow.contracts.names import CHAT_ACTIVITY, RESOLVE_MANIFEST_ACTIVITY, TRANSCRIPT_MISSING_ERROR
+from agentflow.contracts.names import (
+    CHAT_ACTIVITY,
+    CLOSE_EFFECT_ACTIVITY,
+    RECONCILE_EFFECT_ACTIVITY,
+    RESOLVE_MANIFEST_ACTIVITY,
+    TRANSCRIPT_MISSING_ERROR,
+)
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.errors import PayloadTooLargeError
+
+RECONCILE_EFFECTS = "reconcile-effects"
+"""Patch: a write that failed is looked up in the ledger before anybody is asked."""
+HEED_CANCELLATION = "heed-cancellation"
+"""Patch: a cancellation counts although the activity under way succeeds."""
+
+_OUTAGE = timedelta(minutes=2)
 
 MAX_PAYLOAD_BYTES = 1_900_000
 """Temporal refuses payloads of 2 MiB; the rest is room for what the converter and a codec add."""
@@ -91,6 +106,60 @@ async def run_tool(contract: ToolContract, invocation: ToolInvocation, summary: 
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
     )
+
+
+async def reconcile_effect(contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
+    """Find out what became of a write whose activity failed.
+
+    Raises:
+        ActivityError: the ledger, the outside system or a worker can't be asked.
+    """
+    return await _about_effect(
+        RECONCILE_EFFECT_ACTIVITY, contract, inquiry, f"what became of {contract.name}"
+    )
+
+
+async def close_effect(contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
+    """Put a person's word on a write into the ledger; answer what is on record then.
+
+    Raises:
+        ActivityError: the ledger or a worker can't be reached.
+    """
+    return await _about_effect(CLOSE_EFFECT_ACTIVITY, contract, inquiry, f"close {contract.name}")
+
+
+async def _about_effect(
+    activity: str, contract: ToolContract, inquiry: EffectInquiry, summary: str
+) -> EffectReport:
+    options = contract.options
+    return await workflow.execute_activity(
+        activity,
+        inquiry,
+        result_type=EffectReport,
+        task_queue=options.task_queue,
+        start_to_close_timeout=options.start_to_close_timeout,
+        # An attempt that may still be at it is waited for, and then there is some time for outages.
+        schedule_to_close_timeout=options.start_to_close_timeout + options.max_effect_delay + _OUTAGE,
+        heartbeat_timeout=options.heartbeat_timeout,
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=10
+        ),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+
+
+def heed_cancellation() -> None:
+    """End here if the run was cancelled, or ran out of time, while an activity finished all the same.
+
+    Its success swallows the cancellation: without this the run would go on as if nobody had asked it to stop.
+
+    Raises:
+        asyncio.CancelledError: it was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() and workflow.patched(HEED_CANCELLATION):
+        raise asyncio.CancelledError
 
 
 def check_size(what: str, value: object, limit: int = MAX_PAYLOAD_BYTES) -> None:

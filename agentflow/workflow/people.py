@@ -4,22 +4,32 @@ Handlers only append and mutate, they never await; the run waits for what they c
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, DecisionReceipt
-from agentflow.contracts.escalation import Escalation, Resolution
+from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
 from agentflow.contracts.rules import DecisionRecord, Subject
 from agentflow.contracts.wire import ApprovalId, Json
 from agentflow.core.answer import AnswerForm
 from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
 from agentflow.core.escalation import OpenEscalation, judge_resolution
+from agentflow.core.schema import SchemaCheck
 from agentflow.core.signals import parse_decision, parse_resolution
 from agentflow.ports.approvers import ApproverVerifier
 
 Record = Callable[[DecisionRecord], None]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A write that may have happened, and what a person's word on its output must fit."""
+
+    effect: EffectInDoubt
+    output_check: SchemaCheck
 
 
 class People:
@@ -68,8 +78,14 @@ class People:
             self._note("approval", False, f"{approval_id} expired: {outcome.reason}", tool=request.tool)
         return outcome
 
-    def open_escalation(self, reason: str, deadline: datetime, form: AnswerForm[Json] | None) -> None:
-        """Let a person take over; with a form, the person may also supply the answer."""
+    def open_escalation(
+        self,
+        reason: str,
+        deadline: datetime,
+        form: AnswerForm[Json] | None = None,
+        doubt: Doubt | None = None,
+    ) -> None:
+        """Let a person take over: with a form, supply the answer; of a doubt, say what happened."""
         self._escalations += 1
         self._open = OpenEscalation(
             Escalation(
@@ -77,8 +93,10 @@ class People:
                 reason=reason,
                 deadline=deadline,
                 answerable=form is not None,
+                effect=doubt.effect if doubt else None,
             ),
             form,
+            doubt.output_check if doubt else None,
         )
         self._resolution = None
 

@@ -28,7 +28,7 @@ from agentflow.errors import AgentflowError, RunEscalated
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.telemetry.logs import RunLog
 from agentflow.workflow.definition import AgentDefinition
-from agentflow.workflow.people import People
+from agentflow.workflow.people import Doubt, People
 
 _UNPINNED = Sha256("0" * 64)
 """Root of the transcript before the manifest is there; nothing is said until then."""
@@ -172,21 +172,40 @@ class Run:
     ) -> Resolution:
         """Wait for a person to guide, to answer (where a form is given) or to abort.
 
-        One escalation is open at a time: of two calls of a turn that both fail, the second waits.
-
         Raises:
             RunEscalated: a person aborted, or nobody came before the deadline.
         """
+        resolution = await self._await_person(reason, timeout, form)
+        if resolution.action == "abort":
+            raise aborted(reason, resolution)
+        self.enter("thinking")
+        return resolution
+
+    async def ask_what_happened(self, reason: str, timeout: timedelta, doubt: Doubt) -> Resolution:
+        """Wait for a person to say whether a write happened, or to abort.
+
+        Raises:
+            RunEscalated: nobody came before the deadline.
+        """
+        resolution = await self._await_person(reason, timeout, doubt=doubt)
+        self.enter("acting", reason)
+        return resolution
+
+    async def _await_person(
+        self,
+        reason: str,
+        timeout: timedelta,
+        form: AnswerForm[Json] | None = None,
+        doubt: Doubt | None = None,
+    ) -> Resolution:
+        # One escalation is open at a time: of two calls of a turn that both fail, the second waits.
         async with self._one_escalation:
             self.log.warning("escalated", reason=reason)
-            self.people.open_escalation(reason, workflow.now() + timeout, form)
+            self.people.open_escalation(reason, workflow.now() + timeout, form, doubt)
             self.enter("escalated", reason)
             resolution = await self.people.await_resolution()
         if resolution is None:
             raise RunEscalated(f"{reason} (nobody took over in time)")
-        if resolution.action == "abort":
-            raise RunEscalated(f"{reason} (aborted by {resolution.by}: {resolution.text})")
-        self.enter("thinking")
         return resolution
 
     def status(self) -> RunStatus:
@@ -218,6 +237,11 @@ class Run:
             escalation=self.people.escalation,
             detail=self._detail,
         )
+
+
+def aborted(reason: str, resolution: Resolution) -> RunEscalated:
+    """The end of a run that a person aborted."""
+    return RunEscalated(f"{reason} (aborted by {resolution.by}: {resolution.text})")
 
 
 def _upsert(updates: list[SearchAttributeUpdate[Any]]) -> None:

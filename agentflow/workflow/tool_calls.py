@@ -1,12 +1,15 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
+from asyncio import CancelledError
 from datetime import timedelta
+from typing import Literal
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Spend
+from agentflow.contracts.effects import EffectReport
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
 from agentflow.contracts.task import ToolCallSummary
@@ -15,8 +18,9 @@ from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.core.idempotency import ledger_key
 from agentflow.core.policy import PastCall, RuleContext, decide
 from agentflow.core.provenance import sources
-from agentflow.errors import EffectConflictError, PayloadTooLargeError, ToolUnavailableError
+from agentflow.errors import EffectConflictError, PayloadTooLargeError, RunStopped, ToolUnavailableError
 from agentflow.workflow import dispatch
+from agentflow.workflow.effects import FailedWrite
 from agentflow.workflow.run import Run
 
 _NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
@@ -54,7 +58,7 @@ class ToolCalls:
         if decision.verdict == "deny":
             denied = ToolProblem(kind="denied", message=f"rule {decision.rule}: {decision.reason}")
             return self._done(call, decision, ToolResult(error=denied))
-        return self._done(call, decision, await self._run_allowed(call, contract, decision, index))
+        return await self._run_allowed(call, contract, decision, index)
 
     def _decide(self, call: ToolCall, contract: ToolContract) -> Decision:
         return decide(self._run.definition.rules, self._context(call, contract))
@@ -137,23 +141,83 @@ class ToolCalls:
         try:
             result = await dispatch.run_tool(contract, invocation, f"call {index}, rule {decision.rule}")
         except PayloadTooLargeError as error:
-            return ToolResult(error=ToolProblem(kind="invalid_arguments", message=str(error)))
+            problem = ToolProblem(kind="invalid_arguments", message=str(error))
+            return self._done(call, decision, ToolResult(error=problem))
         except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            failure = dispatch.failure_of(error)
-            # After a write was tried, only these, and only at once, say that it certainly did nothing.
-            untouched = failure.kind in _NOTHING_HAPPENED and failure.attempts == 1
-            certain = contract.effect == "read" or untouched
-            doubt = "failed" if certain else "may or may not have happened"
-            return await self._taken_over(f"{call.tool} {doubt}: {failure.message}")
+            return await self._failed(call, contract, decision, invocation, error)
         finally:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
-        if result.error and result.error.kind == "invalid_output" and contract.effect != "read":
-            # It happened, and nobody can say what came of it.
-            return await self._taken_over(f"{call.tool} was carried out, but {result.error.message}")
-        return result
+        if contract.effect == "read":
+            done = self._done(call, decision, result)
+        elif result.error and result.error.kind == "invalid_output":
+            report = EffectReport(state="done", result=result)
+            done = await self._concluded(call, contract, decision, invocation, report)
+        else:
+            done = self._done(call, decision, result, "failed" if result.error else "done")
+        dispatch.heed_cancellation()
+        return done
+
+    async def _failed(
+        self,
+        call: ToolCall,
+        contract: ToolContract,
+        decision: Decision,
+        invocation: ToolInvocation,
+        error: ActivityError,
+    ) -> ToolResult:
+        """The activity gave up, or was cancelled."""
+        failure = dispatch.failure_of(error)
+        if contract.effect == "read":
+            if is_cancelled_exception(error):
+                raise error
+            return self._done(
+                call, decision, await self._taken_over(f"{call.tool} failed: {failure.message}")
+            )
+        if not workflow.patched(dispatch.RECONCILE_EFFECTS):
+            return self._done(call, decision, await self._failed_before_reconciling(call, error))
+        write = FailedWrite(self._run, contract, invocation, self._escalation_timeout)
+        report = await write.look_up(failure)
+        if is_cancelled_exception(error):
+            # Nobody can be asked any more. What is known goes into the outcome, and stays in the ledger.
+            self._done(call, decision, _result_of(report), report.state)
+            raise error
+        if report.state == "failed" and report.result is None:
+            reason = f"{call.tool} failed, and did not happen ({report.detail}): {failure.message}"
+            return self._done(call, decision, await self._taken_over(reason), "failed")
+        return await self._concluded(call, contract, decision, invocation, report)
+
+    async def _concluded(
+        self,
+        call: ToolCall,
+        contract: ToolContract,
+        decision: Decision,
+        invocation: ToolInvocation,
+        report: EffectReport,
+    ) -> ToolResult:
+        """People are asked until the end of a write is known."""
+        if not workflow.patched(dispatch.RECONCILE_EFFECTS):
+            assert report.result is not None  # only a result off its contract comes here
+            assert report.result.error is not None
+            reason = f"{call.tool} was carried out, but {report.result.error.message}"
+            return self._done(call, decision, await self._taken_over(reason))
+        write = FailedWrite(self._run, contract, invocation, self._escalation_timeout)
+        try:
+            known = await write.conclude(report)
+        except (RunStopped, CancelledError):
+            self._done(call, decision, _result_of(report), report.state)
+            raise
+        return self._done(call, decision, _result_of(known), known.state)
+
+    async def _failed_before_reconciling(self, call: ToolCall, error: ActivityError) -> ToolResult:
+        """For runs that were begun before ``RECONCILE_EFFECTS``."""
+        if is_cancelled_exception(error):
+            raise error
+        failure = dispatch.failure_of(error)
+        # After a write was tried, only these, and only at once, say that it certainly did nothing.
+        untouched = failure.kind in _NOTHING_HAPPENED and failure.attempts == 1
+        doubt = "failed" if untouched else "may or may not have happened"
+        return await self._taken_over(f"{call.tool} {doubt}: {failure.message}")
 
     async def _taken_over(self, reason: str) -> ToolResult:
         """A person says what to do, and the model is told."""
@@ -161,7 +225,13 @@ class ToolCalls:
         message = f"{reason}. {resolution.by} says: {resolution.text}"
         return ToolResult(error=ToolProblem(kind="failed", message=message))
 
-    def _done(self, call: ToolCall, decision: Decision | None, result: ToolResult) -> ToolResult:
+    def _done(
+        self,
+        call: ToolCall,
+        decision: Decision | None,
+        result: ToolResult,
+        effect: Literal["done", "failed", "unknown"] | None = None,
+    ) -> ToolResult:
         run = self._run
         error = result.error
         if error is None:
@@ -176,7 +246,17 @@ class ToolCalls:
             rule=decision.rule if decision else None,
             approved_by=decision.granted_by if decision else (),
             error=f"{error.kind}: {error.message}"[:2_000] if error else None,
+            effect=effect,
         )
         run.summaries = (*run.summaries, summary)
         run.log.info("tool call ended", turn=run.turn, tool=call.tool, error=error.kind if error else None)
         return result.model_copy(update={"call_id": call.id})
+
+
+def _result_of(report: EffectReport) -> ToolResult:
+    """What the model is told of a write, and the outcome says of it."""
+    if report.result is not None:
+        return report.result
+    known = report.detail or "nothing more is known"
+    message = f"it may or may not have happened: {known}" if report.state == "unknown" else known
+    return ToolResult(error=ToolProblem(kind="failed", message=message))

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
+from agentflow.testing import MemoryLedger
 from tests.activity.outside import Bank
 
 
@@ -14,3 +15,9 @@ def bank() -> Bank:
 @pytest.fixture
 def ledger(tmp_path: Path) -> SQLiteLedger:
     return SQLiteLedger(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture
+def memory() -> MemoryLedger:
+    """A ledger whose clock the test moves."""
+    return MemoryLedger()

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
-from agentflow.activity.tool import Tool, tool
+from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool
 from agentflow.adapters.local_blobs import MemoryBlobStore
 from agentflow.contracts.rules import Decision, Verdict
 from agentflow.contracts.tools import ToolInvocation, ToolOptions, ToolResult
@@ -20,6 +21,11 @@ from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 
 WORKFLOW_ID = "refund-1"
+RUN_ID = "run-1"
+LIMIT = timedelta(seconds=30)
+"""Longest time of one attempt."""
+DELAY = timedelta(seconds=20)
+"""How late the bank may carry out what it was asked."""
 
 
 class Receipt(BaseModel):
@@ -40,8 +46,12 @@ class Bank:
     """Raised before the payment."""
     answer: Any = None
     """Answered instead of a receipt."""
+    probe_error: Exception | None = None
+    """Raised by the probe."""
     paid: asyncio.Event = field(default_factory=asyncio.Event)
     hangs: bool = False
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    probed: int = 0
 
     async def make_payment(self, to: str, context: ToolContext) -> Any:
         self.attempts.append(context.attempt)
@@ -51,12 +61,12 @@ class Bank:
         self.keys.append(context.idempotency_key)
         self.paid.set()
         if self.hangs:
-            await asyncio.Event().wait()
+            await self.goes_on.wait()
         if self.error:
             raise self.error
         return Receipt(number=len(self.payments), to=to) if self.answer is None else self.answer
 
-    @tool(effect="write")
+    @tool(effect="write", options=ToolOptions(max_effect_delay=DELAY))
     async def pay(self, to: str, context: ToolContext) -> Receipt:
         """Pay somebody."""
         return await self.make_payment(to, context)
@@ -65,6 +75,21 @@ class Bank:
     async def pay_by_key(self, to: str, context: ToolContext) -> Receipt:
         """Pay somebody, at a bank that knows idempotency keys."""
         return await self.make_payment(to, context)
+
+    @tool(effect="irreversible", recovery="probe", options=ToolOptions(max_effect_delay=DELAY))
+    async def pay_and_find(self, to: str, context: ToolContext) -> Receipt:
+        """Pay somebody, at a bank that can be asked what it did."""
+        return await self.make_payment(to, context)
+
+    @pay_and_find.probe
+    async def find_payment(self, to: str, context: ToolContext) -> Happened[Receipt] | DidNotHappen:
+        """The payment of an earlier attempt."""
+        self.probed += 1
+        if self.probe_error:
+            raise self.probe_error
+        if context.idempotency_key not in self.keys:
+            return DidNotHappen()
+        return Happened(Receipt(number=self.keys.index(context.idempotency_key) + 1, to=to))
 
     @tool(effect="read", options=ToolOptions(max_result_bytes=100))
     async def statement(self, to: str, context: ToolContext) -> Receipt:
@@ -79,7 +104,14 @@ class Bank:
 
 def environment(attempt: int = 1) -> ActivityEnvironment:
     found = ActivityEnvironment()
-    found.info = replace(found.info, attempt=attempt, workflow_id=WORKFLOW_ID, namespace="default")
+    found.info = replace(
+        found.info,
+        attempt=attempt,
+        workflow_id=WORKFLOW_ID,
+        workflow_run_id=RUN_ID,
+        namespace="default",
+        start_to_close_timeout=LIMIT,
+    )
     return found
 
 

@@ -202,7 +202,7 @@ async def test_a_request_that_the_provider_refuses_is_not_retried(
     assert outcome.cost_usd == 0
 
 
-async def test_payments_down_is_retried_and_then_escalates_with_nothing_lost(
+async def test_payments_down_is_retried_and_then_a_person_is_asked_what_happened(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     model = ScriptedModel([call("pay", account="alice", amount="5.00"), DONE])
@@ -210,10 +210,11 @@ async def test_payments_down_is_retried_and_then_escalates_with_nothing_lost(
         bank.bank.failures = [ConnectionError("payments down")] * 3
         handle = await bank.start(Banker)
         await bank.escalation(handle)
-        await bank.agents.resolve(handle.id, Resolution(action="guide", by="otto", text="leave it"))
+        await bank.agents.resolve(handle.id, Resolution(action="did_not_happen", by="otto", text="I looked"))
         outcome = await handle.result()
         assert bank.bank.paid == []
-    assert "payments down" in (outcome.tool_calls[0].error or "")
+    (paying,) = outcome.tool_calls
+    assert (paying.effect, paying.error) == ("failed", "failed: it did not happen, says otto: I looked")
 
 
 async def test_payments_that_come_back_within_the_retries_pay_once(

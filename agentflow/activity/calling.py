@@ -1,0 +1,105 @@
+"""A tool's function, called and held to its contract: what it takes, and what it may answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import activity
+
+from agentflow.activity.context import ToolContext
+from agentflow.activity.tool import Happened, Tool
+from agentflow.contracts.effects import EffectRecord
+from agentflow.contracts.tools import ToolContract, ToolErrorKind, ToolInvocation, ToolResult
+from agentflow.contracts.tools import ToolError as ToolProblem
+from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.answer import describe_errors
+from agentflow.core.schema import compile_schema
+from agentflow.errors import ToolError
+
+
+class ToolCaller:
+    """Calls one tool. What comes of it is a ``ToolResult``; what the tool raises of its own is raised."""
+
+    def __init__(self, tool: Tool[..., Any]) -> None:
+        self.contract: ToolContract = tool.contract
+        self._tool = tool
+        self._output_check = compile_schema(
+            tool.contract.output_schema, f"output schema of tool {tool.contract.name}"
+        )
+
+    async def call(self, invocation: ToolInvocation) -> ToolResult:
+        """Call the tool. Its refusals, and arguments that its types refuse, are results."""
+        try:
+            values = self._values(invocation)
+        except ValidationError as error:
+            # Only here: raised by the tool itself, it says nothing of what the tool has done by then.
+            return error_result("invalid_arguments", describe_errors(error))
+        try:
+            returned = await self._tool.perform(values)
+        except ToolError as refusal:
+            return error_result("failed", str(refusal))
+        return self._held_to_contract(returned)
+
+    async def probe(self, invocation: ToolInvocation) -> ToolResult | None:
+        """Ask the outside system for a call's effect: its result, or ``None`` if it did not happen."""
+        answer = await self._tool.ask_probe(self._values(invocation))
+        return self._held_to_contract(answer.output) if isinstance(answer, Happened) else None
+
+    def told(self, output: Json) -> ToolResult:
+        """An output that a person has told, held to the contract."""
+        return self._checked(output)
+
+    def recorded(self, record: EffectRecord) -> ToolResult:
+        """The result in a record.
+
+        One that doesn't fit today's contract is told as such: the effect happened, so the tool must not be
+        called again for a better answer.
+        """
+        try:
+            result = ToolResult.model_validate_json(record.result or "")
+        except ValidationError:
+            result = error_result("invalid_output", "the recorded result can't be read")
+        if result.error is None and (problem := self._output_check(result.output)):
+            # The contract has changed since, or the record was.
+            result = error_result("invalid_output", f"the recorded result breaks the contract: {problem}")
+        return result.model_copy(update={"replayed": True, "stored": False})
+
+    def _values(self, invocation: ToolInvocation) -> Mapping[str, Any]:
+        info = activity.info()
+        context = ToolContext(
+            call_id=invocation.call_id,
+            idempotency_key=invocation.ledger_key,
+            attempt=info.attempt,
+            workflow_id=info.workflow_id or "",
+            heartbeat=activity.heartbeat,
+        )
+        return self._tool.read(invocation.arguments, context)
+
+    def _held_to_contract(self, returned: object) -> ToolResult:
+        try:
+            output = self._tool.as_json(returned)
+        except Exception as error:
+            # The tool has done its work: whatever is wrong with its answer must not look like a failure.
+            return error_result("invalid_output", f"the output is not JSON: {error}")
+        return self._checked(output)
+
+    def _checked(self, output: Json) -> ToolResult:
+        try:
+            encoded, limit = canonical_json(output), self.contract.options.max_result_bytes
+            # A lone surrogate is in no UTF-8 text, and so in no payload and no ledger.
+            encoded.decode()
+        except Exception as error:
+            return error_result("invalid_output", f"the output is not JSON: {error}")
+        if problem := self._output_check(output):
+            return error_result("invalid_output", f"the output breaks its contract: {problem}")
+        if len(encoded) > limit:
+            said = f"the output is {len(encoded)} bytes; the limit is {limit} bytes"
+            return error_result("invalid_output", said)
+        return ToolResult(output=output)
+
+
+def error_result(kind: ToolErrorKind, message: str) -> ToolResult:
+    """A result without an output."""
+    # No payload can carry a lone surrogate, which the text of an error may quote.
+    text = message[:4_000].encode(errors="replace").decode()
+    return ToolResult(error=ToolProblem(kind=kind, message=text))

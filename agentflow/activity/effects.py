@@ -1,0 +1,306 @@
+"""A write happens effectively once: what an attempt does with the ledger before and after it calls the tool.
+
+``core.effects`` says what a record means. The order here is what makes it hold: the intent is recorded
+before the tool is called, the end before Temporal hears of it; and whoever finds an intent without an end
+does not call the tool before it is known that the one before had no effect.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+from uuid import uuid4
+
+import structlog
+from temporalio import activity
+
+from agentflow.activity.calling import ToolCaller, error_result
+from agentflow.activity.hold import MAX_LEASE, Hold, to_the_end
+from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
+from agentflow.contracts.tools import ToolInvocation, ToolResult
+from agentflow.core import effects
+from agentflow.errors import (
+    ConfigurationError,
+    EffectBusyError,
+    EffectConflictError,
+    EffectUnknownError,
+    LedgerError,
+    ToolUnavailableError,
+)
+from agentflow.ports.ledger import EffectLedger
+
+_LOG = structlog.get_logger("agentflow")
+
+TRIES_AT_THE_END = 6
+"""How often an end is tried to be recorded: what happened is known here, and nowhere else."""
+_NO_REPEAT = (EffectConflictError, ConfigurationError)
+"""Raised by a tool, these are not tried again."""
+
+
+@dataclass(frozen=True)
+class EffectOnce:
+    """The writes of one tool."""
+
+    caller: ToolCaller
+    ledger: EffectLedger
+
+    async def carry_out(self, invocation: ToolInvocation) -> ToolResult:
+        """Carry a call out, unless an earlier attempt did.
+
+        Raises:
+            EffectBusyError: an earlier attempt may still be at it; try again when it says.
+            EffectUnknownError: it may have happened, and only a person can tell.
+            LedgerError: the ledger can't be used; the tool was not called.
+        """
+        attempt = _Attempt(self.caller, self.ledger, invocation)
+        found = await attempt.hold.begin(attempt.hold.record)
+        if found is None:
+            return await attempt.call(is_first=True)
+        match effects.examine(found, attempt.hold.record):
+            case effects.Ended(record):
+                return self.caller.recorded(record)
+            case effects.Busy(wait):
+                raise attempt.busy(wait)
+            case effects.Doubtful(detail):
+                raise EffectUnknownError(detail)
+            case effects.Abandoned() as abandoned:
+                return await attempt.resume(found, abandoned)
+            case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
+                assert_never(never)
+
+    async def reconcile(self, invocation: ToolInvocation) -> EffectReport:
+        """Find out what became of a call whose activity failed. The tool is not called again, nor later.
+
+        Raises:
+            EffectBusyError: an attempt may still be at it; try again when it says.
+            LedgerError: the ledger can't be used.
+        """
+        attempt = _Attempt(self.caller, self.ledger, invocation)
+        # A worker that was thought dead may only now come to begin: it must find that it is too late.
+        nothing = _json(error_result("failed", effects.NEVER_BEGAN))
+        found = await attempt.hold.begin(effects.given_up(attempt.hold.record, nothing, "never began"))
+        if found is None:
+            return self._report(attempt.hold.record)
+        match effects.examine(found, attempt.hold.record):
+            case effects.Ended(record):
+                return self._report(record)
+            case effects.Busy(wait):
+                raise attempt.busy(wait)
+            case effects.Doubtful():
+                return self._report(found.record)
+            case effects.Abandoned():
+                return self._report(await attempt.settle(found))
+            case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
+                assert_never(never)
+
+    async def close(self, invocation: ToolInvocation, closing: EffectClosing) -> EffectReport:
+        """Record what a person says happened. An end that is on record already stands, whatever they say.
+
+        Raises:
+            EffectBusyError: an attempt may still be at it; try again when it says.
+            LedgerError: the ledger can't be used.
+        """
+        attempt = _Attempt(self.caller, self.ledger, invocation)
+        result = self._told(closing)
+        text = None if result is None else _json(result)
+        found = await attempt.hold.begin(effects.closed(attempt.hold.record, closing, text))
+        if found is None:
+            return self._report(attempt.hold.record)
+        match effects.examine(found, attempt.hold.record):
+            case effects.Ended(record):
+                return self._report(record)
+            case effects.Busy(wait):
+                raise attempt.busy(wait)
+            case effects.Doubtful() | effects.Abandoned():
+                ours = found.record.model_copy(update={"owner": attempt.hold.record.owner})
+                await attempt.hold.take(found, effects.closed(ours, closing, text))
+                return self._report(attempt.hold.record)
+            case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
+                assert_never(never)
+
+    def _told(self, closing: EffectClosing) -> ToolResult | None:
+        match closing.verdict:
+            case "happened":
+                return self.caller.told(closing.output)
+            case "did_not_happen":
+                said = f"it did not happen, says {closing.by}: {closing.text}".removesuffix(": ")
+                return error_result("failed", said)
+            case "abort":
+                return None
+
+    def _report(self, record: EffectRecord) -> EffectReport:
+        detail, attempts = record.detail, record.attempts
+        if record.state in ("intended", "unknown"):
+            return EffectReport(state="unknown", detail=detail, attempts=attempts)
+        state = "done" if record.state == "done" else "failed"
+        result = None if effects.was_given_up(record) else self.caller.recorded(record)
+        return EffectReport(state=state, result=result, detail=detail, attempts=attempts)
+
+
+class _Attempt:
+    """One attempt of one call."""
+
+    def __init__(self, caller: ToolCaller, ledger: EffectLedger, invocation: ToolInvocation) -> None:
+        self._caller = caller
+        self._invocation = invocation
+        info = activity.info()
+        self._limit = info.start_to_close_timeout or caller.contract.options.start_to_close_timeout
+        self._delay = effects.effect_delay(caller.contract)
+        self._lease = min(self._limit, MAX_LEASE) + self._delay
+        self._number = info.attempt
+        self.hold: Hold = Hold(ledger, self._intent(info))
+
+    async def call(self, *, is_first: bool) -> ToolResult:
+        """Call the tool and record how it ended.
+
+        Args:
+            is_first: No attempt before this one can have had an effect.
+        """
+        try:
+            async with self.hold.at_work(self._limit, self._delay):
+                result = await self._caller.call(self._invocation)
+        except ToolUnavailableError:
+            # This attempt did nothing. One before it, of which only the intent is left, may have.
+            await (
+                self.hold.withdraw()
+                if is_first
+                else self.hold.leave(timedelta(0), self._said("it did nothing"))
+            )
+            raise
+        except asyncio.CancelledError:
+            said = self._said("it was cancelled while the tool ran")
+            await to_the_end(self.hold.leave(self._delay, said))
+            raise
+        except Exception as error:
+            raise await self._after(error) from error
+        happened = result.error is None or result.error.kind == "invalid_output"
+        if not happened and not is_first:
+            # "Already refunded" may be what the attempt before it has done.
+            assert result.error is not None
+            raise await self._doubt(
+                self._said(f"the tool was called again, and refused: {result.error.message}")
+            )
+        return await to_the_end(self._end(result, happened=happened))
+
+    async def resume(self, found: StoredEffect, abandoned: effects.Abandoned) -> ToolResult:
+        """Go on after an attempt that ended without a record."""
+        await self._take_over(found)
+        match effects.recovery_of(self._caller.contract, abandoned):
+            case "ask":
+                raise await self._doubt(f"an earlier attempt ended without a record. {found.record.detail}")
+            case "key":
+                await self._call_again()
+                return await self.call(is_first=False)
+            case "probe":
+                if (known := await self._probe()) is not None:
+                    return await to_the_end(self._end(known, happened=True))
+                await self._call_again()
+                return await self.call(is_first=True)
+
+    async def settle(self, found: StoredEffect) -> EffectRecord:
+        """Find out what an attempt did that ended without a record: ask the outside system, or a person."""
+        await self._take_over(found)
+        if self._caller.contract.recovery != "probe":
+            await self._doubt(found.record.detail or "an attempt ended without a record")
+            return self.hold.record
+        try:
+            known = await self._probe()
+        except EffectUnknownError:
+            return self.hold.record
+        if known is not None:
+            await self._end(known, happened=True)
+            return self.hold.record
+        nothing = _json(error_result("failed", effects.FOUND_UNDONE))
+        if not await self.hold.write(effects.given_up(self.hold.record, nothing, "found undone")):
+            raise self.busy(timedelta(seconds=1))
+        return self.hold.record
+
+    def busy(self, wait: timedelta) -> EffectBusyError:
+        """Another attempt may still be at it."""
+        return EffectBusyError(
+            f"an earlier attempt of {self._caller.contract.name} may still have its effect; the next try is "
+            f"in {wait.total_seconds():.1f} s (key {self._invocation.ledger_key})",
+            retry_after=wait,
+        )
+
+    async def _take_over(self, found: StoredEffect) -> None:
+        await self.hold.take(found, effects.taken_over(found, self.hold.record))
+
+    async def _call_again(self) -> None:
+        # Whoever was thought dead, and was not, may have recorded an end meanwhile.
+        if not await self.hold.write(effects.called_again(self.hold.record, self._lease)):
+            raise self.busy(timedelta(seconds=1))
+
+    async def _probe(self) -> ToolResult | None:
+        try:
+            async with self.hold.at_work(self._limit, self._delay):
+                return await self._caller.probe(self._invocation)
+        except EffectUnknownError as error:
+            raise await self._doubt(f"the outside system was asked, and can't tell: {error}") from error
+        except asyncio.CancelledError:
+            await to_the_end(self.hold.leave(timedelta(0), self._said("the probe was cancelled")))
+            raise
+        except Exception as error:
+            said = self._said(f"the outside system could not be asked: {type(error).__name__}: {error}")
+            await self.hold.leave(timedelta(0), said)
+            raise
+
+    async def _after(self, error: Exception) -> Exception:
+        """What to raise after the tool failed in a way that does not say what it has done."""
+        said = self._said(f"{type(error).__name__}: {error}")
+        if self._caller.contract.recovery == "ask":
+            # Trying again could do it twice: only a person can know.
+            return await self._doubt(said)
+        await self.hold.leave(self._delay, said)
+        if isinstance(error, _NO_REPEAT) or not self._delay:
+            return error
+        return EffectBusyError(said, retry_after=self._delay)
+
+    async def _doubt(self, detail: str) -> EffectUnknownError:
+        """Mark the call as one that only a person can tell the end of."""
+        detail = f"{detail.strip()} (key {self._invocation.ledger_key})"
+        try:
+            await self.hold.write(effects.in_doubt(self.hold.record, detail))
+        except LedgerError as error:
+            # It stays an intent whose lease runs out, which is in doubt as well.
+            _LOG.warning("ledger not updated", key=self.hold.record.key, error=str(error)[:500])
+        return EffectUnknownError(detail)
+
+    async def _end(self, result: ToolResult, *, happened: bool) -> ToolResult:
+        tool = self._caller.contract.name
+        record = effects.ended(self.hold.record, _json(result), happened=happened)
+        try:
+            against = await self.hold.end(record, tries=TRIES_AT_THE_END)
+        except LedgerError as error:
+            # The result is known, and Temporal keeps it. Should this be lost as well, the record is an
+            # intent without an end: in doubt, as it should be.
+            _LOG.error("effect not recorded", tool=tool, key=record.key, error=str(error)[:500])
+            return result
+        if against is None or against.record.result == record.result:
+            return result
+        _LOG.error("ledger contradicts", tool=tool, key=record.key, state=against.record.state)
+        came = "was carried out" if happened else "was refused"
+        raise EffectUnknownError(
+            f"{tool} {came} by this attempt, while the ledger says {against.record.state} by another "
+            f"(key {record.key}): {against.record.detail}"
+        )
+
+    def _said(self, what: str) -> str:
+        return f"attempt {self._number}: {what}"
+
+    def _intent(self, info: activity.Info) -> EffectRecord:
+        return EffectRecord(
+            key=self._invocation.ledger_key,
+            namespace=info.namespace,
+            workflow_id=info.workflow_id or "",
+            run_id=info.workflow_run_id or "",
+            tool=self._caller.contract.name,
+            tool_call_id=self._invocation.call_id,
+            arguments_hash=self._invocation.decision.arguments_hash,
+            owner=f"{info.activity_id}/{info.attempt}/{uuid4().hex}",
+            lease=self._lease,
+        )
+
+
+def _json(result: ToolResult) -> str:
+    return result.model_dump_json()

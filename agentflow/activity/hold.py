@@ -1,0 +1,195 @@
+"""One attempt's hold on its record in the ledger: how it is taken, kept and given up."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+from agentflow.contracts.effects import EffectRecord, StoredEffect
+from agentflow.core import effects
+from agentflow.errors import EffectBusyError, LedgerError
+from agentflow.ports.ledger import EffectLedger
+
+_LOG = structlog.get_logger("agentflow")
+
+ResultT = TypeVar("ResultT")
+
+MAX_LEASE = timedelta(seconds=60)
+"""An attempt that may take longer renews its lease: a dead one must not hold its call up for hours."""
+TRIES = 3
+"""How often an operation of the ledger is tried in one attempt; Temporal tries again after that."""
+PAUSE_SECONDS = 0.3
+"""Before the second try; each further pause is twice as long."""
+RACES = 5
+"""How often a record may change between a look and a write before the attempt comes back later."""
+
+
+class Hold:
+    """The record of one call, as one attempt sees and changes it. Each change compares versions."""
+
+    def __init__(self, ledger: EffectLedger, intent: EffectRecord) -> None:
+        self._ledger = ledger
+        self.record: EffectRecord = intent
+        """As this attempt wrote it last, or would like to."""
+        self._version = 0
+        # A renewal may be under way when the attempt ends: its write and the last one must not cross.
+        self._one_write = asyncio.Lock()
+
+    async def begin(self, first: EffectRecord) -> StoredEffect | None:
+        """Insert a record of ours if the key is free; answer what is there if it isn't."""
+        for _ in range(RACES):
+            if await tried(lambda: self._ledger.insert(first)):
+                self.record, self._version = first, 1
+                return None
+            found = await tried(lambda: self._ledger.get(first.key))
+            if found is None:
+                continue  # withdrawn meanwhile: the key is free again
+            if found.record.owner == first.owner and found.record.state == first.state:
+                # The ledger took the first try, and its answer was lost.
+                self.record, self._version = found.record, found.version
+                return None
+            return found
+        raise self._raced()
+
+    async def take(self, found: StoredEffect, changed: EffectRecord) -> None:
+        """Put our record in the place of what was found.
+
+        Raises:
+            EffectBusyError: another attempt was faster.
+        """
+        self._version = found.version
+        if not await self.write(changed):
+            raise self._raced()
+
+    async def write(self, changed: EffectRecord, *, tries: int = TRIES) -> bool:
+        """Change our record; ``False`` if it isn't ours any more."""
+        async with self._one_write:
+            return await self._write(changed, tries)
+
+    async def end(self, changed: EffectRecord, *, tries: int) -> StoredEffect | None:
+        """Record an end that is known for certain; answer the record that speaks against it, if one does."""
+        for _ in range(RACES):
+            if await self.write(changed, tries=tries):
+                return None
+            found = await tried(lambda: self._ledger.get(changed.key), tries)
+            if found is None or not effects.knows_better(found, self.record):
+                return found
+            self._version = found.version
+        raise self._raced()
+
+    async def leave(self, wait: timedelta, detail: str) -> None:
+        """Begin nothing more; what was begun may have its effect for this long."""
+        await self._best_effort(self.write(effects.left(self.record, wait, detail)))
+
+    async def withdraw(self) -> None:
+        """Forget the record: nothing was begun."""
+        key, version = self.record.key, self._version
+        await self._best_effort(tried(lambda: self._ledger.remove(key, version=version)))
+
+    @asynccontextmanager
+    async def at_work(self, limit: timedelta, delay: timedelta) -> AsyncGenerator[None]:
+        """Let the block run for as long as the lease holds, and renew it where the attempt may take longer.
+
+        Args:
+            limit: The longest time the attempt may take.
+            delay: ``ToolOptions.max_effect_delay``, which the lease has on top.
+
+        Raises:
+            TimeoutError: the time is over, or the lease was lost; the block was cancelled.
+        """
+        lease = min(limit, MAX_LEASE)
+        async with asyncio.timeout(lease.total_seconds()) as clock:
+            if limit <= MAX_LEASE:
+                yield
+                return
+            renewing = asyncio.create_task(self._renew(clock, lease, delay))
+            try:
+                yield
+            finally:
+                renewing.cancel()
+
+    async def _write(self, changed: EffectRecord, tries: int) -> bool:
+        if await tried(lambda: self._ledger.replace(changed, version=self._version), tries):
+            self.record, self._version = changed, self._version + 1
+            return True
+        found = await tried(lambda: self._ledger.get(changed.key), tries)
+        if found is None or not _is_same_change(found.record, changed):
+            return False
+        # An earlier try was taken, and its answer was lost.
+        self.record, self._version = found.record, found.version
+        return True
+
+    async def _renew(self, clock: asyncio.Timeout, lease: timedelta, delay: timedelta) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(lease.total_seconds() / 3)
+            began = loop.time()
+            try:
+                kept = await asyncio.shield(self.write(effects.renewed(self.record, lease + delay)))
+            except LedgerError as error:
+                _LOG.warning("lease not renewed", key=self.record.key, error=str(error)[:500])
+                continue  # the clock runs on: if no later try succeeds, it ends the attempt
+            if clock.expired():
+                return
+            clock.reschedule(began + lease.total_seconds() if kept else began)
+            if not kept:
+                return
+
+    async def _best_effort(self, change: Awaitable[bool]) -> None:
+        """What can't be written leaves the record as it was: in doubt for longer, and no less safe."""
+        try:
+            await change
+        except LedgerError as error:
+            _LOG.warning("ledger not updated", key=self.record.key, error=str(error)[:500])
+
+    def _raced(self) -> EffectBusyError:
+        return EffectBusyError(
+            f"another attempt of {self.record.tool} is changing its record (key {self.record.key})",
+            retry_after=timedelta(seconds=1),
+        )
+
+
+async def to_the_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Wait for work that a cancelled attempt still has to do, such as recording what has happened.
+
+    The cancellation is heard and answered with the result: the attempt ends right after it anyway.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+        except Exception:
+            break
+    return task.result()
+
+
+async def tried(operation: Callable[[], Awaitable[ResultT]], tries: int = TRIES) -> ResultT:
+    """Try an operation of the ledger some times: most outages are short.
+
+    Raises:
+        LedgerError: it failed each time.
+    """
+    pause = PAUSE_SECONDS
+    for left in reversed(range(tries)):
+        try:
+            return await operation()
+        except LedgerError:
+            if not left:
+                raise
+        await asyncio.sleep(pause)
+        pause *= 2
+    raise AssertionError("the last try returns or raises")
+
+
+def _is_same_change(found: EffectRecord, wanted: EffectRecord) -> bool:
+    return (found.owner, found.state, found.attempts, found.lease) == (
+        wanted.owner,
+        wanted.state,
+        wanted.attempts,
+        wanted.lease,
+    )

@@ -1,0 +1,58 @@
+"""The ``reconcile_effect`` and ``close_effect`` activities: what became of a write whose activity failed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from temporalio import activity
+
+from agentflow.activity.effects import EffectOnce
+from agentflow.activity.execution import effects_of
+from agentflow.activity.failures import to_application_error
+from agentflow.activity.heartbeat import heartbeating
+from agentflow.activity.tool import Tool
+from agentflow.contracts.effects import EffectInquiry, EffectReport
+from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY, RECONCILE_EFFECT_ACTIVITY
+from agentflow.errors import ConfigurationError
+from agentflow.ports.ledger import EffectLedger
+
+
+class EffectActivities:
+    """Answers for the writing tools of a worker."""
+
+    def __init__(self, tools: Iterable[Tool[..., Any]], ledger: EffectLedger) -> None:
+        writes = ((tool.contract.name, effects_of(tool, ledger)) for tool in tools)
+        self._writes = {name: write for name, write in writes if write is not None}
+
+    @activity.defn(name=RECONCILE_EFFECT_ACTIVITY)
+    async def reconcile(self, inquiry: EffectInquiry) -> EffectReport:
+        """Find out whether a call had its effect, by the ledger and the tool's probe.
+
+        Raises:
+            ApplicationError: retryable while an attempt may still be at it, or the ledger can't be used.
+        """
+        try:
+            async with heartbeating():
+                return await self._of(inquiry).reconcile(inquiry.invocation)
+        except Exception as error:
+            raise to_application_error(error) from None
+
+    @activity.defn(name=CLOSE_EFFECT_ACTIVITY)
+    async def close(self, inquiry: EffectInquiry) -> EffectReport:
+        """Record what a person says of a call; answer what is on record then.
+
+        Raises:
+            ApplicationError: retryable while an attempt may still be at it, or the ledger can't be used.
+        """
+        try:
+            if inquiry.closing is None:
+                raise ConfigurationError(f"{CLOSE_EFFECT_ACTIVITY} needs a person's word")
+            async with heartbeating():
+                return await self._of(inquiry).close(inquiry.invocation, inquiry.closing)
+        except Exception as error:
+            raise to_application_error(error) from None
+
+    def _of(self, inquiry: EffectInquiry) -> EffectOnce:
+        try:
+            return self._writes[inquiry.tool]
+        except KeyError:
+            raise ConfigurationError(f"this worker has no tool {inquiry.tool} that writes") from None

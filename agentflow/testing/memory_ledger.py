@@ -1,0 +1,98 @@
+"""A ledger in memory, with a clock that a test sets: for tests of tools, and of what follows a crash."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.wire import Sha256
+
+
+class MemoryLedger:
+    """Fulfils ``EffectLedger`` within one event loop. Lost with its process, so never for real writes."""
+
+    def __init__(self) -> None:
+        self.now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+        """The ledger's clock. It stands still until the test moves it."""
+        self._effects: dict[Sha256, StoredEffect] = {}
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass, and leases with it."""
+        self.now += by
+
+    async def check(self) -> None:
+        """Nothing to set up."""
+
+    async def insert(self, record: EffectRecord) -> bool:
+        """Keep a new record."""
+        if record.key in self._effects:
+            return False
+        self._effects[record.key] = self._stored(record, 1, self.now)
+        return True
+
+    async def get(self, key: Sha256) -> StoredEffect | None:
+        """The record as it is now."""
+        found = self._effects.get(key)
+        return self._aged(found) if found else None
+
+    async def replace(self, record: EffectRecord, *, version: int) -> bool:
+        """Put a record in place of the one with its key and this version."""
+        found = self._effects.get(record.key)
+        if found is None or found.version != version:
+            return False
+        self._effects[record.key] = self._stored(record, version + 1, found.created_at)
+        return True
+
+    async def remove(self, key: Sha256, *, version: int) -> bool:
+        """Forget the record with this key and version."""
+        found = self._effects.get(key)
+        if found is None or found.version != version:
+            return False
+        del self._effects[key]
+        return True
+
+    async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
+        """Records, the oldest first.
+
+        Raises:
+            ValueError: the cursor is none of this ledger's.
+        """
+        start = int(cursor) if cursor else 0
+        chosen = [self._aged(effect) for effect in self._effects.values() if _fits(effect.record, query)]
+        page = tuple(islice(chosen, start, start + limit))
+        more = start + limit < len(chosen)
+        return EffectPage(effects=page, cursor=str(start + limit) if more else None)
+
+    async def purge(self, older_than: timedelta) -> int:
+        """Forget the records that are not open and were last written longer ago."""
+        gone = [
+            key
+            for key, effect in self._effects.items()
+            if not effect.record.is_open and self.now - effect.written_at > older_than
+        ]
+        return _forget(self._effects, gone)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _stored(self, record: EffectRecord, version: int, created_at: datetime) -> StoredEffect:
+        return StoredEffect(
+            record=record, version=version, age=timedelta(0), created_at=created_at, written_at=self.now
+        )
+
+    def _aged(self, effect: StoredEffect) -> StoredEffect:
+        return effect.model_copy(update={"age": self.now - effect.written_at})
+
+
+def _fits(record: EffectRecord, query: EffectQuery) -> bool:
+    return (
+        (not query.states or record.state in query.states)
+        and query.workflow_id in (None, record.workflow_id)
+        and query.tool in (None, record.tool)
+        and (record.is_open or not query.only_open)
+    )
+
+
+def _forget(effects: dict[Sha256, StoredEffect], keys: Iterable[Sha256]) -> int:
+    gone = [effects.pop(key) for key in keys]
+    return len(gone)

@@ -1,0 +1,107 @@
+"""A write whose activity failed: what became of it, by the ledger, by the tool's probe, or by a person."""
+
+from datetime import timedelta
+
+from temporalio.exceptions import ActivityError
+
+from agentflow.contracts.effects import EffectClosing, EffectInquiry, EffectReport
+from agentflow.contracts.escalation import EffectInDoubt, Resolution
+from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
+from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
+from agentflow.workflow import dispatch
+from agentflow.workflow.people import Doubt
+from agentflow.workflow.run import Run, aborted
+
+
+class FailedWrite:
+    """One write that Temporal gave up, or whose result can't be used."""
+
+    def __init__(
+        self, run: Run, contract: ToolContract, invocation: ToolInvocation, escalation_timeout: timedelta
+    ) -> None:
+        self._run = run
+        self._contract = contract
+        self._invocation = invocation
+        self._timeout = escalation_timeout
+
+    async def look_up(self, failure: dispatch.Failure) -> EffectReport:
+        """What the ledger and the tool's probe know. The call does not begin after this."""
+        if failure.kind == EFFECT_UNKNOWN_ERROR:
+            # The attempt has asked them already.
+            return EffectReport(state="unknown", detail=failure.message, attempts=failure.attempts or 0)
+        inquiry = EffectInquiry(tool=self._contract.name, invocation=self._invocation)
+        try:
+            return await dispatch.reconcile_effect(self._contract, inquiry)
+        except ActivityError as error:
+            why = dispatch.failure_of(error).message
+            detail = f"{failure.message}; and it could not be found out whether it happened: {why}"
+            return EffectReport(state="unknown", detail=detail, attempts=failure.attempts or 0)
+
+    async def conclude(self, report: EffectReport) -> EffectReport:
+        """Ask people until it is known what became of the call, and its result can be used.
+
+        Raises:
+            RunEscalated: a person aborted, or nobody came before the deadline.
+        """
+        while report.state == "unknown" or _is_unusable(report):
+            reason = self._reason(report)
+            resolution = await self._run.ask_what_happened(reason, self._timeout, self._doubt(report))
+            if _is_unusable(report) and resolution.action != "abort":
+                # The ledger has its end already; what the person adds is in history.
+                return _told(resolution)
+            report = await self._close(resolution, report)
+            if resolution.action == "abort":
+                raise aborted(reason, resolution)
+        return report
+
+    async def _close(self, resolution: Resolution, report: EffectReport) -> EffectReport:
+        inquiry = EffectInquiry(
+            tool=self._contract.name, invocation=self._invocation, closing=_closing(resolution)
+        )
+        if _is_unusable(report):
+            return report
+        try:
+            return await dispatch.close_effect(self._contract, inquiry)
+        except ActivityError as error:
+            why = dispatch.failure_of(error).message
+            detail = f"{report.detail}; {resolution.by}'s word could not be recorded: {why}"
+            return report.model_copy(update={"detail": detail[-4_000:]})
+
+    def _reason(self, report: EffectReport) -> str:
+        name = self._contract.name
+        if report.result is not None and report.result.error is not None:
+            return f"{name} was carried out, but {report.result.error.message}"
+        return f"{name} may or may not have happened: {report.detail}"
+
+    def _doubt(self, report: EffectReport) -> Doubt:
+        effect = EffectInDoubt(
+            key=self._invocation.ledger_key,
+            tool=self._contract.name,
+            tool_call_id=self._invocation.call_id,
+            arguments=self._invocation.arguments,
+            detail=self._reason(report),
+            attempts=report.attempts or None,
+        )
+        return Doubt(effect, self._run.definition.catalog.output_checks[self._contract.name])
+
+
+def _is_unusable(report: EffectReport) -> bool:
+    """It happened, and nobody can say what came of it."""
+    return report.state == "done" and report.result is not None and report.result.error is not None
+
+
+def _told(resolution: Resolution) -> EffectReport:
+    if resolution.action == "happened":
+        return EffectReport(state="done", result=ToolResult(output=resolution.result))
+    return EffectReport(state="failed", detail=_said(resolution))
+
+
+def _closing(resolution: Resolution) -> EffectClosing:
+    assert resolution.action in ("happened", "did_not_happen", "abort")  # judge_resolution refuses the others
+    return EffectClosing(
+        verdict=resolution.action, by=resolution.by, text=resolution.text[:2_000], output=resolution.result
+    )
+
+
+def _said(resolution: Resolution) -> str:
+    return f"it did not happen, says {resolution.by}: {resolution.text}".removesuffix(": ")

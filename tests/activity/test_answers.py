@@ -1,0 +1,119 @@
+"""A model's answer is kept before Temporal hears of it, so that a later attempt need not buy it again."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from agentflow.activity.answers import AnswerStore, call_key
+from agentflow.activity.chat import ChatActivity
+from agentflow.activity.transcripts import TranscriptStore
+from agentflow.adapters.local_blobs import DirectoryBlobStore
+from agentflow.contracts.messages import ToolMessage, UserMessage
+from agentflow.contracts.model import ChatRequest, ChatResponse, ModelPrice, ModelSpec
+from agentflow.contracts.wire import ToolCallId, sha256_of
+from agentflow.core.idempotency import run_root
+from agentflow.ports.blobs import BlobStore
+from agentflow.testing import ScriptedModel, answer
+from tests.activity.outside import RUN_ID, WORKFLOW_ID, environment
+
+ROOT = run_root("default", WORKFLOW_ID)
+PRICE = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(4))
+REQUEST = ChatRequest(
+    root=ROOT,
+    parent=None,
+    messages=(UserMessage(text="hello"),),
+    model=ModelSpec(name="scripted:model", price=PRICE),
+    instructions="Be kind.",
+    max_output_tokens=100,
+    timeout=timedelta(seconds=5),
+)
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    """Never says the same twice."""
+    said = iter(range(100))
+    return ScriptedModel(lambda _: answer(f"answer {next(said)}"))
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> DirectoryBlobStore:
+    return DirectoryBlobStore(tmp_path / "blobs")
+
+
+async def asked(
+    model: ScriptedModel,
+    blobs: BlobStore,
+    request: ChatRequest = REQUEST,
+    *,
+    attempt: int = 1,
+    run_id: str = RUN_ID,
+) -> ChatResponse:
+    """A worker that has just started, and its answer."""
+    worker = ChatActivity(model, TranscriptStore(blobs), AnswerStore(blobs))
+    surroundings = environment(attempt)
+    surroundings.info = replace(surroundings.info, workflow_run_id=run_id)
+    return await surroundings.run(worker.chat, request)
+
+
+async def test_a_later_attempt_returns_the_answer_that_was_paid_for(
+    model: ScriptedModel, blobs: DirectoryBlobStore
+) -> None:
+    first = await asked(model, blobs)
+    assert await asked(model, blobs, attempt=2) == first
+    assert len(model.requests) == 1
+
+
+async def test_the_answer_says_which_attempt_got_it_so_that_no_other_is_charged(
+    model: ScriptedModel, blobs: DirectoryBlobStore
+) -> None:
+    await asked(model, blobs, attempt=2)
+    assert (await asked(model, blobs, attempt=3)).attempt == 2
+
+
+async def test_another_question_is_another_call(model: ScriptedModel, blobs: DirectoryBlobStore) -> None:
+    await asked(model, blobs)
+    other = REQUEST.model_copy(update={"messages": (UserMessage(text="goodbye"),)})
+    assert (await asked(model, blobs, other)).message.text == "answer 1"
+
+
+async def test_a_run_that_was_reset_gets_an_answer_of_its_own(
+    model: ScriptedModel, blobs: DirectoryBlobStore
+) -> None:
+    await asked(model, blobs)
+    assert (await asked(model, blobs, run_id="after the reset")).message.text == "answer 1"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b.replace(b"answer 0", b"answer X"), lambda b: b[:-9], lambda _: b"", lambda _: b"{}"],
+    ids=["altered by a byte", "cut", "empty", "other json"],
+)
+async def test_an_answer_that_was_altered_is_not_used(
+    model: ScriptedModel, blobs: DirectoryBlobStore, tmp_path: Path, damage: object
+) -> None:
+    await asked(model, blobs)
+    kept = tmp_path / "blobs" / ROOT / call_key(REQUEST, RUN_ID)
+    kept.write_bytes(damage(kept.read_bytes()))  # type: ignore[operator]
+    assert (await asked(model, blobs, attempt=2)).message.text == "answer 1"
+    # And the store is whole again.
+    assert (await asked(model, blobs, attempt=3)).message.text == "answer 1"
+
+
+async def test_a_store_that_can_not_be_written_stops_no_call(model: ScriptedModel, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    blobs = DirectoryBlobStore(tmp_path / "file")
+    assert (await asked(model, blobs)).message.text == "answer 0"
+
+
+def test_a_call_has_one_name_whether_texts_are_sent_or_named() -> None:
+    named = ToolMessage(tool_call_id=ToolCallId("1"), tool="order", content_hash=sha256_of("text"))
+    sent = named.model_copy(update={"content": "text"})
+    keys = {
+        call_key(REQUEST.model_copy(update={"messages": (message,), "ancestors": ancestors}), RUN_ID)
+        for message, ancestors in ((named, ()), (sent, ((UserMessage(text="hello"),),)))
+    }
+    assert len(keys) == 1
