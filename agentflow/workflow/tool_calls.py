@@ -1,6 +1,7 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
 from asyncio import CancelledError
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -24,6 +25,16 @@ from agentflow.workflow.effects import FailedWrite
 from agentflow.workflow.run import Run
 
 _NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """A call that rules or people have allowed, as it goes to the worker."""
+
+    call: ToolCall
+    contract: ToolContract
+    decision: Decision
+    invocation: ToolInvocation
 
 
 class ToolCalls:
@@ -58,7 +69,13 @@ class ToolCalls:
         if decision.verdict == "deny":
             denied = ToolProblem(kind="denied", message=f"rule {decision.rule}: {decision.reason}")
             return self._done(call, decision, ToolResult(error=denied))
-        return await self._run_allowed(call, contract, decision, index)
+        invocation = ToolInvocation(
+            call_id=call.id,
+            arguments=call.arguments,
+            decision=decision,
+            ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
+        )
+        return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
 
     def _decide(self, call: ToolCall, contract: ToolContract) -> Decision:
         return decide(self._run.definition.rules, self._context(call, contract))
@@ -124,60 +141,50 @@ class ToolCalls:
         allowed = asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by})
         return self._recorded(call, allowed), None
 
-    async def _run_allowed(
-        self, call: ToolCall, contract: ToolContract, decision: Decision, index: int
-    ) -> ToolResult:
-        run = self._run
+    async def _run_allowed(self, allowed: _Allowed, index: int) -> ToolResult:
+        run, contract = self._run, allowed.contract
         spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)
         name = f"tool-{index}"
         run.purse = run.purse.reserve(name, spend)
-        invocation = ToolInvocation(
-            call_id=call.id,
-            arguments=call.arguments,
-            decision=decision,
-            ledger_key=ledger_key(run.manifest.root, index, call.tool),
-        )
-        run.enter("acting", f"{call.tool} ({decision.rule})")
+        rule = allowed.decision.rule
+        run.enter("acting", f"{contract.name} ({rule})")
         try:
-            result = await dispatch.run_tool(contract, invocation, f"call {index}, rule {decision.rule}")
+            result = await dispatch.run_tool(contract, allowed.invocation, f"call {index}, rule {rule}")
         except PayloadTooLargeError as error:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
-            return self._done(call, decision, ToolResult(error=problem))
+            return self._done(allowed.call, allowed.decision, ToolResult(error=problem))
         except ActivityError as error:
-            return await self._failed(call, contract, decision, invocation, error)
+            return await self._failed(allowed, error)
         finally:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
-        if contract.effect == "read":
-            done = self._done(call, decision, result)
-        elif result.error and result.error.kind == "invalid_output":
-            report = EffectReport(state="done", result=result)
-            done = await self._concluded(call, contract, decision, invocation, report)
-        else:
-            done = self._done(call, decision, result, "failed" if result.error else "done")
+        done = await self._answered(allowed, result)
         dispatch.heed_cancellation()
         return done
 
-    async def _failed(
-        self,
-        call: ToolCall,
-        contract: ToolContract,
-        decision: Decision,
-        invocation: ToolInvocation,
-        error: ActivityError,
-    ) -> ToolResult:
+    async def _answered(self, allowed: _Allowed, result: ToolResult) -> ToolResult:
+        """The activity came to an end of its own."""
+        if allowed.contract.effect == "read":
+            return self._done(allowed.call, allowed.decision, result)
+        if result.error is None or result.error.kind != "invalid_output":
+            effect = "failed" if result.error else "done"
+            return self._done(allowed.call, allowed.decision, result, effect)
+        if not workflow.patched(dispatch.RECONCILE_EFFECTS):
+            reason = f"{allowed.call.tool} was carried out, but {result.error.message}"
+            return self._done(allowed.call, allowed.decision, await self._taken_over(reason))
+        return await self._concluded(allowed, EffectReport(state="done", result=result))
+
+    async def _failed(self, allowed: _Allowed, error: ActivityError) -> ToolResult:
         """The activity gave up, or was cancelled."""
-        failure = dispatch.failure_of(error)
-        if contract.effect == "read":
+        call, decision, failure = allowed.call, allowed.decision, dispatch.failure_of(error)
+        if allowed.contract.effect == "read":
             if is_cancelled_exception(error):
                 raise error
-            return self._done(
-                call, decision, await self._taken_over(f"{call.tool} failed: {failure.message}")
-            )
+            taken_over = await self._taken_over(f"{call.tool} failed: {failure.message}")
+            return self._done(call, decision, taken_over)
         if not workflow.patched(dispatch.RECONCILE_EFFECTS):
             return self._done(call, decision, await self._failed_before_reconciling(call, error))
-        write = FailedWrite(self._run, contract, invocation, self._escalation_timeout)
-        report = await write.look_up(failure)
+        report = await self._failed_write(allowed).look_up(failure)
         if is_cancelled_exception(error):
             # Nobody can be asked any more. What is known goes into the outcome, and stays in the ledger.
             self._done(call, decision, _result_of(report), report.state)
@@ -185,29 +192,19 @@ class ToolCalls:
         if report.state == "failed" and report.result is None:
             reason = f"{call.tool} failed, and did not happen ({report.detail}): {failure.message}"
             return self._done(call, decision, await self._taken_over(reason), "failed")
-        return await self._concluded(call, contract, decision, invocation, report)
+        return await self._concluded(allowed, report)
 
-    async def _concluded(
-        self,
-        call: ToolCall,
-        contract: ToolContract,
-        decision: Decision,
-        invocation: ToolInvocation,
-        report: EffectReport,
-    ) -> ToolResult:
+    async def _concluded(self, allowed: _Allowed, report: EffectReport) -> ToolResult:
         """People are asked until the end of a write is known."""
-        if not workflow.patched(dispatch.RECONCILE_EFFECTS):
-            assert report.result is not None  # only a result off its contract comes here
-            assert report.result.error is not None
-            reason = f"{call.tool} was carried out, but {report.result.error.message}"
-            return self._done(call, decision, await self._taken_over(reason))
-        write = FailedWrite(self._run, contract, invocation, self._escalation_timeout)
         try:
-            known = await write.conclude(report)
+            known = await self._failed_write(allowed).conclude(report)
         except (RunStopped, CancelledError):
-            self._done(call, decision, _result_of(report), report.state)
+            self._done(allowed.call, allowed.decision, _result_of(report), report.state)
             raise
-        return self._done(call, decision, _result_of(known), known.state)
+        return self._done(allowed.call, allowed.decision, _result_of(known), known.state)
+
+    def _failed_write(self, allowed: _Allowed) -> FailedWrite:
+        return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)
 
     async def _failed_before_reconciling(self, call: ToolCall, error: ActivityError) -> ToolResult:
         """For runs that were begun before ``RECONCILE_EFFECTS``."""

@@ -168,4 +168,26 @@ class Payer(AgentWorkflow[str, Report]):
         return await self.run_agent(task)
 
 
-ALL = [Banker, UnprovenBanker, Careful, Buggy, Hasty, Unpriced, Payer]
+@workflow.defn
+class Remitter(AgentWorkflow[str, str]):
+    """Pays in a step of its own, and says what became of it."""
+
+    tools = (Bank.balance, Bank.remit, Bank.wire, Bank.pay_regardless)
+    rules = (allow("all", reason="a test", tools=("remit", "wire", "pay_regardless")),)
+    model_options = QUICK
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        tool, _, account = task.input.partition(" ")
+        tools = {"remit": Bank.remit, "wire": Bank.wire, "regardless": Bank.pay_regardless}
+        first = await self.call_tool(tools[tool], {"account": account, "amount": "10.00"})
+        second = await self.call_tool(Bank.balance, {"account": "alice"})
+        assert second.ok
+        return first.output or (first.error.message if first.error else "")
+
+
+ALL = [Banker, UnprovenBanker, Careful, Buggy, Hasty, Unpriced, Payer, Remitter]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agentflow import RetryOptions, ToolContext, ToolError, ToolOptions, tool
+from agentflow import DidNotHappen, Happened, RetryOptions, ToolContext, ToolError, ToolOptions, tool
 
 QUICK = RetryOptions(
     max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20)
@@ -20,6 +20,10 @@ class Bank:
         self.paid: list[tuple[str, str]] = []
         self.looks: list[str] = []
         self.failures: list[Exception] = []
+        """Raised instead of paying."""
+        self.lost_answers: list[Exception] = []
+        """Raised after paying."""
+        self.remitted: set[str] = set()
         self.looking = 0
         self.most_looking_at_once = 0
         self.blocked = asyncio.Event()
@@ -80,6 +84,36 @@ class Bank:
             self.was_cancelled.set()
         self.paid.append((account, amount))
         return f"paid {amount} to {account}"
+
+    @tool(
+        effect="irreversible",
+        recovery="probe",
+        options=ToolOptions(
+            retry=RetryOptions(max_attempts=1),
+            heartbeat_timeout=timedelta(seconds=2),
+            max_effect_delay=timedelta(milliseconds=100),
+        ),
+    )
+    async def remit(self, context: ToolContext, account: str, amount: str) -> str:
+        """Pay an amount to an account, at a bank that can be asked. It is tried once."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.remitted.add(context.idempotency_key)
+        self.paid.append((account, amount))
+        self.blocked.set()
+        if account == "slow":
+            await asyncio.sleep(3600)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
+        return f"remitted {amount} to {account}"
+
+    @remit.probe
+    async def find_remittance(
+        self, context: ToolContext, account: str, amount: str
+    ) -> Happened[str] | DidNotHappen:
+        """Whether the bank has the payment."""
+        made = context.idempotency_key in self.remitted
+        return Happened(f"remitted {amount} to {account}") if made else DidNotHappen()
 
     @tool(effect="read", options=ToolOptions(heartbeat_timeout=timedelta(seconds=2)))
     async def audit(self) -> str:
