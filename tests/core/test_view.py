@@ -10,7 +10,8 @@ from markdown_it.token import Token
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Budget, Spend
-from agentflow.contracts.escalation import Escalation
+from agentflow.contracts.escalation import EffectInDoubt, Escalation
+from agentflow.contracts.wire import ToolCallId, sha256_of
 from agentflow.core.approval import PendingApproval
 from agentflow.core.budget import Purse
 from agentflow.core.view import MAX_SHOWN, RunView, details, signal_command
@@ -130,6 +131,25 @@ def test_the_escalation_shows_commands_that_guide_and_abort() -> None:
         ("guide", "escalation-1"),
         ("abort", "escalation-1"),
     ]
+
+
+def test_an_effect_in_doubt_shows_its_arguments_and_the_commands_that_say_what_happened() -> None:
+    effect = EffectInDoubt(
+        key=sha256_of("key"),
+        tool="refund",
+        tool_call_id=ToolCallId("1"),
+        arguments={"amount": "9.00"},
+        detail="",
+    )
+    escalation = Escalation(
+        id="escalation-1", reason="stuck", deadline=DEADLINE, answerable=False, effect=effect
+    )
+    arguments, commands = fences(view_of(escalation=escalation))
+    assert json.loads(arguments[1]) == {"amount": "9.00"}
+    payloads = [json.loads(shlex.split(line)[-1]) for line in commands[1].splitlines()]
+    assert [payload["action"] for payload in payloads] == ["happened", "did_not_happen", "abort"]
+    assert {payload["escalation_id"] for payload in payloads} == {"escalation-1"}
+    assert effect.key in details(view_of(escalation=escalation))
 
 
 # Turn text around, or take no room: an account may read as another one.
