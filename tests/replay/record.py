@@ -1,7 +1,8 @@
 """Records the histories: ``python -m tests.replay.record``. Run it once for each release, never to mend a test.
 
 Each history is of one way through a run. A new file is added for a new way or a new release; a recorded
-one is never overwritten.
+one is never overwritten. Some ways are of code that is gone: ``effect-in-doubt`` and ``payments-fail`` stand
+for runs whose failed writes were not reconciled with the ledger.
 """
 
 import asyncio
@@ -18,12 +19,14 @@ from agentflow.contracts.escalation import Resolution
 from agentflow.errors import ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started
-from tests.workflow.agents import Banker, Careful
+from tests.workflow.agents import Banker, Careful, Remitter
 from tests.workflow.harness import Harness, serving
 
 VERSION = "0.1.0"
 FOLDER = Path(__file__).parent / "histories"
 DONE = answer({"account": "alice", "amount": "10.00"})
+
+WIRE = [call("wire", account="alice", amount="10.00"), DONE]
 
 Way = Callable[[Harness], Awaitable[WorkflowHandle[Any, Any]]]
 
@@ -57,21 +60,39 @@ async def cancelled(bank: Harness) -> WorkflowHandle[Any, Any]:
     return handle
 
 
-async def guided(bank: Harness) -> WorkflowHandle[Any, Any]:
+async def cancelled_while_paying(bank: Harness) -> WorkflowHandle[Any, Any]:
     handle = await bank.start(Banker)
-    await bank.escalation(handle)
-    given = Resolution(action="guide", by="otto", text="it arrived; go on")
-    await bank.agents.resolve(handle.id, given)
+    await bank.bank.blocked.wait()
+    await handle.cancel()
     return handle
 
 
-async def payments_failing(bank: Harness) -> WorkflowHandle[Any, Any]:
-    bank.bank.failures.extend(ConnectionError("lost on the way back") for _ in range(3))
-    return await guided(bank)
+def told(**word: Any) -> Way:
+    """A write in doubt, and a person who says what became of it."""
+
+    async def way(bank: Harness) -> WorkflowHandle[Any, Any]:
+        handle = await bank.start(Banker)
+        await bank.escalation(handle)
+        await bank.agents.resolve(handle.id, Resolution(by="otto", **word))
+        return handle
+
+    return way
 
 
-async def cancelled_while_paying(bank: Harness) -> WorkflowHandle[Any, Any]:
-    handle = await bank.start(Banker)
+async def found_by_probe(bank: Harness) -> WorkflowHandle[Any, Any]:
+    bank.bank.lost_answers.append(ConnectionError("lost on the way back"))
+    return await bank.start(Remitter, "remit alice")
+
+
+async def cancelled_and_found(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Remitter, "remit slow")
+    await bank.bank.blocked.wait()
+    await handle.cancel()
+    return handle
+
+
+async def cancelled_by_the_step(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Remitter, "regardless alice")
     await bank.bank.blocked.wait()
     await handle.cancel()
     return handle
@@ -98,12 +119,16 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "answered-by-a-person": ([answer("?"), answer("?")], answered),
     "provider-retried": ([ModelUnavailableError("busy"), DONE], plain),
     "cancelled": ([call("pay", account="alice", amount="600.00")], cancelled),
-    "effect-in-doubt": ([call("wire", account="alice", amount="10.00"), DONE], guided),
-    "payments-fail": ([call("pay", account="alice", amount="11.00"), DONE], payments_failing),
     "cancelled-but-paid": (
         [call("pay_regardless", account="alice", amount="10.00"), DONE],
         cancelled_while_paying,
     ),
+    "effect-happened": (WIRE, told(action="happened", result="wired 10.00")),
+    "effect-did-not-happen": (WIRE, told(action="did_not_happen", text="not on the statement")),
+    "effect-aborted": (WIRE, told(action="abort", text="no way to tell")),
+    "effect-found-by-probe": ([], found_by_probe),
+    "cancelled-and-found-by-probe": ([], cancelled_and_found),
+    "cancelled-and-heeded": ([], cancelled_by_the_step),
     "explicit-control-flow": ([answer("bye")], explicit),
 }
 
