@@ -20,9 +20,9 @@ from activities.settings import Settings
 from activities.shop import ShopDatabase
 from agentflow import AgentflowPlugin, ModelRegistry, tools_of
 from agentflow.adapters.genai_prices import GenaiPriceBook
+from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.local_blobs import DirectoryBlobStore
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
-from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.telemetry.logs import configure_logs
 from workflows.support_refund import SupportRefund
 
@@ -34,6 +34,7 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
     shop, outbox = ShopDatabase(settings.shop_database), Outbox(settings.outbox)
     payments = Payments(settings.payments_key.get_secret_value(), settings.payments_url)
     owners = (OrderTools(shop, payments), PaymentTools(shop, payments), ReplyTools(outbox))
+    ledger = open_ledger(settings.ledger.get_secret_value())
     endpoint = ModelEndpoint(settings.model_base_url) if settings.model_base_url else ModelEndpoint()
     plugin = AgentflowPlugin(
         models=ModelRegistry(
@@ -43,7 +44,7 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         ),
         model_client=PydanticAIModelClient({settings.model: endpoint}),
         tools=[tool for owner in owners for tool in tools_of(owner)],
-        ledger=SQLiteLedger(settings.ledger),
+        ledger=ledger,
         blobs=DirectoryBlobStore(settings.blobs),
         tier=settings.tier,
     )
@@ -57,6 +58,7 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
     async with worker:
         yield client
     await payments.close()
+    await ledger.close()
 
 
 async def main() -> None:

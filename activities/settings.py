@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     """True for models without (good) tool calling of their own."""
     prices: dict[str, ModelPrice] = Field(default_factory=dict[str, ModelPrice])
     """Prices of models that no price list knows, as JSON by ``provider:model``."""
-    ledger: Path = Path(".agentflow/ledger.sqlite")
+    ledger: SecretStr = SecretStr(".agentflow/ledger.sqlite")
+    """Where side effects are recorded: a SQLite file for one machine, ``postgresql://…`` or ``dynamodb://…``
+    for several. Its address may hold a password."""
     blobs: Path = Path(".agentflow/blobs")
     shop_database: Path = Path(".agentflow/shop.sqlite")
     outbox: Path = Path(".agentflow/outbox.sqlite")
