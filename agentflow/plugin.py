@@ -58,10 +58,22 @@ PASSED_THROUGH = (
     "referencing",
     "attr",
     "attrs",
-    # What those import if it is there: structlog's console, jsonschema's formats.
+    # What those import if it is there: structlog's console, jsonschema's formats and what they import.
     "rich",
     "pygments",
     "idna",
+    "fqdn",
+    "isoduration",
+    "arrow",
+    "dateutil",
+    "six",
+    "jsonpointer",
+    "rfc3339_validator",
+    "rfc3986_validator",
+    "rfc3987",
+    "rfc3987_syntax",
+    "uri_template",
+    "webcolors",
     # Keep their configuration in module state, which a second copy would not have.
     "structlog",
     "opentelemetry",
