@@ -21,7 +21,9 @@ from agentflow import (
     ApprovalOutcome,
     ApprovalRequest,
     Budget,
+    DidNotHappen,
     Evidence,
+    Happened,
     ModelOptions,
     Release,
     Resolution,
@@ -156,6 +158,37 @@ def a_sync_function_is_no_tool() -> None:
         return order_id
 
     tool(effect="read")(sync)  # pyright: ignore[reportArgumentType]
+
+
+class Till:
+    """A tool with a probe, on a class."""
+
+    @tool(effect="irreversible", recovery="probe")
+    async def refund(self, context: ToolContext, order_id: str) -> int:
+        """Refund an order."""
+        return len(order_id)
+
+    @refund.probe
+    async def find(self, context: ToolContext, order_id: str) -> Happened[int] | DidNotHappen:
+        """The refund's cents."""
+        return Happened(1) if order_id else DidNotHappen()
+
+
+@tool(effect="write", recovery="probe")
+async def pay(order_id: str) -> int:
+    """Pay an order."""
+    return len(order_id)
+
+
+def a_probe_takes_what_its_tool_takes_and_answers_with_its_output() -> None:
+    async def another_output(order_id: str) -> Happened[str] | DidNotHappen:
+        return Happened(order_id)
+
+    async def other_parameters(order_id: int) -> Happened[int] | DidNotHappen:
+        return Happened(order_id)
+
+    pay.probe(another_output)  # pyright: ignore[reportArgumentType]
+    pay.probe(other_parameters)  # pyright: ignore[reportArgumentType]
 
 
 def rules_are_values() -> None:
