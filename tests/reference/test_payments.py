@@ -8,10 +8,19 @@ from decimal import Decimal
 import pytest
 import stripe
 from jsonschema import Draft202012Validator
+from temporalio.exceptions import ApplicationError
 
 from activities.payments import Payments, PaymentTools, Refund
 from activities.shop import ShopDatabase
-from agentflow.errors import EffectConflictError, ToolError
+from agentflow import DidNotHappen, EffectUnknownError, Happened, ToolError
+from agentflow.activity.execution import tool_activity
+from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.contracts.rules import Decision
+from agentflow.contracts.tools import ToolInvocation
+from agentflow.contracts.wire import ToolCallId, sha256_of
+from agentflow.core.idempotency import arguments_hash
+from agentflow.testing import MemoryLedger
+from tests.activity.outside import environment
 from tests.reference.conftest import API_KEY, PaidOrder, PlaceOrder, context_of
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -19,6 +28,13 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def refund(order: PaidOrder, amount_usd: str, call: str) -> Refund:
     return await order.refunds.refund_order(
+        context=context_of(call), order_id=order.order_id, amount_usd=Decimal(amount_usd), reason="broken"
+    )
+
+
+async def found(order: PaidOrder, amount_usd: str, call: str) -> Happened[Refund] | DidNotHappen:
+    """What the tool's probe answers."""
+    return await order.refunds.find_refund(
         context=context_of(call), order_id=order.order_id, amount_usd=Decimal(amount_usd), reason="broken"
     )
 
@@ -97,29 +113,69 @@ async def test_a_call_in_json_is_answered_in_json_that_fits_the_contract(place_o
     assert Draft202012Validator(PaymentTools.refund_order.contract.output_schema).is_valid(output)
 
 
-async def test_the_same_key_twice_makes_one_refund(place_order: PlaceOrder, payments: Payments) -> None:
+async def test_the_probe_finds_the_refund_that_a_call_made(place_order: PlaceOrder) -> None:
     order = await place_order("49.00")
-    first = await refund(order, "20.00", "again")
-    assert await refund(order, "20.00", "again") == first
-    assert await refunds_at_payments(order, payments) == [Decimal("20.00")]
+    made = await refund(order, "49.00", "found")
+    assert await found(order, "49.00", "found") == Happened(made)
 
 
-async def test_a_repeat_answers_the_refund_even_when_nothing_is_left(
-    place_order: PlaceOrder, payments: Payments
-) -> None:
+async def test_the_probe_finds_nothing_where_other_calls_refunded_the_same(place_order: PlaceOrder) -> None:
     order = await place_order("49.00")
-    first = await refund(order, "49.00", "whole")
-    assert await refund(order, "49.00", "whole") == first
+    await refund(order, "20.00", "another")
+    assert await found(order, "20.00", "ours") == DidNotHappen()
 
 
-async def test_a_refund_whose_answer_was_lost_is_found_by_the_next_attempt(
+async def test_the_probe_finds_a_refund_whose_answer_was_lost(
     place_order: PlaceOrder, shop: ShopDatabase, payments: Payments, payments_url: str
 ) -> None:
     order = await place_order("49.00")
     async with payments_losing_answers(payments_url) as unlucky:
         with pytest.raises(stripe.APIConnectionError):
             await refund(order._replace(refunds=PaymentTools(shop, unlucky)), "20.00", "lost")
-    assert (await refund(order, "20.00", "lost")).amount_usd == Decimal("20.00")
+    answer = await found(order, "20.00", "lost")
+    assert isinstance(answer, Happened)
+    assert answer.output.amount_usd == Decimal("20.00")
+    assert await refunds_at_payments(order, payments) == [Decimal("20.00")]
+
+
+async def test_the_probe_can_not_tell_of_a_refund_of_another_amount(place_order: PlaceOrder) -> None:
+    order = await place_order("49.00")
+    made = await refund(order, "20.00", "conflict")
+    with pytest.raises(EffectUnknownError, match=rf"\$21.00 once; there is {made.refund_id} of \$20.00"):
+        await found(order, "21.00", "conflict")
+
+
+async def test_the_probe_can_not_tell_of_two_refunds_with_one_key(place_order: PlaceOrder) -> None:
+    order = await place_order("49.00")
+    for _ in range(2):
+        # This payment system ignores idempotency keys.
+        await refund(order, "20.00", "twice")
+    with pytest.raises(EffectUnknownError, match="once"):
+        await found(order, "20.00", "twice")
+
+
+async def test_an_attempt_that_died_after_paying_is_found_and_the_order_is_refunded_once(
+    place_order: PlaceOrder, shop: ShopDatabase, payments: Payments, payments_url: str
+) -> None:
+    order = await place_order("49.00")
+    ledger, contract = MemoryLedger(), PaymentTools.refund_order.contract
+    arguments = {"order_id": order.order_id, "amount_usd": "20.00", "reason": "broken"}
+    invocation = ToolInvocation(
+        call_id=ToolCallId("call_1"),
+        arguments=arguments,
+        decision=Decision(
+            verdict="allow", rule="r", reason="", arguments_hash=arguments_hash(contract.name, arguments)
+        ),
+        ledger_key=sha256_of("the only refund"),
+    )
+    async with payments_losing_answers(payments_url) as unlucky:
+        tool = PaymentTools(shop, unlucky).refund_order
+        with pytest.raises(ApplicationError, match="APIConnectionError"):
+            await environment().run(tool_activity(tool, ledger, MemoryBlobStore()), invocation)
+    ledger.advance(contract.options.max_effect_delay)
+    run = tool_activity(PaymentTools(shop, payments).refund_order, ledger, MemoryBlobStore())
+    result = await environment().run(run, invocation)
+    assert result.output["amount_usd"] == "20.00"
     assert await refunds_at_payments(order, payments) == [Decimal("20.00")]
 
 
@@ -128,16 +184,6 @@ async def test_two_keys_make_two_refunds(place_order: PlaceOrder, payments: Paym
     await refund(order, "20.00", "left")
     await refund(order, "29.00", "right")
     assert sum(await refunds_at_payments(order, payments)) == Decimal("49.00")
-
-
-async def test_the_same_key_with_another_amount_is_a_conflict(
-    place_order: PlaceOrder, payments: Payments
-) -> None:
-    order = await place_order("49.00")
-    await refund(order, "20.00", "conflict")
-    with pytest.raises(EffectConflictError):
-        await refund(order, "21.00", "conflict")
-    assert await refunds_at_payments(order, payments) == [Decimal("20.00")]
 
 
 async def test_more_than_was_paid_is_refused_and_nothing_reaches_payments(
@@ -186,7 +232,7 @@ async def test_a_key_is_found_among_more_refunds_than_fit_a_page(
     assert order.charge_id
     for number in range(120):
         await payments.create_refund(order.charge_id, Decimal("0.01"), key=f"many-{number}", metadata={})
-    assert await refund(order, "5.00", "the first of many") == first
+    assert await found(order, "5.00", "the first of many") == Happened(first)
     assert len(await payments.refunds_of(order.charge_id)) == 121
 
 
