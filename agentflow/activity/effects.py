@@ -101,7 +101,9 @@ class EffectOnce:
             LedgerError: the ledger can't be used.
         """
         attempt = _Attempt(self.caller, self.ledger, invocation)
-        result = self._told(closing)
+        result = effects.result_of(closing)
+        if closing.verdict == "happened":
+            result = self.caller.told(closing.output)
         text = None if result is None else _json(result)
         found = await attempt.hold.begin(effects.closed(attempt.hold.record, closing, text))
         if found is None:
@@ -117,16 +119,6 @@ class EffectOnce:
                 return self._report(attempt.hold.record)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
-
-    def _told(self, closing: EffectClosing) -> ToolResult | None:
-        match closing.verdict:
-            case "happened":
-                return self.caller.told(closing.output)
-            case "did_not_happen":
-                said = f"it did not happen, says {closing.by}: {closing.text}".removesuffix(": ")
-                return error_result("failed", said)
-            case "abort":
-                return None
 
     def _report(self, record: EffectRecord) -> EffectReport:
         detail, attempts = record.detail, record.attempts

@@ -12,6 +12,7 @@ from agentflow.cli.decide import approve, reject
 from agentflow.cli.demo import demo
 from agentflow.cli.dev import dev
 from agentflow.cli.exits import MEANINGS
+from agentflow.cli.ledger import ledger_app
 from agentflow.cli.replay import replay
 from agentflow.cli.resolve import resolve
 from agentflow.cli.run import run
@@ -83,6 +84,8 @@ app.command()(approvals)
 app.command()(approve)
 app.command()(reject)
 app.command()(resolve)
+# What became of writes.
+app.add_typer(ledger_app)
 # What proves a change.
 app.command()(replay)
 

@@ -107,7 +107,8 @@ class PersonAtTerminal(Deciders):
                 )
             finally:
                 self._live.resume()
-        action = "guide" if text else "abort"
+        # A write in doubt takes no guidance; `agentflow resolve` takes what a person found out.
+        action = "guide" if text and escalation.effect is None else "abort"
         return Resolution(
             action=action, by="me", text=text or "taken over by hand", escalation_id=escalation.id
         )

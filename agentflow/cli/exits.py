@@ -15,9 +15,9 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line, the input or the configuration is wrong."""
     UNREACHABLE = 3
-    """Temporal, or a worker for the run, didn't answer."""
+    """Temporal, a worker for the run, or the effect ledger didn't answer."""
     NOT_FOUND = 4
-    """There is no such run or namespace."""
+    """There is no such run, namespace, ledger or record."""
     INTERRUPTED = 130
     """Ctrl-C."""
 
@@ -26,8 +26,8 @@ MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.REFUSED: "refused, failed, or a replay diverged",
     ExitCode.USAGE: "wrong usage, input or configuration",
-    ExitCode.UNREACHABLE: "Temporal, or the run's worker, didn't answer",
-    ExitCode.NOT_FOUND: "no such run or namespace",
+    ExitCode.UNREACHABLE: "Temporal, the run's worker or the ledger didn't answer",
+    ExitCode.NOT_FOUND: "no such run, namespace, ledger or record",
     ExitCode.INTERRUPTED: "interrupted",
 }
 """One line for each code, for people."""

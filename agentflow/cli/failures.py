@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.cli.exits import CommandFailed, ExitCode
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
-from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.errors import AgentflowError, ConfigurationError, LedgerError
 
 AnswerT = TypeVar("AnswerT")
 
@@ -43,6 +43,7 @@ _RPC_CODES = {
 
 _CODES = (
     (ConfigurationError, ExitCode.USAGE),
+    (LedgerError, ExitCode.UNREACHABLE),
     ((AgentflowError, WorkflowFailureError, FailureError), ExitCode.REFUSED),
     ((TimeoutError, RPCTimeoutOrCancelledError), ExitCode.UNREACHABLE),
 )

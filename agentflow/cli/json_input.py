@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agentflow.cli.exits import misused
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Json, canonical_json
 
 
 def read_json(option: str, given: str) -> Json:
@@ -21,8 +21,11 @@ def read_json(option: str, given: str) -> Json:
     """
     source, text = _text_of(option, given)
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
+        value: Json = json.loads(text, parse_constant=_no_constant)
+        # Python takes 1e400, halves of surrogate pairs and any depth; nothing that it is sent to does.
+        canonical_json(value).decode("utf-8")
+        return value
+    except (ValueError, RecursionError) as error:
         hint = "" if given.startswith(("@", "-")) else """ (a text needs quotes of its own: '"some text"')"""
         raise misused(f"{option}: {source} isn't JSON: {error}{hint}") from None
 

@@ -10,3 +10,11 @@ AsJson = Annotated[
 ]
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW_ID", help="The run's workflow id.")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; it is recorded.")]
+Result = Annotated[
+    str | None,
+    typer.Option(
+        "--result",
+        metavar="JSON|@FILE|-",
+        help="What the tool would have answered, for happened: its output.",
+    ),
+]

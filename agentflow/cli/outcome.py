@@ -1,7 +1,7 @@
 """How a run's end, and what it spent, look to a person."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,9 @@ from agentflow.contracts.task import AgentOutcome, Evidence, ToolCallSummary
 STYLES = {"completed": "green", "running": "cyan", "waiting_for_approval": "yellow", "escalated": "yellow"}
 """Colours of states and outcomes; what isn't here ended badly, and is red."""
 
+EFFECTS = {"done": "done", "failed": "not done", "unknown": safe("UNKNOWN", "bold red")}
+"""Of a write that was allowed: whether it happened."""
+
 
 def dollars(value: Decimal) -> str:
     """An amount with the places that matter: cents, or as many as a small one needs."""
@@ -23,6 +26,17 @@ def dollars(value: Decimal) -> str:
 def when(moment: datetime) -> str:
     """A moment to the second, with its zone."""
     return moment.isoformat(sep=" ", timespec="seconds")
+
+
+def span(time: timedelta) -> str:
+    """A span of time in its two largest units."""
+    seconds = max(0, int(time.total_seconds()))
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
 def outcome_views(outcome: AgentOutcome[Any]) -> Iterator[RenderableType]:
@@ -42,7 +56,9 @@ def outcome_views(outcome: AgentOutcome[Any]) -> Iterator[RenderableType]:
     if outcome.output is not None:
         yield exact_json(outcome.output)
     if outcome.tool_calls:
-        yield table(("TOOL CALL", "RULE", "APPROVED BY", "RESULT"), map(_tool_call, outcome.tool_calls))
+        yield table(
+            ("TOOL CALL", "RULE", "APPROVED BY", "EFFECT", "RESULT"), map(_tool_call, outcome.tool_calls)
+        )
 
 
 def usage_facts(usage: UsageReport) -> list[tuple[str, object]]:
@@ -71,10 +87,11 @@ def _evidence(evidence: Evidence) -> str:
     return f"{evidence.tool} {evidence.tool_call_id}{evidence.pointer}"
 
 
-def _tool_call(call: ToolCallSummary) -> tuple[str, ...]:
+def _tool_call(call: ToolCallSummary) -> tuple[object, ...]:
     return (
         f"{call.tool} ({call.tool_call_id})",
         call.rule or "",
         ", ".join(call.approved_by),
+        EFFECTS[call.effect] if call.effect else "",
         call.error or "done",
     )

@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
 from pydantic_core import to_jsonable_python
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.status import Status
 from rich.table import Table
@@ -60,6 +61,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else safe(cell) for cell in row))
     return grid
+
+
+def columns(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Text:
+    """Rows below headings, each on one line that is never folded: what is in it can be pasted."""
+    cells = [[_on_one_line(safe(name, "bold")) for name in names]]
+    cells += [[_on_one_line(cell if isinstance(cell, Text) else safe(cell)) for cell in row] for row in rows]
+    widths = [max(cell_len(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
+    lines: list[Text] = []
+    for row in cells:
+        padded = [
+            Text.assemble(cell, " " * (width - cell_len(cell.plain)))
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        lines.append(Text("  ").join(padded))
+        lines[-1].rstrip()
+    return Text("\n").join(lines)
 
 
 class Output:
@@ -144,6 +161,10 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._status:
             self._status.stop()
+
+
+def _on_one_line(cell: Text) -> Text:
+    return Text(cell.plain.replace("\n", "\\n").replace("\t", "\\t"), style=cell.style)
 
 
 def _escaped(character: str) -> str:

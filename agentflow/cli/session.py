@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import typer
@@ -42,6 +43,14 @@ class Session:
         if self._client is None:
             self._client = AgentClient(self.run(self.connection.connect()))
         return self._client
+
+    def client_of(self, namespace: str) -> AgentClient:
+        """A client of that namespace, whatever the options and settings say.
+
+        Raises:
+            CommandFailed: Temporal can't be reached.
+        """
+        return AgentClient(self.run(replace(self.connection, namespace=namespace).connect()))
 
 
 @contextmanager

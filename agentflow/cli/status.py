@@ -1,5 +1,6 @@
 """``agentflow status``."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -12,11 +13,11 @@ from agentflow.cli.exits import CommandFailed
 from agentflow.cli.failures import RPC_TIMEOUT, answer_of, failure_text
 from agentflow.cli.options import AsJson, WorkflowId
 from agentflow.cli.outcome import STYLES, outcome_views, usage_facts, when
-from agentflow.cli.output import facts, safe, table
+from agentflow.cli.output import exact_json, facts, safe, table
 from agentflow.cli.session import open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.budget import UsageReport
-from agentflow.contracts.escalation import RunStatus
+from agentflow.contracts.escalation import EffectInDoubt, RunStatus
 from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.task import AgentOutcome
 from agentflow.contracts.wire import Json
@@ -124,6 +125,8 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
             *_waits(execution.id, run),
         ]
     )
+    if run and run.escalation and run.escalation.effect:
+        yield from _doubt_views(execution.id, run.escalation.effect)
     if standing.outcome:
         yield from outcome_views(standing.outcome)
     if standing.decisions is not None:
@@ -135,10 +138,34 @@ def _waits(workflow_id: str, run: RunStatus | None) -> Iterator[tuple[str, objec
     if run and run.pending_approvals:
         yield "approvals", f"{run.pending_approvals} pending: agentflow approvals {workflow_id}"
     if run and run.escalation:
-        how = "guide|answer|abort" if run.escalation.answerable else "guide|abort"
         yield "escalation", f"{run.escalation.id}: {run.escalation.reason}"
         yield "wait until", when(run.escalation.deadline)
-        yield "resolve", f"agentflow resolve {workflow_id} {how} --by YOUR_NAME --text …"
+        if run.escalation.effect is None:
+            how = "guide|answer|abort" if run.escalation.answerable else "guide|abort"
+            yield "resolve", f"agentflow resolve {workflow_id} {how} --by YOUR_NAME --text …"
+
+
+def _doubt_views(workflow_id: str, effect: EffectInDoubt) -> Iterator[RenderableType]:
+    """A write that may have happened: exactly what it is, what is known of it, and how to answer."""
+    attempts = "the ledger can't be asked" if effect.attempts is None else effect.attempts
+    yield facts(
+        [
+            ("in doubt", safe(effect.tool, "bold")),
+            ("call", effect.tool_call_id),
+            ("key", effect.key),
+            ("attempts", attempts),
+            ("known", effect.detail),
+            ("arguments", ""),
+        ]
+    )
+    yield exact_json(effect.arguments)
+    resolve = ["agentflow", "resolve", workflow_id]
+    for answer in (
+        ["happened", "--by", "YOUR_NAME", "--result", "JSON"],
+        ["did_not_happen", "--by", "YOUR_NAME", "--text", "WHY"],
+        ["abort", "--by", "YOUR_NAME", "--text", "WHY"],
+    ):
+        yield safe(shlex.join([*resolve, *answer]), "cyan")
 
 
 def _cells(record: DecisionRecord) -> tuple[str, ...]:

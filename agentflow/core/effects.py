@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Literal
 
 from agentflow.contracts.effects import EffectClosing, EffectRecord, StoredEffect
-from agentflow.contracts.tools import Recovery, ToolContract
+from agentflow.contracts.tools import Recovery, ToolContract, ToolError, ToolResult
 from agentflow.errors import EffectConflictError
 
 MAX_DETAIL = 4_000
@@ -162,6 +162,18 @@ def closed(record: EffectRecord, closing: EffectClosing, result: str | None) -> 
         return _changed(in_doubt(record, detail), closed_by=by)
     finished = ended(record, result, happened=closing.verdict == "happened")
     return _changed(finished, closed_by=by, detail=_storable(detail))
+
+
+def result_of(closing: EffectClosing) -> ToolResult | None:
+    """What the tool's callers get by a person's word; ``None`` where the person gave up."""
+    match closing.verdict:
+        case "happened":
+            return ToolResult(output=closing.output)
+        case "did_not_happen":
+            said = f"it did not happen, says {closing.by}: {closing.text}".removesuffix(": ")
+            return ToolResult(error=ToolError(kind="failed", message=said))
+        case "abort":
+            return None
 
 
 def knows_better(found: StoredEffect, own: EffectRecord) -> bool:

@@ -3,10 +3,10 @@
 from pydantic import BaseModel
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ask
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Release, allow, ask
 
 with workflow.unsafe.imports_passed_through():
-    from tests.cli.tools import pay, transfer
+    from tests.cli.tools import pay, transfer, wire
 
 
 class Receipt(BaseModel):
@@ -16,10 +16,13 @@ class Receipt(BaseModel):
 @workflow.defn
 class Cashier(AgentWorkflow[str, Receipt]):
     instructions = "Pay what is asked."
-    tools = (pay, transfer)
+    # Else a person would have to approve what a rule allows.
+    release = Release(version="1", proven_models=("scripted:model",))
+    tools = (pay, transfer, wire)
     rules = (
         ask("payments", reason="money leaves the house", tools=("pay",)),
         ask("transfers", reason="a lot of money", tools=("transfer",), people=2, roles=("finance",)),
+        allow("wires", reason="the bank asks by itself", tools=("wire",)),
     )
 
     @workflow.run

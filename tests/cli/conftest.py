@@ -1,6 +1,8 @@
 """A worker in a process of its own, as it is in real life, and the command line beside it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -14,10 +16,16 @@ def address(temporal: WorkflowEnvironment) -> str:
 
 
 @pytest.fixture(scope="session")
-def agentflow(address: str) -> Iterator[CommandLine]:
+def agentflow(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, against a server with a worker for ``Cashier``."""
-    command = CommandLine(address)
+    command = CommandLine(address, tmp_path_factory.mktemp("cashier") / "ledger.sqlite")
     with command.worker(TASK_QUEUE) as worker:
         assert worker.stdin
         yield command
         worker.stdin.close()
+
+
+@pytest.fixture
+def beside(agentflow: CommandLine, tmp_path: Path) -> CommandLine:
+    """The same command line with an effect ledger of the test's own, which isn't there yet."""
+    return replace(agentflow, ledger=tmp_path / "ledger.sqlite")

@@ -44,6 +44,8 @@ class CommandLine:
     """``agentflow`` against one server."""
 
     address: str
+    ledger: Path
+    """The worker's, and the commands' unless they say otherwise."""
 
     def __call__(self, *arguments: str, input: str | None = None, **env: str) -> Answer:
         """Run it in a thread of this process, since the tests' own event loop has the main thread."""
@@ -87,6 +89,7 @@ class CommandLine:
         settings = {
             "TEMPORAL_ADDRESS": self.address,
             "TEMPORAL_CONFIG_FILE": str(ROOT / "no-such-file.toml"),
+            "AGENTFLOW_LEDGER": str(self.ledger),
             "PYTHONPATH": str(ROOT),
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}

@@ -1,5 +1,7 @@
 """``agentflow resolve``: a person takes over."""
 
+import pytest
+
 from tests.cli.harness import CommandLine
 
 
@@ -65,3 +67,66 @@ def test_an_action_that_does_not_exist_is_a_usage_error(agentflow: CommandLine) 
 
 def test_an_unknown_run_is_not_found(agentflow: CommandLine) -> None:
     assert agentflow("resolve", "no-such-run", "abort", "--by", "ann").exit_code == 4
+
+
+def test_a_write_that_happened_goes_on_with_its_result(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("wire 9.00")
+    done = agentflow("resolve", workflow_id, "happened", "--by", "ann", "--result", '"wired"', "--json")
+    assert done.exit_code == 0, done.stderr
+    outcome = agentflow.outcome(workflow_id)
+    assert (outcome["status"], outcome["tool_calls"][0]["effect"]) == ("completed", "done")
+
+
+def test_a_write_that_did_not_happen_is_told_to_the_model(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("wire 9.00")
+    done = agentflow("resolve", workflow_id, "did_not_happen", "--by", "ann", "--text", "asked the bank")
+    assert done.exit_code == 0, done.stderr
+    (call,) = agentflow.outcome(workflow_id)["tool_calls"]
+    assert "it did not happen, says ann: asked the bank" in call["error"]
+
+
+def test_the_run_that_is_answered_has_its_record_closed(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("wire 9.00")
+    agentflow("resolve", workflow_id, "did_not_happen", "--by", "ann")
+    agentflow.outcome(workflow_id)
+    (effect,) = agentflow("ledger", "list", "--all", "--workflow-id", workflow_id, "--json").document[
+        "effects"
+    ]
+    assert (effect["state"], effect["closed_by"]) == ("failed", "ann")
+
+
+def test_a_write_in_doubt_takes_no_guidance(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("wire 9.00")
+    refused = agentflow("resolve", workflow_id, "guide", "--by", "ann", "--text", "try again", "--json")
+    assert refused.exit_code == 1
+    assert "a write is in doubt" in refused.error
+
+
+def test_nothing_happened_where_no_write_is_in_doubt(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("stuck")
+    refused = agentflow("resolve", workflow_id, "happened", "--by", "ann", "--result", "1", "--json")
+    assert refused.exit_code == 1
+    assert "no write is in doubt" in refused.error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["happened"],
+        ["did_not_happen", "--result", "1"],
+        ["abort", "--result", "1"],
+        ["guide", "--text", "x", "--result", "1"],
+        ["happened", "--result", "wired"],
+    ],
+)
+def test_a_result_is_given_as_json_with_happened_and_only_there(
+    agentflow: CommandLine, words: list[str]
+) -> None:
+    refused = agentflow("resolve", "any", *words, "--by", "ann", "--json")
+    assert refused.exit_code == 2
+    assert "--result" in refused.error
+
+
+@pytest.mark.parametrize("by", ["", "  "])
+def test_a_resolution_says_who_it_is_by(agentflow: CommandLine, by: str) -> None:
+    assert agentflow("resolve", "any", "abort", "--by", by).exit_code == 2

@@ -3,17 +3,17 @@
 import asyncio
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.model import ModelCall
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from agentflow.testing.scripted import Line
 from tests.cli.agents import Cashier
-from tests.cli.tools import pay, transfer
+from tests.cli.tools import pay, transfer, wire
 
 HOSTILE = "[red]1[/red]\x1b[2J\u202e\n9"
 """An argument that would colour, clear and reverse the approver's screen."""
@@ -32,18 +32,21 @@ def script(asked: ModelCall) -> Line:
         return call("pay", order="1", amount=amount)
     if is_first_turn and word == "hostile":
         return call("pay", order=HOSTILE, amount="1.00")
+    if is_first_turn and word == "wire":
+        return call("wire", amount=amount, to="DE00")
+    if is_first_turn and word == "wire-hostile":
+        return call("wire", amount="1.00", to=HOSTILE)
     if is_first_turn and word == "transfer":
         return call("transfer", amount=amount)
     return answer({"amount": amount})
 
 
-async def main(address: str, task_queue: str) -> None:
-    directory = Path(tempfile.mkdtemp())
-    plugin = scripted_plugin(ScriptedModel(script), tools=(pay, transfer), directory=directory)
+async def main(address: str, task_queue: str, ledger: Path) -> None:
+    plugin = scripted_plugin(ScriptedModel(script), tools=(pay, transfer, wire), ledger=SQLiteLedger(ledger))
     client = await Client.connect(address, plugins=[plugin])
     async with Worker(client, task_queue=task_queue, workflows=[Cashier]):
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(os.environ["TEMPORAL_ADDRESS"], sys.argv[1]))
+    asyncio.run(main(os.environ["TEMPORAL_ADDRESS"], sys.argv[1], Path(os.environ["AGENTFLOW_LEDGER"])))

@@ -1,0 +1,229 @@
+"""A person closes a record that is in doubt: through its run while that waits for it, else directly."""
+
+import asyncio
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
+from agentflow.cli.failures import RPC_TIMEOUT, answer_of, explain
+from agentflow.cli.ledger_view import meaning, standing
+from agentflow.cli.outcome import span
+from agentflow.cli.resolution import POLL_SECONDS, RECORD_TIMEOUT_SECONDS, resolution_of, send
+from agentflow.cli.session import Session
+from agentflow.client import AgentClient
+from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectVerdict, StoredEffect
+from agentflow.contracts.escalation import Escalation, Resolution, RunStatus
+from agentflow.contracts.wire import Sha256
+from agentflow.core.answer import describe_errors
+from agentflow.core.effects import closed, result_of
+from agentflow.errors import LedgerError
+from agentflow.ports.ledger import EffectLedger
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a person says of a record, in the form that the run takes and in the form that the ledger does."""
+
+    resolution: Resolution
+    closing: EffectClosing
+
+    @property
+    def result(self) -> str | None:
+        """The ``ToolResult`` that follows from it, as JSON."""
+        result = result_of(self.closing)
+        return None if result is None else result.model_dump_json()
+
+
+def word_of(verdict: EffectVerdict, by: str, text: str, result: str | None) -> Word:
+    """What the command line says.
+
+    Raises:
+        CommandFailed: it is no word on a record.
+    """
+    resolution = resolution_of(verdict, by, text, result=result)
+    try:
+        closing = EffectClosing(verdict=verdict, by=by, text=text, output=resolution.result)
+    except ValidationError as error:
+        raise misused(f"this is no word on a record: {describe_errors(error)}") from None
+    return Word(resolution, closing)
+
+
+async def found(ledger: EffectLedger, key: str) -> StoredEffect:
+    """The record of a key.
+
+    Raises:
+        CommandFailed: there is none.
+    """
+    is_key = len(key) == 64 and set(key) <= set("0123456789abcdef")
+    stored = await ledger.get(Sha256(key)) if is_key else None
+    if stored is None:
+        hint = "" if is_key else ": a key is 64 hexadecimal digits, as `agentflow ledger list` shows it"
+        raise CommandFailed(ExitCode.NOT_FOUND, f"the ledger has no record {key}{hint}")
+    return stored
+
+
+def check_doubt(stored: StoredEffect) -> None:
+    """Go on only with a record that a person may close.
+
+    Raises:
+        CommandFailed: an attempt may be at it, or its end is known.
+    """
+    record = stored.record
+    match standing(stored):
+        case "abandoned" | "unknown":
+            return
+        case "under way":
+            left = span(record.lease - stored.age)
+            raise refused(
+                f"an attempt of {record.tool} may still be at it for {left}: nobody can say yet what it came "
+                "to; nothing was closed"
+            )
+        case "given up" | "done" | "failed":
+            raise refused(
+                f"nothing is in doubt: {meaning(stored)} (see `agentflow ledger show {record.key}`; if its "
+                f"run waits for a person all the same, answer that: `agentflow status {record.workflow_id}`)"
+            )
+
+
+def close_record(
+    session: Session, ledger: EffectLedger, stored: StoredEffect, word: Word, *, offline: bool
+) -> StoredEffect:
+    """Close a record in doubt the way that is right for its run, and answer the record after.
+
+    Args:
+        session: The command's.
+        ledger: Where the record is.
+        stored: The record.
+        word: What the person says.
+        offline: Close it also if Temporal can't say how the run stands.
+
+    Raises:
+        CommandFailed: it can't be closed now, or somebody was faster; the text says what to do.
+    """
+    record = stored.record
+    try:
+        client = session.client_of(record.namespace)
+        escalation = session.run(_open_question(client, record))
+    except CommandFailed as failed:
+        if failed.code != ExitCode.UNREACHABLE or isinstance(failed, _RunSilent):
+            raise
+        if not offline:
+            raise CommandFailed(
+                failed.code,
+                f"{failed}. Nothing was closed, since the run may be at it; with --offline the record is "
+                "closed without asking",
+            ) from failed
+        session.output.note(f"{failed}: closing the record without asking the run")
+    else:
+        if escalation is not None:
+            return session.run(_through_run(client, ledger, record, escalation, word))
+        session.output.note(
+            f"{record.workflow_id} is not open in {record.namespace}: closing the record directly"
+        )
+    return session.run(close_directly(ledger, stored, word))
+
+
+async def close_directly(ledger: EffectLedger, stored: StoredEffect, word: Word) -> StoredEffect:
+    """Write a person's word into the record, if it is still as they saw it.
+
+    Raises:
+        CommandFailed: it isn't, or the ledger failed.
+    """
+    key = stored.record.key
+    after = closed(stored.record, word.closing, word.result)
+    try:
+        if await ledger.replace(after, version=stored.version):
+            return await found(ledger, key)
+    except LedgerError as error:
+        raise CommandFailed(
+            ExitCode.UNREACHABLE,
+            f"{error}; the record may be closed all the same: see `agentflow ledger show {key}`",
+        ) from error
+    now = await ledger.get(key)
+    became = "is gone" if now is None else f"has changed meanwhile. {meaning(now)}"
+    raise refused(f"the record {became} (see `agentflow ledger show {key}`); nothing was closed")
+
+
+class _RunSilent(CommandFailed):
+    """The run is open, and no worker answers for it."""
+
+
+async def _open_question(client: AgentClient, record: EffectRecord) -> Escalation | None:
+    """What the run asks of this record; ``None`` if the run isn't open.
+
+    Raises:
+        CommandFailed: the run is at something else, or can't be asked.
+    """
+    workflow_id = record.workflow_id
+    if not await _is_open(client, record):
+        return None
+    try:
+        status = await answer_of(workflow_id, client.status(workflow_id))
+    except CommandFailed as failed:
+        raise _RunSilent(failed.code, f"{workflow_id} is open, and {failed} Nothing was closed") from failed
+    asked = status.escalation
+    if asked is not None and asked.effect is not None and asked.effect.key == record.key:
+        return asked
+    raise refused(
+        f"{workflow_id} is open, and not waiting for a word on this: it is {_doing(status)}. Its worker "
+        "finds out what happened, or asks; nothing was closed"
+    )
+
+
+async def _is_open(client: AgentClient, record: EffectRecord) -> bool:
+    handle = client.temporal.get_workflow_handle(record.workflow_id)
+    try:
+        execution = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if _is_no_namespace(error):
+            raise CommandFailed(
+                ExitCode.UNREACHABLE,
+                f"this Temporal has no namespace {record.namespace}: is --address right?",
+            ) from error
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return False
+        failed = explain(error)
+        assert failed is not None
+        raise failed from error
+    return execution.close_time is None
+
+
+def _is_no_namespace(error: RPCError) -> bool:
+    """Not found is the namespace, and not the run: the server says so in a detail of the status."""
+    return any("NamespaceNotFound" in detail.type_url for detail in error.grpc_status.details)
+
+
+def _doing(status: RunStatus) -> str:
+    said = f"{status.state.replace('_', ' ')}, turn {status.turn}"
+    why = status.escalation.reason if status.escalation else status.detail
+    return f"{said} ({why})" if why else said
+
+
+async def _through_run(
+    client: AgentClient, ledger: EffectLedger, record: EffectRecord, escalation: Escalation, word: Word
+) -> StoredEffect:
+    """Tell the run, whose worker closes the record."""
+    bound = word.resolution.model_copy(update={"escalation_id": escalation.id})
+    taken = await send(client, record.workflow_id, bound)
+    if not taken.accepted:
+        raise refused(f"{record.workflow_id} refused it: {taken.detail}")
+    try:
+        async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
+            after = await found(ledger, record.key)
+            while after.record.is_open:
+                await asyncio.sleep(POLL_SECONDS)
+                after = await found(ledger, record.key)
+            return after
+    except (TimeoutError, LedgerError) as error:
+        seen = (
+            f"; {error}"
+            if isinstance(error, LedgerError)
+            else ", and its worker has not closed the record yet"
+        )
+        raise CommandFailed(
+            ExitCode.UNREACHABLE,
+            f"{record.workflow_id} took your word{seen}: see `agentflow ledger show {record.key}` and "
+            f"`agentflow status {record.workflow_id}`",
+        ) from error

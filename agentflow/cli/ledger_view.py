@@ -1,0 +1,198 @@
+"""What a record of the effect ledger looks like, and means, to a person."""
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from rich.console import RenderableType
+
+from agentflow.cli.connection import Connection
+from agentflow.cli.ledger_place import DEFAULT_LEDGER, LEDGER_VARIABLE, shown_url
+from agentflow.cli.outcome import span, when
+from agentflow.cli.output import columns, exact_json, facts, safe
+from agentflow.contracts.effects import StoredEffect
+from agentflow.contracts.tools import ToolResult
+from agentflow.contracts.wire import Json
+
+COLUMNS = ("STATE", "TOOL", "WORKFLOW ID", "CALL", "ATTEMPTS", "AGE", "KEY")
+
+Standing = Literal["under way", "abandoned", "unknown", "given up", "done", "failed"]
+"""A record's state as it is to be acted on. Intended is ``under way`` while an attempt may still have its
+effect, ``abandoned`` after that; unknown is ``given up`` once a person has closed it so."""
+
+_STYLES = {
+    "under way": "cyan",
+    "abandoned": "yellow",
+    "unknown": "bold red",
+    "given up": "red",
+    "done": "green",
+    "failed": "dim",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the user looks: what a command that is shown must repeat."""
+
+    connection: Connection
+    url: str
+
+    def command(self, *words: str) -> str:
+        """A command of ``agentflow ledger`` for the same place, to be pasted."""
+        before: list[str] = []
+        if self.connection.address:
+            before += ["--address", self.connection.address]
+        if self.connection.profile:
+            before += ["--profile", self.connection.profile]
+        line = shlex.join(["agentflow", *before, "ledger", *words])
+        if self.url == (os.environ.get(LEDGER_VARIABLE) or DEFAULT_LEDGER):
+            return line
+        if shown_url(self.url) != self.url:
+            # A password is for no screen.
+            return f'{line} --ledger "${LEDGER_VARIABLE}"'
+        return f"{line} {shlex.join(['--ledger', self.url])}"
+
+
+def standing(stored: StoredEffect) -> Standing:
+    """How a record stands now."""
+    record = stored.record
+    match record.state:
+        case "intended":
+            return "under way" if stored.age < record.lease else "abandoned"
+        case "unknown":
+            return "unknown" if record.closed_by is None else "given up"
+        case "done" | "failed":
+            return record.state
+
+
+def is_in_doubt(stored: StoredEffect) -> bool:
+    """Whether a person may say what happened."""
+    return standing(stored) in ("abandoned", "unknown")
+
+
+def meaning(stored: StoredEffect) -> str:
+    """What a record says, in a sentence or two."""
+    record = stored.record
+    tool = record.tool
+    match standing(stored):
+        case "under way":
+            left = span(record.lease - stored.age)
+            return (
+                f"An attempt may still be carrying {tool} out; no other acts, and nobody can say, for {left}."
+            )
+        case "abandoned":
+            return (
+                f"{tool} may or may not have happened: an attempt began it, and no end is recorded. While "
+                "its run is open, its worker finds out by itself, or asks; else look in the outside system."
+            )
+        case "unknown":
+            return (
+                f"{tool} may or may not have happened: nobody can tell but a person who looks in the outside "
+                "system."
+            )
+        case "given up":
+            return f"{tool} may or may not have happened: {record.closed_by} gave up finding out."
+        case "done":
+            said = f", says {record.closed_by}" if record.closed_by else ""
+            unusable = _error(stored)
+            return f"{tool} happened{said}." + (
+                f" What came of it can't be used: {unusable}" if unusable else ""
+            )
+        case "failed":
+            said = f", says {record.closed_by}" if record.closed_by else ""
+            why = None if record.closed_by else record.detail or _error(stored)
+            return f"{tool} did not happen{said}" + (f": {why}" if why else ".")
+
+
+def closing_commands(stored: StoredEffect, place: Place) -> list[str]:
+    """The commands that close a record in doubt; none for another."""
+    if not is_in_doubt(stored):
+        return []
+    resolve = ("resolve", stored.record.key)
+    return [
+        place.command(*resolve, "happened", "--by", "YOUR_NAME", "--result", "JSON"),
+        place.command(*resolve, "did_not_happen", "--by", "YOUR_NAME", "--text", "WHY"),
+        place.command(*resolve, "abort", "--by", "YOUR_NAME", "--text", "WHY"),
+    ]
+
+
+def document(stored: StoredEffect) -> dict[str, Json]:
+    """A record as JSON, with what the ledger knows of it."""
+    return {
+        **stored.record.model_dump(),
+        "version": stored.version,
+        "age": stored.age,
+        "created_at": stored.created_at,
+        "written_at": stored.written_at,
+        "standing": standing(stored),
+    }
+
+
+def list_view(found: Sequence[StoredEffect]) -> RenderableType:
+    """Records below each other."""
+    return columns(COLUMNS, map(_cells, found))
+
+
+def record_views(stored: StoredEffect, commands: Sequence[str] = ()) -> Iterator[RenderableType]:
+    """One record, in full."""
+    record, now = stored.record, standing(stored)
+    yield facts(
+        [
+            ("key", record.key),
+            ("state", safe(now if now == record.state else f"{record.state}: {now}", _STYLES[now])),
+            ("tool", safe(record.tool, "bold")),
+            ("call", record.tool_call_id),
+            ("workflow id", record.workflow_id),
+            ("run id", record.run_id),
+            ("namespace", record.namespace),
+            ("attempts", record.attempts),
+            ("owner", record.owner),
+            ("lease", f"{record.lease.total_seconds():g} s from when it was written"),
+            ("arguments", f"SHA-256 {record.arguments_hash}"),
+            ("made", when(stored.created_at)),
+            ("written", f"{when(stored.written_at)} ({span(stored.age)} ago)"),
+            ("version", stored.version),
+            ("closed by", record.closed_by),
+            ("detail", record.detail or None),
+            ("means", meaning(stored)),
+        ]
+    )
+    if record.result is not None:
+        yield _result(record.result)
+    for command in commands:
+        yield safe(command, "cyan")
+
+
+def _cells(stored: StoredEffect) -> tuple[object, ...]:
+    record, now = stored.record, standing(stored)
+    return (
+        safe(now, _STYLES[now]),
+        record.tool,
+        record.workflow_id,
+        record.tool_call_id,
+        record.attempts,
+        span(stored.age),
+        record.key,
+    )
+
+
+def _result(text: str) -> RenderableType:
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        # Shown as it is: somebody wants to see what is wrong with it.
+        return safe(text)
+    return exact_json(value)
+
+
+def _error(stored: StoredEffect) -> str | None:
+    """What the recorded result says is wrong."""
+    try:
+        result = ToolResult.model_validate_json(stored.record.result or "")
+    except ValidationError:
+        return "the recorded result can't be read"
+    return result.error.message if result.error else None
