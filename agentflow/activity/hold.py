@@ -10,7 +10,7 @@ import structlog
 
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.core import effects
-from agentflow.errors import EffectBusyError, LedgerError
+from agentflow.errors import EffectBusyError, LedgerError, ToolUnavailableError
 from agentflow.ports.ledger import EffectLedger
 
 _LOG = structlog.get_logger("agentflow")
@@ -35,21 +35,24 @@ class Hold:
         self.record: EffectRecord = intent
         """As this attempt wrote it last, or would like to."""
         self._version = 0
+        self._since = 0.0
+        """When the lease began, by the event loop's clock: before the write that the ledger has stamped."""
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
 
     async def begin(self, first: EffectRecord) -> StoredEffect | None:
         """Insert a record of ours if the key is free; answer what is there if it isn't."""
         for _ in range(RACES):
+            began = _now()
             if await tried(lambda: self._ledger.insert(first)):
-                self.record, self._version = first, 1
+                self._took(first, 1, began)
                 return None
             found = await tried(lambda: self._ledger.get(first.key))
             if found is None:
                 continue  # withdrawn meanwhile: the key is free again
             if found.record.owner == first.owner and found.record.state == first.state:
                 # The ledger took the first try, and its answer was lost.
-                self.record, self._version = found.record, found.version
+                self._took(found.record, found.version, began)
                 return None
             return found
         raise self._raced()
@@ -98,10 +101,14 @@ class Hold:
             delay: ``ToolOptions.max_effect_delay``, which the lease has on top.
 
         Raises:
+            ToolUnavailableError: the ledger was so slow that the lease is over; the block was not begun.
             TimeoutError: the time is over, or the lease was lost; the block was cancelled.
         """
         lease = min(limit, MAX_LEASE)
-        async with asyncio.timeout(lease.total_seconds()) as clock:
+        end = self._since + lease.total_seconds()
+        if end <= _now():
+            raise ToolUnavailableError(f"the ledger took longer to answer than {self.record.tool} may take")
+        async with asyncio.timeout_at(end) as clock:
             if limit <= MAX_LEASE:
                 yield
                 return
@@ -112,21 +119,23 @@ class Hold:
                 renewing.cancel()
 
     async def _write(self, changed: EffectRecord, tries: int) -> bool:
+        began = _now()
         if await tried(lambda: self._ledger.replace(changed, version=self._version), tries):
-            self.record, self._version = changed, self._version + 1
+            self._took(changed, self._version + 1, began)
             return True
         found = await tried(lambda: self._ledger.get(changed.key), tries)
         if found is None or not _is_same_change(found.record, changed):
             return False
         # An earlier try was taken, and its answer was lost.
-        self.record, self._version = found.record, found.version
+        self._took(found.record, found.version, began)
         return True
 
+    def _took(self, record: EffectRecord, version: int, began: float) -> None:
+        self.record, self._version, self._since = record, version, began
+
     async def _renew(self, clock: asyncio.Timeout, lease: timedelta, delay: timedelta) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(lease.total_seconds() / 3)
-            began = loop.time()
             try:
                 kept = await asyncio.shield(self.write(effects.renewed(self.record, lease + delay)))
             except LedgerError as error:
@@ -134,7 +143,7 @@ class Hold:
                 continue  # the clock runs on: if no later try succeeds, it ends the attempt
             if clock.expired():
                 return
-            clock.reschedule(began + lease.total_seconds() if kept else began)
+            clock.reschedule(self._since + lease.total_seconds() if kept else _now())
             if not kept:
                 return
 
@@ -184,6 +193,10 @@ async def tried(operation: Callable[[], Awaitable[ResultT]], tries: int = TRIES)
         await asyncio.sleep(pause)
         pause *= 2
     raise AssertionError("the last try returns or raises")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _is_same_change(found: EffectRecord, wanted: EffectRecord) -> bool:

@@ -14,7 +14,7 @@ class EffectLedger(Protocol):
 
     All methods raise ``LedgerError`` when the ledger can't be reached or used, with its place and the cause
     in the text; then no write runs. Each takes a bounded time, some seconds. A method that raised may have
-    had its effect all the same.
+    had its effect all the same, and a change may be stamped as early as when its method was called.
     """
 
     async def check(self) -> None:
@@ -45,13 +45,15 @@ class EffectLedger(Protocol):
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first where the ledger can, ``limit`` of them at most a page.
 
+        A page may be short, or empty, and still have a cursor: follow it to the end.
+
         Args:
             query: Which.
             limit: 1 to 1000.
             cursor: That of the page before.
 
         Raises:
-            ValueError: the cursor is no cursor of this ledger.
+            ValueError: the cursor is no cursor of this ledger, or the limit is out of bounds.
         """
         ...
 

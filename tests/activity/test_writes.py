@@ -1,6 +1,7 @@
 """Writes and the ledger, attempt by attempt: what a later one finds, and what it does then."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from agentflow.adapters.local_blobs import MemoryBlobStore
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import (
     EffectInquiry,
+    EffectRecord,
 )
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.tools import ToolOptions, ToolResult
@@ -288,14 +290,32 @@ async def test_a_tool_that_finished_in_spite_of_a_cancellation_is_recorded_as_do
 async def test_a_tool_that_outlasts_its_lease_is_stopped(bank: Bank, memory: MemoryLedger) -> None:
     bank.hangs = True
     surroundings = environment()
-    surroundings.info = surroundings.info.__class__(
-        **{**vars(surroundings.info), "start_to_close_timeout": timedelta(milliseconds=50)}
-    )
+    surroundings.info = replace(surroundings.info, start_to_close_timeout=timedelta(milliseconds=50))
     run = tool_activity(bank.pay, memory, MemoryBlobStore())
     with pytest.raises(ApplicationError) as failed:
         await surroundings.run(run, invocation_of(bank.pay))
     assert failed.value.type == EFFECT_UNKNOWN_ERROR
     assert "TimeoutError" in failed.value.message
+
+
+async def test_a_ledger_that_answers_when_the_lease_is_over_keeps_the_tool_from_being_called(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    insert = memory.insert
+
+    async def slowly(record: EffectRecord) -> bool:
+        taken = await insert(record)
+        await asyncio.sleep(0.1)
+        return taken
+
+    memory.insert = slowly  # type: ignore[method-assign]
+    surroundings = environment()
+    surroundings.info = replace(surroundings.info, start_to_close_timeout=timedelta(milliseconds=50))
+    run = tool_activity(bank.pay, memory, MemoryBlobStore())
+    with pytest.raises(ApplicationError, match="the ledger took longer") as failed:
+        await surroundings.run(run, invocation_of(bank.pay))
+    assert failed.value.type == "ToolUnavailableError"
+    assert bank.attempts == []
 
 
 async def test_a_tool_that_may_take_long_renews_a_short_lease(
