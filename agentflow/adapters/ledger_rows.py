@@ -1,14 +1,17 @@
-"""What the ledgers' rows have in common: columns, migrations, cursors."""
+"""What the ledgers' rows have in common: columns, texts, migrations, cursors."""
 
 import base64
 import json
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, cast
 
-from agentflow.contracts.effects import EffectQuery, EffectRecord
+from pydantic import ValidationError
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from agentflow.contracts.effects import EffectQuery, EffectRecord, StoredEffect
+from agentflow.errors import LedgerError
 
 RECORD_COLUMNS = (
     "key",
@@ -31,18 +34,78 @@ RECORD_COLUMNS = (
 IS_OPEN = "(state = 'intended' OR (state = 'unknown' AND closed_by IS NULL))"
 """``EffectRecord.is_open`` in SQL."""
 
+MAX_LIMIT = 1_000
+PURGE_BATCH = 500
+"""How many records one statement forgets."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_MAX_INT64 = 2**63 - 1
+
+# PostgreSQL takes no NUL in a text. DLE is legal everywhere and used by nobody.
+_ESCAPED = {"\x00": "\x100", "\x10": "\x101"}
+_ORIGINAL = {escaped: original for original, escaped in _ESCAPED.items()}
+
+
+def storable(text: str) -> str:
+    """A text as every store takes it: ``original`` gives it back, but for lone surrogates (U+FFFD)."""
+    return re.sub("[\x00\x10\ud800-\udfff]", lambda found: _ESCAPED.get(found[0], "\ufffd"), text)
+
+
+def original(text: str) -> str:
+    """The text that ``storable`` was given."""
+    return re.sub("\x10[01]", lambda found: _ORIGINAL[found[0]], text)
+
 
 def row_of(record: EffectRecord) -> tuple[Any, ...]:
     """A record as the values of ``RECORD_COLUMNS``."""
-    values = {**record.model_dump(exclude={"lease"}), "lease_us": microseconds(record.lease)}
-    return tuple(values[column] for column in RECORD_COLUMNS)
+    values = {name: getattr(record, name) for name in RECORD_COLUMNS if name != "lease_us"}
+    values["lease_us"] = microseconds(record.lease)
+    return tuple(
+        storable(value) if isinstance(value, str) else value
+        for value in (values[column] for column in RECORD_COLUMNS)
+    )
 
 
-def record_of(row: tuple[Any, ...]) -> EffectRecord:
-    """The record in the values of ``RECORD_COLUMNS``."""
-    values: dict[str, Any] = dict(zip(RECORD_COLUMNS, row, strict=True))
-    values["lease"] = timedelta(microseconds=values.pop("lease_us"))
-    return EffectRecord.model_validate(values)
+def stored_effect(
+    row: Iterable[Any],
+    *,
+    version: int,
+    age: timedelta,
+    created_at: datetime,
+    written_at: datetime,
+    place: str,
+) -> StoredEffect:
+    """What a ledger holds.
+
+    Args:
+        row: The values of ``RECORD_COLUMNS``.
+        version: Of the record.
+        age: Time since it was written; less than none is none.
+        created_at: When it was inserted.
+        written_at: When it was last written.
+        place: The ledger's, for an error.
+
+    Raises:
+        LedgerError: it is no record that this version of agentflow knows.
+    """
+    originals = (original(value) if isinstance(value, str) else value for value in row)
+    values: dict[str, Any] = dict(zip(RECORD_COLUMNS, originals, strict=True))
+    values["lease"] = from_microseconds(values.pop("lease_us"))
+    try:
+        return StoredEffect(
+            record=EffectRecord.model_validate(values),
+            version=version,
+            age=max(timedelta(0), age),
+            created_at=created_at,
+            written_at=written_at,
+        )
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, each["loc"])) or each["msg"] for each in error.errors())
+        raise LedgerError(
+            f"the effect ledger {place} can't be used: record {values['key']} is damaged, or of another "
+            f"version of agentflow ({wrong})"
+        ) from None
 
 
 def conditions(query: EffectQuery, placeholder: str) -> tuple[list[str], list[Any]]:
@@ -55,15 +118,30 @@ def conditions(query: EffectQuery, placeholder: str) -> tuple[list[str], list[An
     for column, wanted in (("workflow_id", query.workflow_id), ("tool", query.tool)):
         if wanted is not None:
             parts.append(f"{column} = {placeholder}")
-            values.append(wanted)
+            values.append(storable(wanted))
     return parts, values
+
+
+def limited(limit: int) -> int:
+    """A page's limit, if it is one.
+
+    Raises:
+        ValueError: it isn't.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"a page has 1 to {MAX_LIMIT} records, not {limit}")
+    return limit
 
 
 def migrations(folder: str) -> list[str]:
     """The SQL files of a folder beside this file, by their numbers: the first makes version 1."""
+    return [text for _, text in named_migrations(folder)]
+
+
+def named_migrations(folder: str) -> list[tuple[str, str]]:
+    """``migrations``, each with its file's name."""
     found = (file for file in files("agentflow.adapters").joinpath(folder).iterdir())
-    named = sorted((file.name, file.read_text("utf-8")) for file in found if file.name.endswith(".sql"))
-    return [text for _, text in named]
+    return sorted((file.name, file.read_text("utf-8")) for file in found if file.name.endswith(".sql"))
 
 
 def cursor_after(*place: Any) -> str:
@@ -79,18 +157,31 @@ def place_of(cursor: str, *kinds: type) -> list[Any]:
     """
     try:
         place: Any = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-    except ValueError:
+    except (ValueError, RecursionError):
         place = None
     if not isinstance(place, list) or [type(part) for part in cast(list[Any], place)] != list(kinds):
         raise ValueError(f"{cursor[:80]!r} is no cursor of this ledger")
-    return cast(list[Any], place)
+    parts = cast(list[Any], place)
+    if not all(0 <= part <= _LAST_US for part in parts if isinstance(part, int)):
+        raise ValueError(f"{cursor[:80]!r} is no cursor of this ledger")
+    return parts
 
 
 def microseconds(span: timedelta) -> int:
-    """A time span in whole microseconds, exactly."""
-    return span // timedelta(microseconds=1)
+    """A time span in whole microseconds, exactly, up to the 290,000 years that a database can count."""
+    return max(-_MAX_INT64, min(span // timedelta(microseconds=1), _MAX_INT64))
+
+
+def from_microseconds(count: int) -> timedelta:
+    """The time span of so many microseconds."""
+    return timedelta(microseconds=count)
 
 
 def moment(since_epoch_us: int) -> datetime:
     """Microseconds since 1970 as a time in UTC, exactly."""
-    return EPOCH + timedelta(microseconds=since_epoch_us)
+    return _EPOCH + timedelta(microseconds=since_epoch_us)
+
+
+def moment_us(time: datetime) -> int:
+    """A time as microseconds since 1970, exactly."""
+    return (time - _EPOCH) // timedelta(microseconds=1)

@@ -6,48 +6,65 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agentflow.adapters.ledger_rows import (
     IS_OPEN,
+    PURGE_BATCH,
     RECORD_COLUMNS,
     conditions,
     cursor_after,
+    from_microseconds,
+    limited,
     microseconds,
     migrations,
     moment,
+    moment_us,
     place_of,
-    record_of,
     row_of,
+    storable,
+    stored_effect,
 )
+from agentflow.adapters.sqlite_file import SQLiteFile
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.wire import Sha256
-from agentflow.errors import ConfigurationError, LedgerError
+from agentflow.errors import LedgerError
 
 ResultT = TypeVar("ResultT")
 
-_COLUMNS = ", ".join(RECORD_COLUMNS)
+_STORED = ", ".join((*RECORD_COLUMNS, "version", "created_at_us", "written_at_us"))
 _VALUES = ", ".join("?" * len(RECORD_COLUMNS))
 _ASSIGNMENTS = ", ".join(f"{column} = ?" for column in RECORD_COLUMNS)
-_STORED = f"{_COLUMNS}, version, created_at_us, written_at_us"
 _INSERT = (
     f"INSERT INTO agentflow_effects ({_STORED}) VALUES ({_VALUES}, 1, ?, ?) ON CONFLICT (key) DO NOTHING"  # noqa: S608
 )
+_GET = f"SELECT {_STORED} FROM agentflow_effects WHERE key = ?"  # noqa: S608
 _REPLACE = (
     f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = ?"  # noqa: S608
     " WHERE key = ? AND version = ?"
 )
+_REMOVE = "DELETE FROM agentflow_effects WHERE key = ? AND version = ?"
+_PURGE = (
+    "DELETE FROM agentflow_effects WHERE key IN"  # noqa: S608
+    f" (SELECT key FROM agentflow_effects WHERE NOT {IS_OPEN} AND written_at_us < ? LIMIT {PURGE_BATCH})"
+)
+
+_inherited: list[sqlite3.Connection] = []
+"""Of the process that this one was forked from. SQLite forbids to use them, and to close them."""
 
 
 class SQLiteLedger:
     """Fulfils ``EffectLedger``. One thread has one connection, and does one operation at a time.
 
-    The file is in WAL mode, and each write waits for the disk: a refund must not be forgotten with the
-    power. Ages are by this machine's clock. A network file system is no place for it: SQLite's locks don't
-    hold there.
+    Each write waits for the disk: a refund must not be forgotten with the power. Ages are by this machine's
+    clock. A network file system is no place for it: SQLite's locks don't hold there.
+
+    A file that is moved, replaced or deleted while a worker runs is noticed, and the worker goes on with
+    what is there then. Stop the workers first all the same: the newest records may be in the file's
+    ``-wal`` until the last of them has closed it.
     """
 
     def __init__(self, path: Path, busy_timeout: timedelta = timedelta(seconds=10)) -> None:
@@ -55,13 +72,13 @@ class SQLiteLedger:
 
         Args:
             path: The file. Its folder is made too.
-            busy_timeout: How long an operation waits for another process's write; they take milliseconds.
+            busy_timeout: How long an operation waits for others' writes; they take milliseconds.
         """
-        self._path = path
+        self._path = path.absolute()
+        self._file = SQLiteFile(self._path, migrations("sqlite_ledger_sql"))
         self._busy_timeout = busy_timeout
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentflow-ledger")
-        self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"SQLiteLedger({str(self._path)!r})"
@@ -82,15 +99,8 @@ class SQLiteLedger:
 
     async def get(self, key: Sha256) -> StoredEffect | None:
         """The record as it is now; ``None`` if there is none."""
-
-        def look(connection: sqlite3.Connection) -> StoredEffect | None:
-            row = connection.execute(
-                f"SELECT {_STORED} FROM agentflow_effects WHERE key = ?",  # noqa: S608
-                (key,),
-            ).fetchone()
-            return None if row is None else _stored(row)
-
-        return await self._do(look)
+        row = await self._do(lambda connection: connection.execute(_GET, (key,)).fetchone())
+        return None if row is None else self._stored(row)
 
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
@@ -98,8 +108,7 @@ class SQLiteLedger:
 
     async def remove(self, key: Sha256, *, version: int) -> bool:
         """Forget the record with this key and version. False if that is not there."""
-        sql = "DELETE FROM agentflow_effects WHERE key = ? AND version = ?"
-        return await self._write(sql, (key, version)) == 1
+        return await self._write(_REMOVE, (key, version)) == 1
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.
@@ -110,129 +119,78 @@ class SQLiteLedger:
         """
         parts, values = conditions(query, "?")
         if cursor is not None:
+            created_at_us, key = place_of(cursor, int, str)
             parts.append("(created_at_us, key) > (?, ?)")
-            values += place_of(cursor, int, str)
+            values += [created_at_us, storable(key)]
         where = f"WHERE {' AND '.join(parts)}" if parts else ""
         sql = f"SELECT {_STORED} FROM agentflow_effects {where} ORDER BY created_at_us, key LIMIT ?"  # noqa: S608
-
-        def look(connection: sqlite3.Connection) -> list[StoredEffect]:
-            return [_stored(row) for row in connection.execute(sql, (*values, limit + 1))]
-
-        found = await self._do(look)
-        page = found[:limit]
-        if len(found) <= limit:
-            return EffectPage(effects=tuple(page))
-        last = page[-1]
-        after = cursor_after(microseconds(last.created_at - moment(0)), last.record.key)
-        return EffectPage(effects=tuple(page), cursor=after)
+        values.append(limited(limit) + 1)
+        rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())
+        page = tuple(self._stored(row) for row in rows[:limit])
+        if len(rows) <= limit:
+            return EffectPage(effects=page)
+        return EffectPage(
+            effects=page, cursor=cursor_after(moment_us(page[-1].created_at), page[-1].record.key)
+        )
 
     async def purge(self, older_than: timedelta) -> int:
         """Forget the records that are not open and were last written longer ago; answer how many."""
-        sql = f"DELETE FROM agentflow_effects WHERE NOT {IS_OPEN} AND written_at_us < ?"  # noqa: S608
-        return await self._write(sql, (_now_us() - microseconds(older_than),))
+        before, gone = _now_us() - microseconds(older_than), 0
+        while True:
+            # A few at a time: a write of an attempt must not wait for all of them.
+            gone += (batch := await self._write(_PURGE, (before,)))
+            if batch < PURGE_BATCH:
+                return gone
 
     async def close(self) -> None:
         """Close the file. A later operation opens it again."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        if self._thread is not None and self._process == os.getpid():
+            thread, self._thread = self._thread, None
+            await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
+            thread.shutdown(wait=False)
 
     async def _write(self, sql: str, values: tuple[Any, ...]) -> int:
         return await self._do(lambda connection: connection.execute(sql, values).rowcount)
 
     async def _do(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        def run() -> ResultT:
-            try:
-                return work(self._current())
-            except (sqlite3.Error, OSError) as error:
-                self._disconnect()
-                raise LedgerError(f"the effect ledger {self._path} can't be used: {error}") from error
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
-
-    def _current(self) -> sqlite3.Connection:
-        """The connection, if it is still to the file of that name: one that was moved away is no ledger."""
-        if self._connection is not None and self._opened != _identity(self._path):
-            self._disconnect()
-        if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = self._connect()
-            self._opened = _identity(self._path)
-        return self._connection
-
-    def _connect(self) -> sqlite3.Connection:
-        # isolation_level=None: each statement is a transaction of its own, unless we say otherwise.
-        timeout = self._busy_timeout.total_seconds()
-        connection = sqlite3.connect(self._path, timeout=timeout, isolation_level=None)
-        try:
-            self._enter_wal(connection)
-            connection.execute("PRAGMA synchronous=FULL")
-            self._migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _enter_wal(self, connection: sqlite3.Connection) -> None:
-        """Two that switch a new file at once don't wait for each other: SQLite sees a deadlock in it."""
+        # Those that waited behind others for a lock must not wait for it as long again.
         end = time.monotonic() + self._busy_timeout.total_seconds()
-        while True:
+
+        def run() -> ResultT:
+            wait = timedelta(seconds=max(0.0, end - time.monotonic()))
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > end:
-                    raise
-            time.sleep(0.01)
+                result = work(self._file.current(wait))
+                self._file.still_there()
+            except (sqlite3.Error, OSError) as error:
+                self._let_go()
+                raise LedgerError(f"the effect ledger {self._path} can't be used: {error}") from error
+            return result
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        scripts = migrations("sqlite_ledger_sql")
-        if _version(connection) == len(scripts):
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            # Another process may have done it while this one waited.
-            made = _version(connection)
-            if made > len(scripts):
-                raise ConfigurationError(
-                    f"the effect ledger {self._path} is of version {made}, this agentflow knows "
-                    f"{len(scripts)}: upgrade agentflow-temporal"
-                )
-            for number, script in enumerate(scripts[made:], start=made + 1):
-                for statement in script.split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        return await asyncio.get_running_loop().run_in_executor(self._own_thread(), run)
 
-    def _disconnect(self) -> None:
-        connection, self._connection, self._opened = self._connection, None, None
-        if connection is not None:
-            with closing(connection):
-                pass
+    def _let_go(self) -> None:
+        with suppress(OSError):
+            self._file.close()
 
+    def _own_thread(self) -> ThreadPoolExecutor:
+        if self._process != os.getpid():
+            self._process, self._thread = os.getpid(), None
+            if (connection := self._file.abandon()) is not None:
+                _inherited.append(connection)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentflow-ledger")
+        return self._thread
 
-def _stored(row: tuple[Any, ...]) -> StoredEffect:
-    *values, version, created_at_us, written_at_us = row
-    return StoredEffect(
-        record=record_of(tuple(values)),
-        version=version,
-        age=timedelta(microseconds=max(0, _now_us() - written_at_us)),
-        created_at=moment(created_at_us),
-        written_at=moment(written_at_us),
-    )
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+    def _stored(self, row: tuple[Any, ...]) -> StoredEffect:
+        *values, version, created_at_us, written_at_us = row
+        return stored_effect(
+            values,
+            version=version,
+            age=from_microseconds(_now_us() - written_at_us),
+            created_at=moment(created_at_us),
+            written_at=moment(written_at_us),
+            place=str(self._path),
+        )
 
 
 def _now_us() -> int:

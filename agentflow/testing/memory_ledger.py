@@ -57,7 +57,9 @@ class MemoryLedger:
         Raises:
             ValueError: the cursor is none of this ledger's.
         """
-        start = int(cursor) if cursor else 0
+        start = 0 if cursor is None else int(cursor)
+        if not 1 <= limit <= 1000 or start < 0:
+            raise ValueError("limit is 1 to 1000, and the cursor one of this ledger's")
         chosen = [self._aged(effect) for effect in self._effects.values() if _fits(effect.record, query)]
         page = tuple(islice(chosen, start, start + limit))
         more = start + limit < len(chosen)

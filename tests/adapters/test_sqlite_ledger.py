@@ -1,160 +1,409 @@
+"""What is special about a ledger in a file: the file itself, and the processes that share it."""
+
+# ruff: noqa: ASYNC240 - a test may touch a file while nothing else runs
+
 import asyncio
 import os
 import re
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentflow.adapters.sqlite_file import SQLiteFile
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
-from agentflow.contracts.wire import Sha256, sha256_of
-from agentflow.errors import EffectConflictError, LedgerError
-from agentflow.ports.ledger import LedgerEntry
+from agentflow.contracts.effects import EffectQuery
+from agentflow.errors import ConfigurationError, LedgerError
+from tests.adapters.ledger_places import record
 
-KEY, OTHER_KEY = sha256_of("key"), sha256_of("other key")
-ARGUMENTS, OTHER_ARGUMENTS = sha256_of("arguments"), sha256_of("other arguments")
 NOBODY = 65534
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> SQLiteLedger:
-    return SQLiteLedger(tmp_path / "state" / "ledger.sqlite")
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite"
 
 
-async def claimed(ledger: SQLiteLedger, key: Sha256 = KEY) -> LedgerEntry:
-    return await ledger.begin(key, "refund", ARGUMENTS)
-
-
-async def test_the_first_to_begin_is_new_and_the_next_finds_the_intent(ledger: SQLiteLedger) -> None:
-    assert await claimed(ledger) == LedgerEntry("new")
-    assert await claimed(ledger) == LedgerEntry("intended")
-    assert await claimed(ledger, OTHER_KEY) == LedgerEntry("new")
-
-
-@pytest.mark.parametrize("state", ["done", "failed"])
-async def test_an_ending_is_kept_with_its_result(ledger: SQLiteLedger, state: str) -> None:
-    await claimed(ledger)
-    await ledger.finish(KEY, state, b'{"output":1}')  # type: ignore[arg-type]
-    assert await claimed(ledger) == LedgerEntry(state, b'{"output":1}')  # type: ignore[arg-type]
-
-
-async def test_the_first_ending_stays(ledger: SQLiteLedger) -> None:
-    await claimed(ledger)
-    await ledger.finish(KEY, "done", b"first")
-    await ledger.finish(KEY, "failed", b"second")
-    assert await claimed(ledger) == LedgerEntry("done", b"first")
-
-
-async def test_what_ended_can_not_be_withdrawn(ledger: SQLiteLedger) -> None:
-    await claimed(ledger)
-    await ledger.finish(KEY, "done", b"result")
-    await ledger.withdraw(KEY)
-    assert await claimed(ledger) == LedgerEntry("done", b"result")
-
-
-async def test_a_withdrawn_intent_is_forgotten_and_no_other(ledger: SQLiteLedger) -> None:
-    await claimed(ledger)
-    await claimed(ledger, OTHER_KEY)
-    await ledger.withdraw(KEY)
-    assert await claimed(ledger) == LedgerEntry("new")
-    assert await claimed(ledger, OTHER_KEY) == LedgerEntry("intended")
-
-
-@pytest.mark.parametrize("ended", [False, True])
-async def test_a_key_that_belongs_to_other_arguments_is_a_conflict(ledger: SQLiteLedger, ended: bool) -> None:
-    await claimed(ledger)
-    if ended:
-        await ledger.finish(KEY, "done", b"result")
-    with pytest.raises(EffectConflictError, match=f"{KEY}.*other arguments"):
-        await ledger.begin(KEY, "refund", OTHER_ARGUMENTS)
-    assert await claimed(ledger) == (LedgerEntry("done", b"result") if ended else LedgerEntry("intended"))
-
-
-async def test_the_record_outlives_the_process(tmp_path: Path) -> None:
-    await claimed(SQLiteLedger(tmp_path / "ledger.sqlite"))
-    assert await claimed(SQLiteLedger(tmp_path / "ledger.sqlite")) == LedgerEntry("intended")
-
-
-async def test_a_record_says_when_it_began_and_ended(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
+@pytest.fixture
+async def ledger(path: Path) -> AsyncIterator[SQLiteLedger]:
     ledger = SQLiteLedger(path)
-    await claimed(ledger)
-    await ledger.finish(KEY, "done", b"result")
-    connection = sqlite3.connect(path)
-    began, ended = connection.execute("SELECT created_at, ended_at FROM effects").fetchone()
-    connection.close()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", began)
-    assert began <= ended
+    yield ledger
+    await ledger.close()
 
 
-# ---------------------------------------------------------------- many at once
+async def tools_in(ledger: SQLiteLedger) -> list[str]:
+    return [effect.record.tool for effect in (await ledger.find(EffectQuery())).effects]
 
 
-def test_of_fifty_threads_one_wins(tmp_path: Path) -> None:
-    together = threading.Barrier(50)
-
-    def claim(number: int) -> str:
-        # The file isn't there yet: making it is part of the race.
-        ledger = SQLiteLedger(tmp_path / "ledger.sqlite")
-        together.wait(timeout=60)
-        return asyncio.run(claimed(ledger)).state
-
-    with ThreadPoolExecutor(50) as threads:
-        states = Counter(threads.map(claim, range(50)))
-    assert states == {"new": 1, "intended": 49}
-
-
-async def test_of_fifty_tasks_one_wins(ledger: SQLiteLedger) -> None:
-    entries = await asyncio.gather(*(claimed(ledger) for _ in range(50)))
-    assert Counter(entry.state for entry in entries) == {"new": 1, "intended": 49}
+def program(text: str) -> list[str]:
+    """A command that runs a program with what these programs need."""
+    start = """
+        import asyncio, os, signal, sqlite3, sys
+        from pathlib import Path
+        from agentflow.adapters.sqlite_ledger import SQLiteLedger
+        from agentflow.contracts.wire import sha256_of
+        from agentflow.errors import LedgerError
+        from tests.adapters.ledger_places import record
+    """
+    return [sys.executable, "-c", textwrap.dedent(start) + textwrap.dedent(text)]
 
 
-CLAIM_ALL = """
-import asyncio, sys
-from pathlib import Path
-from agentflow.adapters.sqlite_ledger import SQLiteLedger
-from agentflow.contracts.wire import sha256_of
-
-async def main():
-    ledger = SQLiteLedger(Path(sys.argv[1]))
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for number in range(20):
-        print((await ledger.begin(sha256_of(number), "refund", sha256_of("arguments"))).state)
-
-asyncio.run(main())
-"""
+def ran(text: str, *arguments: object, code: int = 0) -> str:
+    """What a program printed in a process of its own."""
+    command = [*program(text), *map(str, arguments)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout.strip()
 
 
-def test_of_four_processes_one_wins_each_key(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", CLAIM_ALL, str(tmp_path / "ledger.sqlite")]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
-        for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    claims = [process.communicate(timeout=60)[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4
-    for states in zip(*claims, strict=True):
-        assert Counter(states) == {"new": 1, "intended": 3}
-    assert len(claims[0]) == 20
+# ---------------------------------------------------------------- the file
 
 
-# ---------------------------------------------------------------- out of reach
+async def test_the_file_and_its_folder_are_made_by_the_first_use(path: Path, ledger: SQLiteLedger) -> None:
+    assert not path.parent.exists()
+    await ledger.check()
+    assert path.exists()
+
+
+async def test_the_last_to_close_leaves_one_file_with_everything(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.insert(record())
+    await ledger.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    shutil.copy(path, path.parent / "copy.sqlite")
+    assert await tools_in(SQLiteLedger(path.parent / "copy.sqlite")) == ["pay"]
+
+
+async def test_columns_have_types_that_the_database_holds_to(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.insert(record())
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute("UPDATE agentflow_effects SET attempts = 'many'")
+
+
+async def test_a_relative_path_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert repr(SQLiteLedger(Path("ledger.sqlite"))) == f"SQLiteLedger('{tmp_path}/ledger.sqlite')"
+
+
+async def test_a_file_of_a_newer_version_is_refused_with_what_to_do(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.close()
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigurationError, match=rf"{path} is of version 99.*upgrade agentflow-temporal"):
+        await ledger.check()
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, ledger: SQLiteLedger) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        # The name of the last index: everything before it works.
+        connection.execute("CREATE TABLE agentflow_effects_ended (x)")
+    with pytest.raises(LedgerError, match="agentflow_effects_ended"):
+        await ledger.insert(record())
+    with closing(sqlite3.connect(path)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+        version = connection.execute("PRAGMA user_version").fetchone()
+    assert (names, version) == (["agentflow_effects_ended"], (0,))
+
+
+async def test_a_record_that_can_not_be_understood_is_named(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.insert(record())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE agentflow_effects SET attempts = 0")
+    with pytest.raises(LedgerError, match=f"{path}.*{record().key}.*attempts"):
+        await ledger.get(record().key)
+
+
+# ---------------------------------------------------------------- moved, replaced, deleted
+
+
+async def test_a_deleted_file_is_noticed_and_made_anew(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.insert(record(1))
+    path.unlink()
+    assert await ledger.get(record(1).key) is None
+    assert await ledger.insert(record(2))
+    await ledger.close()
+    assert [one.record for one in (await SQLiteLedger(path).find(EffectQuery())).effects] == [record(2)]
+
+
+async def test_a_file_in_the_place_of_another_is_what_counts(path: Path, ledger: SQLiteLedger) -> None:
+    other = SQLiteLedger(path.with_name("other.sqlite"))
+    await other.insert(record(1, tool="other"))
+    await other.close()
+    await ledger.insert(record(1, tool="first"))
+    path.with_name("other.sqlite").replace(path)
+    assert await tools_in(ledger) == ["other"]
+    assert not await ledger.insert(record(1))
+    await ledger.insert(record(2, tool="second"))
+    await ledger.close()
+    assert await tools_in(SQLiteLedger(path)) == ["other", "second"]
+
+
+async def test_a_folder_in_the_place_of_another_is_what_counts(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.insert(record(1))
+    path.parent.rename(path.parent.with_name("old"))
+    assert await ledger.insert(record(1, tool="new"))
+    assert await tools_in(ledger) == ["new"]
+    old = SQLiteLedger(path.parent.with_name("old") / path.name)
+    assert await tools_in(old) == ["pay"]
+    await old.close()
+
+
+async def test_what_was_written_before_a_file_was_moved_can_be_found_again(
+    path: Path, ledger: SQLiteLedger
+) -> None:
+    await ledger.insert(record(1))
+    moved = path.with_name("moved.sqlite")
+    path.rename(moved)
+    await ledger.insert(record(2))
+    (log,) = path.parent.glob("*.orphan")
+    log.rename(f"{moved}-wal")
+    assert [one.record for one in (await SQLiteLedger(moved).find(EffectQuery())).effects] == [record(1)]
+
+
+async def test_a_write_to_a_file_that_is_replaced_meanwhile_is_no_write(
+    path: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SQLiteLedger(path.with_name("other.sqlite"))
+    await other.insert(record(1, tool="other"))
+    await other.close()
+    await ledger.check()
+
+    def replaced_first(self: SQLiteFile) -> None:
+        monkeypatch.undo()
+        path.with_name("other.sqlite").replace(path)
+        self.still_there()
+
+    monkeypatch.setattr(SQLiteFile, "still_there", replaced_first)
+    with pytest.raises(LedgerError, match="moved, replaced or deleted meanwhile"):
+        await ledger.insert(record(2))
+    assert await tools_in(ledger) == ["other"]
+    assert await ledger.insert(record(2))
+
+
+async def test_a_ledger_that_is_closed_after_its_file_was_replaced_leaves_nothing_to_mix_up(
+    path: Path, ledger: SQLiteLedger
+) -> None:
+    other = SQLiteLedger(path.with_name("other.sqlite"))
+    await other.insert(record(1, tool="other"))
+    await other.close()
+    await ledger.insert(record(1))
+    path.with_name("other.sqlite").replace(path)
+    await ledger.close()
+    assert await tools_in(SQLiteLedger(path)) == ["other"]
+
+
+async def test_two_that_have_a_deleted_file_open_go_on_with_one_new_file(path: Path) -> None:
+    first, second = SQLiteLedger(path), SQLiteLedger(path)
+    await first.insert(record(1))
+    await second.insert(record(2))
+    path.unlink()
+    assert await first.insert(record(3))
+    assert not await second.insert(record(3))
+    assert await second.insert(record(4))
+    assert await first.get(record(4).key) is not None
+    await first.close()
+    await second.close()
+    assert len(await tools_in(SQLiteLedger(path))) == 2
+
+
+def test_processes_that_have_a_deleted_file_open_go_on_with_one_new_file(path: Path) -> None:
+    said = ran(
+        """
+        ledger = SQLiteLedger(Path(sys.argv[1]))
+        with asyncio.Runner() as runner:
+            for number in range(100):
+                runner.run(ledger.insert(record(number)))
+            reader, writer = os.pipe()
+            back, answer = os.pipe()
+            if not (child := os.fork()):
+                with asyncio.Runner() as runner:
+                    runner.run(ledger.insert(record(200)))
+                    os.write(answer, b"x")
+                    os.read(reader, 1)
+                    print(runner.run(ledger.insert(record(300))), runner.run(ledger.insert(record(301))), flush=True)
+                    os._exit(0)
+            os.read(back, 1)
+            Path(sys.argv[1]).unlink()
+            print(runner.run(ledger.insert(record(300))), flush=True)
+            os.write(writer, b"x")
+            os.waitpid(child, 0)
+            found = [runner.run(ledger.get(record(number).key)) for number in (1, 200, 300, 301)]
+            print([one is not None for one in found], flush=True)
+        """,
+        path,
+    )
+    assert said.splitlines() == ["True", "False True", "[False, False, True, True]"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+# ---------------------------------------------------------------- many processes
+
+
+def side_by_side(text: str, path: Path, *, rounds: int = 1, count: int = 4) -> list[list[str]]:
+    """What so many processes print in each round, which all of them begin at once.
+
+    A round is ``one_round(path, number)``, which the text defines; what it returns is printed.
+    """
+    loop = """
+        with asyncio.Runner() as runner:
+            print("ready", flush=True)
+            for line in sys.stdin:
+                print(runner.run(one_round(Path(sys.argv[1]), int(line))), flush=True)
+    """
+    command = [*program(textwrap.dedent(text) + textwrap.dedent(loop)), str(path)]
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "text": True,
+        "cwd": PROJECT,
+    }
+    processes = [subprocess.Popen(command, **pipes) for _ in range(count)]
+    try:
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * count
+        said: list[list[str]] = []
+        for number in range(rounds):
+            for process in processes:
+                process.stdin.write(f"{number}\n")
+                process.stdin.flush()
+            said.append([process.stdout.readline().strip() for process in processes])
+        return said
+    finally:
+        for process in processes:
+            process.communicate(timeout=60)
+
+
+def test_of_four_processes_one_wins_each_key(path: Path) -> None:
+    said = side_by_side(
+        """
+        ledgers = {}
+
+        async def one_round(path, number):
+            ledger = ledgers.setdefault(path, SQLiteLedger(path))
+            return await ledger.insert(record(number))
+        """,
+        path,
+        rounds=100,
+    )
+    assert [sorted(answers) for answers in said] == [["False", "False", "False", "True"]] * 100
+
+
+def test_no_change_of_four_processes_gets_lost(path: Path) -> None:
+    side_by_side(
+        """
+        async def one_round(path, number):
+            ledger = SQLiteLedger(path)
+            await ledger.insert(record(attempts=1))
+            changed = 0
+            while changed < 25:
+                found = await ledger.get(record().key)
+                more = found.record.model_copy(update={"attempts": found.record.attempts + 1})
+                changed += await ledger.replace(more, version=found.version)
+        """,
+        path,
+    )
+    found = asyncio.run(SQLiteLedger(path).get(record().key))
+    assert found is not None
+    assert (found.record.attempts, found.version) == (101, 101)
+
+
+def test_processes_that_make_a_file_at_once_do_not_fail(tmp_path: Path) -> None:
+    said = side_by_side(
+        """
+        async def one_round(path, number):
+            ledger = SQLiteLedger(path / f"{number}.sqlite")
+            try:
+                return await ledger.insert(record())
+            except LedgerError as error:
+                return error
+            finally:
+                await ledger.close()
+        """,
+        tmp_path,
+        rounds=100,
+    )
+    assert [sorted(answers) for answers in said] == [["False", "False", "False", "True"]] * 100
+
+
+def test_a_record_outlives_its_process_however_that_ends(path: Path) -> None:
+    ran(
+        """
+        async def main():
+            await SQLiteLedger(Path(sys.argv[1])).insert(record())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        asyncio.run(main())
+        """,
+        path,
+        code=-signal.SIGKILL,
+    )
+    found = asyncio.run(SQLiteLedger(path).get(record().key))
+    assert found is not None
+    assert found.record == record()
+
+
+def test_a_ledger_works_on_both_sides_of_a_fork(path: Path) -> None:
+    said = ran(
+        """
+        ledger = SQLiteLedger(Path(sys.argv[1]))
+        asyncio.run(ledger.insert(record(1)))
+        if not (child := os.fork()):
+            print(asyncio.run(ledger.insert(record(1))), asyncio.run(ledger.insert(record(2))), flush=True)
+            asyncio.run(ledger.close())
+            os._exit(0)
+        os.waitpid(child, 0)
+        print(asyncio.run(ledger.insert(record(2))), asyncio.run(ledger.insert(record(3))))
+        """,
+        path,
+    )
+    assert said.splitlines() == ["False True", "False True"]
+
+
+# ---------------------------------------------------------------- out of use
+
+
+OPERATIONS: dict[str, Callable[[SQLiteLedger], Awaitable[Any]]] = {
+    "check": lambda ledger: ledger.check(),
+    "insert": lambda ledger: ledger.insert(record()),
+    "get": lambda ledger: ledger.get(record().key),
+    "replace": lambda ledger: ledger.replace(record(), version=1),
+    "remove": lambda ledger: ledger.remove(record().key, version=1),
+    "find": lambda ledger: ledger.find(EffectQuery()),
+    "purge": lambda ledger: ledger.purge(timedelta(0)),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_no_operation_passes_over_a_file_that_is_no_database(
+    path: Path, ledger: SQLiteLedger, operation: str
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is a letter, not a database " * 50)
+    with pytest.raises(LedgerError, match=rf"{path} can't be used: file is not a database"):
+        await OPERATIONS[operation](ledger)
+    assert path.read_bytes().startswith(b"this is a letter")
+
+
+async def test_a_file_that_is_damaged_while_it_is_in_use_is_a_ledger_error(
+    path: Path, ledger: SQLiteLedger
+) -> None:
+    await ledger.insert(record())
+    await ledger.close()
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 40_000)
+    with pytest.raises(LedgerError, match=rf"{path} can't be used: database disk image is malformed"):
+        await ledger.get(record().key)
 
 
 @contextmanager
@@ -171,52 +420,150 @@ def nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def read_only_ledger() -> Iterator[Path]:
+def read_only() -> Iterator[Path]:
+    # Not pytest's own temporary directory: nobody can't enter it.
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "ledger.sqlite"
-        asyncio.run(claimed(SQLiteLedger(path)))
+        ledger = SQLiteLedger(path)
+        asyncio.run(ledger.insert(record(1)))
+        asyncio.run(ledger.close())
         path.chmod(0o444)
         path.parent.chmod(0o555)
         yield path
         path.parent.chmod(0o755)
 
 
-async def test_a_read_only_file_is_named_with_the_cause(read_only_ledger: Path) -> None:
-    with nobody(), pytest.raises(LedgerError, match=re.escape(str(read_only_ledger))) as refused:
-        await claimed(SQLiteLedger(read_only_ledger), OTHER_KEY)
+async def test_a_read_only_file_is_named_with_the_cause(read_only: Path) -> None:
+    with nobody(), pytest.raises(LedgerError, match=re.escape(str(read_only))) as refused:
+        await SQLiteLedger(read_only).insert(record(2))
     assert isinstance(refused.value.__cause__, sqlite3.OperationalError)
     assert str(refused.value.__cause__) in str(refused.value)
 
 
-@pytest.mark.parametrize("operation", ["begin", "finish", "withdraw"])
-async def test_no_operation_passes_over_a_file_that_is_no_database(tmp_path: Path, operation: str) -> None:
-    path = tmp_path / "ledger.sqlite"
-    path.write_bytes(b"this is a letter, not a database " * 50)
-    ledger = SQLiteLedger(path)
-    operations = {
-        "begin": lambda: ledger.begin(KEY, "refund", ARGUMENTS),
-        "finish": lambda: ledger.finish(KEY, "done", b""),
-        "withdraw": lambda: ledger.withdraw(KEY),
-    }
-    with pytest.raises(LedgerError, match="file is not a database"):
-        await operations[operation]()
-
-
-async def test_a_directory_that_can_not_be_made_is_a_ledger_error(tmp_path: Path) -> None:
+async def test_a_folder_that_can_not_be_made_is_a_ledger_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LedgerError, match=r"file/ledger.sqlite can.t be used"):
-        await claimed(SQLiteLedger(tmp_path / "file" / "ledger.sqlite"))
+    with pytest.raises(LedgerError, match=r"file/ledger.sqlite can't be used: .*(exists|directory)"):
+        await SQLiteLedger(tmp_path / "file" / "ledger.sqlite").insert(record())
 
 
-async def test_a_ledger_that_stays_locked_is_a_ledger_error(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    ledger = SQLiteLedger(path, busy_timeout_seconds=0.01)
-    await claimed(ledger)
-    holder = sqlite3.connect(path, isolation_level=None)
-    try:
+async def until_full(ledger: SQLiteLedger) -> tuple[int, LedgerError]:
+    """How many records found room, and why the next did not."""
+    for number in range(1_000):
+        try:
+            await ledger.insert(record(number, result="x" * 20_000))
+        except LedgerError as error:
+            return number, error
+    raise AssertionError("the disk does not end")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("only root can make a small disk, and only on Linux")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+async def test_a_full_disk_is_a_ledger_error_and_takes_nothing_with_it(small_disk: Path) -> None:
+    (small_disk / "other").write_bytes(b"x" * 300_000)
+    ledger = SQLiteLedger(small_disk / "ledger.sqlite")
+    count, error = await until_full(ledger)
+    assert count > 0
+    assert f"{small_disk}/ledger.sqlite can't be used: database or disk is full" in str(error)
+    for number in range(count):
+        assert await ledger.get(record(number).key) is not None
+    assert await ledger.get(record(count).key) is None
+    (small_disk / "other").unlink()
+    assert await ledger.insert(record(count))
+    await ledger.close()
+    with closing(sqlite3.connect(small_disk / "ledger.sqlite")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_a_disk_without_room_for_a_new_ledger_is_a_ledger_error(small_disk: Path) -> None:
+    (small_disk / "other").write_bytes(b"x" * 1_044_480)
+    with pytest.raises(LedgerError, match=r"ledger.sqlite can't be used: .*(full|I/O)"):
+        await SQLiteLedger(small_disk / "ledger.sqlite").insert(record())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits on Windows")
+def test_a_file_that_may_grow_no_more_is_a_ledger_error(path: Path) -> None:
+    said = ran(
+        """
+        import resource
+        from tests.adapters.test_sqlite_ledger import until_full
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+        ledger = SQLiteLedger(Path(sys.argv[1]))
+
+        async def main():
+            count, error = await until_full(ledger)
+            assert count > 0
+            assert [await ledger.get(record(number).key) for number in range(count + 1)].index(None) == count
+            print(error)
+
+        asyncio.run(main())
+        """,
+        path,
+    )
+    assert re.fullmatch(rf"the effect ledger {path} can't be used: (disk I/O error|.* full)", said)
+
+
+# ---------------------------------------------------------------- locked
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[sqlite3.Connection]:
+    """As by another process that takes long over a write."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="locked"):
-            await claimed(ledger, OTHER_KEY)
-    finally:
-        holder.close()
-    assert await claimed(ledger, OTHER_KEY) == LedgerEntry("new")
+        yield holder
+
+
+async def test_a_ledger_that_stays_locked_is_a_ledger_error_and_works_again_after(path: Path) -> None:
+    ledger = SQLiteLedger(path, busy_timeout=timedelta(milliseconds=10))
+    await ledger.insert(record(1))
+    with locked(path):
+        with pytest.raises(LedgerError, match=f"{path} can't be used: database is locked"):
+            await ledger.insert(record(2))
+        assert await ledger.get(record(1).key) is not None
+    assert await ledger.insert(record(2))
+    await ledger.close()
+
+
+async def test_many_that_wait_for_a_lock_wait_at_the_same_time(path: Path) -> None:
+    ledger = SQLiteLedger(path, busy_timeout=timedelta(seconds=1))
+    await ledger.check()
+    async with asyncio.timeout(30):
+        with locked(path):
+            inserts = (ledger.insert(record(number)) for number in range(100))
+            answers = await asyncio.gather(*inserts, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {LedgerError}
+    await ledger.close()
+
+
+async def test_the_event_loop_goes_on_while_an_operation_waits_for_a_lock(
+    path: Path, ledger: SQLiteLedger
+) -> None:
+    await ledger.check()
+    with locked(path) as holder:
+        waiting = asyncio.create_task(ledger.insert(record()))
+        await asyncio.sleep(0)
+        # Were the loop held up, nobody would ever come here.
+        holder.execute("ROLLBACK")
+        assert await waiting
+
+
+async def test_a_cancelled_operation_leaves_a_ledger_that_works(path: Path, ledger: SQLiteLedger) -> None:
+    await ledger.check()
+    with locked(path):
+        waiting = asyncio.create_task(ledger.insert(record(1)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert await ledger.insert(record(2))

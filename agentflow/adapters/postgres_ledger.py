@@ -1,0 +1,379 @@
+"""The effect ledger in a PostgreSQL table, for workers on any number of machines. Extra: ``postgres``."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from agentflow.adapters.ledger_rows import (
+    IS_OPEN,
+    PURGE_BATCH,
+    RECORD_COLUMNS,
+    conditions,
+    cursor_after,
+    from_microseconds,
+    limited,
+    microseconds,
+    moment,
+    moment_us,
+    named_migrations,
+    place_of,
+    row_of,
+    storable,
+    stored_effect,
+)
+from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.wire import Sha256
+from agentflow.errors import ConfigurationError, LedgerError, MissingExtraError
+
+try:
+    import psycopg
+    from psycopg import AsyncConnection
+    from psycopg.conninfo import conninfo_to_dict
+    from psycopg.rows import TupleRow
+    from psycopg_pool import AsyncConnectionPool, PoolTimeout
+except ImportError as missing:
+    raise MissingExtraError("agentflow.adapters.postgres_ledger", "postgres") from missing
+
+ResultT = TypeVar("ResultT")
+Row = tuple[Any, ...]
+
+# The server's clock, also within a statement that had to wait: workers' clocks may differ.
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_COLUMNS = ", ".join((*RECORD_COLUMNS, "version", "created_at_us", "written_at_us"))
+_STORED = f"{_COLUMNS}, {_NOW} - written_at_us"
+_VALUES = ", ".join(["%s"] * len(RECORD_COLUMNS))
+_ASSIGNMENTS = ", ".join(f"{column} = %s" for column in RECORD_COLUMNS)
+_INSERT = (
+    f"INSERT INTO agentflow_effects ({_COLUMNS})"  # noqa: S608
+    f" SELECT {_VALUES}, 1, clock.now_us, clock.now_us FROM (SELECT {_NOW} AS now_us) AS clock"
+    " ON CONFLICT (key) DO NOTHING"
+)
+_GET = f"SELECT {_STORED} FROM agentflow_effects WHERE key = %s"  # noqa: S608
+_REPLACE = (
+    f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = {_NOW}"  # noqa: S608
+    " WHERE key = %s AND version = %s"
+)
+_REMOVE = "DELETE FROM agentflow_effects WHERE key = %s AND version = %s"
+# The condition is there twice: a row may have changed between the look and the lock.
+_OLD = f"NOT {IS_OPEN} AND written_at_us < %s"
+_PURGE = (
+    f"DELETE FROM agentflow_effects WHERE {_OLD} AND key IN"  # noqa: S608
+    f" (SELECT key FROM agentflow_effects WHERE {_OLD} ORDER BY written_at_us LIMIT {PURGE_BATCH})"
+)
+_VERSION = (
+    "SELECT CASE WHEN to_regclass('agentflow_effects') IS NULL THEN 0"
+    " ELSE coalesce(max(version), 0) END FROM agentflow_migrations"
+)
+_VERSIONS = (
+    "CREATE TABLE IF NOT EXISTS agentflow_migrations"
+    " (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+)
+_APPLIED = (
+    "INSERT INTO agentflow_migrations (version, name) VALUES (%s, %s)"
+    " ON CONFLICT (version) DO UPDATE SET name = excluded.name, applied_at = excluded.applied_at"
+)
+# What a database or a role may have set otherwise, and a ledger can't do without: a commit that is on disk
+# when it is answered, and an UPDATE that waits for another one instead of failing.
+_SETTINGS = (
+    "SELECT set_config('statement_timeout', %s, false),"
+    " set_config('default_transaction_isolation', 'read committed', false),"
+    " CASE current_setting('synchronous_commit') WHEN 'off'"
+    " THEN set_config('synchronous_commit', 'on', false) END"
+)
+_MIGRATION_LOCK = 0x6167656E74666C6F  # "agentflo"
+_SET_UP = "run `agentflow ledger migrate`"
+
+
+class PostgresLedger:
+    """Fulfils ``EffectLedger``. All times and ages are by the server's clock.
+
+    Every operation is one statement, and its commit waits for the disk. The connections are made when they
+    are first needed, and each is tried before it is used. Poolers such as PgBouncer may be in between.
+    """
+
+    def __init__(
+        self, conninfo: str, *, pool_size: int = 5, timeout: timedelta = timedelta(seconds=5)
+    ) -> None:
+        """Describe the ledger; nothing is connected yet.
+
+        Args:
+            conninfo: As libpq reads it: ``postgresql://user@host/database``, or ``host=… dbname=…``.
+            pool_size: How many connections this process may have at most.
+            timeout: How long to wait for a connection, and then for the statement.
+
+        Raises:
+            ConfigurationError: libpq can't read it.
+        """
+        try:
+            given = conninfo_to_dict(conninfo)
+        except psycopg.Error:
+            # Its text quotes parts of it, the password perhaps.
+            raise ConfigurationError(
+                "the effect ledger's connection string isn't one that PostgreSQL's libpq reads: "
+                "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with % : / @ in a part as %25 %3A %2F %40"
+            ) from None
+        self._place = _place_of(given)
+        self._password = str(given.get("password") or "")
+        self._conninfo = conninfo
+        self._options = _options(given, timeout)
+        self._pool_size = pool_size
+        self._timeout = timeout.total_seconds()
+        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] | None = None
+        self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._cause: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"PostgresLedger({self._place!r})"
+
+    async def check(self) -> None:
+        """See whether the tables are there, and of this version.
+
+        Raises:
+            ConfigurationError: they aren't; the text says what to do.
+            LedgerError: the server can't be reached.
+        """
+        async with self._failures_told():
+            try:
+                made = await self._do(_version)
+            except psycopg.errors.UndefinedTable:
+                made = 0
+        if made != len(named_migrations("postgres_ledger_sql")):
+            raise self._of_another_version(made)
+
+    async def migrate(self) -> list[str]:
+        """Make the tables, or bring them up to date. Any number of processes may do it at once.
+
+        Returns:
+            The names of the migrations that were run.
+
+        Raises:
+            ConfigurationError: a newer version of agentflow made them.
+            LedgerError: it could not be done, and nothing was.
+        """
+
+        async def work(connection: AsyncConnection[TupleRow]) -> list[str]:
+            async with connection.transaction():
+                await connection.execute("SET LOCAL statement_timeout = 0")
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+                await connection.execute(_VERSIONS)
+                return await self._migrate(connection)
+
+        async with self._failures_told():
+            return await self._do(work, bounded=False)
+
+    async def insert(self, record: EffectRecord) -> bool:
+        """Keep a new record as version 1. False if its key is taken."""
+        return await self._write(_INSERT, row_of(record)) == 1
+
+    async def get(self, key: Sha256) -> StoredEffect | None:
+        """The record as it is now; ``None`` if there is none."""
+        rows = await self._read(_GET, (key,))
+        return self._stored(rows[0]) if rows else None
+
+    async def replace(self, record: EffectRecord, *, version: int) -> bool:
+        """Put a record in place of the one with its key and this version. False if that is not there."""
+        return await self._write(_REPLACE, (*row_of(record), record.key, version)) == 1
+
+    async def remove(self, key: Sha256, *, version: int) -> bool:
+        """Forget the record with this key and version. False if that is not there."""
+        return await self._write(_REMOVE, (key, version)) == 1
+
+    async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
+        """Records, the oldest first.
+
+        Raises:
+            ValueError: the cursor is no cursor of this ledger.
+            LedgerError: the table can't be read.
+        """
+        parts, values = conditions(query, "%s")
+        if cursor is not None:
+            created_at_us, key = place_of(cursor, int, str)
+            parts.append("(created_at_us, key) > (%s, %s)")
+            values += [created_at_us, storable(key)]
+        where = f"WHERE {' AND '.join(parts)}" if parts else ""
+        sql = f"SELECT {_STORED} FROM agentflow_effects {where} ORDER BY created_at_us, key LIMIT %s"  # noqa: S608
+        rows = await self._read(sql, (*values, limited(limit) + 1))
+        page = tuple(self._stored(row) for row in rows[:limit])
+        if len(rows) <= limit:
+            return EffectPage(effects=page)
+        return EffectPage(
+            effects=page, cursor=cursor_after(moment_us(page[-1].created_at), page[-1].record.key)
+        )
+
+    async def purge(self, older_than: timedelta) -> int:
+        """Forget the records that are not open and were last written longer ago; answer how many."""
+        ((now_us,),) = await self._read(f"SELECT {_NOW}")
+        before, gone = now_us - microseconds(older_than), 0
+        while True:
+            # A few at a time: a write of an attempt must not wait for all of them.
+            gone += (batch := await self._write(_PURGE, (before, before)))
+            if batch < PURGE_BATCH:
+                return gone
+
+    async def close(self) -> None:
+        """Close the connections. A later operation makes new ones."""
+        owner = (os.getpid(), asyncio.get_running_loop())
+        pool, self._pool = self._pool, None
+        if pool is not None and self._owner == owner:
+            await pool.close(self._timeout)
+
+    async def _read(self, sql: str, values: Row = ()) -> list[TupleRow]:
+        async def work(connection: AsyncConnection[TupleRow]) -> list[TupleRow]:
+            return await (await connection.execute(sql.encode(), values)).fetchall()
+
+        async with self._failures_told():
+            return await self._do(work)
+
+    async def _write(self, sql: str, values: Row) -> int:
+        async def work(connection: AsyncConnection[TupleRow]) -> int:
+            return (await connection.execute(sql.encode(), values)).rowcount
+
+        async with self._failures_told():
+            return await self._do(work)
+
+    async def _do(
+        self, work: Callable[[AsyncConnection[TupleRow]], Awaitable[ResultT]], *, bounded: bool = True
+    ) -> ResultT:
+        pool = self._current()
+        # The server ends a statement that takes too long; this is for a server that doesn't answer at all.
+        async with asyncio.timeout(2 * self._timeout if bounded else None):
+            await pool.open()
+            async with pool.connection() as connection:
+                if await _answers(connection):
+                    return await work(connection)
+            # The server was restarted, say. The pool's own check would find one such connection after
+            # another, with longer and longer pauses.
+            await pool.check()
+            async with pool.connection() as connection:
+                return await work(connection)
+
+    def _current(self) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
+        """The pool of this process and event loop: connections can't be taken to another."""
+        owner = (os.getpid(), asyncio.get_running_loop())
+        if self._pool is None or self._owner != owner:
+            self._owner = owner
+            self._pool = AsyncConnectionPool(
+                self._conninfo,
+                connection_class=self._remembering_failures(),
+                kwargs=self._options,
+                min_size=0,
+                max_size=self._pool_size,
+                open=False,
+                configure=self._configure,
+                timeout=self._timeout,
+                reconnect_timeout=self._timeout,
+                name="agentflow-ledger",
+            )
+        return self._pool
+
+    def _remembering_failures(self) -> type[AsyncConnection[TupleRow]]:
+        """The pool's own error says that there was no connection in time, and not why."""
+
+        def remember(cause: Exception | None) -> None:
+            self._cause = cause
+
+        class Connection(AsyncConnection[TupleRow]):
+            @classmethod
+            async def connect(cls, conninfo: str = "", **options: Any) -> Any:
+                try:
+                    connection = await super().connect(conninfo, **options)
+                except (psycopg.Error, OSError) as error:
+                    remember(error)
+                    raise
+                remember(None)
+                return connection
+
+        return Connection
+
+    async def _configure(self, connection: AsyncConnection[TupleRow]) -> None:
+        await connection.execute(_SETTINGS, (f"{self._timeout * 1_000:.0f}",))
+
+    async def _migrate(self, connection: AsyncConnection[TupleRow]) -> list[str]:
+        made, known = await _version(connection), named_migrations("postgres_ledger_sql")
+        if made > len(known):
+            raise self._of_another_version(made)
+        for number, (name, script) in enumerate(known[made:], start=made + 1):
+            await connection.execute(script.encode())
+            await connection.execute(_APPLIED, (number, name))
+        return [name for name, _ in known[made:]]
+
+    @asynccontextmanager
+    async def _failures_told(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        except psycopg.errors.UndefinedTable as error:
+            text = f"its tables are missing: {_SET_UP}"
+            raise LedgerError(f"the effect ledger {self._place} can't be used: {text}") from error
+        except (psycopg.Error, OSError) as error:
+            raise LedgerError(
+                f"the effect ledger {self._place} can't be used: {self._told(error)}"
+            ) from error
+
+    def _told(self, error: Exception) -> str:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, PoolTimeout) and self._cause is not None:
+            text = " ".join(str(self._cause).split())
+        return text.replace(self._password, "***") if self._password else text
+
+    def _of_another_version(self, made: int) -> ConfigurationError:
+        known = len(named_migrations("postgres_ledger_sql"))
+        if made > known:
+            return ConfigurationError(
+                f"the effect ledger {self._place} is of version {made}, this agentflow knows {known}: "
+                "upgrade agentflow-temporal"
+            )
+        found = f"is of version {made}, this agentflow needs {known}" if made else "has no tables yet"
+        return ConfigurationError(f"the effect ledger {self._place} {found}: {_SET_UP}")
+
+    def _stored(self, row: Row) -> StoredEffect:
+        *values, version, created_at_us, written_at_us, age_us = row
+        return stored_effect(
+            values,
+            version=version,
+            age=from_microseconds(age_us),
+            created_at=moment(created_at_us),
+            written_at=moment(written_at_us),
+            place=self._place,
+        )
+
+
+async def _answers(connection: AsyncConnection[TupleRow]) -> bool:
+    try:
+        await AsyncConnectionPool.check_connection(connection)
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+async def _version(connection: AsyncConnection[TupleRow]) -> int:
+    row = await (await connection.execute(_VERSION)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _place_of(given: dict[str, Any]) -> str:
+    host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "localhost"
+    port = f":{given['port']}" if given.get("port") else ""
+    database = given.get("dbname") or os.environ.get("PGDATABASE") or given.get("user") or ""
+    return f"postgresql {host}{port}/{database}"
+
+
+def _options(given: dict[str, Any], timeout: timedelta) -> dict[str, Any]:
+    """How to connect, beyond what the connection string says itself."""
+    seconds = max(1, round(timeout.total_seconds()))
+    defaults: dict[str, Any] = {
+        "application_name": "agentflow",
+        "connect_timeout": seconds,
+        # A server that is gone is noticed, and one that only follows another is passed over.
+        "keepalives_idle": seconds,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+        "tcp_user_timeout": seconds * 1_000,
+        "target_session_attrs": "read-write",
+    }
+    options = {name: value for name, value in defaults.items() if name not in given}
+    # A pooler may give each statement to another connection, which knows no statement prepared before.
+    return {**options, "autocommit": True, "client_encoding": "utf8", "prepare_threshold": None}

@@ -1,0 +1,78 @@
+"""The ledgers of the chaos run: real ones, and one that remembers nothing."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from agentflow.adapters.sqlite_ledger import SQLiteLedger
+from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.wire import Sha256
+from agentflow.ports.ledger import EffectLedger
+
+LedgerKind = Literal["sqlite", "postgres", "off"]
+
+
+def open_ledger(kind: LedgerKind, place: str) -> EffectLedger:
+    """A ledger.
+
+    Args:
+        kind: Which.
+        place: Its file, or its connection string.
+    """
+    match kind:
+        case "sqlite":
+            return SQLiteLedger(Path(place))
+        case "postgres":
+            from agentflow.adapters.postgres_ledger import PostgresLedger
+
+            return PostgresLedger(place)
+        case "off":
+            return ForgetfulLedger()
+
+
+@asynccontextmanager
+async def place_of(kind: LedgerKind, directory: Path) -> AsyncGenerator[str]:
+    """Where a new ledger of the kind is kept, while the block runs. Starts a PostgreSQL server if need be."""
+    if kind == "postgres":
+        from benchmarks.chaos.postgres import postgres
+
+        async with postgres(directory) as place:
+            yield place
+    else:
+        yield str(directory / "ledger.sqlite")
+
+
+class ForgetfulLedger:
+    """Says yes to everything and keeps nothing: what a worker without a ledger would do."""
+
+    async def check(self) -> None:
+        """Nothing to set up."""
+
+    async def insert(self, record: EffectRecord) -> bool:
+        """Every attempt is the first."""
+        return True
+
+    async def get(self, key: Sha256) -> StoredEffect | None:
+        """There is nothing."""
+        return None
+
+    async def replace(self, record: EffectRecord, *, version: int) -> bool:
+        """As if it were kept."""
+        return True
+
+    async def remove(self, key: Sha256, *, version: int) -> bool:
+        """As if it had been there."""
+        return True
+
+    async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
+        """There is nothing."""
+        return EffectPage(effects=())
+
+    async def purge(self, older_than: timedelta) -> int:
+        """There is nothing."""
+        return 0
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
