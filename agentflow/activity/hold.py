@@ -37,6 +37,8 @@ class Hold:
         self._version = 0
         self._since = 0.0
         """When the lease began, by the event loop's clock: before the write that the ledger has stamped."""
+        self._is_unsure = False
+        """Whether a change that failed may still reach the ledger, late."""
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
 
@@ -89,6 +91,10 @@ class Hold:
 
     async def withdraw(self) -> None:
         """Forget the record: nothing was begun."""
+        if self._is_unsure:
+            # Versions begin anew after a removal: a late change of ours would hit another's record.
+            await self.leave(timedelta(0), "an attempt did nothing, and the ledger failed meanwhile")
+            return
         key, version = self.record.key, self._version
         await self._best_effort(tried(lambda: self._ledger.remove(key, version=version)))
 
@@ -120,7 +126,7 @@ class Hold:
 
     async def _write(self, changed: EffectRecord, tries: int) -> bool:
         began = _now()
-        if await tried(lambda: self._ledger.replace(changed, version=self._version), tries):
+        if await tried(lambda: self._replace(changed), tries):
             self._took(changed, self._version + 1, began)
             return True
         found = await tried(lambda: self._ledger.get(changed.key), tries)
@@ -129,6 +135,13 @@ class Hold:
         # An earlier try was taken, and its answer was lost.
         self._took(found.record, found.version, began)
         return True
+
+    async def _replace(self, changed: EffectRecord) -> bool:
+        try:
+            return await self._ledger.replace(changed, version=self._version)
+        except LedgerError:
+            self._is_unsure = True
+            raise
 
     def _took(self, record: EffectRecord, version: int, began: float) -> None:
         self.record, self._version, self._since = record, version, began

@@ -34,8 +34,8 @@ try:
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.rows import TupleRow
     from psycopg_pool import AsyncConnectionPool, PoolTimeout
-except ImportError as missing:
-    raise MissingExtraError("agentflow.adapters.postgres_ledger", "postgres") from missing
+except ImportError as _missing:
+    raise MissingExtraError("agentflow.adapters.postgres_ledger", "postgres") from _missing
 
 ResultT = TypeVar("ResultT")
 Row = tuple[Any, ...]

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from agentflow.cli.output import exact_json, facts, safe, table
 from agentflow.contracts.budget import Spend, UsageReport
@@ -14,7 +15,11 @@ from agentflow.contracts.task import AgentOutcome, Evidence, ToolCallSummary
 STYLES = {"completed": "green", "running": "cyan", "waiting_for_approval": "yellow", "escalated": "yellow"}
 """Colours of states and outcomes; what isn't here ended badly, and is red."""
 
-EFFECTS = {"done": "done", "failed": "not done", "unknown": safe("UNKNOWN", "bold red")}
+EFFECTS: dict[str, str | Text] = {
+    "done": "done",
+    "failed": "not done",
+    "unknown": safe("UNKNOWN", "bold red"),
+}
 """Of a write that was allowed: whether it happened."""
 
 

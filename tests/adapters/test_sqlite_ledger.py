@@ -228,6 +228,7 @@ def test_processes_that_have_a_deleted_file_open_go_on_with_one_new_file(path: P
             reader, writer = os.pipe()
             back, answer = os.pipe()
             if not (child := os.fork()):
+                signal.alarm(60)  # it must not outlive the test
                 with asyncio.Runner() as runner:
                     runner.run(ledger.insert(record(200)))
                     os.write(answer, b"x")
@@ -360,6 +361,7 @@ def test_a_ledger_works_on_both_sides_of_a_fork(path: Path) -> None:
         ledger = SQLiteLedger(Path(sys.argv[1]))
         asyncio.run(ledger.insert(record(1)))
         if not (child := os.fork()):
+            signal.alarm(60)  # it must not outlive the test
             print(asyncio.run(ledger.insert(record(1))), asyncio.run(ledger.insert(record(2))), flush=True)
             asyncio.run(ledger.close())
             os._exit(0)
