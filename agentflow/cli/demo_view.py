@@ -102,9 +102,7 @@ class PersonAtTerminal(Deciders):
             try:
                 shown = safe(f"{progress.case.case_id}: {progress.case.title}\n\n{escalation.reason}")
                 self._console.print(Panel(shown, title="Escalated", expand=False))
-                text = await _asked(
-                    "tell the model what to do, or leave empty to take over by hand", None, ""
-                )
+                text = await _asked(_what_to_say(escalation), None, "")
             finally:
                 self._live.resume()
         # A write in doubt takes no guidance; `agentflow resolve` takes what a person found out.
@@ -151,6 +149,12 @@ def summary(score: Score) -> Table:
     ):
         shown.add_row(name, str(value))
     return shown
+
+
+def _what_to_say(escalation: Escalation) -> str:
+    if escalation.effect is None:
+        return "tell the model what to do, or leave empty to take over by hand"
+    return "nobody knows whether it happened, so you take over by hand: say why, or leave empty"
 
 
 def _state(run: Progress) -> str:

@@ -90,6 +90,7 @@ def resolve(
         with existing(session, ledger_url(ledger)) as place:
             stored = session.run(found(place, key))
             check_doubt(stored)
+            session.output.show(*record_views(stored))
             with session.output.progress(f"closing {key}"):
                 after = close_record(session, place, stored, word, offline=offline)
         session.output.result(document(after), *record_views(after))

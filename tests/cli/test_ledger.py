@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from agentflow.cli.connection import Connection
 from agentflow.cli.ledger_place import shown_url
+from agentflow.cli.ledger_view import Place
 from agentflow.contracts.tools import ToolResult
 from tests.cli.harness import ROOT, CommandLine
 from tests.cli.records import DONE, HOSTILE, a_record, kept
@@ -166,6 +168,11 @@ async def test_the_command_that_is_shown_closes_the_record(beside: CommandLine) 
     closed = beside(*words[1:], AGENTFLOW_LEDGER="")
     assert closed.exit_code == 0, closed.stderr
     assert beside("ledger", "show", record.key, "--json").document["state"] == "failed"
+
+
+def test_a_command_that_is_shown_has_no_password_in_it() -> None:
+    place = Place(Connection(), "postgresql://joe:secret@db.example/agentflow")
+    assert place.command("show", "KEY") == 'agentflow ledger show KEY --ledger "$AGENTFLOW_LEDGER"'
 
 
 @pytest.mark.parametrize("changes", [{"lease": LIVE}, DONE, {"state": "unknown", "closed_by": "ann"}])

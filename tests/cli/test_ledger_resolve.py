@@ -149,6 +149,21 @@ async def test_an_abort_leaves_it_unknown_and_closed(beside: CommandLine) -> Non
     assert (after.state, after.closed_by, after.result, after.is_open) == ("unknown", "ann", None, False)
 
 
+async def test_a_person_reads_what_is_about_to_be_closed(beside: CommandLine) -> None:
+    record = await in_doubt(beside.ledger)
+    refused = beside("ledger", "resolve", record.key, "abort", "--by", "ann", TEMPORAL_ADDRESS=NOWHERE)
+    assert refused.exit_code == 3
+    for known in (record.key, record.workflow_id, "the bank did not answer"):
+        assert known in refused.stdout
+
+
+async def test_what_is_about_to_be_closed_is_no_part_of_the_document(beside: CommandLine) -> None:
+    record = await in_doubt(beside.ledger)
+    closed = resolve(beside, record.key, "abort")
+    assert closed.document["standing"] == "given up"
+    assert "the bank did not answer" in closed.stderr
+
+
 async def test_a_person_reads_what_the_record_is_now(beside: CommandLine) -> None:
     record = await in_doubt(beside.ledger)
     shown = beside("ledger", "resolve", record.key, "did_not_happen", "--by", "ann").stdout
