@@ -14,7 +14,7 @@ from uuid import uuid4
 import structlog
 from temporalio import activity
 
-from agentflow.activity.calling import ToolCaller, error_result
+from agentflow.activity.calling import ToolCaller
 from agentflow.activity.hold import MAX_LEASE, Hold, to_the_end
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
@@ -77,8 +77,7 @@ class EffectOnce:
         """
         attempt = _Attempt(self.caller, self.ledger, invocation)
         # A worker that was thought dead may only now come to begin: it must find that it is too late.
-        nothing = _json(error_result("failed", effects.NEVER_BEGAN))
-        found = await attempt.hold.begin(effects.given_up(attempt.hold.record, nothing, "never began"))
+        found = await attempt.hold.begin(effects.given_up(attempt.hold.record, "never began"))
         if found is None:
             return self._report(attempt.hold.record)
         match effects.examine(found, attempt.hold.record):
@@ -177,6 +176,9 @@ class _Attempt:
     async def resume(self, found: StoredEffect, abandoned: effects.Abandoned) -> ToolResult:
         """Go on after an attempt that ended without a record."""
         await self._take_over(found)
+        if abandoned.untouched:
+            await self._call_again()
+            return await self.call(is_first=True)
         match effects.recovery_of(self._caller.contract, abandoned):
             case "ask":
                 raise await self._doubt(f"an earlier attempt ended without a record. {found.record.detail}")
@@ -192,6 +194,8 @@ class _Attempt:
     async def settle(self, found: StoredEffect) -> EffectRecord:
         """Find out what an attempt did that ended without a record: ask the outside system, or a person."""
         await self._take_over(found)
+        if not found.record.attempts:
+            return await self._give_up("never began")
         if self._caller.contract.recovery != "probe":
             await self._doubt(found.record.detail or "an attempt ended without a record")
             return self.hold.record
@@ -202,10 +206,7 @@ class _Attempt:
         if known is not None:
             await self._end(known, happened=True)
             return self.hold.record
-        nothing = _json(error_result("failed", effects.FOUND_UNDONE))
-        if not await self.hold.write(effects.given_up(self.hold.record, nothing, "found undone")):
-            raise self.busy(timedelta(seconds=1))
-        return self.hold.record
+        return await self._give_up("found undone")
 
     def busy(self, wait: timedelta) -> EffectBusyError:
         """Another attempt may still be at it."""
@@ -217,6 +218,11 @@ class _Attempt:
 
     async def _take_over(self, found: StoredEffect) -> None:
         await self.hold.take(found, effects.taken_over(found, self.hold.record))
+
+    async def _give_up(self, why: effects.GivenUp) -> EffectRecord:
+        if not await self.hold.write(effects.given_up(self.hold.record, why)):
+            raise self.busy(timedelta(seconds=1))
+        return self.hold.record
 
     async def _call_again(self) -> None:
         # Whoever was thought dead, and was not, may have recorded an end meanwhile.

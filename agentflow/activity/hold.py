@@ -37,8 +37,6 @@ class Hold:
         self._version = 0
         self._since = 0.0
         """When the lease began, by the event loop's clock: before the write that the ledger has stamped."""
-        self._is_unsure = False
-        """Whether a change that failed may still reach the ledger, late."""
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
 
@@ -51,7 +49,7 @@ class Hold:
                 return None
             found = await tried(lambda: self._ledger.get(first.key))
             if found is None:
-                continue  # withdrawn meanwhile: the key is free again
+                continue  # purged meanwhile: the key is free again
             if found.record.owner == first.owner and found.record.state == first.state:
                 # The ledger took the first try, and its answer was lost.
                 self._took(found.record, found.version, began)
@@ -90,13 +88,8 @@ class Hold:
         await self._best_effort(self.write(effects.left(self.record, wait, detail)))
 
     async def withdraw(self) -> None:
-        """Forget the record: nothing was begun."""
-        if self._is_unsure:
-            # Versions begin anew after a removal: a late change of ours would hit another's record.
-            await self.leave(timedelta(0), "an attempt did nothing, and the ledger failed meanwhile")
-            return
-        key, version = self.record.key, self._version
-        await self._best_effort(tried(lambda: self._ledger.remove(key, version=version)))
+        """Nothing was begun, and whoever comes next begins anew."""
+        await self._best_effort(self.write(effects.withdrawn(self.record)))
 
     @asynccontextmanager
     async def at_work(self, limit: timedelta, delay: timedelta) -> AsyncGenerator[None]:
@@ -126,7 +119,7 @@ class Hold:
 
     async def _write(self, changed: EffectRecord, tries: int) -> bool:
         began = _now()
-        if await tried(lambda: self._replace(changed), tries):
+        if await tried(lambda: self._ledger.replace(changed, version=self._version), tries):
             self._took(changed, self._version + 1, began)
             return True
         found = await tried(lambda: self._ledger.get(changed.key), tries)
@@ -135,13 +128,6 @@ class Hold:
         # An earlier try was taken, and its answer was lost.
         self._took(found.record, found.version, began)
         return True
-
-    async def _replace(self, changed: EffectRecord) -> bool:
-        try:
-            return await self._ledger.replace(changed, version=self._version)
-        except LedgerError:
-            self._is_unsure = True
-            raise
 
     def _took(self, record: EffectRecord, version: int, began: float) -> None:
         self.record, self._version, self._since = record, version, began

@@ -165,18 +165,6 @@ class DynamoDBLedger:
             )
         )
 
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        """Forget the record with this key and version. False if that is not there."""
-        return await self._write(
-            lambda client: client.delete_item(
-                TableName=self._table,
-                Key=_key(key),
-                ConditionExpression="#version = :expected",
-                ExpressionAttributeNames={"#version": "version"},
-                ExpressionAttributeValues={":expected": {"N": str(version)}},
-            )
-        )
-
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records: those that are open the oldest first, others in no order.
 

@@ -56,7 +56,6 @@ _REPLACE = (
     f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = {_NOW}"  # noqa: S608
     " WHERE key = %s AND version = %s"
 )
-_REMOVE = "DELETE FROM agentflow_effects WHERE key = %s AND version = %s"
 # The condition is there twice: a row may have changed between the look and the lock.
 _OLD = f"NOT {IS_OPEN} AND written_at_us < %s"
 _PURGE = (
@@ -176,10 +175,6 @@ class PostgresLedger:
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
         return await self._write(_REPLACE, (*row_of(record), record.key, version)) == 1
-
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        """Forget the record with this key and version. False if that is not there."""
-        return await self._write(_REMOVE, (key, version)) == 1
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.

@@ -46,7 +46,6 @@ _REPLACE = (
     f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = ?"  # noqa: S608
     " WHERE key = ? AND version = ?"
 )
-_REMOVE = "DELETE FROM agentflow_effects WHERE key = ? AND version = ?"
 _PURGE = (
     "DELETE FROM agentflow_effects WHERE key IN"  # noqa: S608
     f" (SELECT key FROM agentflow_effects WHERE NOT {IS_OPEN} AND written_at_us < ? LIMIT {PURGE_BATCH})"
@@ -105,10 +104,6 @@ class SQLiteLedger:
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
         return await self._write(_REPLACE, (*row_of(record), _now_us(), record.key, version)) == 1
-
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        """Forget the record with this key and version. False if that is not there."""
-        return await self._write(_REMOVE, (key, version)) == 1
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.

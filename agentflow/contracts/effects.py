@@ -28,7 +28,7 @@ class EffectRecord(Contract):
     state: EffectState = "intended"
     owner: str
     """The attempt that may act on this record; no two attempts have the same name."""
-    attempts: int = Field(default=1, ge=1)
+    attempts: int = Field(default=1, ge=0)
     """How many attempts may have called the tool."""
     lease: timedelta
     """Counted from when the record was last written: how long the effect may still come about by what an

@@ -2,9 +2,9 @@
 
     (none) ── intended ──┬─▶ done      the tool was carried out
                  ▲       ├─▶ failed    it certainly was not
-                 │       ├─▶ (none)    withdrawn: the attempt did nothing
-       taken over after  └─▶ unknown ──▶ done │ failed │ closed as unknown, by a person
-       its lease is over
+                 │       └─▶ unknown ──▶ done │ failed │ closed as unknown, by a person
+       taken over after
+       its lease is over, or withdrawn by an attempt that did nothing
 
 An attempt may act while it owns the record, until its lease is over. The lease covers what the attempt
 has begun and can't take back: another attempt that finds it live waits, and one that finds it over does
@@ -46,6 +46,8 @@ class Abandoned:
 
     since_first: timedelta
     """Time since the first attempt."""
+    untouched: bool = False
+    """Whether it is certain that no attempt has begun anything."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Doubtful:
 
     detail: str
 
+
+GivenUp = Literal["never began", "found undone"]
+"""Why a call that its run has given up certainly did not happen."""
 
 Finding = Ended | Busy | Abandoned | Doubtful
 
@@ -82,7 +87,8 @@ def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
         case "intended" if stored.age < record.lease:
             return Busy(record.lease - stored.age)
         case "intended":
-            return Abandoned(stored.written_at - stored.created_at + stored.age)
+            since_first = stored.written_at - stored.created_at + stored.age
+            return Abandoned(since_first, untouched=not record.attempts)
 
 
 def effect_delay(contract: ToolContract) -> timedelta:
@@ -121,6 +127,15 @@ def left(record: EffectRecord, wait: timedelta, detail: str) -> EffectRecord:
     return _changed(record, lease=wait, detail=_storable(detail))
 
 
+def withdrawn(record: EffectRecord) -> EffectRecord:
+    """The record of a call of which nothing was begun. The next attempt is its first.
+
+    It is not removed: its version must not come again, or a late change of an attempt that was thought dead
+    would hit the record of another.
+    """
+    return _changed(record, lease=timedelta(0), attempts=0, detail="")
+
+
 def renewed(record: EffectRecord, lease: timedelta) -> EffectRecord:
     """The record of an attempt that is still at work."""
     return _changed(record, lease=lease)
@@ -136,9 +151,10 @@ def ended(record: EffectRecord, result: str, *, happened: bool) -> EffectRecord:
     return _changed(record, state="done" if happened else "failed", lease=timedelta(0), result=result)
 
 
-def given_up(record: EffectRecord, result: str, why: Literal["never began", "found undone"]) -> EffectRecord:
+def given_up(record: EffectRecord, why: GivenUp) -> EffectRecord:
     """It did not happen, and no attempt may begin any more."""
     detail = NEVER_BEGAN if why == "never began" else FOUND_UNDONE
+    result = ToolResult(error=ToolError(kind="failed", message=detail)).model_dump_json()
     return _changed(ended(record, result, happened=False), detail=detail)
 
 

@@ -38,10 +38,6 @@ class EffectLedger(Protocol):
         """Put a record in place of the one with its key and this version. False if that is not there."""
         ...
 
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        """Forget the record with this key and version. False if that is not there."""
-        ...
-
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first where the ledger can, ``limit`` of them at most a page.
 

@@ -257,9 +257,6 @@ class _FaultyLedger:
         await self._before(record)
         return await self._after(record, await self._ledger.replace(record, version=version))
 
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        return await self._ledger.remove(key, version=version)
-
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         return await self._ledger.find(query, limit=limit, cursor=cursor)
 

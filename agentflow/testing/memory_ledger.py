@@ -43,14 +43,6 @@ class MemoryLedger:
         self._effects[record.key] = self._stored(record, version + 1, found.created_at)
         return True
 
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        """Forget the record with this key and version."""
-        found = self._effects.get(key)
-        if found is None or found.version != version:
-            return False
-        del self._effects[key]
-        return True
-
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.
 

@@ -36,6 +36,7 @@ async def ask_model(
             if is_cancelled_exception(error):
                 raise
             failure = dispatch.failure_of(error)
+        dispatch.heed_cancellation()
         await run.escalate(f"the model can't be reached: {failure.message}", escalation_timeout)
 
 

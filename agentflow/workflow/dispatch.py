@@ -150,16 +150,22 @@ async def _about_effect(
 
 
 def heed_cancellation() -> None:
-    """End here if the run was cancelled, or ran out of time, while an activity finished all the same.
+    """End here if the run was cancelled, or ran out of time, while an activity ended in another way.
 
-    Its success swallows the cancellation: without this the run would go on as if nobody had asked it to stop.
+    An activity that succeeds swallows the cancellation, and one that times out hides it, as Temporal doesn't
+    try it again then: without this the run would go on as if nobody had asked it to stop.
 
     Raises:
         asyncio.CancelledError: it was.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling() and workflow.patched(HEED_CANCELLATION):
+    if is_cancelling() and workflow.patched(HEED_CANCELLATION):
         raise asyncio.CancelledError
+
+
+def is_cancelling() -> bool:
+    """Whether what runs here has been asked to stop."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def check_size(what: str, value: object, limit: int = MAX_PAYLOAD_BYTES) -> None:

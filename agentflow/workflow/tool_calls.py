@@ -155,6 +155,10 @@ class ToolCalls:
             return self._done(allowed.call, allowed.decision, ToolResult(error=problem))
         except ActivityError as error:
             return await self._failed(allowed, error)
+        except CancelledError:
+            # The activity may have ended in the very workflow task that brought the cancellation.
+            await self._cancelled(allowed, dispatch.Failure("Cancelled", "the run was cancelled", None, True))
+            raise
         finally:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
@@ -180,15 +184,15 @@ class ToolCalls:
         if allowed.contract.effect == "read":
             if is_cancelled_exception(error):
                 raise error
+            dispatch.heed_cancellation()
             taken_over = await self._taken_over(f"{call.tool} failed: {failure.message}")
             return self._done(call, decision, taken_over)
         if not workflow.patched(dispatch.RECONCILE_EFFECTS):
             return self._done(call, decision, await self._failed_before_reconciling(call, error))
+        if is_cancelled_exception(error) or dispatch.is_cancelling():
+            await self._cancelled(allowed, failure)
+            raise CancelledError
         report = await self._failed_write(allowed).look_up(failure)
-        if is_cancelled_exception(error):
-            # Nobody can be asked any more. What is known goes into the outcome, and stays in the ledger.
-            self._done(call, decision, _result_of(report), report.state)
-            raise error
         if report.state == "failed" and report.result is None:
             reason = f"{call.tool} failed, and did not happen ({report.detail}): {failure.message}"
             return self._done(call, decision, await self._taken_over(reason), "failed")
@@ -202,6 +206,12 @@ class ToolCalls:
             self._done(allowed.call, allowed.decision, _result_of(report), report.state)
             raise
         return self._done(allowed.call, allowed.decision, _result_of(known), known.state)
+
+    async def _cancelled(self, allowed: _Allowed, failure: dispatch.Failure) -> None:
+        """Nobody can be asked any more: what is known of a write goes into the outcome."""
+        if allowed.contract.effect != "read" and workflow.patched(dispatch.RECONCILE_EFFECTS):
+            report = await self._failed_write(allowed).look_up(failure)
+            self._done(allowed.call, allowed.decision, _result_of(report), report.state)
 
     def _failed_write(self, allowed: _Allowed) -> FailedWrite:
         return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)

@@ -62,10 +62,6 @@ class ForgetfulLedger:
         """As if it were kept."""
         return True
 
-    async def remove(self, key: Sha256, *, version: int) -> bool:
-        """As if it had been there."""
-        return True
-
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """There is nothing."""
         return EffectPage(effects=())

@@ -6,6 +6,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
+from agentflow.errors import ToolUnavailableError
 from agentflow.testing import MemoryLedger
 from tests.activity.attempts import WRITES, Unreliable, asked, died_after_paying, record_of
 from tests.activity.outside import DELAY, LIMIT, Bank, carried_out, failure
@@ -25,6 +26,15 @@ async def test_a_call_that_never_began_is_kept_from_beginning_later(
     assert late.error is not None
     assert late.error.kind == "failed"
     assert bank.payments == []
+
+
+async def test_a_call_that_could_not_begin_is_kept_from_beginning_later(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    bank.refusal = ToolUnavailableError("connection refused")
+    await failure(bank.pay_and_find, memory)
+    report = await asked(bank.pay_and_find, memory)
+    assert (report.state, report.detail, bank.probed) == ("failed", "no attempt of it began", 0)
 
 
 async def test_reconciling_again_says_the_same(bank: Bank, memory: MemoryLedger) -> None:

@@ -360,10 +360,29 @@ async def test_a_tool_that_could_not_start_withdraws_its_intent_and_may_be_tried
     bank.refusal = ToolUnavailableError("connection refused")
     error = await failure(pay, memory)
     assert (error.type, error.non_retryable) == ("ToolUnavailableError", False)
-    assert await memory.get(invocation_of(pay).ledger_key) is None
+    assert (await record_of(memory, pay)).attempts == 0
     bank.refusal = None
     assert (await carried_out(pay, memory, attempt=2)).ok
     assert bank.payments == ["ada"]
+    record = await record_of(memory, pay)
+    assert (record.state, record.attempts, bank.probed) == ("done", 1, 0)
+
+
+async def test_an_attempt_that_was_thought_dead_changes_no_later_ones_record(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    bank.hangs = True
+    under_way = asyncio.ensure_future(failure(bank.pay_and_find, memory))
+    await bank.paid.wait()
+    bank.keys.clear()  # the bank has lost it: the probe says no
+    memory.advance(LIMIT + DELAY)
+    bank.refusal = ToolUnavailableError("connection refused")
+    await failure(bank.pay_and_find, memory, attempt=2)
+    before = await record_of(memory, bank.pay_and_find)
+    bank.error = ConnectionError("cut")
+    bank.goes_on.set()
+    await under_way
+    assert await record_of(memory, bank.pay_and_find) == before
 
 
 async def test_a_second_attempt_that_could_not_start_does_not_withdraw_the_first_ones_intent(

@@ -115,25 +115,13 @@ async def test_a_change_of_another_version_is_refused(place: Place, version: int
     await ledger.insert(record())
     await ledger.replace(record(attempts=2), version=1)
     assert not await ledger.replace(record(attempts=9), version=version)
-    assert not await ledger.remove(record().key, version=version)
     assert (await kept_record(ledger)).record.attempts == 2
 
 
 async def test_nothing_is_changed_where_nothing_is(place: Place) -> None:
     ledger = place.open()
     assert not await ledger.replace(record(), version=1)
-    assert not await ledger.remove(record().key, version=1)
     assert await ledger.get(record().key) is None
-
-
-async def test_a_removed_record_is_gone_and_its_key_is_free(place: Place) -> None:
-    ledger = place.open()
-    for number in (1, 2):
-        await ledger.insert(record(number))
-    assert await ledger.remove(record().key, version=1)
-    assert await ledger.get(record().key) is None
-    assert await ledger.insert(record())
-    assert (await kept_record(ledger, 2)).record == record(2)
 
 
 async def test_only_the_record_of_the_key_is_changed(place: Place) -> None:
@@ -233,20 +221,6 @@ async def test_of_fifty_tasks_that_share_a_ledger_one_wins_each_key(place: Place
     ledger = place.open()
     won = await asyncio.gather(*(ledger.insert(record(number % 5)) for number in range(50)))
     assert Counter(won) == {True: 5, False: 45}
-
-
-async def test_a_change_and_a_removal_of_one_version_never_both_happen(place: Place) -> None:
-    workers = [place.open() for _ in range(20)]
-    await workers[0].insert(record())
-    won = await asyncio.gather(
-        *(
-            worker.replace(record(attempts=2), version=1)
-            if number % 2
-            else worker.remove(record().key, version=1)
-            for number, worker in enumerate(workers)
-        )
-    )
-    assert Counter(won) == {True: 1, False: 19}
 
 
 async def test_of_fifty_attempts_at_once_one_calls_the_tool(
@@ -488,7 +462,6 @@ OPERATIONS: dict[str, Callable[[EffectLedger], Awaitable[Any]]] = {
     "insert": lambda ledger: ledger.insert(record()),
     "get": lambda ledger: ledger.get(record().key),
     "replace": lambda ledger: ledger.replace(record(), version=1),
-    "remove": lambda ledger: ledger.remove(record().key, version=1),
     "find": lambda ledger: ledger.find(EffectQuery()),
     "find open": lambda ledger: ledger.find(EffectQuery(only_open=True)),
     "purge": lambda ledger: ledger.purge(HOUR),

@@ -381,7 +381,6 @@ OPERATIONS: dict[str, Callable[[SQLiteLedger], Awaitable[Any]]] = {
     "insert": lambda ledger: ledger.insert(record()),
     "get": lambda ledger: ledger.get(record().key),
     "replace": lambda ledger: ledger.replace(record(), version=1),
-    "remove": lambda ledger: ledger.remove(record().key, version=1),
     "find": lambda ledger: ledger.find(EffectQuery()),
     "purge": lambda ledger: ledger.purge(timedelta(0)),
 }

@@ -104,6 +104,11 @@ def test_a_take_over_changes_the_owner_and_calls_nothing() -> None:
     assert effects.called_again(taken, LEASE).attempts == 2
 
 
+def test_what_was_withdrawn_is_untouched_and_free_at_once() -> None:
+    found = effects.examine(stored(effects.withdrawn(FIRST)), INTENT)
+    assert found == effects.Abandoned(timedelta(0), untouched=True)
+
+
 @pytest.mark.parametrize("verdict", ["happened", "did_not_happen", "abort"])
 def test_a_closed_record_is_open_to_nobody_and_says_who_closed_it(verdict: str) -> None:
     closing = EffectClosing(verdict=verdict, by="ann", text="looked")  # type: ignore[arg-type]
@@ -146,6 +151,6 @@ def test_a_detail_can_be_kept_anywhere(text: str) -> None:
 
 
 def test_a_call_that_was_given_up_is_told_from_one_that_was_refused() -> None:
-    assert effects.was_given_up(effects.given_up(FIRST, "{}", "never began"))
-    assert effects.was_given_up(effects.given_up(FIRST, "{}", "found undone"))
+    assert effects.was_given_up(effects.given_up(FIRST, "never began"))
+    assert effects.was_given_up(effects.given_up(FIRST, "found undone"))
     assert not effects.was_given_up(effects.ended(FIRST, "{}", happened=False))

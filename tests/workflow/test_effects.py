@@ -11,17 +11,24 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
-from agentflow import AgentOutcome, AgentTask
+from agentflow import AgentOutcome, AgentTask, tools_of
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.errors import LedgerError
-from agentflow.testing import MemoryLedger, ScriptedModel, answer, call
+from agentflow.testing import MemoryLedger, ScriptedModel, answer, call, scripted_plugin
 from tests.workflow.agents import Banker, Remitter
 from tests.workflow.harness import Harness, eventually, serving
+from tests.workflow.tools import Bank
 
+WORKFLOWS_ONLY: dict[str, Any] = {
+    "no_remote_activities": True,
+    "sticky_queue_schedule_to_start_timeout": timedelta(seconds=1),
+}
+COMPLETED = "activity_task_completed_event_attributes"
 DONE = answer({"account": "alice", "amount": "10.00"})
 WIRE = [call("wire", account="bob", amount="9.00"), DONE]
 
@@ -315,3 +322,50 @@ async def test_a_write_that_a_cancellation_stopped_midway_is_looked_up_before_th
         assert bank.bank.paid == [("slow", "10.00")]
     assert outcome.status == "cancelled"
     assert (outcome.tool_calls[0].effect, outcome.tool_calls[0].error) == ("done", None)
+
+
+async def test_a_cancellation_that_comes_with_the_completion_leaves_the_write_in_the_outcome(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    bank = Bank()
+    plugin = scripted_plugin(ScriptedModel([]), tools=tools_of(bank), ledger=ledger)
+    client = await temporal.connect_client(plugins=[plugin])
+    queue = f"test-{uuid4()}"
+    task = AgentTask(input="remit held", requested_by="rita")
+    activities = Worker(client, task_queue=queue, workflows=[], identity="activities")
+    async with activities:
+        async with Worker(client, task_queue=queue, workflows=[Remitter], **WORKFLOWS_ONLY):
+            handle = await client.start_workflow(
+                "Remitter",
+                task,
+                id=f"test-{uuid4()}",
+                task_queue=queue,
+                result_type=AgentOutcome[Any],
+            )
+            await bank.blocked.wait()
+        # While nobody takes workflow tasks, the run is cancelled and the payment completes.
+        await handle.cancel()
+        bank.released.set()
+
+        async def completed() -> bool | None:
+            history = await handle.fetch_history()
+            return any(event.HasField(COMPLETED) for event in history.events[-4:]) or None
+
+        await eventually(completed)
+        async with Worker(client, task_queue=queue, workflows=[Remitter], **WORKFLOWS_ONLY):
+            outcome = await ended(handle)
+    assert outcome.status == "cancelled"
+    assert [(made.tool, made.effect) for made in outcome.tool_calls] == [("remit", "done")]
+
+
+async def test_a_run_that_is_cancelled_while_its_tool_hears_nothing_ends_and_asks_nobody(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    async with serving(temporal, ScriptedModel([]), tmp_path, ledger=ledger) as bank:
+        handle = await bank.start(Remitter, "remit deaf")
+        async with asyncio.timeout(30):
+            await bank.bank.blocked.wait()
+        await handle.cancel()
+        outcome = await ended(handle)
+    assert outcome.status == "cancelled"
+    assert outcome.tool_calls[0].effect == "done"

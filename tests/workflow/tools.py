@@ -27,6 +27,7 @@ class Bank:
         self.looking = 0
         self.most_looking_at_once = 0
         self.blocked = asyncio.Event()
+        self.released = asyncio.Event()
         self.was_cancelled = asyncio.Event()
 
     @tool(effect="read", options=ToolOptions(retry=QUICK, max_result_bytes=4096))
@@ -92,6 +93,7 @@ class Bank:
             retry=RetryOptions(max_attempts=1),
             heartbeat_timeout=timedelta(seconds=2),
             max_effect_delay=timedelta(milliseconds=100),
+            start_to_close_timeout=timedelta(seconds=5),
         ),
     )
     async def remit(self, context: ToolContext, account: str, amount: str) -> str:
@@ -103,6 +105,10 @@ class Bank:
         self.blocked.set()
         if account == "slow":
             await asyncio.sleep(3600)
+        if account == "held":
+            await self.released.wait()
+        if account == "deaf":
+            await _in_spite_of_all(3600)
         if self.lost_answers:
             raise self.lost_answers.pop(0)
         return f"remitted {amount} to {account}"
@@ -125,3 +131,11 @@ class Bank:
             self.was_cancelled.set()
             raise
         return "done"
+
+
+async def _in_spite_of_all(seconds: float) -> None:
+    """Sleep, and hear of no cancellation but the second."""
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        await asyncio.sleep(seconds)
