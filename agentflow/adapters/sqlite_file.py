@@ -104,6 +104,7 @@ class SQLiteFile:
             self._path, timeout=wait.total_seconds(), isolation_level=None, check_same_thread=False
         )
         try:
+            self._refuse_another_applications(connection)
             _enter_wal(connection, wait)
             connection.execute("PRAGMA synchronous=FULL")
             self._migrate(connection)
@@ -115,6 +116,15 @@ class SQLiteFile:
             raise
         self._connection, self._opened = connection, opened
         self._opened_beside = {side: _identity(side) for side in self._beside()}
+
+    def _refuse_another_applications(self, connection: sqlite3.Connection) -> None:
+        # One statement, so that no process that is just making the ledger is seen half-way.
+        foreign = connection.execute(
+            "SELECT (SELECT user_version FROM pragma_user_version) = 0"
+            " AND EXISTS (SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'agentflow\\_%' ESCAPE '\\')"
+        ).fetchone()[0]
+        if foreign:
+            raise ConfigurationError(f"{self._path} is another application's database: name another file")
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         if _version(connection) == len(self._migrations):

@@ -94,4 +94,6 @@ def run_app() -> None:
     """Run the command that the process was started with."""
     # Standard output is for results; what libraries have to say goes to standard error.
     configure_logs("console", logging.WARNING)
+    # It tells of each try to connect; the command says once that it could not.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     app()

@@ -120,7 +120,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, ledg
 async def test_a_record_that_can_not_be_understood_is_named(path: Path, ledger: SQLiteLedger) -> None:
     await ledger.insert(record())
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE agentflow_effects SET attempts = 0")
+        connection.execute("UPDATE agentflow_effects SET attempts = -1")
     with pytest.raises(LedgerError, match=f"{path}.*{record().key}.*attempts"):
         await ledger.get(record().key)
 
@@ -568,3 +568,13 @@ async def test_a_cancelled_operation_leaves_a_ledger_that_works(path: Path, ledg
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert await ledger.insert(record(2))
+
+
+async def test_another_applications_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "customers.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE customers (name TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="another application's database"):
+        await SQLiteLedger(path).check()
+    assert path.read_bytes() == before
