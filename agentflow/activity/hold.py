@@ -1,10 +1,11 @@
 """One attempt's hold on its record in the ledger: how it is taken, kept and given up."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -27,6 +28,21 @@ RACES = 5
 """How often a record may change between a look and a write before the attempt comes back later."""
 
 
+class _Moment(NamedTuple):
+    """A moment by two clocks. The event loop's may stand still in sleep, the wall's may jump."""
+
+    loop: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> "_Moment":
+        return cls(asyncio.get_running_loop().time(), time.time())
+
+    def seconds_ago(self) -> float:
+        now = _Moment.now()
+        return max(now.loop - self.loop, now.wall - self.wall)
+
+
 class Hold:
     """The record of one call, as one attempt sees and changes it. Each change compares versions."""
 
@@ -35,15 +51,15 @@ class Hold:
         self.record: EffectRecord = intent
         """As this attempt wrote it last, or would like to."""
         self._version = 0
-        self._since = 0.0
-        """When the lease began, by the event loop's clock: before the write that the ledger has stamped."""
+        self._since = _Moment(0.0, 0.0)
+        """When the lease began: before the write that the ledger has stamped."""
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
 
     async def begin(self, first: EffectRecord) -> StoredEffect | None:
         """Insert a record of ours if the key is free; answer what is there if it isn't."""
         for _ in range(RACES):
-            began = _now()
+            began = _Moment.now()
             if await tried(lambda: self._ledger.insert(first)):
                 self._took(first, 1, began)
                 return None
@@ -104,10 +120,9 @@ class Hold:
             TimeoutError: the time is over, or the lease was lost; the block was cancelled.
         """
         lease = min(limit, MAX_LEASE)
-        end = self._since + lease.total_seconds()
-        if end <= _now():
+        if self._since.seconds_ago() >= lease.total_seconds():
             raise ToolUnavailableError(f"the ledger took longer to answer than {self.record.tool} may take")
-        async with asyncio.timeout_at(end) as clock:
+        async with asyncio.timeout_at(self._since.loop + lease.total_seconds()) as clock:
             if limit <= MAX_LEASE:
                 yield
                 return
@@ -118,7 +133,7 @@ class Hold:
                 renewing.cancel()
 
     async def _write(self, changed: EffectRecord, tries: int) -> bool:
-        began = _now()
+        began = _Moment.now()
         if await tried(lambda: self._ledger.replace(changed, version=self._version), tries):
             self._took(changed, self._version + 1, began)
             return True
@@ -129,7 +144,7 @@ class Hold:
         self._took(found.record, found.version, began)
         return True
 
-    def _took(self, record: EffectRecord, version: int, began: float) -> None:
+    def _took(self, record: EffectRecord, version: int, began: _Moment) -> None:
         self.record, self._version, self._since = record, version, began
 
     async def _renew(self, clock: asyncio.Timeout, lease: timedelta, delay: timedelta) -> None:
@@ -142,7 +157,7 @@ class Hold:
                 continue  # the clock runs on: if no later try succeeds, it ends the attempt
             if clock.expired():
                 return
-            clock.reschedule(self._since + lease.total_seconds() if kept else _now())
+            clock.reschedule(self._since.loop + lease.total_seconds() if kept else 0)
             if not kept:
                 return
 
@@ -192,10 +207,6 @@ async def tried(operation: Callable[[], Awaitable[ResultT]], tries: int = TRIES)
         await asyncio.sleep(pause)
         pause *= 2
     raise AssertionError("the last try returns or raises")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _is_same_change(found: EffectRecord, wanted: EffectRecord) -> bool:
