@@ -268,7 +268,7 @@ async def test_a_record_that_can_not_be_understood_is_named(
     postgres: PostgresPlace, ledger: PostgresLedger
 ) -> None:
     await ledger.insert(record())
-    await postgres.execute("UPDATE agentflow_effects SET attempts = 0")
+    await postgres.execute("UPDATE agentflow_effects SET attempts = -1")
     with pytest.raises(LedgerError, match=f"record {sha256_of(1)} is damaged.*attempts"):
         await ledger.get(record().key)
 
