@@ -39,16 +39,6 @@ async def test_every_effect_is_where_the_runs_say_whatever_dies(tmp_path: Path) 
     assert {point.partition(":")[0] for point in report.kills_at_points} == set(FAULT_POINTS)
 
 
-@pytest.mark.slow
-async def test_without_a_ledger_the_chaos_run_finds_duplicates(tmp_path: Path) -> None:
-    options = ChaosOptions(
-        runs=8, seed=1, rounds=1, server_kills=0, ledger="off", deadline=timedelta(seconds=90)
-    )
-    report = await run_chaos(options, tmp_path)
-    assert report.duplicate_effects >= 1
-    assert not report.is_clean
-
-
 # What the comparison sees.
 
 

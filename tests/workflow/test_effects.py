@@ -14,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from agentflow import AgentOutcome, AgentTask, tools_of
+from agentflow.activity import hold
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
@@ -216,8 +217,9 @@ class Unplugged:
 
 
 async def test_without_the_ledger_reads_go_on_writes_do_not_and_a_person_is_asked(
-    skipping: WorkflowEnvironment, tmp_path: Path
+    skipping: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hold, "PAUSE_SECONDS", 0)
     ledger = Unplugged()
     script = [call("balance", account="alice"), call("pay", account="alice", amount="5.00"), DONE]
     async with serving(skipping, ScriptedModel(script), tmp_path, ledger=ledger) as bank:
