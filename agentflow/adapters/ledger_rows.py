@@ -3,14 +3,14 @@
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from agentflow.contracts.effects import EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.errors import LedgerError
 
 RECORD_COLUMNS = (
@@ -142,6 +142,14 @@ def named_migrations(folder: str) -> list[tuple[str, str]]:
     """``migrations``, each with its file's name."""
     found = (file for file in files("agentflow.adapters").joinpath(folder).iterdir())
     return sorted((file.name, file.read_text("utf-8")) for file in found if file.name.endswith(".sql"))
+
+
+def page_of(found: Sequence[StoredEffect], limit: int) -> EffectPage:
+    """A page of what was found by creation and key; one more than ``limit``: another page follows."""
+    page = tuple(found[:limit])
+    if len(found) <= limit:
+        return EffectPage(effects=page)
+    return EffectPage(effects=page, cursor=cursor_after(moment_us(page[-1].created_at), page[-1].record.key))
 
 
 def cursor_after(*place: Any) -> str:

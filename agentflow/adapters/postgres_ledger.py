@@ -12,13 +12,12 @@ from agentflow.adapters.ledger_rows import (
     PURGE_BATCH,
     RECORD_COLUMNS,
     conditions,
-    cursor_after,
     from_microseconds,
     limited,
     microseconds,
     moment,
-    moment_us,
     named_migrations,
+    page_of,
     place_of,
     row_of,
     storable,
@@ -191,12 +190,7 @@ class PostgresLedger:
         where = f"WHERE {' AND '.join(parts)}" if parts else ""
         sql = f"SELECT {_STORED} FROM agentflow_effects {where} ORDER BY created_at_us, key LIMIT %s"  # noqa: S608
         rows = await self._read(sql, (*values, limited(limit) + 1))
-        page = tuple(self._stored(row) for row in rows[:limit])
-        if len(rows) <= limit:
-            return EffectPage(effects=page)
-        return EffectPage(
-            effects=page, cursor=cursor_after(moment_us(page[-1].created_at), page[-1].record.key)
-        )
+        return page_of([self._stored(row) for row in rows], limit)
 
     async def purge(self, older_than: timedelta) -> int:
         """Forget the records that are not open and were last written longer ago; answer how many."""

@@ -16,13 +16,12 @@ from agentflow.adapters.ledger_rows import (
     PURGE_BATCH,
     RECORD_COLUMNS,
     conditions,
-    cursor_after,
     from_microseconds,
     limited,
     microseconds,
     migrations,
     moment,
-    moment_us,
+    page_of,
     place_of,
     row_of,
     storable,
@@ -121,12 +120,7 @@ class SQLiteLedger:
         sql = f"SELECT {_STORED} FROM agentflow_effects {where} ORDER BY created_at_us, key LIMIT ?"  # noqa: S608
         values.append(limited(limit) + 1)
         rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())
-        page = tuple(self._stored(row) for row in rows[:limit])
-        if len(rows) <= limit:
-            return EffectPage(effects=page)
-        return EffectPage(
-            effects=page, cursor=cursor_after(moment_us(page[-1].created_at), page[-1].record.key)
-        )
+        return page_of([self._stored(row) for row in rows], limit)
 
     async def purge(self, older_than: timedelta) -> int:
         """Forget the records that are not open and were last written longer ago; answer how many."""

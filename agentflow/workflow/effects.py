@@ -7,7 +7,8 @@ from temporalio.exceptions import ActivityError
 from agentflow.contracts.effects import EffectClosing, EffectInquiry, EffectReport
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
-from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
+from agentflow.contracts.tools import ToolContract, ToolInvocation
+from agentflow.core.effects import result_of
 from agentflow.workflow import dispatch
 from agentflow.workflow.people import Doubt
 from agentflow.workflow.run import Run, aborted
@@ -91,9 +92,8 @@ def _is_unusable(report: EffectReport) -> bool:
 
 
 def _told(resolution: Resolution) -> EffectReport:
-    if resolution.action == "happened":
-        return EffectReport(state="done", result=ToolResult(output=resolution.result))
-    return EffectReport(state="failed", detail=_said(resolution))
+    state = "done" if resolution.action == "happened" else "failed"
+    return EffectReport(state=state, result=result_of(_closing(resolution)))
 
 
 def _closing(resolution: Resolution) -> EffectClosing:
@@ -101,7 +101,3 @@ def _closing(resolution: Resolution) -> EffectClosing:
     return EffectClosing(
         verdict=resolution.action, by=resolution.by, text=resolution.text[:2_000], output=resolution.result
     )
-
-
-def _said(resolution: Resolution) -> str:
-    return f"it did not happen, says {resolution.by}: {resolution.text}".removesuffix(": ")
