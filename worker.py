@@ -19,9 +19,9 @@ from activities.replies import Outbox, ReplyTools
 from activities.settings import Settings
 from activities.shop import ShopDatabase
 from agentflow import AgentflowPlugin, ModelRegistry, tools_of
+from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.genai_prices import GenaiPriceBook
 from agentflow.adapters.ledgers import open_ledger
-from agentflow.adapters.local_blobs import DirectoryBlobStore
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.telemetry.logs import configure_logs
 from workflows.support_refund import SupportRefund

@@ -9,7 +9,8 @@ from agentflow.contracts.budget import Budget, Spend
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions, ModelPrice
-from agentflow.contracts.task import AgentOutcome, AgentTask, Evidence
+from agentflow.contracts.outcome import AgentOutcome, Evidence
+from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import RetryOptions, ToolOptions, ToolResult
 from agentflow.core.policy import Rule, RuleContext, allow, ask, deny
 from agentflow.errors import AgentflowError, EffectUnknownError, RunDenied, ToolError, ToolUnavailableError

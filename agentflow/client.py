@@ -11,8 +11,9 @@ from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.contracts.budget import UsageReport
 from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.outcome import AgentOutcome
 from agentflow.contracts.rules import DecisionRecord
-from agentflow.contracts.task import AgentOutcome, AgentTask
+from agentflow.contracts.task import AgentTask
 from agentflow.contracts.wire import ApprovalId, Sha256
 from agentflow.errors import DecisionRefusedError
 

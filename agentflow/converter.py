@@ -31,17 +31,18 @@ class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
             ) from None
 
 
+_CONVERTERS = tuple(
+    _StrictJSONConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
+    for converter in DefaultPayloadConverter.default_encoding_payload_converters
+)
+
+
 class AgentflowPayloadConverter(CompositePayloadConverter):
     """Pydantic's payload converter; what doesn't fit its type is a non-retryable failure."""
 
     def __init__(self) -> None:
-        strict = _StrictJSONConverter()
-        super().__init__(
-            *(
-                strict if isinstance(converter, JSONPlainPayloadConverter) else converter
-                for converter in DefaultPayloadConverter.default_encoding_payload_converters
-            )
-        )
+        # Temporal's worker makes one for each activation, twice; the parts have no state.
+        super().__init__(*_CONVERTERS)
 
 
 agentflow_data_converter: DataConverter = DataConverter(payload_converter_class=AgentflowPayloadConverter)

@@ -1,13 +1,13 @@
 """``AgentflowPlugin``: all wiring of client, worker and replayer in one object.
 
-It sets, on the client: the pydantic data converter, the tracing interceptor, a clean interpreter exit.
+It sets, on the client: the pydantic data converter, a clean interpreter exit, and the tracing interceptor
+if a tracer provider is set by then.
 On the worker and the replayer besides: Temporal's sandbox with agentflow passed through, our errors as
 workflow failure types. On the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity
 for each tool, and ``reconcile_effect`` and ``close_effect`` for those that write; checks that the server has
 the search attributes and that the ledger can be used; and the ledger's upkeep.
 """
 
-import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, cast
 
+from opentelemetry import trace
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.plugin import SimplePlugin
 from temporalio.service import ConnectConfig, ServiceClient
 from temporalio.worker import Interceptor as WorkerInterceptor
-from temporalio.worker import Worker, WorkerConfig, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker import Worker, WorkerConfig
 
 from agentflow.activity.answers import AnswerStore
 from agentflow.activity.chat import ChatActivity
@@ -31,7 +31,7 @@ from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import Tool
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
-from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.clean_exit import ensure_clean_exit
 from agentflow.contracts.rules import Tier
@@ -41,43 +41,10 @@ from agentflow.errors import AgentflowError, ConfigurationError
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
+from agentflow.workflow.sandbox import lean, passing_through
 
-PASSED_THROUGH = (
-    # Our own code: re-importing it would cost 85 ms for each run, and the classes would differ from the
-    # worker's. The import contracts and the replay tests guard it in the sandbox's stead.
-    "agentflow",
-    # Compiled extensions, which can't be imported twice, and the packages around them.
-    "pydantic",
-    "pydantic_core",
-    "rpds",
-    # Slow to import and free of side effects: pydantic's and jsonschema's own parts.
-    "annotated_types",
-    "typing_inspection",
-    "jsonschema",
-    "jsonschema_specifications",
-    "referencing",
-    "attr",
-    "attrs",
-    # What those import if it is there: structlog's console, jsonschema's formats and what they import.
-    "rich",
-    "pygments",
-    "idna",
-    "fqdn",
-    "isoduration",
-    "arrow",
-    "dateutil",
-    "six",
-    "jsonpointer",
-    "rfc3339_validator",
-    "rfc3986_validator",
-    "rfc3987",
-    "rfc3987_syntax",
-    "uri_template",
-    "webcolors",
-    # Keep their configuration in module state, which a second copy would not have.
-    "structlog",
-    "opentelemetry",
-)
+MAX_PAYLOAD_BYTES = 1_900_000
+"""Temporal refuses payloads of 2 MiB; the rest is room for what the converter and a codec add."""
 
 
 class AgentflowPlugin(SimplePlugin):
@@ -132,7 +99,7 @@ class AgentflowPlugin(SimplePlugin):
             "agentflow.AgentflowPlugin",
             data_converter=agentflow_data_converter,
             interceptors=_tracing_interceptors(),
-            workflow_runner=_passing_through,
+            workflow_runner=passing_through,
             workflow_failure_exception_types=[AgentflowError],
         )
 
@@ -156,9 +123,11 @@ class AgentflowPlugin(SimplePlugin):
                 self._tier,
                 {kind.__name__: _source_hash(kind) for kind in workflows},
                 search_attributes=self._search_attributes == "require",
+                max_payload_bytes=MAX_PAYLOAD_BYTES,
             )
             activities += [chat.chat, manifest.resolve_manifest]
         config["activities"] = activities
+        settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
         return config
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
@@ -176,21 +145,16 @@ class AgentflowPlugin(SimplePlugin):
             )
 
 
-def _passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
-    if runner is None:
-        raise ConfigurationError("no workflow runner to configure")
-    if not isinstance(runner, SandboxedWorkflowRunner):
-        return runner
-    restrictions = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
-    return dataclasses.replace(runner, restrictions=restrictions)
-
-
 def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
-    """Temporal's tracing interceptor, where the application has an OpenTelemetry SDK to record with.
+    """Temporal's tracing interceptor, where the application has set a tracer provider to record with.
 
-    It needs the SDK to be importable; without one no span would be recorded anyway.
+    Without one no span would be recorded, and the interceptor would cost each call all the same. It needs the
+    OpenTelemetry SDK to be importable.
     """
-    if importlib.util.find_spec("opentelemetry.sdk") is None:
+    nobody_records = isinstance(
+        trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider
+    )
+    if nobody_records or importlib.util.find_spec("opentelemetry.sdk") is None:
         return []
     module = importlib.import_module("temporalio.contrib.opentelemetry")
     return [module.TracingInterceptor()]

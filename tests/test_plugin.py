@@ -7,15 +7,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from agentflow import AgentflowPlugin, AgentTask, ModelRegistry
 from agentflow.errors import AgentflowError, ConfigurationError
-from agentflow.plugin import PASSED_THROUGH
 from agentflow.testing import ScriptedModel, answer, scripted_plugin
 from agentflow.testing.settings import TEST_MODEL, TEST_PRICE, FixedPrices
+from agentflow.workflow.sandbox import PASSED_THROUGH
 from tests.conftest import temporal_binary
 from tests.workflow.agents import Banker, Careful
 from tests.workflow.tools import Bank
@@ -90,10 +89,14 @@ def test_what_workflow_code_imports_is_passed_through_the_sandbox() -> None:
     assert imported - known == set()
 
 
-async def test_an_application_with_an_opentelemetry_sdk_gets_temporals_tracing(
-    temporal: WorkflowEnvironment,
-) -> None:
-    client = await temporal.connect_client(plugins=[AgentflowPlugin()])
-    assert any(
-        isinstance(found, TracingInterceptor) for found in client.config(active_config=True)["interceptors"]
+@pytest.mark.parametrize("provider", ["TracerProvider()", None], ids=["with", "without"])
+def test_temporals_tracing_is_there_where_a_tracer_provider_is_set(provider: str | None) -> None:
+    code = (
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        f"if {provider}: trace.set_tracer_provider({provider})\n"
+        "from agentflow import AgentflowPlugin\n"
+        "print([type(found).__name__ for found in AgentflowPlugin().interceptors])\n"
     )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert ("TracingInterceptor" in told) == (provider is not None)

@@ -9,7 +9,8 @@ from typing import Any
 from activities.payments import KEY_METADATA, WORKFLOW_METADATA, PaymentRefund, Payments
 from agentflow.cli.suite import DemoCase, EffectCheck, StandIn
 from agentflow.contracts.approval import ApprovalRequest
-from agentflow.contracts.task import AgentOutcome, AgentTask
+from agentflow.contracts.outcome import AgentOutcome
+from agentflow.contracts.task import AgentTask
 from workflows.support_refund import SupportRefund, SupportResult
 from workflows.support_tickets import LabelledTicket, RefundEnd, Ticket, load_tickets
 

@@ -1,24 +1,19 @@
 """Answers of models, kept until Temporal has them: a provider's answer is not bought twice."""
 
-import structlog
-from pydantic import ValidationError
+import hashlib
+
+from pydantic import TypeAdapter, ValidationError
 
 from agentflow.contracts.model import ChatRequest, ChatResponse
-from agentflow.contracts.wire import Contract, Sha256, canonical_json, sha256_of
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.core.transcript import encoded
 from agentflow.ports.blobs import BlobStore
 
-_LOG = structlog.get_logger("agentflow")
-
-
-class _Kept(Contract):
-    """An answer, and the hash of its JSON: bytes that were altered are no answer."""
-
-    response: ChatResponse
-    hash: Sha256
+_RESPONSE: TypeAdapter[ChatResponse] = TypeAdapter(ChatResponse)
 
 
 class AnswerStore:
-    """Keeps the answer to each model call in the blob store, where a later attempt finds it.
+    """Finds the answer that an earlier attempt of a model call got, and kept in the blob store.
 
     A helper, not a guarantee: where the store is lost, is another worker's own, or can't be written, the
     call is made again, and stays charged to the budget.
@@ -32,33 +27,31 @@ class AnswerStore:
         data = await self._blobs.get(root, call)
         if data is None:
             return None
+        # Bytes that were altered are no answer.
+        digest, _, said = data.partition(b"\n")
+        if digest != _digest(said):
+            return None
         try:
-            kept = _Kept.model_validate_json(data)
+            return _RESPONSE.validate_json(said)
         except ValidationError:
             return None
-        return kept.response if kept.hash == _hash(kept.response) else None
 
-    async def put(self, root: Sha256, call: Sha256, response: ChatResponse) -> None:
-        """Keep the answer to the call of this name."""
-        kept = _Kept(response=response, hash=_hash(response))
-        try:
-            await self._blobs.put(root, call, canonical_json(kept.model_dump(mode="json")))
-        except OSError as error:
-            _LOG.warning("answer not stored", error=str(error)[:500])
+
+def kept_answer(response: ChatResponse) -> bytes:
+    """An answer as the blob store has it."""
+    said = _RESPONSE.dump_json(response)
+    return _digest(said) + b"\n" + said
 
 
 def call_key(request: ChatRequest, run_id: str) -> Sha256:
     """Names a model call: all that is asked, at one place of one conversation of one execution.
 
     Within an execution the same call comes again only when it is tried again. The execution is part of it,
-    since whoever resets a run wants another answer. The time-out is not, nor whether the conversation was
-    sent in full.
+    since whoever resets a run wants another answer.
     """
-    asked = request.model_dump(mode="json", exclude={"ancestors", "timeout", "messages"})
-    # A tool's text may be there or be named by its hash; the hash is always there.
-    messages = [message.model_dump(mode="json", exclude={"content"}) for message in request.messages]
-    return sha256_of(["answer", 1, run_id, asked, messages])
+    messages = [encoded(message) for message in request.messages]
+    return sha256_of(["answer", 2, run_id, request.parent, request.brief, messages])
 
 
-def _hash(response: ChatResponse) -> Sha256:
-    return sha256_of(response.model_dump(mode="json"))
+def _digest(said: bytes) -> bytes:
+    return hashlib.sha256(said).hexdigest().encode()

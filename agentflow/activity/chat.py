@@ -1,18 +1,22 @@
 """The ``chat`` activity: rebuild the conversation, call the model, keep its answer."""
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from opentelemetry import trace
 from temporalio import activity
 
-from agentflow.activity.answers import AnswerStore, call_key
+from agentflow.activity.answers import AnswerStore, call_key, kept_answer
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
+from agentflow.activity.history import blobs_of_this_run
 from agentflow.activity.transcripts import TranscriptStore
-from agentflow.contracts.messages import Message
-from agentflow.contracts.model import ChatRequest, ChatResponse, ModelAnswer, ModelCall
+from agentflow.contracts.messages import Entry
+from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
 from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.wire import Sha256
+from agentflow.core.compaction import compacted
+from agentflow.core.idempotency import run_root
 from agentflow.core.transcript import node_hash
-from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import semconv
 
@@ -22,10 +26,25 @@ _TRACER = trace.get_tracer("agentflow")
 class ChatActivity:
     """Calls models for all runs of a worker."""
 
-    def __init__(self, client: ModelClient, transcripts: TranscriptStore, answers: AnswerStore) -> None:
+    def __init__(
+        self,
+        client: ModelClient,
+        transcripts: TranscriptStore,
+        answers: AnswerStore,
+        history: Callable[[Sha256], Awaitable[Mapping[Sha256, bytes]]] = blobs_of_this_run,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            client: Calls the models.
+            transcripts: What was said.
+            answers: Answers that earlier attempts got.
+            history: Makes the blobs of the activity's run anew, given its root.
+        """
         self._client = client
         self._transcripts = transcripts
         self._answers = answers
+        self._history = history
 
     @activity.defn(name=CHAT_ACTIVITY)
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -41,54 +60,59 @@ class ChatActivity:
             raise to_application_error(error) from None
 
     async def _chat(self, request: ChatRequest) -> ChatResponse:
-        before = await self._before(request)
-        news = await self._transcripts.resolve(request.root, request.messages)
-        name = call_key(request, activity.info().workflow_run_id or "")
-        if kept := await self._answers.get(request.root, name):
-            # The attempt that got it died before Temporal heard of it. It says which one that was.
-            await self._transcripts.extend(request.root, request.parent, before, (*news, kept.message))
-            return kept
-        answer = await self._call(request, (*before, *news), name)
-        response = ChatResponse(
+        info = activity.info()
+        root = run_root(info.namespace, info.workflow_id or "")
+        transcript = self._transcripts.of_run(root, lambda: self._history(root))
+        brief = await transcript.brief(request.brief, request.brief_in_full)
+        before = await transcript.load(request.parent)
+        news = await transcript.resolve(request.messages)
+        name = call_key(request, info.workflow_run_id or "")
+        # An attempt before this one may have got the answer, and died before Temporal heard of it.
+        kept = await self._answers.get(root, name) if info.attempt > 1 else None
+        response = kept or await self._answer(request, root, brief, (*before, *news), name)
+        await transcript.extend(
+            request.parent,
+            before,
+            (*request.messages, response.message),
+            (*news, response.message),
+            # What has been paid for is kept before anything else can fail.
+            also=None if kept else {name: kept_answer(response)},
+        )
+        return response
+
+    async def _answer(
+        self, request: ChatRequest, root: Sha256, brief: Brief, messages: tuple[Entry, ...], name: Sha256
+    ) -> ChatResponse:
+        answer = await self._call(brief, messages, name)
+        return ChatResponse(
             message=answer.message,
             usage=answer.usage,
-            head=node_hash(request.root, request.parent, (*news, answer.message)),
+            head=node_hash(root, request.parent, (*request.messages, answer.message)),
             response_model=answer.response_model,
             finish_reason=answer.finish_reason,
             attempt=activity.info().attempt,
         )
-        # First of all: what has been paid for is kept before anything else can fail.
-        await self._answers.put(request.root, name, response)
-        await self._transcripts.extend(request.root, request.parent, before, (*news, answer.message))
-        return response
 
-    async def _before(self, request: ChatRequest) -> tuple[Message, ...]:
-        if request.ancestors:
-            restored = await self._transcripts.restore(request.root, request.ancestors)
-            if restored != request.parent:
-                raise BlobMissingError("the conversation that was sent in full is not the parent's")
-        return await self._transcripts.load(request.root, request.parent)
-
-    async def _call(self, request: ChatRequest, messages: tuple[Message, ...], key: Sha256) -> ModelAnswer:
+    async def _call(self, brief: Brief, messages: tuple[Entry, ...], key: Sha256) -> ModelAnswer:
         info = activity.info()
         call = ModelCall(
-            model=request.model,
-            instructions=request.instructions,
-            messages=messages,
-            tools=request.tools,
-            output_schema=request.output_schema,
-            output_name=request.output_name,
-            max_output_tokens=request.max_output_tokens,
-            temperature=request.temperature,
-            timeout=request.timeout,
+            model=brief.model,
+            instructions=brief.instructions,
+            messages=compacted(messages),
+            tools=brief.tools,
+            output_schema=brief.output_schema,
+            output_name=brief.output_name,
+            max_output_tokens=brief.max_output_tokens,
+            temperature=brief.temperature,
+            timeout=brief.timeout,
             idempotency_key=key,
         )
-        with _TRACER.start_as_current_span(f"{semconv.CHAT} {request.model.name}") as span:
+        with _TRACER.start_as_current_span(f"{semconv.CHAT} {brief.model.name}") as span:
             span.set_attributes(
                 {
                     semconv.OPERATION_NAME: semconv.CHAT,
-                    semconv.PROVIDER_NAME: request.model.name.partition(":")[0],
-                    semconv.REQUEST_MODEL: request.model.name.partition(":")[2],
+                    semconv.PROVIDER_NAME: brief.model.name.partition(":")[0],
+                    semconv.REQUEST_MODEL: brief.model.name.partition(":")[2],
                     semconv.CONVERSATION_ID: info.workflow_id or "",
                     semconv.ATTEMPT: info.attempt,
                 }

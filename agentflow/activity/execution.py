@@ -13,6 +13,7 @@ from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.tool import Tool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
+from agentflow.contracts.wire import canonical_json
 from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import ConfigurationError, EffectConflictError
@@ -41,6 +42,9 @@ def tool_activity(tool: Tool[..., Any], ledger: EffectLedger | None, blobs: Blob
     @activity.defn(name=tool.contract.name)
     async def run(invocation: ToolInvocation) -> ToolResult:
         try:
+            if activity.info().is_local:
+                # Nobody hears it beat; its limit is short.
+                return await execution.traced(invocation)
             async with heartbeating():
                 return await execution.traced(invocation)
         except Exception as error:
@@ -108,11 +112,23 @@ class _Execution:
     async def _stored(self, result: ToolResult) -> ToolResult:
         """Put the text for the model into the store, so that the next chat can name it by its hash."""
         info = activity.info()
-        text = tool_text(result)
         root = run_root(info.namespace, info.workflow_id or "")
+        told = self._told(result)
+        text = tool_text(told)
+        blobs = {text_hash(text): text.encode(errors="replace")}
+        if told.told_bytes is not None:
+            # The handle that the model is given names the whole.
+            whole = tool_text(result)
+            blobs[text_hash(whole)] = whole.encode(errors="replace")
         try:
-            await self._blobs.put(root, text_hash(text), text.encode(errors="replace"))
+            await self._blobs.put_all(root, blobs)
         except OSError as error:
             _LOG.warning("tool output not stored", tool=self._contract.name, error=str(error)[:500])
-            return result
-        return result.model_copy(update={"stored": True})
+            return told
+        return told.model_copy(update={"stored": True})
+
+    def _told(self, result: ToolResult) -> ToolResult:
+        """The result, and how much of it the model is told."""
+        limit = self._contract.options.max_told_bytes
+        is_long = result.ok and len(canonical_json(result.output)) > limit
+        return result.model_copy(update={"told_bytes": limit}) if is_long else result

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from temporalio import activity
@@ -20,6 +21,10 @@ def _no_aliases() -> Mapping[str, str]:
     return {}
 
 
+def _no_contexts() -> Mapping[str, int]:
+    return {}
+
+
 @dataclass(frozen=True)
 class ModelRegistry:
     """The models of a worker: what aliases stand for, and which need a constrained decision."""
@@ -29,6 +34,8 @@ class ModelRegistry:
     """Alias to ``provider:model``; agents name ``default`` unless they say otherwise."""
     constrained: frozenset[str] = frozenset()
     """``provider:model`` names without (good) tool calling of their own."""
+    context_tokens: Mapping[str, int] = field(default_factory=_no_contexts)
+    """Context windows by ``provider:model``, where the price book doesn't know them or they are smaller."""
 
     def resolve(self, name: str) -> ModelSpec:
         """A model by name or alias, with its price.
@@ -49,7 +56,8 @@ class ModelRegistry:
                 f"price book: prices={{{model!r}: ModelPrice(input_usd_per_mtok=…, output_usd_per_mtok=…)}}"
             )
         calling = "constrained" if model in self.constrained else "native"
-        return ModelSpec(name=model, price=price, tool_calling=calling)
+        context = self.context_tokens.get(model) or self.prices.context_tokens(model)
+        return ModelSpec(name=model, price=price, tool_calling=calling, context_tokens=context)
 
 
 class ManifestActivity:
@@ -62,11 +70,13 @@ class ManifestActivity:
         source_hashes: Mapping[str, Sha256],
         *,
         search_attributes: bool,
+        max_payload_bytes: int,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
         self._source_hashes = source_hashes
         self._search_attributes = search_attributes
+        self._max_payload_bytes = max_payload_bytes
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -93,10 +103,12 @@ class ManifestActivity:
             problem=problem,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
+            max_payload_bytes=self._max_payload_bytes,
             agentflow_version=_version(),
         )
 
 
+@cache
 def _version() -> str:
     try:
         return version("agentflow-temporal")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from agentflow.activity.context import ToolContext
-from agentflow.contracts.tools import Effect, Recovery, ToolContract, ToolOptions
+from agentflow.contracts.tools import LOCAL_LIMIT, Effect, Recovery, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
 from agentflow.errors import ToolDefinitionError
@@ -163,6 +163,7 @@ def tool(
     effect: Effect,
     scopes: tuple[str, ...] = (),
     recovery: Recovery = "ask",
+    local: bool = False,
     options: ToolOptions | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[P, Awaitable[R]]], Tool[P, R]]:
@@ -172,6 +173,8 @@ def tool(
         effect: ``read`` (changes nothing), ``write`` (can be undone), ``irreversible``.
         scopes: Permissions it needs, for rules to look at.
         recovery: What happens when an attempt died in the middle of a write.
+        local: Run it as a local activity, which takes one event of history in place of six and far less time.
+            For reads that take a few seconds at most, on the run's own workers.
         options: Time-outs, retry, cost, task queue, size limits.
         name: The tool's and its activity's name; the function's by default.
 
@@ -186,7 +189,8 @@ def tool(
             effect=effect,
             scopes=scopes,
             recovery=recovery,
-            options=options or ToolOptions(),
+            local=local,
+            options=options or (ToolOptions(start_to_close_timeout=LOCAL_LIMIT) if local else ToolOptions()),
             name=name or getattr(function, "__name__", ""),
         )
         return Tool(function, contract)
@@ -210,6 +214,7 @@ def _contract(
     effect: Effect,
     scopes: tuple[str, ...],
     recovery: Recovery,
+    local: bool,
     options: ToolOptions,
     name: str,
 ) -> ToolContract:
@@ -237,6 +242,7 @@ def _contract(
             effect=effect,
             scopes=scopes,
             recovery=recovery,
+            local=local,
             options=options,
         )
     except ValidationError as error:

@@ -1,125 +1,285 @@
 """The conversation in full, rebuilt from the chain of nodes in the blob store."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from agentflow.contracts.messages import Message, ToolMessage
-from agentflow.contracts.wire import Contract, Sha256
+from agentflow.contracts.messages import (
+    AssistantMessage,
+    CompactionMessage,
+    Entry,
+    ToolMessage,
+    UserMessage,
+)
+from agentflow.contracts.model import Brief
+from agentflow.contracts.wire import Contract, Sha256, canonical_json, sha256_of
 from agentflow.core.transcript import node_hash, text_hash
 from agentflow.errors import BlobMissingError
 from agentflow.ports.blobs import BlobStore
 
 _LOG = structlog.get_logger("agentflow")
 
+T = TypeVar("T")
+
+Rebuild = Callable[[], Awaitable[Mapping[Sha256, bytes]]]
+"""Makes all blobs of the run anew, from its history."""
+
 
 class _Node(Contract):
     parent: Sha256 | None
-    messages: tuple[Message, ...]
+    messages: tuple[Entry, ...]
 
 
 _NODE: TypeAdapter[_Node] = TypeAdapter(_Node)
+_BRIEF: TypeAdapter[Brief] = TypeAdapter(Brief)
 
 
 class TranscriptStore:
-    """Rebuilds and keeps conversations. Remembers the latest in process, up to a bound."""
+    """Rebuilds and keeps conversations and briefs. Remembers the latest in process, up to a bound."""
 
-    def __init__(self, blobs: BlobStore, max_cached_messages: int = 20_000) -> None:
-        self._blobs = blobs
-        self._cache: OrderedDict[Sha256, tuple[Message, ...]] = OrderedDict()
-        self._cached_messages = 0
-        self._max_cached_messages = max_cached_messages
+    def __init__(self, blobs: BlobStore, max_cached_bytes: int = 64 * 1024 * 1024) -> None:
+        self.blobs = blobs
+        self.cache: _Cache = _Cache(max_cached_bytes)
 
-    async def load(self, root: Sha256, head: Sha256 | None) -> tuple[Message, ...]:
+    def of_run(self, root: Sha256, rebuild: Rebuild) -> "RunTranscript":
+        """The transcript of one run, for one activity.
+
+        Args:
+            root: Names the run.
+            rebuild: Asked, once at most, when the store lacks something or has other bytes under its name.
+        """
+        return RunTranscript(self, root, rebuild)
+
+
+class RunTranscript:
+    """What was said in one run."""
+
+    def __init__(self, store: TranscriptStore, root: Sha256, rebuild: Rebuild) -> None:
+        self._root = root
+        self._blobs = store.blobs
+        self._cache = store.cache
+        self._rebuild = rebuild
+        self._rebuilt: Mapping[Sha256, bytes] | None = None
+
+    async def load(self, head: Sha256 | None) -> tuple[Entry, ...]:
         """Everything up to a head, texts included.
 
         Raises:
-            BlobMissingError: the store lost a part, or has other bytes under its name.
+            BlobMissingError: neither the store nor history has a part of it.
         """
-        newer: list[tuple[Message, ...]] = []
-        while head is not None:
-            if (cached := self._cache.get(head)) is not None:
-                self._cache.move_to_end(head)
-                newer.append(cached)
+        newer: list[tuple[Entry, ...]] = []
+        known: Sequence[Entry] = ()
+        place = head
+        while place is not None:
+            if (cached := self._cache.get(self._root, place)) is not None:
+                known = cached
                 break
-            node = await self._node(root, head)
-            newer.append(await self.resolve(root, node.messages))
-            head = node.parent
-        return tuple(message for part in reversed(newer) for message in part)
+            node = await self._find(place, self._as_node)
+            newer.append(await self.resolve(node.messages))
+            place = node.parent
+        messages = (*known, *(message for part in reversed(newer) for message in part))
+        if newer:
+            self._cache.put(self._root, head, messages)
+        return messages
 
-    async def resolve(self, root: Sha256, messages: Sequence[Message]) -> tuple[Message, ...]:
+    async def resolve(self, messages: Sequence[Entry]) -> tuple[Entry, ...]:
         """The messages with the texts that were sent by reference.
 
         Raises:
-            BlobMissingError: the store lost a text, or has another one under its name.
+            BlobMissingError: neither the store nor history has a text.
         """
-        return tuple([await self._resolved(root, message) for message in messages])
+        return tuple([await self._resolved(message) for message in messages])
+
+    async def brief(self, name: Sha256, in_full: Brief | None) -> Brief:
+        """The brief of a name; one that was sent in full is kept for the calls to come.
+
+        Raises:
+            BlobMissingError: neither the store nor history has it.
+        """
+        if in_full is not None:
+            data = encoded_brief(in_full)
+            if self._as_brief(name, data) is None:
+                raise BlobMissingError(f"the brief that was sent in full is not {name}")
+            if self._cache.brief(name) is None:
+                self._cache.put_brief(name, in_full)
+            await self._keep({name: data})
+            return in_full
+        if (known := self._cache.brief(name)) is None:
+            known = await self._find(name, self._as_brief)
+            self._cache.put_brief(name, known)
+        return known
 
     async def extend(
-        self, root: Sha256, parent: Sha256 | None, before: Sequence[Message], node: Sequence[Message]
+        self,
+        parent: Sha256 | None,
+        before: Sequence[Entry],
+        node: Sequence[Entry],
+        texts: Sequence[Entry],
+        also: Mapping[Sha256, bytes] | None = None,
     ) -> Sha256:
         """Keep a new node, and answer its name.
 
         Args:
-            root: The run.
             parent: The node before it.
             before: The conversation up to ``parent``.
-            node: The new node's messages, texts included.
+            node: The new node's messages, as they were sent.
+            texts: The same with all texts.
+            also: Other blobs to keep with it.
         """
-        head = node_hash(root, parent, node)
-        bare = tuple(
-            m.model_copy(update={"content": None}) if isinstance(m, ToolMessage) else m for m in node
-        )
+        head = node_hash(self._root, parent, node)
+        await self._keep({head: encoded_node(parent, node), **(also or {})})
+        self._cache.extend(self._root, parent, head, before, texts)
+        return head
+
+    async def _keep(self, blobs: Mapping[Sha256, bytes]) -> None:
         try:
-            for message in node:
-                if isinstance(message, ToolMessage) and message.content is not None:
-                    await self._blobs.put(
-                        root, message.content_hash, message.content.encode(errors="replace")
-                    )
-            await self._blobs.put(root, head, _NODE.dump_json(_Node(parent=parent, messages=bare)))
+            await self._blobs.put_all(self._root, blobs)
         except OSError as error:
-            # The store is a cache: the workflow sends the conversation again when it is missed.
+            # The store is a cache: what it lacks is made anew from history.
             _LOG.warning("transcript not stored", error=str(error)[:500])
-        self._remember(head, (*before, *node))
-        return head
 
-    async def restore(self, root: Sha256, nodes: Sequence[Sequence[Message]]) -> Sha256 | None:
-        """Put lost nodes back, the oldest first; answer the last one's name."""
-        head: Sha256 | None = None
-        before: tuple[Message, ...] = ()
-        for node in nodes:
-            head = await self.extend(root, head, before, node)
-            before = (*before, *node)
-        return head
-
-    async def _node(self, root: Sha256, name: Sha256) -> _Node:
-        data = await self._blobs.get(root, name)
-        if data is None:
-            raise BlobMissingError(f"transcript node {name} is not in the blob store")
-        try:
-            node = _NODE.validate_json(data)
-        except ValidationError as error:
-            raise BlobMissingError(f"transcript node {name} is damaged") from error
-        if node_hash(root, node.parent, node.messages) != name:
-            raise BlobMissingError(f"transcript node {name} is not what its name says")
-        return node
-
-    async def _resolved(self, root: Sha256, message: Message) -> Message:
+    async def _resolved(self, message: Entry) -> Entry:
         if not isinstance(message, ToolMessage) or message.content is not None:
             return message
-        data = await self._blobs.get(root, message.content_hash)
-        text = None if data is None else data.decode(errors="replace")
-        if text is None or text_hash(text) != message.content_hash:
-            raise BlobMissingError(
-                f"the text {message.content_hash} of {message.tool} is not in the blob store"
-            )
-        return message.model_copy(update={"content": text})
+        return message.model_copy(update={"content": await self._find(message.content_hash, _as_text)})
 
-    def _remember(self, head: Sha256, conversation: tuple[Message, ...]) -> None:
-        self._cached_messages += len(conversation) - len(self._cache.pop(head, ()))
-        self._cache[head] = conversation
-        while self._cached_messages > self._max_cached_messages and len(self._cache) > 1:
-            _, oldest = self._cache.popitem(last=False)
-            self._cached_messages -= len(oldest)
+    async def _find(self, name: Sha256, read: Callable[[Sha256, bytes], T | None]) -> T:
+        """What the name stands for: from the store, else from history, and then the store is made whole."""
+        data = await self._blobs.get(self._root, name)
+        if data is not None and (found := read(name, data)) is not None:
+            return found
+        if self._rebuilt is None:
+            _LOG.warning("transcript rebuilt from history", missing=name, damaged=data is not None)
+            self._rebuilt = await self._rebuild()
+            await self._keep(self._rebuilt)
+        data = self._rebuilt.get(name)
+        if data is None or (found := read(name, data)) is None:
+            raise BlobMissingError(f"{name} is neither in the blob store nor in the run's history")
+        return found
+
+    def _as_node(self, name: Sha256, data: bytes) -> _Node | None:
+        try:
+            node = _NODE.validate_json(data)
+        except ValidationError:
+            return None
+        whole = node_hash(self._root, node.parent, node.messages) == name and all(
+            # The node's name covers a text's hash only.
+            not isinstance(message, ToolMessage)
+            or message.content is None
+            or text_hash(message.content) == message.content_hash
+            for message in node.messages
+        )
+        return node if whole else None
+
+    @staticmethod
+    def _as_brief(name: Sha256, data: bytes) -> Brief | None:
+        try:
+            brief = _BRIEF.validate_json(data)
+        except ValidationError:
+            return None
+        return brief if sha256_of(brief.model_dump(mode="json")) == name else None
+
+
+def encoded_brief(brief: Brief) -> bytes:
+    """A brief as the blob store has it."""
+    return canonical_json(brief.model_dump(mode="json"))
+
+
+def encoded_node(parent: Sha256 | None, messages: Sequence[Entry]) -> bytes:
+    """A node as the blob store has it: texts of tools are blobs of their own, where the store has them."""
+    return _NODE.dump_json(_Node(parent=parent, messages=tuple(messages)))
+
+
+def _as_text(name: Sha256, data: bytes) -> str | None:
+    text = data.decode(errors="replace")
+    return text if text_hash(text) == name else None
+
+
+@dataclass
+class _Cached:
+    head: Sha256 | None
+    messages: list[Entry]
+    size: int
+
+
+class _Cache:
+    """The latest conversations, one for each run, up to a bound; and the briefs they were had with."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._runs: OrderedDict[Sha256, _Cached] = OrderedDict()
+        self._briefs: OrderedDict[Sha256, Brief] = OrderedDict()
+
+    def get(self, root: Sha256, head: Sha256) -> Sequence[Entry] | None:
+        """The conversation up to a head, if that is where the run was last seen."""
+        cached = self._runs.get(root)
+        if cached is None or cached.head != head:
+            return None
+        self._runs.move_to_end(root)
+        return cached.messages
+
+    def put(self, root: Sha256, head: Sha256 | None, messages: Sequence[Entry]) -> None:
+        """Remember a conversation in place of what was known of the run."""
+        if (old := self._runs.pop(root, None)) is not None:
+            self._bytes -= old.size
+        self._runs[root] = _Cached(head, list(messages), sum(_size(message) for message in messages))
+        self._bytes += self._runs[root].size
+        self._make_room()
+
+    def extend(
+        self,
+        root: Sha256,
+        parent: Sha256 | None,
+        head: Sha256,
+        before: Sequence[Entry],
+        node: Sequence[Entry],
+    ) -> None:
+        """Remember a conversation that went on: its beginning is not copied."""
+        cached = self._runs.get(root)
+        if cached is None or cached.head != parent:
+            self.put(root, head, (*before, *node))
+            return
+        self._runs.move_to_end(root)
+        cached.messages.extend(node)
+        size = sum(_size(message) for message in node)
+        cached.head, cached.size = head, cached.size + size
+        self._bytes += size
+        self._make_room()
+
+    def brief(self, name: Sha256) -> Brief | None:
+        """The brief of a name, if it was used lately."""
+        return self._briefs.get(name)
+
+    def put_brief(self, name: Sha256, brief: Brief) -> None:
+        """Remember a brief."""
+        self._briefs[name] = brief
+        if len(self._briefs) > _MAX_BRIEFS:
+            self._briefs.popitem(last=False)
+
+    def _make_room(self) -> None:
+        while self._bytes > self._max_bytes and len(self._runs) > 1:
+            _, oldest = self._runs.popitem(last=False)
+            self._bytes -= oldest.size
+
+
+def _size(message: Entry) -> int:
+    """About how much memory a message takes, in bytes."""
+    match message:
+        case UserMessage():
+            return _OBJECT_BYTES + len(message.text)
+        case ToolMessage():
+            return _OBJECT_BYTES + len(message.content or "")
+        case CompactionMessage():
+            return _OBJECT_BYTES + len(message.summary)
+        case AssistantMessage():
+            calls = sum(_OBJECT_BYTES + len(str(call.arguments)) for call in message.tool_calls)
+            return _OBJECT_BYTES + len(message.text) + calls
+
+
+_OBJECT_BYTES = 500
+_MAX_BRIEFS = 256

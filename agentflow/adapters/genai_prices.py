@@ -69,6 +69,11 @@ class GenaiPriceBook:
         listed = [found.get_prices(now + timedelta(hours=hour)) for hour in range(_HOURS_AHEAD)]
         return _dearest(listed)
 
+    def context_tokens(self, model: str) -> int | None:
+        """The context window that the table has for ``provider:model``."""
+        found = None if model in self._overrides else self._find(model)
+        return found.context_window or None if found else None
+
     def _find(self, model: str) -> ModelInfo | None:
         name, _, reference = model.partition(":")
         name = _PROVIDERS.get(name, name)

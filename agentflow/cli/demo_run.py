@@ -16,7 +16,7 @@ from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL
-from agentflow.contracts.task import AgentOutcome
+from agentflow.contracts.outcome import AgentOutcome
 
 POLL_SECONDS = 1.0
 STAND_INS = ("Avery (stand-in)", "Blake (stand-in)")

@@ -13,7 +13,7 @@ from agentflow.cli.demo_run import Deciders, Decision, Progress, Score
 from agentflow.cli.output import safe
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation, Resolution
-from agentflow.contracts.task import AgentOutcome
+from agentflow.contracts.outcome import AgentOutcome
 
 _STYLES = {
     "completed": "green",

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from agentflow.cli.output import exact_json, facts, safe, table
 from agentflow.contracts.budget import Spend, UsageReport
-from agentflow.contracts.task import AgentOutcome, Evidence, ToolCallSummary
+from agentflow.contracts.outcome import AgentOutcome, Evidence, ToolCallSummary
 
 STYLES = {"completed": "green", "running": "cyan", "waiting_for_approval": "yellow", "escalated": "yellow"}
 """Colours of states and outcomes; what isn't here ended badly, and is red."""

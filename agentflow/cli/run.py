@@ -15,7 +15,8 @@ from agentflow.cli.output import Progress, safe
 from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.escalation import RunStatus
-from agentflow.contracts.task import AgentOutcome, AgentTask
+from agentflow.contracts.outcome import AgentOutcome
+from agentflow.contracts.task import AgentTask
 from agentflow.core.answer import describe_errors
 
 POLL_SECONDS = 1.0

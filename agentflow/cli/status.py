@@ -18,8 +18,8 @@ from agentflow.cli.session import open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.budget import UsageReport
 from agentflow.contracts.escalation import EffectInDoubt, RunStatus
+from agentflow.contracts.outcome import AgentOutcome
 from agentflow.contracts.rules import DecisionRecord
-from agentflow.contracts.task import AgentOutcome
 from agentflow.contracts.wire import Json
 
 DECISION_COLUMNS = ("AT", "WHAT", "VERDICT", "BY", "TOOL", "RULE", "DETAIL")

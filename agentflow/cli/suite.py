@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from agentflow.contracts.approval import ApprovalRequest
-from agentflow.contracts.task import AgentOutcome, AgentTask
+from agentflow.contracts.outcome import AgentOutcome
+from agentflow.contracts.task import AgentTask
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Usd
+from agentflow.contracts.wire import Contract, Usd, is_zero
 
 
 class Budget(Contract):
@@ -27,9 +27,9 @@ class Usage(Contract):
 
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
-    cache_read_input_tokens: int = Field(default=0, ge=0)
-    cache_write_input_tokens: int = Field(default=0, ge=0)
-    reasoning_output_tokens: int = Field(default=0, ge=0)
+    cache_read_input_tokens: int = Field(default=0, ge=0, exclude_if=is_zero)
+    cache_write_input_tokens: int = Field(default=0, ge=0, exclude_if=is_zero)
+    reasoning_output_tokens: int = Field(default=0, ge=0, exclude_if=is_zero)
 
 
 class Spend(Contract):

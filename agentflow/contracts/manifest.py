@@ -42,4 +42,6 @@ class Manifest(Contract):
     replay may run under other names, and what is hashed over it must come out the same."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
+    max_payload_bytes: int = 1_900_000
+    """Longest single value that may be sent. Temporal refuses 2 MiB; with external storage, far more fits."""
     agentflow_version: str

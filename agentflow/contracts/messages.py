@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_false, is_none
 
 Label = str
-"""Where a text came from: ``instruction``, ``person`` or ``tool:<name>``."""
+"""Where a text came from: ``instruction``, ``person``, ``tool:<name>`` or ``summary``."""
 
 
 class ToolCall(Contract):
@@ -30,8 +30,8 @@ class AssistantMessage(Contract):
     """A model's answer: text, tool calls, or both."""
 
     kind: Literal["assistant"] = "assistant"
-    text: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    text: str = Field(default="", exclude_if=is_empty)
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=is_empty)
 
 
 class ToolMessage(Contract):
@@ -46,8 +46,32 @@ class ToolMessage(Contract):
     tool_call_id: ToolCallId
     tool: str
     content_hash: Sha256
-    content: str | None = None
-    is_error: bool = False
+    content: str | None = Field(default=None, exclude_if=is_none)
+    is_error: bool = Field(default=False, exclude_if=is_false)
+
+
+class CompactionMessage(Contract):
+    """From here on the model sees a shorter form of what was said before.
+
+    Positions count the messages that the model saw before this one, from 0. What they stand for stays in the
+    chain, in history and in the blob store.
+    """
+
+    kind: Literal["compaction"] = "compaction"
+    strategy: str
+    """Which strategy made it."""
+    clear_before: int = Field(default=0, ge=0)
+    """Texts of tools before this position are replaced by a marker."""
+    start: int = Field(default=0, ge=0)
+    end: int = Field(default=0, ge=0)
+    """Messages from ``start`` up to ``end`` are replaced by ``summary``; none where they are equal."""
+    summary: str = ""
 
 
 Message = Annotated[UserMessage | AssistantMessage | ToolMessage, Field(discriminator="kind")]
+"""What a model sees."""
+
+Entry = Annotated[
+    UserMessage | AssistantMessage | ToolMessage | CompactionMessage, Field(discriminator="kind")
+]
+"""What the transcript holds."""

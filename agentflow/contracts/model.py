@@ -7,9 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.budget import Usage
-from agentflow.contracts.messages import AssistantMessage, Message
+from agentflow.contracts.messages import AssistantMessage, Entry, Message
 from agentflow.contracts.tools import RetryOptions
-from agentflow.contracts.wire import Contract, Json, Sha256, Usd
+from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_none
+
+
+def _is_first(attempt: int) -> bool:
+    return attempt == 1
 
 
 class ModelOptions(Contract):
@@ -20,8 +24,9 @@ class ModelOptions(Contract):
     """``None`` leaves it to the provider, which some reasoning models need."""
     start_to_close_timeout: timedelta = timedelta(minutes=2)
     """Longest time for one attempt."""
-    schedule_to_close_timeout: timedelta = timedelta(minutes=30)
-    """Longest time for all attempts, waiting for a worker included."""
+    schedule_to_close_timeout: timedelta | None = None
+    """Longest time for all attempts, waiting for a worker included. ``None`` leaves it to the number of
+    attempts: the timer of each call would take a seventh of the server's time."""
     heartbeat_timeout: timedelta = timedelta(seconds=20)
     """An attempt whose worker is silent this long counts as dead."""
     retry: RetryOptions = RetryOptions()
@@ -50,6 +55,8 @@ class ModelSpec(Contract):
     tool_calling: Literal["native", "constrained"] = "native"
     """``constrained``: the model has no tool calling of its own (or a poor one); its tool choice is a
     JSON object held to a schema: tool name and arguments."""
+    context_tokens: int | None = Field(default=None, ge=1, exclude_if=is_none)
+    """The most tokens that it takes in one request, answer included; ``None`` when unknown."""
 
 
 class ToolOffer(Contract):
@@ -60,17 +67,9 @@ class ToolOffer(Contract):
     input_schema: dict[str, Json]
 
 
-class ChatRequest(Contract):
-    """The argument of the ``chat`` activity: what is new since the parent node."""
+class Brief(Contract):
+    """All of a model call but the conversation. It is the same turn after turn, and travels as its hash."""
 
-    root: Sha256
-    """``hash(namespace, workflow id)``: no two runs share a transcript node."""
-    parent: Sha256 | None
-    """Head of the transcript so far; ``None`` for the first call."""
-    messages: tuple[Message, ...]
-    """What is new since ``parent``."""
-    ancestors: tuple[tuple[Message, ...], ...] = ()
-    """The nodes up to ``parent``, in full: sent only when a worker's blob store has lost them."""
     model: ModelSpec
     instructions: str
     tools: tuple[ToolOffer, ...] = ()
@@ -80,6 +79,19 @@ class ChatRequest(Contract):
     max_output_tokens: int
     temperature: float | None = None
     timeout: timedelta
+
+
+class ChatRequest(Contract):
+    """The argument of the ``chat`` activity: what is new since the parent node."""
+
+    parent: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """Head of the transcript so far; ``None`` for the first call."""
+    messages: tuple[Entry, ...]
+    """What is new since ``parent``."""
+    brief: Sha256
+    """Names the ``Brief``: ``sha256_of`` its JSON."""
+    brief_in_full: Brief | None = Field(default=None, exclude_if=is_none)
+    """At its first use in a workflow execution; a worker finds it in the blob store after that."""
 
 
 class ChatResponse(Contract):
@@ -92,7 +104,7 @@ class ChatResponse(Contract):
     response_model: str
     """The model's name as the provider gave it."""
     finish_reason: str
-    attempt: int = Field(default=1, ge=1)
+    attempt: int = Field(default=1, ge=1, exclude_if=_is_first)
     """Which attempt this was; the ones before may have been billed."""
 
 

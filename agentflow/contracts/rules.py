@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Sha256, ToolCallId
+from agentflow.contracts.wire import Contract, Sha256, ToolCallId, is_empty, is_none
 
 Verdict = Literal["allow", "deny", "ask"]
 """``allow``: may run. ``deny``: may not. ``ask``: may run if the people named say so."""
@@ -13,7 +13,9 @@ Tier = Literal["dev", "staging", "production"]
 """The environment a worker runs in; its configuration says so, never the caller."""
 
 
-Subject = Literal["tool_call", "approval", "rejection", "resolution", "signal", "check"]
+Subject = Literal[
+    "tool_call", "approval", "rejection", "resolution", "signal", "check", "compaction", "continuation"
+]
 """What a line of the decision log is about."""
 
 
@@ -34,9 +36,9 @@ class Decision(Contract):
     """Name of the deciding rule; ``default`` when none matched, ``error`` when one failed."""
     reason: str
     arguments_hash: Sha256
-    quorum: Quorum | None = None
+    quorum: Quorum | None = Field(default=None, exclude_if=is_none)
     """Set when the verdict is ``ask``."""
-    granted_by: tuple[str, ...] = ()
+    granted_by: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The people whose approval turned an ``ask`` into an ``allow``."""
 
 

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentflow.contracts.rules import Decision
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_false, is_none
 
 Effect = Literal["read", "write", "irreversible"]
 """``read`` changes nothing; ``write`` can be undone by another act; ``irreversible`` cannot."""
@@ -22,6 +22,11 @@ Recovery = Literal["key", "probe", "ask"]
 ToolErrorKind = Literal["unknown_tool", "invalid_arguments", "denied", "rejected", "failed", "invalid_output"]
 """Why a call has no output: it wasn't on offer; its arguments break the contract; a rule denied it; a
 person (or a deadline) refused it; the tool said no; its output broke the contract."""
+
+
+LOCAL_LIMIT = timedelta(seconds=5)
+"""Longest time for one attempt of a local tool. A workflow task has 10 s; while it waits, the run can't be
+asked anything."""
 
 
 class RetryOptions(Contract):
@@ -42,8 +47,10 @@ class ToolOptions(Contract):
 
     start_to_close_timeout: timedelta = timedelta(seconds=30)
     """Longest time for one attempt."""
-    schedule_to_close_timeout: timedelta | None = timedelta(minutes=10)
-    """Longest time for all attempts, waiting for a worker included."""
+    schedule_to_close_timeout: timedelta | None = None
+    """Longest time for all attempts, waiting for a worker included. ``None`` leaves it to the number of
+    attempts, since the timer of each call would take a seventh of the server's time; on a ``task_queue`` of
+    its own, where nobody may be listening, it is 10 minutes."""
     heartbeat_timeout: timedelta = timedelta(seconds=20)
     """An attempt whose worker is silent this long counts as dead. The worker's event loop beats by
     itself while the tool awaits; a tool that blocks the loop is silent."""
@@ -62,7 +69,11 @@ class ToolOptions(Contract):
     max_argument_bytes: int = Field(default=256 * 1024, ge=1)
     """Longest arguments, as JSON in UTF-8; longer ones are refused before scheduling."""
     max_result_bytes: int = Field(default=256 * 1024, ge=1)
-    """Longest output, as JSON in UTF-8; a longer one is refused on the worker."""
+    """Longest output, as JSON in UTF-8; a longer one is refused on the worker. Beyond what a payload takes
+    (``Manifest.max_payload_bytes``), the plugin needs ``external_storage``."""
+    max_told_bytes: int = Field(default=64 * 1024, ge=1)
+    """How much of an output the model is told, as JSON in UTF-8. Of a longer one it sees the beginning, the
+    size and a handle; rules, citations and history have the whole."""
 
 
 class ToolContract(Contract):
@@ -75,7 +86,25 @@ class ToolContract(Contract):
     effect: Effect
     scopes: tuple[str, ...] = ()
     recovery: Recovery = "ask"
+    local: bool = Field(default=False, exclude_if=is_false)
+    """Whether a call runs as a local activity: in the workflow's own worker, within its workflow task. Takes
+    one event of history in place of six. For reads of a few seconds at most."""
     options: ToolOptions = ToolOptions()
+
+    @model_validator(mode="after")
+    def _check_local(self) -> Self:
+        if not self.local:
+            return self
+        if self.effect != "read":
+            raise ValueError('only reads can be local: a write needs its own record; use effect="read"')
+        if self.options.task_queue is not None:
+            raise ValueError("a local tool runs in the run's own worker: leave task_queue out")
+        if self.options.start_to_close_timeout > LOCAL_LIMIT:
+            raise ValueError(
+                f"a local tool takes {LOCAL_LIMIT.total_seconds():g} s at most, since it holds up a workflow "
+                "task: lower options.start_to_close_timeout, or leave local out"
+            )
+        return self
 
 
 class ToolInvocation(Contract):
@@ -98,14 +127,16 @@ class ToolError(Contract):
 class ToolResult(Contract):
     """What a call came to: an output, or an error that the model reads."""
 
-    call_id: ToolCallId = ToolCallId("")
+    call_id: ToolCallId = Field(default=ToolCallId(""), exclude_if=is_empty)
     """The call's id, for citations."""
     output: Json = None
-    error: ToolError | None = None
-    replayed: bool = False
+    error: ToolError | None = Field(default=None, exclude_if=is_none)
+    replayed: bool = Field(default=False, exclude_if=is_false)
     """True when the ledger held the result of an earlier attempt and the tool was not called."""
-    stored: bool = False
+    stored: bool = Field(default=False, exclude_if=is_false)
     """True when the blob store holds this result, so that a chat can name it by its hash."""
+    told_bytes: int | None = Field(default=None, exclude_if=is_none)
+    """How much of a long output the model is told; ``None`` is all."""
 
     @property
     def ok(self) -> bool:

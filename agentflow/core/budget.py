@@ -75,6 +75,10 @@ class Purse:
             possibly_billed_usd=self.possibly_billed_usd + possibly_billed_usd,
         )
 
+    def carried_over(self, settled: Spend, possibly_billed_usd: Decimal) -> "Purse":
+        """The purse of a run that continued as new: what was spent before counts."""
+        return replace(self, settled=settled, possibly_billed_usd=possibly_billed_usd)
+
     def report(self) -> UsageReport:
         """The purse as the ``usage`` query shows it."""
         return UsageReport(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from agentflow.contracts.task import Evidence
+from agentflow.contracts.outcome import Evidence
 from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core.policy import PastCall
 

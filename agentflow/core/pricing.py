@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 
 from agentflow.contracts.budget import Spend, Usage
-from agentflow.contracts.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from agentflow.contracts.messages import (
+    AssistantMessage,
+    Message,
+    ToolMessage,
+    UserMessage,
+)
 from agentflow.contracts.model import ModelPrice, ToolOffer
 from agentflow.contracts.wire import Json, canonical_json
 
@@ -54,20 +59,30 @@ def worst_case(price: ModelPrice, input_tokens: int, max_output_tokens: int) -> 
     )
 
 
+def brief_token_bound(instructions: str, tools: Sequence[ToolOffer], output_schema: Json | None) -> int:
+    """An upper bound of the input tokens of a request without its messages, for any model's tokenizer."""
+    size = TOKENS_AROUND_REQUEST + _length(instructions)
+    size += sum(
+        len(canonical_json(tool.input_schema)) + _length(tool.name + tool.description) + TOKENS_AROUND_TOOL
+        for tool in tools
+    )
+    return size + (0 if output_schema is None else len(canonical_json(output_schema)))
+
+
 def input_token_bound(
     instructions: str,
     messages: Sequence[Message],
     tools: Sequence[ToolOffer],
     output_schema: Json | None,
 ) -> int:
-    """An upper bound of a request's input tokens, without any model's tokenizer."""
-    size = TOKENS_AROUND_REQUEST + _length(instructions)
-    size += sum(_message_bytes(message) + TOKENS_AROUND_MESSAGE for message in messages)
-    size += sum(
-        len(canonical_json(tool.input_schema)) + _length(tool.name + tool.description) + TOKENS_AROUND_TOOL
-        for tool in tools
-    )
-    return size + (0 if output_schema is None else len(canonical_json(output_schema)))
+    """An upper bound of a request's input tokens, for any model's tokenizer."""
+    said = sum(message_token_bound(message) for message in messages)
+    return brief_token_bound(instructions, tools, output_schema) + said
+
+
+def message_token_bound(message: Message) -> int:
+    """An upper bound of a message's input tokens, for any model's tokenizer. Its text must be there."""
+    return _message_bytes(message) + TOKENS_AROUND_MESSAGE
 
 
 def _chargeable(amount: Decimal) -> Decimal:

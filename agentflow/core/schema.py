@@ -1,6 +1,8 @@
 """Checks of JSON values against JSON Schema, Draft 2020-12."""
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol
 
@@ -8,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Json, canonical_json
 from agentflow.errors import ConfigurationError
 
 MAX_PROBLEMS = 5
@@ -34,12 +36,26 @@ def compile_schema(schema: Mapping[str, Json], what: str) -> SchemaCheck:
         ConfigurationError: it isn't a valid schema.
     """
     try:
-        Draft202012Validator.check_schema(dict(schema))
+        text = canonical_json(dict(schema)).decode()
+        return _compiled(text)
     except SchemaError as error:
         raise ConfigurationError(f"{what} is not a valid JSON Schema: {error.message}") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"{what} is not a valid JSON Schema: {error}") from error
+
+
+@lru_cache(maxsize=1_024)
+def _compiled(schema: str) -> SchemaCheck:
+    """The check of a schema, given as JSON.
+
+    The sandbox makes an agent's class anew for each run, with the same schemas: to compile them each time
+    would take a tenth of a worker's time.
+    """
+    parsed: dict[str, Json] = json.loads(schema)
+    Draft202012Validator.check_schema(parsed)
     # Without a registry of our own, jsonschema would fetch what a reference names, files included.
     nothing_else: Registry[Any] = Registry()
-    validator: Any = Draft202012Validator(dict(schema), registry=nothing_else)
+    validator: Any = Draft202012Validator(parsed, registry=nothing_else)
 
     def check(value: Json) -> str | None:
         try:

@@ -7,10 +7,19 @@ that a message by reference and the same message in full make the same node.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, ToolMessage
+from agentflow.contracts.messages import (
+    AssistantMessage,
+    CompactionMessage,
+    Entry,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256, canonical_json, sha256_of
+from agentflow.core.compaction import Outline, compact_outline, outlined
 from agentflow.errors import AgentflowError
 
 ENCODING_VERSION = 1
@@ -18,31 +27,29 @@ ENCODING_VERSION = 1
 
 @dataclass(frozen=True)
 class Transcript:
-    """All that was said in a run: the nodes of the chain, and what no node covers yet."""
+    """Where the conversation of a run stands: the last node, and what no node covers yet.
+
+    It holds no more than that, however long the conversation: the rest is in history and in the blob store.
+    """
 
     root: Sha256
     head: Sha256 | None = None
     """Name of the last node."""
-    nodes: tuple[tuple[Message, ...], ...] = ()
-    """The messages of each node, the oldest first, texts of tools included."""
-    news: tuple[Message, ...] = ()
-    """Said since the last node."""
-    stored: frozenset[Sha256] = frozenset()
-    """Texts of tools that the blob store has been given."""
+    news: tuple[Entry, ...] = ()
+    """Said since the last node, as it is sent: without the texts that the blob store has."""
+    outline: Outline = ()
+    """What the model sees of the conversation, compactions carried out."""
+    tokens: int = 0
+    """An upper bound of its input tokens: the outline's sum."""
 
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The whole conversation."""
-        return tuple(message for node in (*self.nodes, self.news) for message in node)
-
-    def add(self, *messages: Message, stored: bool = False) -> "Transcript":
-        """Append messages; ``stored`` says that the blob store has the texts of the tools."""
-        names = {m.content_hash for m in messages if isinstance(m, ToolMessage)} if stored else set[Sha256]()
-        return replace(self, news=(*self.news, *messages), stored=self.stored | names)
-
-    def news_by_reference(self) -> tuple[Message, ...]:
-        """What is new, without the texts that the blob store has."""
-        return tuple(self._by_reference(message) for message in self.news)
+    def add(self, message: Entry, *, stored: bool = False) -> "Transcript":
+        """Append a message; ``stored`` says that the blob store has its text."""
+        news = (*self.news, by_reference(message) if stored else message)
+        if isinstance(message, CompactionMessage):
+            outline = compact_outline(self.outline, message)
+            return replace(self, news=news, outline=outline, tokens=sum(line.tokens for line in outline))
+        line = outlined(message)
+        return replace(self, news=news, outline=(*self.outline, line), tokens=self.tokens + line.tokens)
 
     def answered(self, answer: AssistantMessage, head: Sha256) -> "Transcript":
         """Close a node with a model's answer.
@@ -51,23 +58,54 @@ class Transcript:
             AgentflowError: the head isn't the hash of what was said: the activity answered for
                 another conversation, or was tampered with.
         """
-        node = (*self.news, answer)
+        self.check(head, (*self.news, answer))
+        return replace(self.add(answer), head=head, news=())
+
+    def check(self, head: Sha256, node: Sequence[Entry]) -> None:
+        """See whether a head is that of a node after the last one.
+
+        Raises:
+            AgentflowError: it isn't.
+        """
         expected = node_hash(self.root, self.head, node)
         if head != expected:
             raise AgentflowError(f"the chat activity's transcript head is {head}, expected {expected}")
-        return replace(self, head=head, nodes=(*self.nodes, node), news=())
-
-    def _by_reference(self, message: Message) -> Message:
-        if isinstance(message, ToolMessage) and message.content_hash in self.stored:
-            return message.model_copy(update={"content": None})
-        return message
 
 
-def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Message]) -> Sha256:
+def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Entry]) -> Sha256:
     """The name of a node. Covers the encoding's version, the run, the parent and the messages."""
     return sha256_of(
-        {"v": ENCODING_VERSION, "root": root, "parent": parent, "messages": [_encoded(m) for m in messages]}
+        {"v": ENCODING_VERSION, "root": root, "parent": parent, "messages": [encoded(m) for m in messages]}
     )
+
+
+def encoded(message: Entry) -> Json:
+    """An entry as the hashes of nodes cover it: written out, whatever the contracts leave out of JSON."""
+    match message:
+        case UserMessage():
+            return {"kind": message.kind, "text": message.text, "label": message.label}
+        case AssistantMessage():
+            calls = [
+                {"id": call.id, "tool": call.tool, "arguments": call.arguments} for call in message.tool_calls
+            ]
+            return {"kind": message.kind, "text": message.text, "tool_calls": calls}
+        case ToolMessage():
+            return {
+                "kind": message.kind,
+                "tool_call_id": message.tool_call_id,
+                "tool": message.tool,
+                "content_hash": message.content_hash,
+                "is_error": message.is_error,
+            }
+        case CompactionMessage():
+            return message.model_dump(mode="json")
+        case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
+            assert_never(never)
+
+
+def by_reference(message: Entry) -> Entry:
+    """The message without the text that its hash names."""
+    return message.model_copy(update={"content": None}) if isinstance(message, ToolMessage) else message
 
 
 def tool_message(call: ToolCall, result: ToolResult) -> ToolMessage:
@@ -83,13 +121,24 @@ def tool_message(call: ToolCall, result: ToolResult) -> ToolMessage:
 
 
 def tool_text(result: ToolResult) -> str:
-    """A tool's result as text for the model: its output as JSON, or what went wrong."""
-    said: Json = (
-        result.output
-        if result.error is None
-        else {"error": result.error.kind, "message": result.error.message}
+    """A tool's result as text for the model: its output as JSON, or what went wrong.
+
+    Of an output longer than ``told_bytes`` it is the beginning, with the whole one's size and a handle: the
+    name under which the blob store has it.
+    """
+    if result.error is not None:
+        return _as_text({"error": result.error.kind, "message": result.error.message})
+    whole = _as_text(result.output)
+    if result.told_bytes is None:
+        return whole
+    raw = whole.encode(errors="replace")
+    return _as_text(
+        {
+            "truncated": f"these are the first {result.told_bytes} of {len(raw)} bytes",
+            "handle": text_hash(whole),
+            "beginning": raw[: result.told_bytes].decode(errors="ignore"),
+        }
     )
-    return canonical_json(said).decode("utf-8", errors="replace")
 
 
 def text_hash(text: str) -> Sha256:
@@ -97,7 +146,5 @@ def text_hash(text: str) -> Sha256:
     return sha256_of(text)
 
 
-def _encoded(message: Message) -> Json:
-    encoded = message.model_dump(mode="json")
-    encoded.pop("content", None)
-    return encoded
+def _as_text(value: Json) -> str:
+    return canonical_json(value).decode("utf-8", errors="replace")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.messages import AssistantMessage, ToolCall
 from agentflow.contracts.tools import ToolResult
 from agentflow.core.answer import Accepted, AnswerForm
@@ -135,16 +136,48 @@ def after_guidance(state: TurnState[OutputT]) -> TurnState[OutputT]:
     return replace(state, calls=(), answer=None, fault=None, faults=0, refusals=0)
 
 
+def carried(
+    state: TurnState[OutputT], calls: Sequence[HeldCall] = (), results: Sequence[ToolResult] = ()
+) -> CarriedTurn:
+    """The state as it is taken along when the run continues as new.
+
+    Args:
+        state: The state.
+        calls: The calls that the model has not been told of.
+        results: Of the calls it has been told of. Only their errors matter from here on.
+    """
+    return CarriedTurn(
+        calls=tuple(calls),
+        told=tuple(ToolResult(error=result.error) for result in results if result.error),
+        fault=state.fault,
+        faults=state.faults,
+        refusals=state.refusals,
+        refused=state.refused,
+    )
+
+
+def taken_up(form: AnswerForm[OutputT], carried_turn: CarriedTurn) -> TurnState[OutputT]:
+    """The state again."""
+    return TurnState(
+        form,
+        calls=tuple(held.call for held in carried_turn.calls),
+        fault=carried_turn.fault,
+        faults=carried_turn.faults,
+        refusals=carried_turn.refusals,
+        refused=carried_turn.refused,
+    )
+
+
 def _faulty(state: TurnState[OutputT], problem: str) -> TurnState[OutputT]:
     return replace(state, calls=(), answer=None, fault=problem, faults=state.faults + 1)
 
 
-def parallel_groups(calls: Sequence[ToolCall], catalog: Catalog) -> list[tuple[ToolCall, ...]]:
+def parallel_groups(calls: Sequence[HeldCall], catalog: Catalog) -> list[tuple[HeldCall, ...]]:
     """The calls in order, neighbouring reads together: reads don't disturb each other, writes may."""
-    groups: list[tuple[ToolCall, ...]] = []
+    groups: list[tuple[HeldCall, ...]] = []
     was_read = False
     for call in calls:
-        contract = catalog.contracts.get(call.tool)
+        contract = catalog.contracts.get(call.call.tool)
         is_read = contract is not None and contract.effect == "read"
         if is_read and was_read:
             groups[-1] = (*groups[-1], call)

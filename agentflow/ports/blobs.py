@@ -1,5 +1,6 @@
 """The door to the transcript's contents."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from agentflow.contracts.wire import Sha256
@@ -17,5 +18,13 @@ class BlobStore(Protocol):
 
         Raises:
             OSError: the store can't be written. Callers go on: the store is a cache.
+        """
+        ...
+
+    async def put_all(self, root: Sha256, blobs: Mapping[Sha256, bytes]) -> None:
+        """Keep several blobs of one run, each as ``put`` does.
+
+        Raises:
+            OSError: one of them can't be written.
         """
         ...

@@ -59,6 +59,11 @@ class RunLog:
         info = workflow.info()
         self._log = structlog.get_logger("agentflow").bind(workflow_id=info.workflow_id, run_id=info.run_id)
 
+    def debug(self, event: str, **fields: object) -> None:
+        """A step was taken; at each turn there are several."""
+        if not workflow.unsafe.is_replaying():
+            self._log.debug(event, **_short(fields))
+
     def info(self, event: str, **fields: object) -> None:
         """Something happened."""
         if not workflow.unsafe.is_replaying():

@@ -30,6 +30,10 @@ class FixedPrices:
         """The price, or ``None``."""
         return self._prices.get(model)
 
+    def context_tokens(self, model: str) -> int | None:
+        """Nothing is known of it."""
+        return None
+
 
 def scripted_plugin(
     model: ModelClient,
@@ -41,6 +45,8 @@ def scripted_plugin(
     tier: Tier = "dev",
     prices: Mapping[str, ModelPrice] | None = None,
     constrained: frozenset[str] = frozenset(),
+    context_tokens: Mapping[str, int] | None = None,
+    **settings: Any,
 ) -> AgentflowPlugin:
     """A plugin whose alias ``default`` is the scripted model, at ``TEST_PRICE``.
 
@@ -53,11 +59,14 @@ def scripted_plugin(
         tier: The worker's tier.
         prices: More prices, by ``provider:model``.
         constrained: Models without tool calling.
+        context_tokens: Context windows, by ``provider:model``.
+        **settings: Anything else that ``AgentflowPlugin`` takes.
     """
     registry = ModelRegistry(
         prices=FixedPrices({TEST_MODEL: TEST_PRICE, **(prices or {})}),
         aliases={"default": TEST_MODEL},
         constrained=constrained,
+        context_tokens=context_tokens or {},
     )
     return AgentflowPlugin(
         models=registry,
@@ -66,4 +75,5 @@ def scripted_plugin(
         ledger=ledger or (SQLiteLedger(directory / "ledger.sqlite") if directory else None),
         blobs=blobs,
         tier=tier,
+        **settings,
     )

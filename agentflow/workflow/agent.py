@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, TypeVar, assert_never, cast
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
 from pydantic_core import to_jsonable_python
 from temporalio import workflow
@@ -12,22 +11,25 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.budget import Budget
+from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.manifest import ManifestRequest, Release
 from agentflow.contracts.messages import Label, ToolCall, UserMessage
 from agentflow.contracts.model import ModelOptions, ToolOffer
+from agentflow.contracts.outcome import AgentOutcome, Evidence, OutcomeStatus
 from agentflow.contracts.rules import Quorum
-from agentflow.contracts.task import AgentOutcome, AgentTask, Evidence, OutcomeStatus
+from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, ToolCallId
-from agentflow.core import evidence, turn
+from agentflow.core import evidence
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.budget import Purse, tightest
+from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.policy import Rule
 from agentflow.core.provenance import sources
-from agentflow.core.transcript import tool_message, tool_text
+from agentflow.core.transcript import tool_text
 from agentflow.errors import (
     AgentflowError,
     BudgetExhausted,
@@ -40,9 +42,10 @@ from agentflow.errors import (
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.ports.tooling import HasContract
 from agentflow.workflow import dispatch
-from agentflow.workflow.conversation import ask_model
+from agentflow.workflow.continuation import carry, is_due, take_up
 from agentflow.workflow.definition import AgentDefinition, compile_definition
 from agentflow.workflow.handlers import RunHandlers
+from agentflow.workflow.loop import Continuation, ModelLoop
 from agentflow.workflow.run import Run
 from agentflow.workflow.tool_calls import ToolCalls
 
@@ -84,6 +87,12 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     """How long people have to decide on an action; then it is refused."""
     escalation_timeout: ClassVar[timedelta] = timedelta(hours=24)
     """How long people have to take over; then the run ends as ``escalated``."""
+    compaction: ClassVar[CompactionStrategy | None] = ClearToolOutputs()
+    """How a conversation gets shorter that outgrows its model's context; ``None`` leaves it to the provider,
+    which refuses it."""
+    max_history_bytes: ClassVar[int] = 4 * 1024 * 1024
+    """A run whose history is longer continues as new, or earlier where Temporal suggests it. Temporal warns
+    at 10 MiB, and ends a run at 50 MiB."""
     max_input_bytes: ClassVar[int] = 256 * 1024
     """Longest task, as JSON; a longer one is refused before anything is scheduled."""
     approver_verifier: ClassVar[ApproverVerifier] = TrustedApprovers()
@@ -98,7 +107,12 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
 
     def __init__(self) -> None:
         self._run = Run(self._definition, self.approver_verifier)
-        self._tool_calls = ToolCalls(self._run, self.approval_timeout, self.escalation_timeout)
+        self._tool_calls = ToolCalls(
+            self._run, self.approval_timeout, self.escalation_timeout, self._should_continue_as_new
+        )
+        self._task: AgentTask[InputT] | None = None
+        self._carried_turn: CarriedTurn | None = None
+        self._progress: Json = None
 
     async def run_agent(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         """Run the agent, from the task to its outcome.
@@ -128,13 +142,16 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         return self._outcome("completed", output=output)
 
     async def perform(self, task: AgentTask[InputT]) -> OutputT:
-        """Do the task. The default lets the model work with the tools until it answers."""
-        text = (
-            task.input if isinstance(task.input, str) else tool_text(ToolResult(output=self._run.task_input))
-        )
-        self.tell(text)
+        """Do the task. The default lets the model work with the tools until it answers.
+
+        The default continues as new by itself where the run gets long. An override says where it may, with
+        ``checkpoint``.
+        """
+        carried, self._carried_turn = self._carried_turn, None
+        if carried is None:
+            self.tell(self._run.task_text())
         form = cast(AnswerForm[OutputT], self._definition.output_form)
-        return await self._converse(form, self._definition.catalog.offers())
+        return await self._loop(form, self._definition.offers).answer(carried)
 
     async def preflight(self, task: AgentTask[InputT]) -> None:
         """Check the task before any model sees it; raise ``RunDenied`` to refuse it."""
@@ -145,6 +162,28 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     def tell(self, text: str, *, label: Label = "person") -> None:
         """Add a text to the conversation; the model sees it at its next call."""
         self._run.transcript = self._run.transcript.add(UserMessage(text=text, label=label))
+
+    @property
+    def progress(self) -> Json:
+        """What ``checkpoint`` was given before the run continued as new; ``None`` until it does."""
+        return self._progress
+
+    async def checkpoint(self, progress: Json) -> None:
+        """Let a run with a ``perform`` of its own continue as new here, if its history has become long.
+
+        ``perform`` is then called again, in a new execution, and finds ``progress``. Conversation, budget,
+        approvals and ledger keys go on as one run::
+
+            async def perform(self, task: AgentTask[list[str]]) -> int:
+                for number in range(self.progress or 0, len(task.input)):
+                    await self.call_tool(archive, {"name": task.input[number]})
+                    await self.checkpoint(number + 1)
+                return len(task.input)
+
+        Call it where no tool call is under way: otherwise it does nothing.
+        """
+        if self._run.is_lean and not self._tool_calls.under_way and is_due(self.max_history_bytes):
+            self._continue_as_new(None, progress)
 
     async def chat(self, prompt: str, *, output_type: type[AnswerT]) -> AnswerT:
         """Ask the model for one answer of a type. No tools are on offer.
@@ -157,7 +196,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             RunEscalated: a person aborted, or nobody came.
         """
         self.tell(prompt, label="instruction")
-        return await self._converse(answer_form(output_type), ())
+        return await self._loop(answer_form(output_type), ()).answer()
 
     async def call_tool(
         self, tool: HasContract, /, arguments: Mapping[str, Any], *, tell: bool = True
@@ -182,7 +221,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             tool=name,
             arguments=cast(dict[str, Json], to_jsonable_python(dict(arguments))),
         )
-        result = await self._tool_calls.carry_out(call)
+        result = await self._tool_calls.carry_out(HeldCall(call=call))
         if tell:
             # No model asked for this call, so it can't be told of it as the answer to one.
             self.tell(f"{name} ({call.id}): {tool_text(result)}", label=f"tool:{name}")
@@ -220,7 +259,10 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             deadline=workflow.now() + self.approval_timeout,
             sources=sources(arguments, run.task_input, run.past_calls),
         )
-        return await run.await_approval(request)
+        run.open_approval(request)
+        outcome = await run.await_approval(request)
+        assert outcome is not None  # nothing else ends this wait
+        return outcome
 
     async def escalate(self, reason: str) -> Resolution:
         """Wait for a person to take over; their guidance is added to the conversation.
@@ -249,10 +291,20 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
 
     async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
         purse = Purse(tightest(self._definition.budget, task.budget))
+        self._task = task
         self._run.begin(task, purse)
-        dispatch.check_size("the task", task, self.max_input_bytes)
+        if task.carried is None:
+            dispatch.sized("the task", task, self.max_input_bytes)
+        elif workflow.info().continued_run_id is None:
+            # Whoever starts a run could bring approvals, outputs and a budget of their own making.
+            raise RunDenied("a task may not bring the state of a run: leave carried out")
+        self._run.is_lean = self._run.visibility.is_lean = workflow.patched(dispatch.LEAN_RUNS)
+        if task.carried is not None:
+            take_up(self._run, task.carried)
+            self._carried_turn, self._progress = task.carried.carried_turn, task.carried.progress
         limit = purse.budget.wall_time
-        clock = asyncio.timeout(limit.total_seconds() if limit else None)
+        left = limit - (workflow.now() - self._run.started_at) if limit else None
+        clock = asyncio.timeout(max(left.total_seconds(), 0) if left is not None else None)
         try:
             async with clock:
                 return await self._start_to_end(task)
@@ -263,6 +315,15 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             raise
 
     async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:
+        if task.carried is None:
+            await self._pin()
+            await self._checked("preflight", self.preflight(task))
+        output = await self.perform(task)
+        await self._checked("postflight", self.postflight(output))
+        return output
+
+    async def _pin(self) -> None:
+        """The run's first step: what it depends on is fixed from here on."""
         definition = self._definition
         request = ManifestRequest(
             agent=definition.name,
@@ -274,10 +335,6 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         self._run.pin(manifest)
         if manifest.problem:
             raise RunDenied(manifest.problem)
-        await self._checked("preflight", self.preflight(task))
-        output = await self.perform(task)
-        await self._checked("postflight", self.postflight(output))
-        return output
 
     async def _checked(self, name: str, check: Any) -> None:
         """A check that fails in any way of its own refuses: it could not say yes."""
@@ -290,52 +347,34 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             self._run.note("check", False, f"{name} raised {type(error).__name__}: {error}")
             raise RunDenied(f"{name} could not decide: {type(error).__name__}: {error}") from error
 
-    async def _converse(self, form: AnswerForm[AnswerT], offers: tuple[ToolOffer, ...]) -> AnswerT:
-        """Let the model and the tools work until there is an answer of the form."""
-        state = turn.TurnState(form)
-        while True:
-            match turn.decide(state):
-                case turn.CallModel(correction):
-                    if correction:
-                        self.tell(f"That can't be used: {correction}. Try again.", label="instruction")
-                    response = await ask_model(self._run, offers, form.schema, self.escalation_timeout)
-                    state = turn.after_answer(
-                        state, response.message, response.finish_reason, tools_offered=bool(offers)
-                    )
-                case turn.CallTools(calls):
-                    state = turn.after_results(state, await self._carry_out_all(calls))
-                case turn.Escalate(reason):
-                    answerable = cast(AnswerForm[Json], form)
-                    resolution = await self._run.escalate(reason, self.escalation_timeout, answerable)
-                    state = self._resolved(state, resolution)
-                case turn.Deny(reason):
-                    raise RunDenied(reason)
-                case turn.Finish(value):
-                    return value
-                case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
-                    assert_never(never)
+    def _loop(self, form: AnswerForm[AnswerT], offers: tuple[ToolOffer, ...]) -> ModelLoop[AnswerT]:
+        return ModelLoop(
+            self._run,
+            self._tool_calls,
+            form,
+            offers,
+            escalation_timeout=self.escalation_timeout,
+            compaction=self.compaction,
+            continuation=Continuation(
+                self._should_continue_as_new, lambda carried: self._continue_as_new(carried, None)
+            ),
+        )
 
-    def _resolved(self, state: turn.TurnState[AnswerT], resolution: Resolution) -> turn.TurnState[AnswerT]:
-        if resolution.action != "answer":
-            self.tell(resolution.text)
-            return turn.after_guidance(state)
-        accepted = state.form.validate(resolution.answer)
-        return replace(turn.after_guidance(state), answer=accepted)  # type: ignore[arg-type]
+    def _should_continue_as_new(self) -> bool:
+        """Whether the run is at a place where it can, and its history has become long.
 
-    async def _carry_out_all(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
-        """Carry out the calls of a turn, in order; neighbouring reads in parallel."""
-        results: list[ToolResult] = []
-        for group in turn.parallel_groups(calls, self._definition.catalog):
-            answers = await asyncio.gather(
-                *(self._tool_calls.carry_out(call) for call in group), return_exceptions=True
-            )
-            for call, answer in zip(group, answers, strict=True):
-                if isinstance(answer, BaseException):
-                    raise answer
-                message = tool_message(call, answer)
-                self._run.transcript = self._run.transcript.add(message, stored=answer.stored)
-                results.append(answer)
-        return results
+        The place in a ``perform`` of the agent's own can't be taken along: there it is ``checkpoint``.
+        """
+        return self._definition.performs_by_default and self._run.is_lean and is_due(self.max_history_bytes)
+
+    def _continue_as_new(self, carried_turn: CarriedTurn | None, progress: Json) -> NoReturn:
+        assert self._task is not None
+        carried = carry(self._run, carried_turn, progress)
+        task = self._task.model_copy(update={"carried": carried})
+        self._run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
+        workflow.continue_as_new(
+            dispatch.sized("what the run takes along", task, self._run.manifest.max_payload_bytes)
+        )
 
     def _outcome(
         self, status: OutcomeStatus, *, output: OutputT | None = None, reason: str = ""

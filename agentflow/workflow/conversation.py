@@ -1,43 +1,27 @@
 """The run's talk with a model: reserve, call, settle, and add to the transcript."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from agentflow.contracts.budget import Spend
-from agentflow.contracts.model import ChatRequest, ChatResponse, ModelOptions, ModelSpec, ToolOffer
-from agentflow.contracts.wire import Json
+from agentflow.contracts.messages import CompactionMessage, Entry, UserMessage
+from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelOptions, ModelSpec, ToolOffer
+from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.budget import attempts
-from agentflow.core.pricing import cost_usd, input_token_bound, worst_case
+from agentflow.core.compaction import CompactionStrategy, Summarise
+from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
 from agentflow.errors import BudgetExhausted
 from agentflow.workflow import dispatch
 from agentflow.workflow.run import Run
 
 
-async def ask_model(
-    run: Run,
-    tools: tuple[ToolOffer, ...],
-    output_schema: dict[str, Json] | None,
-    escalation_timeout: timedelta,
-) -> ChatResponse:
-    """Make one model call, and add its answer to the transcript.
-
-    A call that fails for good escalates; a person's guidance tries again.
-
-    Raises:
-        BudgetExhausted: no model of the route fits what is left.
-        RunEscalated: it failed, and a person aborted or nobody came.
-    """
-    while True:
-        try:
-            return await _one_call(run, tools, output_schema)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            failure = dispatch.failure_of(error)
-        dispatch.heed_cancellation()
-        await run.escalate(f"the model can't be reached: {failure.message}", escalation_timeout)
+@dataclass(frozen=True)
+class _NamedBrief:
+    brief: Brief
+    name: Sha256
 
 
 @dataclass(frozen=True)
@@ -53,99 +37,193 @@ class _Reserved:
     """How many the budget covers."""
 
 
-async def _one_call(
-    run: Run, tools: tuple[ToolOffer, ...], output_schema: dict[str, Json] | None
-) -> ChatResponse:
-    options = run.definition.model_options
-    run.turn += 1
-    reserved = _affordable(run, options, tools, output_schema)
-    run.enter("thinking")
-    run.purse = run.purse.reserve(reserved.name, attempts(reserved.worst, reserved.attempts))
-    run.models_used |= {reserved.model.name}
-    request = _request(run, reserved.model, options, tools, output_schema)
-    try:
-        response, lost = await _send(run, request, options, reserved)
-    except BaseException as error:
-        _settle_failure(run, reserved, error)
-        raise
-    spent = Spend(
-        cost_usd=cost_usd(response.usage, reserved.model.price),
-        input_tokens=response.usage.input_tokens,
-        output_tokens=response.usage.output_tokens,
-        model_calls=1,
-    )
-    # Attempts before this one died unheard; the provider may have billed them.
-    died = min(lost + response.attempt - 1, reserved.attempts)
-    unheard = attempts(reserved.worst, died).model_copy(update={"model_calls": 0})
-    run.purse = run.purse.settle(reserved.name, spent + unheard, possibly_billed_usd=unheard.cost_usd)
-    run.transcript = run.transcript.answered(response.message, response.head)
-    run.log.info(
-        "model answered",
-        turn=run.turn,
-        model=response.response_model,
-        cost_usd=str(spent.cost_usd),
-        tool_calls=len(response.message.tool_calls),
-    )
-    dispatch.heed_cancellation()
-    return response
+class Conversation:
+    """Calls to the models of the route for one kind of answer, with the same tools on offer."""
 
+    def __init__(
+        self,
+        run: Run,
+        tools: tuple[ToolOffer, ...],
+        output_schema: dict[str, Json] | None,
+        escalation_timeout: timedelta,
+        compaction: CompactionStrategy | None,
+    ) -> None:
+        self._run = run
+        self._options: ModelOptions = run.definition.model_options
+        self._tools = tools
+        self._output_schema = output_schema
+        self._escalation_timeout = escalation_timeout
+        self._compaction = compaction
+        self._brief_tokens = brief_token_bound(run.definition.instructions, tools, output_schema)
+        self._briefs: dict[str, _NamedBrief] = {}
 
-async def _send(
-    run: Run, request: ChatRequest, options: ModelOptions, reserved: _Reserved
-) -> tuple[ChatResponse, int]:
-    """Call the model; answer how many attempts were lost on a worker that lacks the conversation.
+    async def ask(self) -> ChatResponse:
+        """Make one model call, and add its answer to the transcript.
 
-    That worker never asked the model, but attempts before may have: they count against what was reserved.
-    History has the whole conversation, and so has this workflow: it is sent once in full, and the
-    worker's store is whole again.
-    """
-    summary = f"turn {run.turn}: {request.model.name}"
-    try:
-        return await dispatch.chat(request, options, reserved.attempts, summary), 0
-    except ActivityError as error:
-        if not dispatch.is_transcript_missing(error):
+        A call that fails for good escalates; a person's guidance tries again.
+
+        Raises:
+            BudgetExhausted: no model of the route fits what is left.
+            RunEscalated: it failed, and a person aborted or nobody came.
+        """
+        run = self._run
+        while True:
+            try:
+                await self._make_room()
+                run.turn += 1
+                reserved = self._affordable(run.manifest.models)
+                response = await self._call(reserved, run.transcript.news)
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                failure = dispatch.failure_of(error)
+            else:
+                run.transcript = run.transcript.answered(response.message, response.head)
+                dispatch.heed_cancellation()
+                return response
+            dispatch.heed_cancellation()
+            await run.escalate(f"the model can't be reached: {failure.message}", self._escalation_timeout)
+
+    async def _make_room(self) -> None:
+        """Have the conversation shortened while it doesn't fit the smallest context of the route.
+
+        Raises:
+            RunEscalated: nothing more may go, and a person aborted or nobody came.
+        """
+        run = self._run
+        while self._compaction and (excess := self._excess()) > 0:
+            plan = self._compaction.plan(run.transcript.outline, excess)
+            if isinstance(plan, Summarise):
+                plan = await self._summarised(plan, self._compaction.name)
+            if plan is None:
+                reason = "the conversation is longer than the model's context, and nothing more may go"
+                await run.escalate(reason, self._escalation_timeout)
+                return
+            before = run.transcript.tokens
+            run.transcript = run.transcript.add(plan)
+            said = f"{plan.strategy}: from at most {before} tokens to {run.transcript.tokens}"
+            run.note("compaction", True, said)
+
+    def _excess(self) -> int:
+        """By how many tokens of the bound the conversation is too long.
+
+        What the provider counted last time says how far the bound is above the truth.
+        """
+        run = self._run
+        contexts = [model.context_tokens for model in run.manifest.models if model.context_tokens]
+        if not contexts:
+            return 0
+        # A tenth is left free: what was measured is of another request.
+        room = min(contexts) * 9 // 10 - self._options.max_output_tokens
+        counted, bound = run.measured or (1, 1)
+        return run.transcript.tokens + self._brief_tokens - max(room, 0) * bound // max(counted, 1)
+
+    async def _summarised(self, plan: Summarise, strategy: str) -> CompactionMessage:
+        """Have a model summarise: a call beside the conversation, which goes on from where it was."""
+        run = self._run
+        models = run.manifest.models
+        run.turn += 1
+        request = UserMessage(text=plan.instructions, label="instruction")
+        extra = message_token_bound(request)
+        reserved = self._affordable((models[plan.model],), extra)
+        run.note("compaction", True, f"{strategy}: {reserved.model.name} summarises, in turn {run.turn}")
+        news = (*run.transcript.news, request)
+        response = await self._call(reserved, news)
+        run.transcript.check(response.head, (*news, response.message))
+        return CompactionMessage(
+            strategy=strategy, start=plan.start, end=plan.end, summary=response.message.text
+        )
+
+    async def _call(self, reserved: _Reserved, news: Sequence[Entry]) -> ChatResponse:
+        """One call, paid for."""
+        run = self._run
+        run.enter("thinking")
+        run.purse = run.purse.reserve(reserved.name, attempts(reserved.worst, reserved.attempts))
+        run.models_used |= {reserved.model.name}
+        try:
+            response, lost = await self._send(reserved, news)
+        except BaseException as error:
+            _settle_failure(run, reserved, error)
             raise
-        lost = (dispatch.failure_of(error).attempts or 1) - 1
-    run.log.warning("transcript resent", turn=run.turn)
-    whole = request.model_copy(update={"messages": run.transcript.news, "ancestors": run.transcript.nodes})
-    # At least one is left: the attempt that missed the transcript made no request.
-    left = reserved.attempts - lost
-    return await dispatch.chat(whole, options, left, f"{summary}, transcript in full"), lost
+        self._settle(reserved, response, lost)
+        return response
 
+    async def _send(self, reserved: _Reserved, news: Sequence[Entry]) -> tuple[ChatResponse, int]:
+        """Call the model; answer how many attempts were lost on a worker that lacks the conversation."""
+        run = self._run
+        named = self._brief_for(reserved.model)
+        request = ChatRequest(
+            parent=run.transcript.head,
+            messages=tuple(news),
+            brief=named.name,
+            brief_in_full=None if named.name in run.briefs_sent else named.brief,
+        )
+        summary = f"turn {run.turn}: {reserved.model.name}"
+        limit = run.manifest.max_payload_bytes
+        try:
+            response = await dispatch.chat(request, self._options, reserved.attempts, summary, limit)
+        except ActivityError as error:
+            if run.is_lean or not dispatch.is_transcript_missing(error):
+                raise
+            lost = (dispatch.failure_of(error).attempts or 1) - 1
+        else:
+            run.briefs_sent |= {named.name}
+            return response, 0
+        # A run of before LEAN_RUNS sent the conversation again. The activity needs that no more.
+        run.log.warning("transcript resent", turn=run.turn)
+        left = reserved.attempts - lost
+        return await dispatch.chat(
+            request, self._options, left, f"{summary}, transcript in full", limit
+        ), lost
 
-def _affordable(
-    run: Run, options: ModelOptions, tools: tuple[ToolOffer, ...], output_schema: dict[str, Json] | None
-) -> _Reserved:
-    """The first model of the route whose worst case fits, and how many attempts of it do."""
-    tokens = input_token_bound(run.definition.instructions, run.transcript.messages, tools, output_schema)
-    for model in run.manifest.models:
-        worst = worst_case(model.price, tokens, options.max_output_tokens)
-        if fitting := run.purse.affordable_attempts(worst, options.retry.max_attempts):
-            return _Reserved(f"chat-{run.turn}", model, worst, fitting)
-    cheapest = run.manifest.models[-1]
-    worst = worst_case(cheapest.price, tokens, options.max_output_tokens)
-    raise BudgetExhausted(f"a call of {cheapest.name} does not fit: {run.purse.shortfall(worst)}")
+    def _brief_for(self, model: ModelSpec) -> _NamedBrief:
+        if model.name not in self._briefs:
+            brief = Brief(
+                model=model,
+                instructions=self._run.definition.instructions,
+                tools=self._tools,
+                output_schema=self._output_schema,
+                max_output_tokens=self._options.max_output_tokens,
+                temperature=self._options.temperature,
+                timeout=self._options.start_to_close_timeout,
+            )
+            self._briefs[model.name] = _NamedBrief(brief, sha256_of(brief.model_dump(mode="json")))
+        return self._briefs[model.name]
 
+    def _affordable(self, route: Sequence[ModelSpec], extra_tokens: int = 0) -> _Reserved:
+        """The first model of the route whose worst case fits, and how many attempts of it do."""
+        run, options = self._run, self._options
+        tokens = self._brief_tokens + run.transcript.tokens + extra_tokens
+        for model in route:
+            worst = worst_case(model.price, tokens, options.max_output_tokens)
+            if fitting := run.purse.affordable_attempts(worst, options.retry.max_attempts):
+                return _Reserved(f"chat-{run.turn}", model, worst, fitting)
+        cheapest = route[-1]
+        worst = worst_case(cheapest.price, tokens, options.max_output_tokens)
+        raise BudgetExhausted(f"a call of {cheapest.name} does not fit: {run.purse.shortfall(worst)}")
 
-def _request(
-    run: Run,
-    model: ModelSpec,
-    options: ModelOptions,
-    tools: tuple[ToolOffer, ...],
-    output_schema: dict[str, Json] | None,
-) -> ChatRequest:
-    return ChatRequest(
-        root=run.transcript.root,
-        parent=run.transcript.head,
-        messages=run.transcript.news_by_reference(),
-        model=model,
-        instructions=run.definition.instructions,
-        tools=tools,
-        output_schema=output_schema,
-        max_output_tokens=options.max_output_tokens,
-        temperature=options.temperature,
-        timeout=options.start_to_close_timeout,
-    )
+    def _settle(self, reserved: _Reserved, response: ChatResponse, lost: int) -> None:
+        """Charge a call that was answered."""
+        run, usage = self._run, response.usage
+        spent = Spend(
+            cost_usd=cost_usd(usage, reserved.model.price),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            model_calls=1,
+        )
+        # Attempts before this one died unheard; the provider may have billed them.
+        died = min(lost + response.attempt - 1, reserved.attempts)
+        unheard = attempts(reserved.worst, died).model_copy(update={"model_calls": 0})
+        run.purse = run.purse.settle(reserved.name, spent + unheard, possibly_billed_usd=unheard.cost_usd)
+        if usage.input_tokens:
+            run.measured = (usage.input_tokens, reserved.worst.input_tokens)
+        run.log.debug(
+            "model answered",
+            turn=run.turn,
+            model=response.response_model,
+            cost_usd=str(spent.cost_usd),
+            tool_calls=len(response.message.tool_calls),
+        )
 
 
 def _settle_failure(run: Run, reserved: _Reserved, error: BaseException) -> None:

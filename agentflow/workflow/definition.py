@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.manifest import Release
-from agentflow.contracts.model import ModelOptions
+from agentflow.contracts.model import ModelOptions, ToolOffer
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
@@ -14,6 +14,9 @@ from agentflow.core.policy import Rule
 from agentflow.errors import WorkflowDefinitionError
 
 OutputT = TypeVar("OutputT")
+
+DEFAULT_PERFORM = "agentflow.workflow.agent"
+"""Module of the ``perform`` that agents inherit."""
 
 _THREE_LINES = """{name} has no @workflow.run method. Temporal doesn't inherit it, so write it in each class:
 
@@ -33,11 +36,15 @@ class AgentDefinition(Generic[OutputT]):
     models: tuple[str, ...]
     model_options: ModelOptions
     catalog: Catalog
+    offers: tuple[ToolOffer, ...]
+    """The tools as models are told of them."""
     tools_hash: Sha256
     rules: tuple[Rule, ...]
     budget: Budget
     release: Release
     output_form: AnswerForm[OutputT]
+    performs_by_default: bool
+    """Whether ``perform`` is the library's: then the run can continue as new by itself."""
 
 
 def compile_definition(agent: Any) -> AgentDefinition[Any]:
@@ -63,11 +70,13 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         models=tuple(agent.models),
         model_options=agent.model_options,
         catalog=catalog,
+        offers=catalog.offers(),
         tools_hash=catalog.hash(),
         rules=tuple(agent.rules),
         budget=agent.budget,
         release=agent.release,
         output_form=answer_form(output_type),
+        performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
     )
 
 

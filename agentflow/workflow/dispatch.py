@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
@@ -32,11 +32,12 @@ RECONCILE_EFFECTS = "reconcile-effects"
 """Patch: a write that failed is looked up in the ledger before anybody is asked."""
 HEED_CANCELLATION = "heed-cancellation"
 """Patch: a cancellation counts although the activity under way succeeds."""
+LEAN_RUNS = "lean-runs"
+"""Patch: visibility is told of a run's waits and ends only, local tools are local activities, a conversation
+that the blob store lost is rebuilt by the activity, and a long run continues as new."""
 
 _OUTAGE = timedelta(minutes=2)
-
-MAX_PAYLOAD_BYTES = 1_900_000
-"""Temporal refuses payloads of 2 MiB; the rest is room for what the converter and a codec add."""
+_POOL_WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,18 @@ async def resolve_manifest(request: ManifestRequest) -> Manifest:
     )
 
 
-async def chat(request: ChatRequest, options: ModelOptions, attempts: int, summary: str) -> ChatResponse:
+async def chat(
+    request: ChatRequest, options: ModelOptions, attempts: int, summary: str, limit: int
+) -> ChatResponse:
     """Call a model.
 
     Raises:
         PayloadTooLargeError: the request is too big for Temporal.
         ActivityError: it failed, after ``attempts`` attempts at most.
     """
-    check_size("the model request", request)
     return await workflow.execute_activity(
         CHAT_ACTIVITY,
-        request,
+        sized("the model request", request, limit),
         result_type=ChatResponse,
         start_to_close_timeout=options.start_to_close_timeout,
         schedule_to_close_timeout=options.schedule_to_close_timeout,
@@ -85,7 +87,9 @@ async def chat(request: ChatRequest, options: ModelOptions, attempts: int, summa
     )
 
 
-async def run_tool(contract: ToolContract, invocation: ToolInvocation, summary: str) -> ToolResult:
+async def run_tool(
+    contract: ToolContract, invocation: ToolInvocation, summary: str, limit: int
+) -> ToolResult:
     """Carry a tool call out, as an activity of the tool's own type.
 
     Raises:
@@ -93,14 +97,28 @@ async def run_tool(contract: ToolContract, invocation: ToolInvocation, summary: 
         ActivityError: it failed, after the contract's attempts.
     """
     options = contract.options
-    check_size(f"the arguments of {contract.name}", invocation)
+    argument = sized(f"the arguments of {contract.name}", invocation, limit)
+    if contract.local and workflow.patched(LEAN_RUNS):
+        return await workflow.execute_local_activity(
+            contract.name,
+            argument,
+            result_type=ToolResult,
+            start_to_close_timeout=options.start_to_close_timeout,
+            schedule_to_close_timeout=options.schedule_to_close_timeout,
+            retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
+            # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
+            local_retry_threshold=options.start_to_close_timeout,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=summary,
+        )
     return await workflow.execute_activity(
         contract.name,
-        invocation,
+        argument,
         result_type=ToolResult,
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,
-        schedule_to_close_timeout=options.schedule_to_close_timeout,
+        schedule_to_close_timeout=options.schedule_to_close_timeout
+        or (_POOL_WAIT if options.task_queue else None),
         heartbeat_timeout=options.heartbeat_timeout,
         retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -168,15 +186,17 @@ def is_cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def check_size(what: str, value: object, limit: int = MAX_PAYLOAD_BYTES) -> None:
-    """Refuse a value that is too big to send.
+def sized(what: str, value: object, limit: int) -> RawValue:
+    """The value as the payload it is sent as: it is made once, and refused if it is too big.
 
     Raises:
         PayloadTooLargeError: it is; the text has its size and the limit.
     """
-    size = workflow.payload_converter().to_payload(value).ByteSize()
+    payload = workflow.payload_converter().to_payload(value)
+    size = payload.ByteSize()
     if size > limit:
         raise PayloadTooLargeError(what, size, limit)
+    return RawValue(payload)
 
 
 def failure_of(error: ActivityError) -> Failure:

@@ -41,7 +41,10 @@ class People:
         self._approvals: dict[ApprovalId, PendingApproval] = {}
         self._open: OpenEscalation | None = None
         self._resolution: Resolution | None = None
-        self._escalations = 0
+        self.approvals = 0
+        """How many approvals there have been."""
+        self.escalations = 0
+        """How many escalations there have been."""
 
     @property
     def pending(self) -> tuple[PendingApproval, ...]:
@@ -55,26 +58,42 @@ class People:
 
     def next_approval_id(self) -> ApprovalId:
         """An id that is short enough to type, and unique within the run."""
-        return ApprovalId(f"approval-{len(self._approvals) + 1}")
+        return ApprovalId(f"approval-{self.approvals + 1}")
+
+    def take_up(self, pending: Sequence[ApprovalRequest], approvals: int, escalations: int) -> None:
+        """Go on where the execution before this one stood."""
+        self._approvals = {request.id: PendingApproval(request, request.approved_by) for request in pending}
+        self.approvals, self.escalations = approvals, escalations
+
+    def request(self, approval_id: ApprovalId) -> ApprovalRequest:
+        """The approval's request."""
+        return self._approvals[approval_id].request
 
     def open_approval(self, request: ApprovalRequest) -> None:
         """Let people decide on an action."""
         self._approvals[request.id] = PendingApproval(request)
+        self.approvals += 1
 
-    async def await_approval(self, approval_id: ApprovalId) -> ApprovalOutcome:
-        """Wait until enough people approved, one rejected, or the deadline passed."""
+    async def await_approval(
+        self, approval_id: ApprovalId, or_until: Callable[[], bool]
+    ) -> ApprovalOutcome | None:
+        """Wait until enough people approved, one rejected, or the deadline passed.
+
+        Args:
+            approval_id: The approval's.
+            or_until: Ends the wait without an outcome, as ``None``, once it is true.
+        """
         request = self._approvals[approval_id].request
         try:
             await workflow.wait_condition(
-                lambda: self._approvals[approval_id].outcome is not None,
+                lambda: self._approvals[approval_id].outcome is not None or or_until(),
                 timeout=_until(request.deadline),
                 timeout_summary=f"deadline of {approval_id}",
             )
         except TimeoutError:
             self._approvals[approval_id] = expire(self._approvals[approval_id])
         outcome = self._approvals[approval_id].outcome
-        assert outcome is not None
-        if outcome.status == "expired":
+        if outcome is not None and outcome.status == "expired":
             self._note("approval", False, f"{approval_id} expired: {outcome.reason}", tool=request.tool)
         return outcome
 
@@ -86,10 +105,10 @@ class People:
         doubt: Doubt | None = None,
     ) -> None:
         """Let a person take over: with a form, supply the answer; of a doubt, say what happened."""
-        self._escalations += 1
+        self.escalations += 1
         self._open = OpenEscalation(
             Escalation(
-                id=f"escalation-{self._escalations}",
+                id=f"escalation-{self.escalations}",
                 reason=reason,
                 deadline=deadline,
                 answerable=form is not None,

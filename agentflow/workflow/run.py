@@ -4,37 +4,36 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.escalation import Resolution, RunStatus
 from agentflow.contracts.manifest import Manifest
+from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.rules import DecisionRecord, Subject
-from agentflow.contracts.task import AgentTask, Evidence, ToolCallSummary
+from agentflow.contracts.task import AgentTask
+from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
 from agentflow.core.policy import PastCall
 from agentflow.core.record import DecisionLog
-from agentflow.core.transcript import Transcript
+from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
 from agentflow.errors import AgentflowError, RunEscalated
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.telemetry.logs import RunLog
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.people import Doubt, People
+from agentflow.workflow.visibility import Standing, Visibility
 
 _UNPINNED = Sha256("0" * 64)
 """Root of the transcript before the manifest is there; nothing is said until then."""
-_STATUS = SearchAttributeKey.for_keyword(names.AGENT_STATUS)
-_PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
-_COST = SearchAttributeKey.for_float(names.AGENT_COST_USD)
 
 
 class Run:
@@ -53,6 +52,16 @@ class Run:
         self.turn = 0
         self.call_index = 0
         self.decision_log: DecisionLog = DecisionLog()
+        self.briefs_sent: frozenset[Sha256] = frozenset()
+        """Names of the briefs that are in this execution's history in full."""
+        self.measured: tuple[int, int] | None = None
+        """Input tokens of the last model call as the provider counted them, and the bound on them."""
+        self.is_lean = False
+        """Whether the run was begun, or continued as new, since ``LEAN_RUNS``."""
+        self.started_at = workflow.info().start_time
+        """When the first execution began."""
+        self.executions = 0
+        """How many were before this one."""
         self._task: AgentTask[Any] | None = None
         self._task_input: Json = None
         self._manifest: Manifest | None = None
@@ -60,7 +69,7 @@ class Run:
         self._outcome: str | None = None
         self._detail = ""
         self._one_escalation = asyncio.Lock()
-        self._attributes: dict[str, object] = {}
+        self.visibility: Visibility = Visibility()
 
     @property
     def manifest(self) -> Manifest:
@@ -89,6 +98,11 @@ class Run:
         """The task's input as JSON, for rules and for the approver's page."""
         return self._task_input
 
+    def task_text(self) -> str:
+        """The task's input as the first message: text as it is, anything else as JSON."""
+        given = self.task.input
+        return given if isinstance(given, str) else tool_text(ToolResult(output=self._task_input))
+
     @property
     def model_proven(self) -> bool:
         """Whether every model this run has used is proven for this agent."""
@@ -98,7 +112,7 @@ class Run:
     def begin(self, task: AgentTask[Any], purse: Purse) -> None:
         """The task is accepted."""
         self._task = task
-        self._task_input = task.model_dump(mode="json")["input"]
+        self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.purse = purse
 
     def pin(self, manifest: Manifest) -> None:
@@ -106,14 +120,14 @@ class Run:
         self._manifest = manifest
         self.transcript = Transcript(manifest.root)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
-        if manifest.search_attributes:
-            _upsert(
-                [
-                    SearchAttributeKey.for_keyword(names.AGENT_NAME).value_set(manifest.agent),
-                    SearchAttributeKey.for_keyword(names.AGENT_RELEASE).value_set(manifest.release_id),
-                    SearchAttributeKey.for_keyword(names.AGENT_TENANT).value_set(self.task.tenant),
-                ]
-            )
+        self.visibility.is_on = manifest.search_attributes
+        self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
+
+    def continue_from(self, manifest: Manifest, attributes: Mapping[str, Json]) -> None:
+        """The run was pinned by an execution before this one, and is visible."""
+        self._manifest = manifest
+        self.visibility.is_on = manifest.search_attributes
+        self.visibility.told = dict(attributes)
 
     def enter(self, state: str, detail: str = "") -> None:
         """Move to a state and show it: details in the Web UI, search attributes in lists."""
@@ -122,35 +136,25 @@ class Run:
 
     def show(self) -> None:
         """Tell the Web UI and visibility where the run stands."""
-        # The server bounds details; a run that waits for very much shows the first of it.
-        workflow.set_current_details(details(self._view())[:20_000])
-        if self._manifest is None or not self._manifest.search_attributes:
-            return
-        updates: list[SearchAttributeUpdate[Any]] = []
-        for key, value in (
-            (_STATUS, self._state),
-            (_PENDING, len(self.people.pending)),
-            (_COST, float(self.purse.settled.cost_usd)),
-        ):
-            # An event each time the cost moves would double the history; it follows the status.
-            if self._attributes.get(key.name) != value and (key is not _COST or updates):
-                updates.append(key.value_set(value))  # type: ignore[arg-type]
-                self._attributes[key.name] = value
-        if updates:
-            _upsert(updates)
+        workflow.set_current_details(self._details())
+        self.visibility.show(self._standing())
 
     def end(self, outcome: str, reason: str) -> None:
         """The run is over."""
         self._outcome = outcome
-        self.enter("ended", reason)
-        if self._manifest and self._manifest.search_attributes:
-            _upsert([SearchAttributeKey.for_keyword(names.AGENT_OUTCOME).value_set(outcome)])
+        self._state, self._detail = "ended", reason
+        workflow.set_current_details(self._details())
+        self.visibility.end(outcome, self._standing())
         self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
 
     def record(self, record: DecisionRecord) -> None:
         """Add to the decision log."""
         self.decision_log = self.decision_log.add(record)
-        tell = self.log.info if record.accepted else self.log.warning
+        if not record.accepted:
+            tell = self.log.warning
+        else:
+            # What rules allow is in each turn; what people allow is not.
+            tell = self.log.debug if record.by is None else self.log.info
         tell("decision", subject=record.subject, accepted=record.accepted, tool=record.tool, rule=record.rule)
 
     def note(self, subject: Subject, accepted: bool, detail: str) -> None:
@@ -158,13 +162,24 @@ class Run:
         at = workflow.now().isoformat()
         self.record(DecisionRecord(subject=subject, accepted=accepted, detail=detail[:2_000], at=at))
 
-    async def await_approval(self, request: ApprovalRequest) -> ApprovalOutcome:
-        """Wait for people to decide on one action, and show that the run waits."""
+    def open_approval(self, request: ApprovalRequest) -> None:
+        """Let people decide on one action."""
         self.people.open_approval(request)
-        self.enter("waiting_for_approval", request.reason)
         self.log.warning("approval needed", tool=request.tool, rule=request.rule, approval_id=request.id)
-        outcome = await self.people.await_approval(request.id)
-        self.enter("waiting_for_approval" if self.people.pending else "acting")
+
+    async def await_approval(
+        self, request: ApprovalRequest, or_until: Callable[[], bool] = lambda: False
+    ) -> ApprovalOutcome | None:
+        """Wait for people to decide on one action, and show that the run waits.
+
+        Args:
+            request: The action.
+            or_until: Ends the wait without an outcome, as ``None``, once it is true.
+        """
+        self.enter("waiting_for_approval", request.reason)
+        outcome = await self.people.await_approval(request.id, or_until)
+        if outcome is not None:
+            self.enter("waiting_for_approval" if self.people.pending else "acting")
         return outcome
 
     async def escalate(
@@ -225,6 +240,13 @@ class Run:
         """What the run has cost so far."""
         return self.purse.settled.cost_usd
 
+    def _standing(self) -> Standing:
+        return Standing(self._state, len(self.people.pending), self.purse.settled.cost_usd)
+
+    def _details(self) -> str:
+        # The server bounds details; a run that waits for very much shows the first of it.
+        return details(self._view())[:20_000]
+
     def _view(self) -> RunView:
         return RunView(
             workflow_id=workflow.info().workflow_id,
@@ -242,7 +264,3 @@ class Run:
 def aborted(reason: str, resolution: Resolution) -> RunEscalated:
     """The end of a run that a person aborted."""
     return RunEscalated(f"{reason} (aborted by {resolution.by}: {resolution.text})")
-
-
-def _upsert(updates: list[SearchAttributeUpdate[Any]]) -> None:
-    workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - untyped there

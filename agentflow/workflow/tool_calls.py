@@ -1,6 +1,7 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
 from asyncio import CancelledError
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -10,10 +11,11 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Spend
+from agentflow.contracts.carried import HeldCall
 from agentflow.contracts.effects import EffectReport
 from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.outcome import ToolCallSummary
 from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
-from agentflow.contracts.task import ToolCallSummary
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.core.idempotency import ledger_key
@@ -21,6 +23,7 @@ from agentflow.core.policy import PastCall, RuleContext, decide
 from agentflow.core.provenance import sources
 from agentflow.errors import EffectConflictError, PayloadTooLargeError, RunStopped, ToolUnavailableError
 from agentflow.workflow import dispatch
+from agentflow.workflow.continuation import CallHeldError
 from agentflow.workflow.effects import FailedWrite
 from agentflow.workflow.run import Run
 
@@ -40,13 +43,30 @@ class _Allowed:
 class ToolCalls:
     """Carries out the tool calls of one run."""
 
-    def __init__(self, run: Run, approval_timeout: timedelta, escalation_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        run: Run,
+        approval_timeout: timedelta,
+        escalation_timeout: timedelta,
+        should_continue_as_new: Callable[[], bool],
+    ) -> None:
         self._run = run
         self._approval_timeout = approval_timeout
         self._escalation_timeout = escalation_timeout
+        self._should_continue_as_new = should_continue_as_new
+        self._under_way = 0
+        self._waiting = 0
 
-    async def carry_out(self, call: ToolCall) -> ToolResult:
+    @property
+    def under_way(self) -> int:
+        """How many calls have begun and not ended."""
+        return self._under_way
+
+    async def carry_out(self, held: HeldCall) -> ToolResult:
         """Take a call all the way, or as far as it may go.
+
+        Args:
+            held: The call, and how far it came before the run continued as new.
 
         Returns:
             The output, or the error that the model should read.
@@ -54,16 +74,33 @@ class ToolCalls:
         Raises:
             BudgetExhausted: the call doesn't fit what is left.
             RunEscalated: it failed or its effect is unknown, and a person aborted or nobody came.
+            CallHeldError: it waits for people, and the run should continue as new.
         """
+        self._under_way += 1
+        try:
+            return held.result or await self._from_start_to_end(held)
+        finally:
+            self._under_way -= 1
+
+    async def _from_start_to_end(self, held: HeldCall) -> ToolResult:
+        call = held.call
         if problem := self._run.definition.catalog.check(call):
             return self._done(call, None, ToolResult(error=problem))
         contract = self._run.definition.catalog.contracts[call.tool]
-        # The index is taken before anything is awaited, so that it follows the order of the calls.
-        self._run.call_index += 1
-        index = self._run.call_index
-        decision = self._recorded(call, self._decide(call, contract))
+        if held.index is None or held.decision is None:
+            # The index is taken before anything is awaited, so that it follows the order of the calls.
+            self._run.call_index += 1
+            decision = self._recorded(call, self._decide(call, contract))
+            held = HeldCall(call=call, index=self._run.call_index, decision=decision)
+        return await self._decided(held, contract)
+
+    async def _decided(self, held: HeldCall, contract: ToolContract) -> ToolResult:
+        """The rules have decided on the call."""
+        assert held.decision is not None
+        assert held.index is not None
+        call, index, decision = held.call, held.index, held.decision
         if decision.verdict == "ask":
-            decision, refusal = await self._ask_people(call, contract, decision)
+            decision, refusal = await self._ask_people(held, contract, decision)
             if refusal:
                 return self._done(call, decision, ToolResult(error=refusal))
         if decision.verdict == "deny":
@@ -112,10 +149,11 @@ class ToolCalls:
             past_calls=run.past_calls,
         )
 
-    async def _ask_people(
-        self, call: ToolCall, contract: ToolContract, asked: Decision
-    ) -> tuple[Decision, ToolProblem | None]:
-        run = self._run
+    def _asked(self, held: HeldCall, asked: Decision) -> ApprovalRequest:
+        """The approval that a call waits for: a new one, unless it waited before the run continued as new."""
+        run, call = self._run, held.call
+        if held.approval_id is not None:
+            return run.people.request(held.approval_id)
         request = ApprovalRequest(
             id=run.people.next_approval_id(),
             tool=call.tool,
@@ -129,7 +167,24 @@ class ToolCalls:
             deadline=workflow.now() + self._approval_timeout,
             sources=sources(call.arguments, run.task_input, run.past_calls),
         )
-        outcome = await run.await_approval(request)
+        run.open_approval(request)
+        return request
+
+    def _may_let_go(self) -> bool:
+        """Whether all that the run does is wait for people, and it should continue as new."""
+        return self._under_way == self._waiting and self._should_continue_as_new()
+
+    async def _ask_people(
+        self, held: HeldCall, contract: ToolContract, asked: Decision
+    ) -> tuple[Decision, ToolProblem | None]:
+        call, request = held.call, self._asked(held, asked)
+        self._waiting += 1
+        try:
+            outcome = await self._run.await_approval(request, self._may_let_go)
+            if outcome is None:
+                raise CallHeldError(held.model_copy(update={"approval_id": request.id}))
+        finally:
+            self._waiting -= 1
         if outcome.status != "approved":
             why = outcome.reason or "no reason given"
             who = f" by {', '.join(outcome.by)}" if outcome.status == "rejected" else ""
@@ -149,7 +204,8 @@ class ToolCalls:
         rule = allowed.decision.rule
         run.enter("acting", f"{contract.name} ({rule})")
         try:
-            result = await dispatch.run_tool(contract, allowed.invocation, f"call {index}, rule {rule}")
+            summary, limit = f"call {index}, rule {rule}", run.manifest.max_payload_bytes
+            result = await dispatch.run_tool(contract, allowed.invocation, summary, limit)
         except PayloadTooLargeError as error:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
             return self._done(allowed.call, allowed.decision, ToolResult(error=problem))
@@ -256,7 +312,7 @@ class ToolCalls:
             effect=effect,
         )
         run.summaries = (*run.summaries, summary)
-        run.log.info("tool call ended", turn=run.turn, tool=call.tool, error=error.kind if error else None)
+        run.log.debug("tool call ended", turn=run.turn, tool=call.tool, error=error.kind if error else None)
         return result.model_copy(update={"call_id": call.id})
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from activities.payments import KEY_METADATA, WORKFLOW_METADATA, PaymentRefund
 from agentflow.contracts.effects import EffectRecord
-from agentflow.contracts.task import OutcomeStatus
+from agentflow.contracts.outcome import OutcomeStatus
 from agentflow.contracts.wire import Sha256
 from agentflow.core.idempotency import ledger_key, run_root
 from benchmarks.chaos.runs import PlannedRun

@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 from activities.payments import Payments
 from activities.shop import ShopDatabase
 from agentflow import AgentflowPlugin, tools_of
-from agentflow.adapters.local_blobs import DirectoryBlobStore
+from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.contracts.model import ModelAnswer, ModelCall
 from agentflow.contracts.wire import Contract
 from agentflow.testing import Fault, FaultPlan, FaultPoint, Kill, ScriptedModel, scripted_plugin

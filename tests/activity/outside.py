@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool
-from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.rules import Decision, Verdict
 from agentflow.contracts.tools import ToolInvocation, ToolOptions, ToolResult
 from agentflow.contracts.wire import Json, ToolCallId

@@ -10,9 +10,9 @@ import pytest
 from agentflow.activity.answers import AnswerStore, call_key
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.transcripts import TranscriptStore
-from agentflow.adapters.local_blobs import DirectoryBlobStore
+from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.contracts.messages import ToolMessage, UserMessage
-from agentflow.contracts.model import ChatRequest, ChatResponse, ModelPrice, ModelSpec
+from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelPrice, ModelSpec
 from agentflow.contracts.wire import ToolCallId, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.ports.blobs import BlobStore
@@ -21,14 +21,16 @@ from tests.activity.outside import RUN_ID, WORKFLOW_ID, environment
 
 ROOT = run_root("default", WORKFLOW_ID)
 PRICE = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(4))
-REQUEST = ChatRequest(
-    root=ROOT,
-    parent=None,
-    messages=(UserMessage(text="hello"),),
+BRIEF = Brief(
     model=ModelSpec(name="scripted:model", price=PRICE),
     instructions="Be kind.",
     max_output_tokens=100,
     timeout=timedelta(seconds=5),
+)
+REQUEST = ChatRequest(
+    messages=(UserMessage(text="hello"),),
+    brief=sha256_of(BRIEF.model_dump(mode="json")),
+    brief_in_full=BRIEF,
 )
 
 
@@ -96,8 +98,11 @@ async def test_an_answer_that_was_altered_is_not_used(
     model: ScriptedModel, blobs: DirectoryBlobStore, tmp_path: Path, damage: object
 ) -> None:
     await asked(model, blobs)
-    kept = tmp_path / "blobs" / ROOT / call_key(REQUEST, RUN_ID)
-    kept.write_bytes(damage(kept.read_bytes()))  # type: ignore[operator]
+    name = call_key(REQUEST, RUN_ID)
+    kept = await blobs.get(ROOT, name)
+    assert kept is not None
+    blobs = DirectoryBlobStore(tmp_path / "another")
+    await blobs.put(ROOT, name, damage(kept))  # type: ignore[operator]
     assert (await asked(model, blobs, attempt=2)).message.text == "answer 1"
     # And the store is whole again.
     assert (await asked(model, blobs, attempt=3)).message.text == "answer 1"
@@ -113,7 +118,7 @@ def test_a_call_has_one_name_whether_texts_are_sent_or_named() -> None:
     named = ToolMessage(tool_call_id=ToolCallId("1"), tool="order", content_hash=sha256_of("text"))
     sent = named.model_copy(update={"content": "text"})
     keys = {
-        call_key(REQUEST.model_copy(update={"messages": (message,), "ancestors": ancestors}), RUN_ID)
-        for message, ancestors in ((named, ()), (sent, ((UserMessage(text="hello"),),)))
+        call_key(REQUEST.model_copy(update={"messages": (message,), "brief_in_full": brief}), RUN_ID)
+        for message, brief in ((named, None), (sent, BRIEF))
     }
     assert len(keys) == 1

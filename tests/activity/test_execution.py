@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.failures import MAX_MESSAGE
 from agentflow.activity.tool import Tool, tool, tools_of
-from agentflow.adapters.local_blobs import DirectoryBlobStore, MemoryBlobStore
+from agentflow.adapters.directory_blobs import DirectoryBlobStore
+from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.tools import ToolErrorKind, ToolResult
 from agentflow.core.idempotency import run_root

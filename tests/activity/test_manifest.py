@@ -30,7 +30,9 @@ async def resolved(
     request = ManifestRequest(
         agent="Refunds", models=models, release=Release(version=version), tools_hash=sha256_of(tools)
     )
-    made = ManifestActivity(registry, "staging", sources or {}, search_attributes=False)
+    made = ManifestActivity(
+        registry, "staging", sources or {}, search_attributes=False, max_payload_bytes=1_000
+    )
     return await environment().run(made.resolve_manifest, request)
 
 

@@ -14,7 +14,7 @@ from agentflow.activity import hold
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import DidNotHappen, Happened, tool
-from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import (
     EffectInquiry,

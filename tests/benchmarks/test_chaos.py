@@ -11,7 +11,7 @@ import pytest
 from activities.payments import KEY_METADATA, WORKFLOW_METADATA, PaymentRefund
 from agentflow import AgentOutcome
 from agentflow.contracts.effects import EffectRecord
-from agentflow.contracts.task import ToolCallSummary
+from agentflow.contracts.outcome import ToolCallSummary
 from agentflow.contracts.wire import Sha256, ToolCallId
 from agentflow.core.idempotency import ledger_key, run_root
 from agentflow.testing import FAULT_POINTS

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from agentflow.cli.outcome import outcome_views
-from agentflow.contracts.task import AgentOutcome, ToolCallSummary
+from agentflow.contracts.outcome import AgentOutcome, ToolCallSummary
 from agentflow.contracts.wire import ToolCallId
 from tests.cli.harness import CommandLine
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts.messages import AssistantMessage, ToolCall
+from agentflow.contracts.carried import HeldCall
+from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.tools import ToolError, ToolErrorKind, ToolResult
 from agentflow.core.answer import answer_form
 from agentflow.core.catalog import Catalog
@@ -201,12 +202,12 @@ CATALOG = Catalog.of(
 
 @given(st.lists(st.sampled_from(["find", "look", "pay", "ship", "unknown"]), max_size=8))
 def test_parallel_groups_keep_the_order_and_join_only_neighbouring_reads(names: list[str]) -> None:
-    asked = [call_of(name, f"call_{number}") for number, name in enumerate(names)]
+    asked = [HeldCall(call=call_of(name, f"call_{number}")) for number, name in enumerate(names)]
     groups = parallel_groups(asked, CATALOG)
     assert [c for group in groups for c in group] == asked
 
-    def reads(group: tuple[ToolCall, ...]) -> bool:
-        return all(c.tool in ("find", "look") for c in group)
+    def reads(group: tuple[HeldCall, ...]) -> bool:
+        return all(c.call.tool in ("find", "look") for c in group)
 
     assert all(len(group) == 1 or reads(group) for group in groups)
     assert not any(reads(one) and reads(after) for one, after in pairwise(groups))

@@ -14,7 +14,7 @@ from activities.payments import Payments, PaymentTools, Refund
 from activities.shop import ShopDatabase
 from agentflow import DidNotHappen, EffectUnknownError, Happened, ToolError
 from agentflow.activity.execution import tool_activity
-from agentflow.adapters.local_blobs import MemoryBlobStore
+from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import ToolCallId, sha256_of

@@ -28,7 +28,7 @@ from agentflow import (
     tool,
     tools_of,
 )
-from agentflow.adapters.local_blobs import DirectoryBlobStore
+from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.testing import (
     Fault,

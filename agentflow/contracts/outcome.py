@@ -1,0 +1,53 @@
+"""What a run ends with."""
+
+from decimal import Decimal
+from typing import Generic, Literal, TypeVar
+
+from agentflow.contracts.budget import Spend
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd
+
+OutputT = TypeVar("OutputT")
+
+OutcomeStatus = Literal["completed", "escalated", "denied", "budget_exhausted", "timed_out", "cancelled"]
+
+
+class Evidence(Contract):
+    """A place in a recorded tool output that a reason rests on."""
+
+    tool: str
+    tool_call_id: ToolCallId
+    pointer: str = ""
+    """JSON Pointer (RFC 6901) into the tool's output; empty is the whole."""
+    value: Json = None
+    """What was there."""
+
+
+class ToolCallSummary(Contract):
+    """One tool call of the run, in the outcome: what was done, or why not."""
+
+    tool_call_id: ToolCallId
+    tool: str
+    arguments: dict[str, Json]
+    rule: str | None
+    approved_by: tuple[str, ...] = ()
+    error: str | None = None
+    """``None`` when the call was carried out."""
+    effect: Literal["done", "failed", "unknown"] | None = None
+    """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell. ``None`` for
+    reads and for what was never begun."""
+
+
+class AgentOutcome(Contract, Generic[OutputT]):
+    """What a run ends with. A run that ends otherwise has a bug, and fails."""
+
+    status: OutcomeStatus
+    output: OutputT | None = None
+    reason: str = ""
+    """Why it ended as it did, for a person."""
+    usage: Spend = Spend()
+    cost_usd: Usd = Decimal(0)
+    evidence: tuple[Evidence, ...] = ()
+    tool_calls: tuple[ToolCallSummary, ...] = ()
+    release: str = ""
+    transcript_head: Sha256 | None = None
+    """Hash of the whole conversation; see ``core.transcript``."""

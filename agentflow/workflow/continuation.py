@@ -1,0 +1,103 @@
+"""A long run goes on in a new execution with a short history: what it takes along, and how it is taken up.
+
+The conversation stays behind: it is in the blob store, and in the histories of the executions before.
+"""
+
+from temporalio import workflow
+
+from agentflow.contracts.carried import (
+    CarriedOutput,
+    CarriedRun,
+    CarriedTranscript,
+    CarriedTurn,
+    HeldCall,
+)
+from agentflow.contracts.wire import Json
+from agentflow.core.compaction import Outlined
+from agentflow.core.policy import PastCall
+from agentflow.core.record import DecisionLog
+from agentflow.core.transcript import Transcript
+from agentflow.workflow.run import Run
+
+MIN_EVENTS = 25
+"""An execution with fewer events doesn't continue as new, whatever the limits: each gets something done."""
+
+
+class CallHeldError(BaseException):
+    """Raised through a call that waits for people, in a run that is about to continue as new.
+
+    Not an ``Exception``: nothing that handles failures of a call may take it for one.
+    """
+
+    def __init__(self, held: HeldCall) -> None:
+        self.held = held
+
+
+def is_due(max_history_bytes: int) -> bool:
+    """Whether the execution's history has become long."""
+    info = workflow.info()
+    if info.get_current_history_length() < MIN_EVENTS:
+        return False
+    return info.is_continue_as_new_suggested() or info.get_current_history_size() > max_history_bytes
+
+
+def carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
+    """All that a run takes along."""
+    transcript = run.transcript
+    return CarriedRun(
+        started_at=run.started_at,
+        executions=run.executions + 1,
+        manifest=run.manifest,
+        transcript=CarriedTranscript(
+            head=transcript.head,
+            news=transcript.news,
+            outline=tuple((line.kind, line.tokens) for line in transcript.outline),
+            measured=run.measured,
+        ),
+        turn=run.turn,
+        call_index=run.call_index,
+        approvals=run.people.approvals,
+        pending=tuple(
+            pending.request.model_copy(update={"approved_by": pending.approved_by})
+            for pending in run.people.pending
+        ),
+        escalations=run.people.escalations,
+        settled=run.purse.settled,
+        possibly_billed_usd=run.purse.possibly_billed_usd,
+        models_used=tuple(sorted(run.models_used)),
+        past_calls=tuple(
+            CarriedOutput(
+                call_id=call.call_id, tool=call.tool, arguments=dict(call.arguments), output=call.output
+            )
+            for call in run.past_calls
+        ),
+        summaries=run.summaries,
+        evidence=run.evidence,
+        decisions=run.decision_log.records,
+        decisions_dropped=run.decision_log.dropped,
+        attributes=run.visibility.told,
+        carried_turn=turn,
+        progress=progress,
+    )
+
+
+def take_up(run: Run, carried: CarriedRun) -> None:
+    """Put a new execution's run where the one before stood."""
+    run.continue_from(carried.manifest, carried.attributes)
+    run.started_at, run.executions = carried.started_at, carried.executions
+    said = carried.transcript
+    outline = tuple(Outlined(kind, tokens) for kind, tokens in said.outline)
+    run.transcript = Transcript(
+        carried.manifest.root, said.head, said.news, outline, sum(line.tokens for line in outline)
+    )
+    run.measured = said.measured
+    run.turn, run.call_index = carried.turn, carried.call_index
+    run.people.take_up(carried.pending, carried.approvals, carried.escalations)
+    run.purse = run.purse.carried_over(carried.settled, carried.possibly_billed_usd)
+    run.models_used = frozenset(carried.models_used)
+    run.past_calls = tuple(
+        PastCall(call.call_id, call.tool, call.arguments, call.output) for call in carried.past_calls
+    )
+    run.summaries, run.evidence = carried.summaries, carried.evidence
+    run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
+    run.note("continuation", True, f"execution {carried.executions + 1} goes on after turn {carried.turn}")

@@ -1,0 +1,134 @@
+"""The loop of a run: the model and the tools work until there is a usable answer."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Generic, NoReturn, TypeVar, assert_never, cast
+
+from agentflow.contracts.carried import CarriedTurn, HeldCall
+from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.messages import UserMessage
+from agentflow.contracts.model import ToolOffer
+from agentflow.contracts.tools import ToolResult
+from agentflow.contracts.wire import Json
+from agentflow.core import turn
+from agentflow.core.answer import AnswerForm
+from agentflow.core.compaction import CompactionStrategy
+from agentflow.core.transcript import tool_message
+from agentflow.errors import RunDenied
+from agentflow.workflow.continuation import CallHeldError
+from agentflow.workflow.conversation import Conversation
+from agentflow.workflow.run import Run
+from agentflow.workflow.tool_calls import ToolCalls
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How the loop gives a long run a new execution."""
+
+    is_due: Callable[[], bool]
+    """Whether it should."""
+    continue_as_new: Callable[[CarriedTurn], NoReturn]
+    """Takes the state of the loop along."""
+
+
+class ModelLoop(Generic[AnswerT]):
+    """One request to the model, from the question to the usable answer."""
+
+    def __init__(
+        self,
+        run: Run,
+        tool_calls: ToolCalls,
+        form: AnswerForm[AnswerT],
+        offers: tuple[ToolOffer, ...],
+        *,
+        escalation_timeout: timedelta,
+        compaction: CompactionStrategy | None,
+        continuation: Continuation,
+    ) -> None:
+        self._run = run
+        self._tool_calls = tool_calls
+        self._form = form
+        self._offers = offers
+        self._escalation_timeout = escalation_timeout
+        self._continuation = continuation
+        self._conversation = Conversation(run, offers, form.schema, escalation_timeout, compaction)
+
+    async def answer(self, carried: CarriedTurn | None = None) -> AnswerT:
+        """Go on until there is an answer.
+
+        Args:
+            carried: Where the execution before this one stood.
+
+        Raises:
+            RunStopped: the run may not go on, or has nothing left to go on with.
+        """
+        state = turn.taken_up(self._form, carried) if carried else turn.TurnState(self._form)
+        if carried and carried.calls:
+            state = turn.after_results(state, await self._carry_out_all(state, carried))
+        while True:
+            match turn.decide(state):
+                case turn.CallModel() if self._continuation.is_due():
+                    self._continuation.continue_as_new(turn.carried(state))
+                case turn.CallModel(correction):
+                    if correction:
+                        self._tell(f"That can't be used: {correction}. Try again.", "instruction")
+                    response = await self._conversation.ask()
+                    state = turn.after_answer(
+                        state, response.message, response.finish_reason, tools_offered=bool(self._offers)
+                    )
+                case turn.CallTools(calls):
+                    begun = CarriedTurn(calls=tuple(HeldCall(call=call) for call in calls))
+                    state = turn.after_results(state, await self._carry_out_all(state, begun))
+                case turn.Escalate(reason):
+                    answerable = cast(AnswerForm[Json], self._form)
+                    resolution = await self._run.escalate(reason, self._escalation_timeout, answerable)
+                    state = self._resolved(state, resolution)
+                case turn.Deny(reason):
+                    raise RunDenied(reason)
+                case turn.Finish(value):
+                    return value
+                case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
+                    assert_never(never)
+
+    def _resolved(self, state: turn.TurnState[AnswerT], resolution: Resolution) -> turn.TurnState[AnswerT]:
+        if resolution.action != "answer":
+            self._tell(resolution.text, "person")
+            return turn.after_guidance(state)
+        accepted = state.form.validate(resolution.answer)
+        return replace(turn.after_guidance(state), answer=accepted)  # type: ignore[arg-type]
+
+    async def _carry_out_all(self, state: turn.TurnState[Any], begun: CarriedTurn) -> list[ToolResult]:
+        """Carry out the calls of a turn, in order; neighbouring reads in parallel."""
+        results, left = list(begun.told), list(begun.calls)
+        for group in turn.parallel_groups(begun.calls, self._run.definition.catalog):
+            answers = await asyncio.gather(
+                *(self._tool_calls.carry_out(held) for held in group), return_exceptions=True
+            )
+            for answer in answers:
+                if isinstance(answer, BaseException) and not isinstance(answer, CallHeldError):
+                    raise answer
+            left = left[len(group) :]
+            if any(isinstance(answer, CallHeldError) for answer in answers):
+                held = [_held(call, answer) for call, answer in zip(group, answers, strict=True)]
+                self._continuation.continue_as_new(turn.carried(state, [*held, *left], results))
+            for held, answer in zip(group, answers, strict=True):
+                assert isinstance(answer, ToolResult)
+                message = tool_message(held.call, answer)
+                self._run.transcript = self._run.transcript.add(message, stored=answer.stored)
+                results.append(answer)
+        return results
+
+    def _tell(self, text: str, label: str) -> None:
+        self._run.transcript = self._run.transcript.add(UserMessage(text=text, label=label))
+
+
+def _held(call: HeldCall, answer: ToolResult | BaseException) -> HeldCall:
+    """A call of a group that is not finished, as it is taken along."""
+    if isinstance(answer, ToolResult):
+        return call.model_copy(update={"result": answer})
+    assert isinstance(answer, CallHeldError)
+    return answer.held

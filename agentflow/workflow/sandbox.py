@@ -1,0 +1,113 @@
+"""Temporal's sandbox as agents run in it: what is passed through, and no detours where none are needed."""
+
+import dataclasses
+
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import (
+    DataConverter,
+    SerializationContext,
+    StorageDriverStoreContext,
+    WorkflowSerializationContext,
+)
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import Info
+
+from agentflow.errors import ConfigurationError
+
+PASSED_THROUGH = (
+    # Our own code: re-importing it would cost 85 ms for each run, and the classes would differ from the
+    # worker's. The import contracts and the replay tests guard it in the sandbox's stead.
+    "agentflow",
+    # Compiled extensions, which can't be imported twice, and the packages around them.
+    "pydantic",
+    "pydantic_core",
+    "rpds",
+    # Slow to import and free of side effects: pydantic's and jsonschema's own parts.
+    "annotated_types",
+    "typing_inspection",
+    "jsonschema",
+    "jsonschema_specifications",
+    "referencing",
+    "attr",
+    "attrs",
+    # What those import if it is there: structlog's console, jsonschema's formats and what they import.
+    "rich",
+    "pygments",
+    "idna",
+    "fqdn",
+    "isoduration",
+    "arrow",
+    "dateutil",
+    "six",
+    "jsonpointer",
+    "rfc3339_validator",
+    "rfc3986_validator",
+    "rfc3987",
+    "rfc3987_syntax",
+    "uri_template",
+    "webcolors",
+    # Keep their configuration in module state, which a second copy would not have.
+    "structlog",
+    "opentelemetry",
+)
+
+
+def passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
+    """The worker's runner, with agentflow passed through if it is the sandbox.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if runner is None:
+        raise ConfigurationError("no workflow runner to configure")
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner
+    restrictions = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
+    return dataclasses.replace(runner, restrictions=restrictions)
+
+
+def lean(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunner:
+    """The runner without its detours for payloads, where the converter doesn't look at their context.
+
+    For each payload, several times, Temporal's worker enters the sandbox to ask which workflow or activity
+    it is for: a fifth of a worker's Python time for an agent. Only a codec or converter that takes a
+    ``SerializationContext``, or an external storage, makes use of the answer.
+    """
+    if type(runner) is not SandboxedWorkflowRunner or _heeds_context(converter):
+        return runner
+    return _LeanRunner(runner.restrictions, runner.runner_class)
+
+
+def _heeds_context(converter: DataConverter) -> bool:
+    anywhere = WorkflowSerializationContext(namespace="default", workflow_id="any")
+    return converter.external_storage is not None or converter.with_context(anywhere) is not converter
+
+
+@dataclasses.dataclass(frozen=True)
+class _LeanRunner(SandboxedWorkflowRunner):
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _LeanInstance(super().create_instance(det))
+
+
+class _LeanInstance(WorkflowInstance):
+    """An instance in the sandbox whose payloads have no context."""
+
+    def __init__(self, inside: WorkflowInstance) -> None:
+        self._inside = inside
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        return self._inside.activate(act)
+
+    def get_info(self) -> Info:
+        return self._inside.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._inside.get_thread_id()
+
+    def get_serialization_context(self, command_info: object) -> SerializationContext | None:
+        return None
+
+    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
+        return StorageDriverStoreContext()

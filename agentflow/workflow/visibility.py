@@ -1,0 +1,81 @@
+"""What lists and filters of runs see: search attributes, sent when they change."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+from agentflow.contracts import names
+from agentflow.contracts.wire import Json
+
+_NAME = SearchAttributeKey.for_keyword(names.AGENT_NAME)
+_RELEASE = SearchAttributeKey.for_keyword(names.AGENT_RELEASE)
+_TENANT = SearchAttributeKey.for_keyword(names.AGENT_TENANT)
+_STATUS = SearchAttributeKey.for_keyword(names.AGENT_STATUS)
+_PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
+_COST = SearchAttributeKey.for_float(names.AGENT_COST_USD)
+_OUTCOME = SearchAttributeKey.for_keyword(names.AGENT_OUTCOME)
+
+_BUSY = ("starting", "thinking", "acting")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands."""
+
+    state: str
+    pending_approvals: int
+    cost_usd: Decimal
+
+
+class Visibility:
+    """The search attributes of one run.
+
+    Each change is an event of history and a write to the visibility store, so a lean run tells of its waits
+    and its end, not of each step: what people look for is who waits.
+    """
+
+    def __init__(self) -> None:
+        self.told: dict[str, Json] = {}
+        """The attributes as they are."""
+        self.is_on = False
+        """Whether the server has them."""
+        self.is_lean = False
+
+    def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
+        """The run is pinned."""
+        identity = {_NAME: agent, _RELEASE: release, _TENANT: tenant}
+        self._tell({**identity, **self._attributes(standing)} if self.is_lean else identity)
+
+    def show(self, standing: Standing) -> None:
+        """The run may have moved. The cost alone is no reason for an event; it goes with the next one."""
+        attributes = self._attributes(standing)
+        if any(self.told.get(key.name) != attributes[key] for key in (_STATUS, _PENDING)):
+            self._tell(attributes)
+
+    def end(self, outcome: str, standing: Standing) -> None:
+        """The run is over."""
+        if self.is_lean:
+            self._tell({**self._attributes(standing), _OUTCOME: outcome})
+        else:
+            self.show(standing)
+            self._tell({_OUTCOME: outcome})
+
+    def _attributes(self, standing: Standing) -> dict[SearchAttributeKey[Any], Json]:
+        state = "running" if self.is_lean and standing.state in _BUSY else standing.state
+        return {
+            _STATUS: state,
+            _PENDING: standing.pending_approvals,
+            _COST: float(standing.cost_usd),
+        }
+
+    def _tell(self, attributes: dict[SearchAttributeKey[Any], Json]) -> None:
+        new = {key: value for key, value in attributes.items() if self.told.get(key.name) != value}
+        if not new or not self.is_on:
+            return
+        workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] - untyped there
+            [key.value_set(value) for key, value in new.items()]
+        )
+        self.told |= {key.name: value for key, value in new.items()}

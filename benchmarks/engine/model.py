@@ -1,0 +1,27 @@
+"""The model with the script, behind agentflow's port. It takes no time and counts no tokens."""
+
+from agentflow.contracts.budget import Usage
+from agentflow.contracts.messages import AssistantMessage, ToolCall, UserMessage
+from agentflow.contracts.model import ModelAnswer, ModelCall
+from agentflow.contracts.wire import ToolCallId
+from benchmarks.engine.script import turns_of
+
+_USAGE = Usage(input_tokens=1_000, output_tokens=20)
+
+
+class RecordReader:
+    """Asks for the next record until all have been seen."""
+
+    async def chat(self, call: ModelCall) -> ModelAnswer:
+        """Say the next line."""
+        first = call.messages[0]
+        assert isinstance(first, UserMessage)
+        turn = sum(1 for message in call.messages if message.kind == "tool")
+        if turn >= turns_of(first.text):
+            message, why = AssistantMessage(text="done"), "stop"
+        else:
+            wanted = ToolCall(
+                id=ToolCallId(f"call_{turn + 1}"), tool="look_up", arguments={"number": turn + 1}
+            )
+            message, why = AssistantMessage(tool_calls=(wanted,)), "tool_calls"
+        return ModelAnswer(message=message, usage=_USAGE, response_model="scripted", finish_reason=why)
