@@ -131,8 +131,8 @@ class DecisionRefusedError(AgentflowError):
 class PayloadTooLargeError(AgentflowError):
     """A value was refused before it was sent, since Temporal would have refused or hung on it."""
 
-    def __init__(self, what: str, size: int, limit: int) -> None:
-        super().__init__(f"{what} is {size} bytes; the limit is {limit} bytes")
+    def __init__(self, what: str, size: int, limit: int, advice: str = "") -> None:
+        super().__init__(f"{what} is {size} bytes; the limit is {limit} bytes{advice}")
         self.size = size
         self.limit = limit
 

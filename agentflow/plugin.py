@@ -61,6 +61,7 @@ class AgentflowPlugin(SimplePlugin):
         blobs: BlobStore | None = None,
         tier: Tier = "dev",
         search_attributes: Literal["require", "off"] = "require",
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
 
@@ -75,6 +76,7 @@ class AgentflowPlugin(SimplePlugin):
             tier: The environment this worker runs in. Rules read it; callers can't set it.
             search_attributes: ``require`` checks at start that the server has them (``agentflow
                 setup`` registers them); ``off`` runs without.
+            max_payload_bytes: The longest single value that a run may send; it is pinned when the run starts.
 
         Raises:
             ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
@@ -86,6 +88,7 @@ class AgentflowPlugin(SimplePlugin):
         self._model_client = model_client
         self._tier: Tier = tier
         self._search_attributes = search_attributes
+        self._max_payload_bytes = max_payload_bytes
         self._blobs = blobs or MemoryBlobStore()
         self._ledger = ledger
         self._ledger_retention = ledger_retention
@@ -123,7 +126,7 @@ class AgentflowPlugin(SimplePlugin):
                 self._tier,
                 {kind.__name__: _source_hash(kind) for kind in workflows},
                 search_attributes=self._search_attributes == "require",
-                max_payload_bytes=MAX_PAYLOAD_BYTES,
+                max_payload_bytes=self._max_payload_bytes,
             )
             activities += [chat.chat, manifest.resolve_manifest]
         config["activities"] = activities

@@ -302,6 +302,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         if task.carried is not None:
             take_up(self._run, task.carried)
             self._carried_turn, self._progress = task.carried.carried_turn, task.carried.progress
+        self._run.has_taken_up()
         limit = purse.budget.wall_time
         left = limit - (workflow.now() - self._run.started_at) if limit else None
         clock = asyncio.timeout(max(left.total_seconds(), 0) if left is not None else None)
@@ -372,9 +373,11 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         carried = carry(self._run, carried_turn, progress)
         task = self._task.model_copy(update={"carried": carried})
         self._run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
-        workflow.continue_as_new(
-            dispatch.sized("what the run takes along", task, self._run.manifest.max_payload_bytes)
+        limit, advice = (
+            self._run.manifest.max_payload_bytes,
+            "; AgentflowPlugin(external_storage=) takes more",
         )
+        workflow.continue_as_new(dispatch.sized("what the run takes along", task, limit, advice))
 
     def _outcome(
         self, status: OutcomeStatus, *, output: OutputT | None = None, reason: str = ""

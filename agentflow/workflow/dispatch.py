@@ -12,7 +12,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError
 from temporalio.workflow import ActivityCancellationType
 
 from agentflow.contracts.effects import EffectInquiry, EffectReport
@@ -99,18 +99,7 @@ async def run_tool(
     options = contract.options
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
     if contract.local and workflow.patched(LEAN_RUNS):
-        return await workflow.execute_local_activity(
-            contract.name,
-            argument,
-            result_type=ToolResult,
-            start_to_close_timeout=options.start_to_close_timeout,
-            schedule_to_close_timeout=options.schedule_to_close_timeout,
-            retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
-            # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
-            local_retry_threshold=options.start_to_close_timeout,
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=summary,
-        )
+        return await _run_locally(contract, argument, summary)
     return await workflow.execute_activity(
         contract.name,
         argument,
@@ -124,6 +113,34 @@ async def run_tool(
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
     )
+
+
+async def _run_locally(contract: ToolContract, argument: RawValue, summary: str) -> ToolResult:
+    options = contract.options
+    try:
+        return await workflow.execute_local_activity(
+            contract.name,
+            argument,
+            result_type=ToolResult,
+            start_to_close_timeout=options.start_to_close_timeout,
+            schedule_to_close_timeout=options.schedule_to_close_timeout,
+            retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
+            # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
+            local_retry_threshold=options.start_to_close_timeout,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=summary,
+        )
+    except (ApplicationError, CancelledError, TimeoutError) as cause:
+        # Temporal wraps the failure of an activity, and hands out that of a local activity as it is.
+        raise ActivityError(
+            f"local activity {contract.name} failed",
+            scheduled_event_id=0,
+            started_event_id=0,
+            identity="",
+            activity_type=contract.name,
+            activity_id="",
+            retry_state=None,
+        ) from cause
 
 
 async def reconcile_effect(contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
@@ -186,8 +203,14 @@ def is_cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def sized(what: str, value: object, limit: int) -> RawValue:
+def sized(what: str, value: object, limit: int, advice: str = "") -> RawValue:
     """The value as the payload it is sent as: it is made once, and refused if it is too big.
+
+    Args:
+        what: Named in the error.
+        value: The value.
+        limit: The most bytes that it may have.
+        advice: Added to the error.
 
     Raises:
         PayloadTooLargeError: it is; the text has its size and the limit.
@@ -195,7 +218,7 @@ def sized(what: str, value: object, limit: int) -> RawValue:
     payload = workflow.payload_converter().to_payload(value)
     size = payload.ByteSize()
     if size > limit:
-        raise PayloadTooLargeError(what, size, limit)
+        raise PayloadTooLargeError(what, size, limit, advice)
     return RawValue(payload)
 
 

@@ -1,6 +1,6 @@
 """What people send a run and ask of it: signals, the ``decide`` update, queries.
 
-Handlers only append and mutate, they never await; the run waits for what they changed.
+Handlers only append and mutate, and the run waits for what they changed.
 """
 
 from collections.abc import Sequence
@@ -34,15 +34,17 @@ class RunHandlers:
         Dynamic, since a named handler with the wrong number of arguments would raise in the workflow
         task and be retried for ever, and an undecodable one would be dropped without a record.
         """
-        self._run.people.on_signal(name, [value.payload.data for value in payloads])
-        self._run.show()
+        self._run.on_signal(name, [value.payload.data for value in payloads])
 
     @workflow.update(name=names.DECIDE_UPDATE)
-    def decide(self, payload: RawValue) -> DecisionReceipt:
+    async def decide(self, payload: RawValue) -> DecisionReceipt:
         """Approve or reject a pending action, and learn at once whether it counted.
 
         A well-formed decision that doesn't count is recorded, and fails the update.
         """
+        if not self._run.has_begun:
+            # It came with an execution's first task, and what the one before knew is not taken up yet.
+            await workflow.wait_condition(lambda: self._run.has_begun)
         decision = parse_decision((payload.payload.data,))
         judged = decision if isinstance(decision, Refusal) else self._run.people.decide(decision)
         self._run.show()

@@ -4,7 +4,7 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -62,6 +62,9 @@ class Run:
         """When the first execution began."""
         self.executions = 0
         """How many were before this one."""
+        self.has_begun = False
+        """Whether the task, and what an execution before this one knew, has been taken up."""
+        self._early_signals: list[tuple[str, Sequence[bytes]]] = []
         self._task: AgentTask[Any] | None = None
         self._task_input: Json = None
         self._manifest: Manifest | None = None
@@ -114,6 +117,21 @@ class Run:
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.purse = purse
+
+    def has_taken_up(self) -> None:
+        """The run stands where it should; what people sent meanwhile counts now."""
+        self.has_begun = True
+        early, self._early_signals = self._early_signals, []
+        for name, payloads in early:
+            self.on_signal(name, payloads)
+
+    def on_signal(self, name: str, payloads: Sequence[bytes]) -> None:
+        """Take a signal. One that comes with an execution's first task waits until the state is there."""
+        if not self.has_begun:
+            self._early_signals.append((name, payloads))
+            return
+        self.people.on_signal(name, payloads)
+        self.show()
 
     def pin(self, manifest: Manifest) -> None:
         """The manifest is there; the run becomes visible."""

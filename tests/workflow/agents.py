@@ -21,6 +21,7 @@ from agentflow import (
     ask,
     deny,
 )
+from agentflow.core.compaction import ClearToolOutputs, SummariseOldest
 
 with workflow.unsafe.imports_passed_through():
     from tests.workflow.tools import Bank
@@ -190,4 +191,134 @@ class Remitter(AgentWorkflow[str, str]):
         return first.output or (first.error.message if first.error else "")
 
 
-ALL = [Banker, UnprovenBanker, Careful, Buggy, Hasty, Unpriced, Payer, Remitter]
+@workflow.defn
+class LongBanker(Banker):
+    """Continues as new every few turns."""
+
+    max_history_bytes = 15_000
+    budget = Budget(cost_usd=Decimal("1.00"), model_calls=100, tool_calls=100)
+    rules = (
+        *Banker.rules,
+        deny(
+            "often",
+            reason="bob was paid three times",
+            tools=("pay",),
+            when=lambda c: (
+                c.arguments["account"] == "bob" and len([o for o in c.outputs("pay") if "bob" in o]) >= 3
+            ),
+        ),
+    )
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class SuggestedBanker(Banker):
+    """Continues as new when Temporal suggests it."""
+
+    budget = LongBanker.budget
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Stepper(AgentWorkflow[int, list[str]]):
+    """Control flow of its own: pays in steps, and may continue as new between them."""
+
+    tools = (Bank.pay,)
+    rules = (allow("all", reason="a test", tools=("pay",)),)
+    release = PROVEN
+    max_history_bytes = 10_000
+
+    @workflow.run
+    async def run(self, task: AgentTask[int]) -> AgentOutcome[list[str]]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[int]) -> list[str]:
+        done: list[str] = self.progress or []
+        for number in range(len(done), task.input):
+            paid = await self.call_tool(Bank.pay, {"account": "alice", "amount": f"{number}.00"})
+            done = [*done, paid.output]
+            await self.checkpoint(done)
+        return done
+
+
+@workflow.defn
+class Patient(AgentWorkflow[str, str]):
+    """Waits, step by step."""
+
+    budget = Budget(wall_time=timedelta(hours=1))
+    max_history_bytes = 1
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        for step in range(self.progress or 0, 100):
+            await workflow.sleep(timedelta(minutes=5))
+            await self.checkpoint(step + 1)
+        return "late"
+
+
+@workflow.defn
+class Forgetful(AgentWorkflow[str, str]):
+    """Its model takes little; old outputs of tools are cleared."""
+
+    tools = (Bank.statement,)
+    compaction = ClearToolOutputs(keep=1)
+    model_options = QUICK
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Summarising(AgentWorkflow[str, str]):
+    """Its model takes little; the second model summarises."""
+
+    models = ("default", "scripted:cheap")
+    tools = (Bank.statement,)
+    compaction = SummariseOldest(keep=2)
+    model_options = QUICK
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Local(AgentWorkflow[str, str]):
+    """Its reads run in the workflow's own worker."""
+
+    tools = (Bank.glance, Bank.pay)
+    rules = (deny("hidden", reason="not for the model", when=lambda c: c.arguments["account"] == "hidden"),)
+    model_options = QUICK
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+
+ALL = [
+    Banker,
+    UnprovenBanker,
+    Careful,
+    Buggy,
+    Hasty,
+    Unpriced,
+    Payer,
+    Remitter,
+    LongBanker,
+    SuggestedBanker,
+    Stepper,
+    Patient,
+    Forgetful,
+    Summarising,
+    Local,
+]

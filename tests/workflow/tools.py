@@ -45,6 +45,25 @@ class Bank:
             self.looking -= 1
         return {"account": account, "balance": "100.00", "note": "x" * 5000 if account == "large" else ""}
 
+    @tool(
+        effect="read",
+        local=True,
+        options=ToolOptions(retry=QUICK, start_to_close_timeout=timedelta(seconds=2)),
+    )
+    async def glance(self, account: str) -> str:
+        """A quick look at an account."""
+        self.looks.append(account)
+        if self.failures:
+            raise self.failures.pop(0)
+        if account == "closed":
+            raise ToolError("the account is closed")
+        return f"{account} has 100.00"
+
+    @tool(effect="read", options=ToolOptions(retry=QUICK, max_told_bytes=1_000))
+    async def statement(self, page: int, size: int = 500) -> str:
+        """A page of the account's statement."""
+        return f"page {page} " + "x" * size
+
     @tool(effect="write", recovery="key", options=ToolOptions(retry=QUICK))
     async def pay(self, context: ToolContext, account: str, amount: str) -> str:
         """Pay an amount to an account."""
