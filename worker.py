@@ -19,10 +19,10 @@ from activities.replies import Outbox, ReplyTools
 from activities.settings import Settings
 from activities.shop import ShopDatabase
 from agentflow import AgentflowPlugin, ModelRegistry, tools_of
-from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.genai_prices import GenaiPriceBook
 from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
+from agentflow.adapters.stores import open_blobs, open_external_storage
 from agentflow.telemetry.logs import configure_logs
 from workflows.support_refund import SupportRefund
 
@@ -45,7 +45,10 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         model_client=PydanticAIModelClient({settings.model: endpoint}),
         tools=[tool for owner in owners for tool in tools_of(owner)],
         ledger=ledger,
-        blobs=DirectoryBlobStore(settings.blobs),
+        blobs=open_blobs(settings.blobs),
+        external_storage=open_external_storage(settings.external_storage)
+        if settings.external_storage
+        else None,
         tier=settings.tier,
     )
     client = await Client.connect(**ClientConfig.load_client_connect_config(), plugins=[plugin])

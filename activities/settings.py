@@ -29,7 +29,10 @@ class Settings(BaseSettings):
     ledger: SecretStr = SecretStr(".agentflow/ledger.sqlite")
     """Where side effects are recorded: a SQLite file for one machine, ``postgresql://…`` or ``dynamodb://…``
     for several. Its address may hold a password."""
-    blobs: Path = Path(".agentflow/blobs")
+    blobs: str = ".agentflow/blobs"
+    """Where transcripts are kept: a directory for one machine, ``s3://BUCKET/PREFIX`` for several."""
+    external_storage: str | None = None
+    """Where single values go that are too big for history: a directory, or ``s3://BUCKET/PREFIX``."""
     shop_database: Path = Path(".agentflow/shop.sqlite")
     outbox: Path = Path(".agentflow/outbox.sqlite")
     payments_url: str = "https://api.stripe.com"

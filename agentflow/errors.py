@@ -17,6 +17,7 @@
     ├── EffectConflictError         one ledger key, two different arguments
     ├── LedgerError                 the effect ledger can't be read or written
     ├── BlobMissingError            the blob store lost what a hash names
+    ├── StoredValueError            external storage lost or altered what history refers to
     ├── DecisionRefusedError        a person's decision did not count
     ├── PayloadTooLargeError        refused before it was sent; size and limit in the text
     └── RunStopped                  raised inside a run to end it with an outcome
@@ -122,6 +123,10 @@ class LedgerError(AgentflowError):
 
 class BlobMissingError(AgentflowError):
     """The blob store lost what a hash names, or its bytes don't match the hash."""
+
+
+class StoredValueError(AgentflowError):
+    """External storage lost a value that history refers to, or it is not what it was."""
 
 
 class DecisionRefusedError(AgentflowError):

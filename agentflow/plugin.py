@@ -1,11 +1,11 @@
 """``AgentflowPlugin``: all wiring of client, worker and replayer in one object.
 
-It sets, on the client: the pydantic data converter, a clean interpreter exit, and the tracing interceptor
-if a tracer provider is set by then.
-On the worker and the replayer besides: Temporal's sandbox with agentflow passed through, our errors as
-workflow failure types. On the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity
-for each tool, and ``reconcile_effect`` and ``close_effect`` for those that write; checks that the server has
-the search attributes and that the ledger can be used; and the ledger's upkeep.
+It sets, on the client: the pydantic data converter, with external storage if there is one; a clean exit of
+the interpreter; and the tracing interceptor if a tracer provider is set by then. On the worker and the
+replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
+the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool, and
+``reconcile_effect`` and ``close_effect`` for those that write; checks that the server has the search
+attributes and that the ledger can be used; and the ledger's upkeep.
 """
 
 import importlib
@@ -13,11 +13,13 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal, cast
 
 from opentelemetry import trace
 from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.converter import ExternalStorage
 from temporalio.plugin import SimplePlugin
 from temporalio.service import ConnectConfig, ServiceClient
 from temporalio.worker import Interceptor as WorkerInterceptor
@@ -33,6 +35,7 @@ from agentflow.activity.transcripts import TranscriptStore
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.search_attributes import missing_search_attributes
+from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.clean_exit import ensure_clean_exit
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
@@ -61,7 +64,8 @@ class AgentflowPlugin(SimplePlugin):
         blobs: BlobStore | None = None,
         tier: Tier = "dev",
         search_attributes: Literal["require", "off"] = "require",
-        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        external_storage: ExternalStorage | None = None,
+        max_payload_bytes: int | None = None,
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
 
@@ -76,11 +80,14 @@ class AgentflowPlugin(SimplePlugin):
             tier: The environment this worker runs in. Rules read it; callers can't set it.
             search_attributes: ``require`` checks at start that the server has them (``agentflow
                 setup`` registers them); ``off`` runs without.
-            max_payload_bytes: The longest single value that a run may send; it is pinned when the run starts.
+            external_storage: Where single values go that are too big for history: ``open_external_storage``.
+                Clients that read results need the same.
+            max_payload_bytes: The longest single value that a run may send, pinned when it starts: by default
+                1.9 MB, which is what Temporal takes, and 32 MiB with external storage.
 
         Raises:
             ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
-                writes without a ledger.
+                writes without a ledger, or one that may say more than a payload takes.
         """
         if (models is None) != (model_client is None):
             raise ConfigurationError("give AgentflowPlugin both models= and model_client=, or neither")
@@ -88,7 +95,10 @@ class AgentflowPlugin(SimplePlugin):
         self._model_client = model_client
         self._tier: Tier = tier
         self._search_attributes = search_attributes
-        self._max_payload_bytes = max_payload_bytes
+        self._max_payload_bytes = max_payload_bytes or (
+            MAX_EXTERNAL_BYTES if external_storage else MAX_PAYLOAD_BYTES
+        )
+        _check_sizes(tools, self._max_payload_bytes)
         self._blobs = blobs or MemoryBlobStore()
         self._ledger = ledger
         self._ledger_retention = ledger_retention
@@ -100,7 +110,7 @@ class AgentflowPlugin(SimplePlugin):
             self._tool_activities += [effects.reconcile, effects.close]
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
-            data_converter=agentflow_data_converter,
+            data_converter=replace(agentflow_data_converter, external_storage=external_storage),
             interceptors=_tracing_interceptors(),
             workflow_runner=passing_through,
             workflow_failure_exception_types=[AgentflowError],
@@ -145,6 +155,16 @@ class AgentflowPlugin(SimplePlugin):
             raise ConfigurationError(
                 f"namespace {worker.client.namespace} lacks the search attributes {', '.join(missing)}: run "
                 f"`agentflow setup`, or pass search_attributes='off' to AgentflowPlugin"
+            )
+
+
+def _check_sizes(tools: Sequence[Tool[..., Any]], limit: int) -> None:
+    for tool in tools:
+        options = tool.contract.options
+        if max(options.max_result_bytes, options.max_argument_bytes) > limit:
+            raise ConfigurationError(
+                f"{tool!r} takes or gives more than the {limit} bytes that fit a payload: give the plugin "
+                "external_storage=, or lower its max_argument_bytes and max_result_bytes"
             )
 
 

@@ -1,6 +1,7 @@
 """Where Temporal is, and how to get there: Temporal's own settings, and two options that override them."""
 
 import asyncio
+import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,11 +11,14 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.runtime import Runtime, TelemetryConfig
 
+from agentflow.adapters.stores import open_external_storage
 from agentflow.cli.exits import CommandFailed, ExitCode
 from agentflow.errors import ConfigurationError
 from agentflow.plugin import AgentflowPlugin
 
 DEFAULT_ADDRESS = "localhost:7233"
+EXTERNAL_STORAGE = "AGENTFLOW_EXTERNAL_STORAGE"
+"""Environment variable: the address of the workers' external storage."""
 CONNECT_TIMEOUT = timedelta(seconds=10)
 
 
@@ -52,7 +56,7 @@ class Connection:
         address = settings.get("target_host", DEFAULT_ADDRESS)
         try:
             return await asyncio.wait_for(
-                Client.connect(**settings, plugins=[AgentflowPlugin()], runtime=silent_runtime()),
+                Client.connect(**settings, plugins=[client_plugin()], runtime=silent_runtime()),
                 CONNECT_TIMEOUT.total_seconds(),
             )
         except TimeoutError:
@@ -61,6 +65,16 @@ class Connection:
             ) from None
         except (RuntimeError, ValueError) as error:
             raise _unreachable(address, _gist(str(error))) from error
+
+
+def client_plugin() -> AgentflowPlugin:
+    """The plugin of a client that reads results: it needs the workers' external storage, if they have one.
+
+    Raises:
+        ConfigurationError: ``AGENTFLOW_EXTERNAL_STORAGE`` is no address of one.
+    """
+    address = os.environ.get(EXTERNAL_STORAGE)
+    return AgentflowPlugin(external_storage=open_external_storage(address) if address else None)
 
 
 @cache

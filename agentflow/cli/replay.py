@@ -11,7 +11,7 @@ import typer
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from agentflow.cli.connection import silent_runtime
+from agentflow.cli.connection import client_plugin, silent_runtime
 from agentflow.cli.divergence import Divergence, divergence_of
 from agentflow.cli.exits import ExitCode, misused
 from agentflow.cli.failures import RPC_TIMEOUT
@@ -21,7 +21,6 @@ from agentflow.cli.output import Progress, safe, table
 from agentflow.cli.project import Project
 from agentflow.cli.session import Session, open_session
 from agentflow.errors import ConfigurationError
-from agentflow.plugin import AgentflowPlugin
 
 ReplayResult = Literal["ok", "diverged", "unknown_type"]
 """``ok``: today's code does what the run did. ``diverged``: it doesn't, and open runs of this kind would
@@ -135,7 +134,7 @@ async def _replay_all(
     replayer = Replayer(
         workflows=list(agents.values()),
         namespace=namespace,
-        plugins=[AgentflowPlugin()],
+        plugins=[client_plugin()],
         runtime=silent_runtime(),
     )
     results: list[Replayed] = []

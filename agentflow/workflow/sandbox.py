@@ -1,6 +1,7 @@
 """Temporal's sandbox as agents run in it: what is passed through, and no detours where none are needed."""
 
 import dataclasses
+from typing import Any
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
@@ -71,31 +72,33 @@ def passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
 def lean(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunner:
     """The runner without its detours for payloads, where the converter doesn't look at their context.
 
-    For each payload, several times, Temporal's worker enters the sandbox to ask which workflow or activity
-    it is for: a fifth of a worker's Python time for an agent. Only a codec or converter that takes a
-    ``SerializationContext``, or an external storage, makes use of the answer.
+    For each payload, several times, Temporal's worker enters the sandbox to ask which workflow or activity it
+    is for: a quarter of a worker's Python time. Only a codec or converter that takes a
+    ``SerializationContext`` makes use of the answer.
     """
-    if type(runner) is not SandboxedWorkflowRunner or _heeds_context(converter):
-        return runner
-    return _LeanRunner(runner.restrictions, runner.runner_class)
-
-
-def _heeds_context(converter: DataConverter) -> bool:
     anywhere = WorkflowSerializationContext(namespace="default", workflow_id="any")
-    return converter.external_storage is not None or converter.with_context(anywhere) is not converter
+    if type(runner) is not SandboxedWorkflowRunner or converter.with_context(anywhere) is not converter:
+        return runner
+    return _LeanRunner(
+        runner.restrictions, runner.runner_class, stores=converter.external_storage is not None
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class _LeanRunner(SandboxedWorkflowRunner):
+    stores: bool = dataclasses.field(default=False, kw_only=True)
+    """Whether payloads may go to external storage, which is told whose they are."""
+
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _LeanInstance(super().create_instance(det))
+        return _LeanInstance(super().create_instance(det), stores=self.stores)
 
 
 class _LeanInstance(WorkflowInstance):
     """An instance in the sandbox whose payloads have no context."""
 
-    def __init__(self, inside: WorkflowInstance) -> None:
+    def __init__(self, inside: WorkflowInstance, *, stores: bool) -> None:
         self._inside = inside
+        self._stores = stores
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         return self._inside.activate(act)
@@ -106,8 +109,10 @@ class _LeanInstance(WorkflowInstance):
     def get_thread_id(self) -> int | None:
         return self._inside.get_thread_id()
 
-    def get_serialization_context(self, command_info: object) -> SerializationContext | None:
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
         return None
 
-    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
+    def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
+        if self._stores:
+            return self._inside.get_external_store_context(command_info)
         return StorageDriverStoreContext()

@@ -1,4 +1,4 @@
-"""Servers for the effect ledgers, once a session. None outlives the tests, even when these are killed."""
+"""Servers for ledgers and stores, once a session. None outlives the tests, even when these are killed."""
 
 import os
 import sys
@@ -18,6 +18,7 @@ from tests.adapters.ledger_places import (
     SQLitePlace,
     kept,
 )
+from tests.adapters.s3_server import KEY_ID, SECRET, S3Server, serving_s3
 
 # The server's processes are no children of pgserver's, so it has to be asked to end them.
 POSTGRES = """
@@ -42,6 +43,23 @@ from werkzeug.serving import run_simple
 
 run_simple(sys.argv[1], int(sys.argv[2]), DomainDispatcherApplication(create_backend_app), threaded=False)
 """
+
+
+@pytest.fixture(scope="session")
+async def s3(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
+    """An S3 server; its credentials are where boto3 looks for them."""
+    given = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        async with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+            yield server
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
