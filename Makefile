@@ -79,11 +79,14 @@ types: setup  ## Check types
 layers: setup  ## Check that imports point down the layers
 	@"$(VENV)/bin/lint-imports"
 
+# Two files of tests at a time: the tests wait as much as they compute. The long ones must not come last.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
 unit: setup  ## Run the tests (ARGS="tests/core -k budget")
-	@"$(VENV)/bin/python" -m pytest $(ARGS)
+	@"$(VENV)/bin/python" -m pytest $(PARALLEL) $(ARGS)
 
 test-lowest: $(LOWEST)/.installed  ## Run the tests against the lowest versions that pyproject.toml allows
-	@"$(LOWEST)/bin/python" -m pytest $(ARGS)
+	@"$(LOWEST)/bin/python" -m pytest $(PARALLEL) $(ARGS)
 
 $(LOWEST)/.installed: pyproject.toml
 	@set -e; $(call make_venv,$(LOWEST),$(or $(PYTHON),$(OLDEST_FIRST))); \

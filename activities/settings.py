@@ -32,7 +32,8 @@ class Settings(BaseSettings):
     blobs: str = ".agentflow/blobs"
     """Where transcripts are kept: a directory for one machine, ``s3://BUCKET/PREFIX`` for several."""
     external_storage: str | None = None
-    """Where single values go that are too big for history: a directory, or ``s3://BUCKET/PREFIX``."""
+    """Where single values go that are too big for history: a directory that all workers and clients share, or
+    ``s3://BUCKET/PREFIX``. By default nowhere: they are refused."""
     shop_database: Path = Path(".agentflow/shop.sqlite")
     outbox: Path = Path(".agentflow/outbox.sqlite")
     payments_url: str = "https://api.stripe.com"

@@ -54,7 +54,7 @@ class ChatActivity:
             ApplicationError: retryable for 429, 5xx, time-outs and lost connections; otherwise not.
         """
         try:
-            async with heartbeating():
+            with heartbeating():
                 return await self._chat(request)
         except Exception as error:
             raise to_application_error(error) from None

@@ -13,7 +13,6 @@ from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.tool import Tool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
-from agentflow.contracts.wire import canonical_json
 from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import ConfigurationError, EffectConflictError
@@ -45,7 +44,7 @@ def tool_activity(tool: Tool[..., Any], ledger: EffectLedger | None, blobs: Blob
             if activity.info().is_local:
                 # Nobody hears it beat; its limit is short.
                 return await execution.traced(invocation)
-            async with heartbeating():
+            with heartbeating():
                 return await execution.traced(invocation)
         except Exception as error:
             raise to_application_error(error) from None
@@ -113,22 +112,18 @@ class _Execution:
         """Put the text for the model into the store, so that the next chat can name it by its hash."""
         info = activity.info()
         root = run_root(info.namespace, info.workflow_id or "")
-        told = self._told(result)
-        text = tool_text(told)
-        blobs = {text_hash(text): text.encode(errors="replace")}
-        if told.told_bytes is not None:
+        text = tool_text(result)
+        raw = text.encode(errors="replace")
+        blobs = {text_hash(text): raw}
+        limit = self._contract.options.max_told_bytes
+        if result.ok and len(raw) > limit:
             # The handle that the model is given names the whole.
-            whole = tool_text(result)
-            blobs[text_hash(whole)] = whole.encode(errors="replace")
+            result = result.model_copy(update={"told_bytes": limit})
+            told = tool_text(result)
+            blobs[text_hash(told)] = told.encode(errors="replace")
         try:
             await self._blobs.put_all(root, blobs)
         except OSError as error:
             _LOG.warning("tool output not stored", tool=self._contract.name, error=str(error)[:500])
-            return told
-        return told.model_copy(update={"stored": True})
-
-    def _told(self, result: ToolResult) -> ToolResult:
-        """The result, and how much of it the model is told."""
-        limit = self._contract.options.max_told_bytes
-        is_long = result.ok and len(canonical_json(result.output)) > limit
-        return result.model_copy(update={"told_bytes": limit}) if is_long else result
+            return result
+        return result.model_copy(update={"stored": True})

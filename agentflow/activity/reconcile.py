@@ -31,7 +31,7 @@ class EffectActivities:
             ApplicationError: retryable while an attempt may still be at it, or the ledger can't be used.
         """
         try:
-            async with heartbeating():
+            with heartbeating():
                 return await self._of(inquiry).reconcile(inquiry.invocation)
         except Exception as error:
             raise to_application_error(error) from None
@@ -46,7 +46,7 @@ class EffectActivities:
         try:
             if inquiry.closing is None:
                 raise ConfigurationError(f"{CLOSE_EFFECT_ACTIVITY} needs a person's word")
-            async with heartbeating():
+            with heartbeating():
                 return await self._of(inquiry).close(inquiry.invocation, inquiry.closing)
         except Exception as error:
             raise to_application_error(error) from None

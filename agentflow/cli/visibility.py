@@ -15,8 +15,6 @@ ValueT = TypeVar("ValueT", str, int, float)
 
 RunFilter = Literal[
     "running",
-    "thinking",
-    "acting",
     "waiting_for_approval",
     "escalated",
     "completed",
@@ -43,7 +41,8 @@ class RunRow(Contract):
     run_id: str
     agent: str | None
     status: str
-    """The state of an open run; the outcome of a closed one, or how it ended without one."""
+    """The state of an open run: ``running``, or what it waits for. The outcome of a closed one, or how it
+    ended without one."""
     tenant: str | None
     release: str | None
     cost_usd: Decimal | None
@@ -68,7 +67,11 @@ def runs_query(
         tenant: The tenant.
         extra: A query of the user's own, taken as it is.
     """
-    terms = [f"{names.AGENT_NAME} = {quoted(agent)}" if agent else f"{names.AGENT_NAME} IS NOT NULL"]
+    terms = [
+        f"{names.AGENT_NAME} = {quoted(agent)}" if agent else f"{names.AGENT_NAME} IS NOT NULL",
+        # Of a run that continued as new, the latest execution stands for all.
+        "ExecutionStatus != 'ContinuedAsNew'",
+    ]
     if status:
         terms.append(_status_term(status))
     if tenant:
@@ -102,7 +105,7 @@ def _status_term(status: RunFilter) -> str:
             return _OPEN
         case "failed" | "terminated":
             return f"ExecutionStatus = {quoted(status.capitalize())}"
-        case "thinking" | "acting" | "waiting_for_approval":
+        case "waiting_for_approval":
             return open_state
         case "escalated":
             # A run that waits for a person, or one that ended since nobody took over.

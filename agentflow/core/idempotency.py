@@ -1,10 +1,12 @@
 """Keys that stay the same whatever is retried, reset or continued as new."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 
 
+@lru_cache(maxsize=1_024)
 def run_root(namespace: str, workflow_id: str) -> Sha256:
     """Names a run. Never the run id, which a reset or a continue-as-new changes."""
     return sha256_of(["run", namespace, workflow_id])

@@ -9,6 +9,7 @@ from temporalio.converter import (
     DataConverter,
     SerializationContext,
     StorageDriverStoreContext,
+    StorageDriverWorkflowInfo,
     WorkflowSerializationContext,
 )
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
@@ -79,26 +80,26 @@ def lean(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunner:
     anywhere = WorkflowSerializationContext(namespace="default", workflow_id="any")
     if type(runner) is not SandboxedWorkflowRunner or converter.with_context(anywhere) is not converter:
         return runner
-    return _LeanRunner(
-        runner.restrictions, runner.runner_class, stores=converter.external_storage is not None
-    )
+    return _LeanRunner(runner.restrictions, runner.runner_class)
 
 
 @dataclasses.dataclass(frozen=True)
 class _LeanRunner(SandboxedWorkflowRunner):
-    stores: bool = dataclasses.field(default=False, kw_only=True)
-    """Whether payloads may go to external storage, which is told whose they are."""
-
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _LeanInstance(super().create_instance(det), stores=self.stores)
+        return _LeanInstance(super().create_instance(det))
 
 
 class _LeanInstance(WorkflowInstance):
-    """An instance in the sandbox whose payloads have no context."""
+    """An instance in the sandbox whose payloads have no context, and are stored under its own name."""
 
-    def __init__(self, inside: WorkflowInstance, *, stores: bool) -> None:
+    def __init__(self, inside: WorkflowInstance) -> None:
         self._inside = inside
-        self._stores = stores
+        info = inside.get_info()
+        self._store_context = StorageDriverStoreContext(
+            target=StorageDriverWorkflowInfo(
+                namespace=info.namespace, id=info.workflow_id, run_id=info.run_id, type=info.workflow_type
+            )
+        )
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         return self._inside.activate(act)
@@ -113,6 +114,4 @@ class _LeanInstance(WorkflowInstance):
         return None
 
     def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
-        if self._stores:
-            return self._inside.get_external_store_context(command_info)
-        return StorageDriverStoreContext()
+        return self._store_context

@@ -1,57 +1,125 @@
-"""``python -m benchmarks.engine``."""
+"""``python -m benchmarks.engine [compare|growth|scale|loss]``."""
 
 import argparse
 import asyncio
-import statistics
+import json
+import os
+import platform
 import sys
 import tempfile
-from dataclasses import asdict
+import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks.engine.measure import Round, measure
-from benchmarks.engine.stage import on_stage
-
-ARMS = ("naive", "minimal", "minimal_local", "agentflow", "agentflow_local")
-
-
-async def _run(arms, turns, runs, concurrency, rounds):
-    results: dict[str, list[Round]] = {arm: [] for arm in arms}
-    with tempfile.TemporaryDirectory(prefix="agentflow-engine-") as directory:
-        async with on_stage(Path(directory), {arm: 1 for arm in arms}) as stage:
-            for number in range(rounds + 1):
-                for arm in arms:
-                    size = 2 if number == 0 else runs
-                    result = await measure(stage, arm, turns=turns, runs=size, concurrency=concurrency)
-                    if number:
-                        results[arm].append(result)
-                        print(
-                            number,
-                            arm,
-                            {k: round(v, 2) for k, v in asdict(result).items()},
-                            file=sys.stderr,
-                            flush=True,
-                        )
-    return results
+import benchmarks.engine
+from benchmarks.engine import pictures
+from benchmarks.engine.arms import ARMS
+from benchmarks.engine.compare import Size, compare
+from benchmarks.engine.figures import medians, ratio, summary, table
+from benchmarks.engine.growth import growth, naive_limit
+from benchmarks.engine.loss import lose
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--turns", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--concurrency", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--arms", default=",".join(ARMS))
-    given = parser.parse_args()
-    results = asyncio.run(
-        _run(given.arms.split(","), given.turns, given.runs, given.concurrency, given.rounds)
-    )
-    medians = {
-        arm: {k: round(statistics.median(getattr(r, k) for r in rs), 2) for k in asdict(rs[0])}
-        for arm, rs in results.items()
+    """Measure, print the figures, and answer the exit code."""
+    given = _parser().parse_args()
+    began = time.monotonic()
+
+    def tell(line: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="agentflow-engine-", ignore_cleanup_errors=True) as directory:
+        try:
+            found = asyncio.run(_MEASURES[given.measure](given, Path(directory), tell))
+        except KeyboardInterrupt:
+            return 130
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    if given.json:
+        print(json.dumps({**found, **machine}))
+    else:
+        print(json.dumps({**found, **machine}, indent=2))
+    return 1 if found.get("lost") else 0
+
+
+async def _compare(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
+    size = Size(given.turns, given.runs, given.concurrency, given.rounds)
+    rounds = await compare(directory, given.arms.split(","), size, tell)
+    rows = {arm: medians(measured) for arm, measured in rounds.items()}
+    print(table(rows))
+    if given.pictures:
+        speeds = {arm: row["steps_s"] for arm, row in rows.items()}
+        title = f"Steps a second, {given.turns} turns of 2 kB, {given.concurrency} runs at a time"
+        _draw(given.pictures, f"steps-{given.turns}.svg", pictures.bars(title, speeds, "steps/s"))
+    asked = {
+        "turns": size.turns,
+        "runs": size.runs,
+        "concurrency": size.concurrency,
+        "rounds": size.rounds,
     }
-    for arm, m in medians.items():
-        print(f"{arm:16}", m)
-    return 0
+    return {**asked, **summary(rounds)}
+
+
+async def _growth(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
+    turns = [int(size) for size in given.sizes.split(",")]
+    found = await growth(directory / "growth", turns, tell)
+    if given.naive_limit:
+        found["naive_at_most_turns"] = await naive_limit(directory / "limit", max(turns))
+    if given.pictures:
+        series = {
+            arm: list(zip(turns, found[f"{arm}_history_kb"], strict=False))
+            for arm in ("naive", "minimal", "agentflow", "agentflow_local")
+        }
+        chart = pictures.lines("History of one run", series, "turns", "kB")
+        _draw(given.pictures, "growth.svg", chart)
+    return found
+
+
+async def _scale(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
+    size = Size(given.turns, given.runs, given.concurrency, given.rounds)
+    found: dict[str, Any] = {"workers": [int(count) for count in given.workers.split(",")]}
+    arms = ("naive", "agentflow", "agentflow_local")
+    for count in found["workers"]:
+        tell(f"{count} workers")
+        rounds = await compare(directory / str(count), arms, size, tell, count)
+        for arm in arms:
+            found.setdefault(f"{arm}_steps_s", []).append(medians(rounds[arm])["steps_s"])
+        found.setdefault("steps_s_ratio_naive", []).append(ratio(rounds, "steps_s", "agentflow", "naive"))
+    return found
+
+
+async def _loss(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
+    return await lose(directory, Size(given.turns, given.runs), tell)
+
+
+_MEASURES = {"compare": _compare, "growth": _growth, "scale": _scale, "loss": _loss}
+
+
+def _draw(folder: Path, name: str, chart: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(chart, "utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Size()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.engine",
+        description=benchmarks.engine.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("measure", nargs="?", choices=list(_MEASURES), default="compare")
+    parser.add_argument("--turns", type=int, default=defaults.turns, help="of each run")
+    parser.add_argument("--runs", type=int, default=defaults.runs, help="in each round, of each arm")
+    parser.add_argument("--concurrency", type=int, default=defaults.concurrency, help="runs at a time")
+    parser.add_argument("--rounds", type=int, default=defaults.rounds)
+    parser.add_argument("--arms", default=",".join(ARMS), help="what is compared")
+    parser.add_argument("--sizes", default="10,50,200,1000", help="turns of the runs of growth")
+    parser.add_argument(
+        "--naive-limit", action="store_true", help="see how the naive run ends at the most turns"
+    )
+    parser.add_argument("--workers", default="1,2,4", help="worker processes of scale")
+    parser.add_argument("--pictures", type=Path, help="folder for charts as SVG")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    return parser
 
 
 if __name__ == "__main__":

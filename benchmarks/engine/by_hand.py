@@ -1,16 +1,15 @@
-"""The agent as one would write it by hand on Temporal's SDK: nothing is guarded, budgeted or recorded."""
+"""What the workflows written by hand have in common: the model and the tool as plain activities."""
 
 from datetime import timedelta
 from typing import Any
 
-from temporalio import activity, workflow
+from temporalio import activity
 
-with workflow.unsafe.imports_passed_through():
-    from benchmarks.engine.script import INSTRUCTIONS, Job, record_text, turns_of
+from benchmarks.engine.script import record_text, turns_of
 
 Message = dict[str, Any]
 
-_LIMIT = timedelta(seconds=30)
+LIMIT = timedelta(seconds=30)
 
 
 def _answer(turn: int, turns: int) -> Message:
@@ -40,70 +39,4 @@ async def look_up(number: int) -> str:
     return record_text(number)
 
 
-@workflow.defn
-class Naive:
-    """Passes the whole list of messages to each model call."""
-
-    @workflow.run
-    async def run(self, turns: int) -> str:
-        """Let the model work until it answers."""
-        messages: list[Message] = [
-            {"role": "system", "content": INSTRUCTIONS},
-            {"role": "user", "content": Job(turns).text},
-        ]
-        while True:
-            answer = await workflow.execute_activity(naive_chat, messages, start_to_close_timeout=_LIMIT)
-            messages.append(answer)
-            if "tool_calls" not in answer:
-                return answer["content"]
-            for call in answer["tool_calls"]:
-                output = await workflow.execute_activity(
-                    look_up, call["arguments"]["number"], start_to_close_timeout=_LIMIT
-                )
-                messages.append({"role": "tool", "tool_call_id": call["id"], "content": output})
-
-
-@workflow.defn
-class Minimal:
-    """Passes nothing that is in history already."""
-
-    @workflow.run
-    async def run(self, turns: int) -> str:
-        """Let the model work until it answers."""
-        turn = 0
-        while True:
-            answer = await workflow.execute_activity(
-                minimal_chat, args=[turn, turns], start_to_close_timeout=_LIMIT
-            )
-            if "tool_calls" not in answer:
-                return answer["content"]
-            for call in answer["tool_calls"]:
-                await workflow.execute_activity(
-                    look_up, call["arguments"]["number"], start_to_close_timeout=_LIMIT
-                )
-                turn += 1
-
-
-@workflow.defn
-class MinimalLocal:
-    """``Minimal``, with the tool as a local activity."""
-
-    @workflow.run
-    async def run(self, turns: int) -> str:
-        """Let the model work until it answers."""
-        turn = 0
-        while True:
-            answer = await workflow.execute_activity(
-                minimal_chat, args=[turn, turns], start_to_close_timeout=_LIMIT
-            )
-            if "tool_calls" not in answer:
-                return answer["content"]
-            for call in answer["tool_calls"]:
-                await workflow.execute_local_activity(
-                    look_up, call["arguments"]["number"], start_to_close_timeout=_LIMIT
-                )
-                turn += 1
-
-
-WORKFLOWS = (Naive, Minimal, MinimalLocal)
 ACTIVITIES = (naive_chat, minimal_chat, look_up)

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -14,16 +14,56 @@ from agentflow.adapters.dev_server import DevServer
 from agentflow.adapters.process import LocalProcess
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 
-ROOT = Path(__file__).parents[2]
+
+@dataclass
+class Stage:
+    """A dev server, and the workers on it. The workers of an arm share a directory."""
+
+    client: Client
+    address: str
+    server: psutil.Process
+    directory: Path
+    stack: AsyncExitStack
+    workers: dict[str, list["WorkerProcess"]] = field(default_factory=dict[str, list["WorkerProcess"]])
+
+    async def add_worker(self, arm: str) -> None:
+        """Start one more worker for an arm."""
+        folder = self.directory / arm
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        pid_file = folder / f"worker-{len(self.workers.get(arm, ()))}.pid"
+        await asyncio.to_thread(pid_file.unlink, missing_ok=True)
+
+        async def is_ready() -> bool:
+            return await asyncio.to_thread(pid_file.exists)
+
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.engine.worker",
+            arm,
+            self.address,
+            str(folder),
+            str(pid_file),
+        ]
+        process = LocalProcess(f"engine-{arm}", command, ready=is_ready)
+        await self.stack.enter_async_context(process)
+        pid = int(await asyncio.to_thread(pid_file.read_text))
+        self.workers.setdefault(arm, []).append(WorkerProcess(process, psutil.Process(pid)))
+
+    async def replace_workers(self, arm: str) -> None:
+        """Stop an arm's workers, and start as many that know nothing."""
+        old = self.workers.pop(arm)
+        await asyncio.gather(*(worker.local.stop() for worker in old))
+        for _ in old:
+            await self.add_worker(arm)
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A server, and workers for each arm."""
+class WorkerProcess:
+    """A worker, as it is stopped and as it is measured."""
 
-    client: Client
-    server: psutil.Process
-    workers: Mapping[str, list[psutil.Process]]
+    local: LocalProcess
+    process: psutil.Process
 
 
 @asynccontextmanager
@@ -31,12 +71,12 @@ async def on_stage(directory: Path, arms: Mapping[str, int]) -> AsyncGenerator[S
     """Start a dev server, and as many workers for each arm as asked for."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(DevServer(ui=False, search_attributes=SEARCH_ATTRIBUTES))
-        workers: dict[str, list[psutil.Process]] = {}
+        client = await Client.connect(server.address)
+        stage = Stage(client, server.address, _process_at(server.address), directory, stack)
         for arm, count in arms.items():
-            workers[arm] = [
-                await _worker(stack, arm, number, server.address, directory / arm) for number in range(count)
-            ]
-        yield Stage(await Client.connect(server.address), _process_at(server.address), workers)
+            for _ in range(count):
+                await stage.add_worker(arm)
+        yield stage
 
 
 def _process_at(address: str) -> psutil.Process:
@@ -47,17 +87,3 @@ def _process_at(address: str) -> psutil.Process:
         if command and command[0].endswith("temporal") and port in command:
             return process
     raise RuntimeError(f"no dev server at {address}")
-
-
-async def _worker(
-    stack: AsyncExitStack, arm: str, number: int, address: str, directory: Path
-) -> psutil.Process:
-    directory.mkdir(parents=True, exist_ok=True)
-    pid_file = directory / f"worker-{number}.pid"
-
-    async def is_ready() -> bool:
-        return await asyncio.to_thread(pid_file.exists)
-
-    command = [sys.executable, "-m", "benchmarks.engine.worker", arm, address, str(directory), str(pid_file)]
-    await stack.enter_async_context(LocalProcess(f"{arm}-{number}", command, ready=is_ready))
-    return psutil.Process(int(pid_file.read_text()))

@@ -2,7 +2,8 @@
 
 Each history is of one way through a run. A new file is added for a new way or a new release; a recorded
 one is never overwritten. Some ways are of code that is gone: ``effect-in-doubt`` and ``payments-fail`` stand
-for runs whose failed writes were not reconciled with the ledger.
+for runs whose failed writes were not reconciled with the ledger, ``transcript-resent`` for one that sent its
+conversation again. All that were recorded before ``lean-runs`` stand for runs that told visibility of each step.
 """
 
 import asyncio
@@ -18,9 +19,9 @@ from temporalio.testing import WorkflowEnvironment
 from agentflow.contracts.escalation import Resolution
 from agentflow.errors import ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call, calls
-from tests.conftest import started
-from tests.workflow.agents import Banker, Careful, Remitter
-from tests.workflow.harness import Harness, serving
+from tests.conftest import started as server_started
+from tests.workflow.agents import Banker, Careful, Forgetful, Local, LongBanker, Remitter, Stepper
+from tests.workflow.harness import Harness, chain, serving
 
 VERSION = "0.1.0"
 FOLDER = Path(__file__).parent / "histories"
@@ -105,6 +106,26 @@ async def explicit(bank: Harness) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def continued_while_waiting(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """An approval of the first execution is decided in a later one."""
+    handle = await bank.start(LongBanker)
+    request = await bank.pending(handle)
+    await bank.agents.approve(handle.id, request.id, by="ann")
+    for number in range(60):
+        await handle.signal("nonsense", number)
+    await bank.agents.approve(handle.id, request.id, by="bob")
+    return handle
+
+
+def started(workflow: type, text: Any = "hello") -> Way:
+    async def way(bank: Harness) -> WorkflowHandle[Any, Any]:
+        return await bank.start(workflow, text)
+
+    return way
+
+
+LOOK = call("balance", account="alice")
+
 WAYS: dict[str, tuple[list[Any], Way]] = {
     "reads-and-a-write": (
         [
@@ -130,11 +151,36 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "cancelled-and-found-by-probe": ([], cancelled_and_found),
     "cancelled-and-heeded": ([], cancelled_by_the_step),
     "explicit-control-flow": ([answer("bye")], explicit),
+    "lean-reads-and-a-write": (
+        [
+            calls(("balance", {"account": "a"}), ("balance", {"account": "b"})),
+            call("pay", account="a", amount="1.00"),
+            DONE,
+        ],
+        plain,
+    ),
+    "local-reads": (
+        [
+            calls(("glance", {"account": "a"}), ("glance", {"account": "b"})),
+            call("glance", account="closed"),
+            answer("ok"),
+        ],
+        started(Local),
+    ),
+    "continued": ([*[LOOK] * 9, DONE], started(LongBanker)),
+    "continued-while-waiting": (
+        [call("pay", account="alice", amount="2000.00"), DONE],
+        continued_while_waiting,
+    ),
+    "checkpoints": ([], started(Stepper, 9)),
+    "compacted": ([*[call("statement", page=page) for page in range(12)], answer("ok")], started(Forgetful)),
 }
+SETTINGS: dict[str, dict[str, Any]] = {"compacted": {"context_tokens": {"scripted:model": 2_500}}}
+"""Of the worker, for the ways that need some."""
 
 
 async def main() -> None:
-    async with started() as environment:
+    async with server_started() as environment:
         for name, (script, way) in WAYS.items():
             await _record(environment, name, script, way)
 
@@ -145,12 +191,15 @@ async def _record(environment: WorkflowEnvironment, name: str, script: list[Any]
         print(f"{path.name}: recorded already")
         return
     with tempfile.TemporaryDirectory() as directory:
-        async with serving(environment, ScriptedModel(script), Path(directory)) as bank:
+        settings = SETTINGS.get(name, {})
+        async with serving(environment, ScriptedModel(script), Path(directory), **settings) as bank:
             handle = await way(bank)
             await handle.result()
-            history = await handle.fetch_history()
+            histories = await chain(handle)
+    # Of a run that continued as new, the second execution: it was continued, and mostly it continues.
+    history = histories[min(1, len(histories) - 1)]
     path.write_text(without_machine(history.to_json()), "utf-8")
-    print(f"{path.name}: {len(history.events)} events")
+    print(f"{path.name}: {len(history.events)} events of {len(histories)} executions")
 
 
 def without_machine(text: str) -> str:

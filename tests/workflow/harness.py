@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -66,6 +66,17 @@ async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
             if (found := await look()) is not None:
                 return found
             await asyncio.sleep(0.05)
+
+
+async def chain(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
+    """The histories of the run's executions so far."""
+    run_id = (await handle.describe()).raw_description.workflow_execution_info.first_run_id
+    histories: list[WorkflowHistory] = []
+    while run_id:
+        histories.append(await handle._client.get_workflow_handle(handle.id, run_id=run_id).fetch_history())
+        last = histories[-1].events[-1]
+        run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    return histories
 
 
 @asynccontextmanager

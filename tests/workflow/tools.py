@@ -77,7 +77,12 @@ class Bank:
     @tool(
         effect="write",
         recovery="key",
-        options=ToolOptions(retry=QUICK, heartbeat_timeout=timedelta(seconds=2)),
+        options=ToolOptions(
+            retry=QUICK,
+            heartbeat_timeout=timedelta(seconds=2),
+            # Until then the next attempt takes it for alive.
+            start_to_close_timeout=timedelta(seconds=5),
+        ),
     )
     async def pay_promptly(self, context: ToolContext, account: str, amount: str) -> str:
         """Pay an amount to an account, and be missed soon if the worker dies."""
