@@ -3,8 +3,10 @@
 from decimal import Decimal
 from typing import Generic, Literal, TypeVar
 
+from pydantic import Field
+
 from agentflow.contracts.budget import Spend
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_none
 
 OutputT = TypeVar("OutputT")
 
@@ -29,10 +31,10 @@ class ToolCallSummary(Contract):
     tool: str
     arguments: dict[str, Json]
     rule: str | None
-    approved_by: tuple[str, ...] = ()
+    approved_by: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     error: str | None = None
     """``None`` when the call was carried out."""
-    effect: Literal["done", "failed", "unknown"] | None = None
+    effect: Literal["done", "failed", "unknown"] | None = Field(default=None, exclude_if=is_none)
     """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell. ``None`` for
     reads and for what was never begun."""
 

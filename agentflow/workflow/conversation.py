@@ -158,7 +158,9 @@ class Conversation:
             brief=named.name,
             brief_in_full=None if named.name in run.briefs_sent else named.brief,
         )
-        summary = f"turn {run.turn}: {reserved.model.name}"
+        summary = f"turn {run.turn}"
+        if reserved.model != run.manifest.models[0]:
+            summary = f"{summary}: {reserved.model.name}"
         limit = run.manifest.max_payload_bytes
         try:
             response = await dispatch.chat(request, self._options, reserved.attempts, summary, limit)

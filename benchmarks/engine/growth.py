@@ -51,7 +51,7 @@ async def _one(stage: Stage, arm: str, turns: int, tell: Tell) -> Round:
 async def naive_limit(directory: Path, turns: int) -> str:
     """How a run that passes its list of messages ends at so many turns."""
     async with on_stage(directory, {"naive": 1}) as stage:
-        handle = await start(stage, "naive", Job(turns))
+        handle = await start(stage.client, "naive", Job(turns))
         try:
             await handle.result()
         except WorkflowFailureError as error:

@@ -19,7 +19,8 @@ _BETWEEN_LOSSES_SECONDS = 2
 async def lose(directory: Path, size: Size, tell: Tell) -> dict[str, Any]:
     """Start the runs, take everything away several times, and count the runs that finish."""
     async with on_stage(directory, {ARM: WORKERS}) as stage:
-        handles = [await start(stage, ARM, Job(size.turns)) for _ in range(size.runs)]
+        client = await stage.client_of(ARM)
+        handles = [await start(client, ARM, Job(size.turns)) for _ in range(size.runs)]
         results = asyncio.gather(*(handle.result() for handle in handles), return_exceptions=True)
         losses = 0
         while losses < LOSSES and not results.done():

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psutil
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 
 from benchmarks.engine.arms import ARMS
 from benchmarks.engine.script import Job
@@ -50,10 +50,11 @@ async def measure(stage: Stage, arm: str, *, turns: int, runs: int, concurrency:
     """Start an arm's runs, ``concurrency`` at a time, and wait for them all."""
     job, gate = Job(turns), asyncio.Semaphore(concurrency)
     workers = [worker.process for worker in stage.workers[arm]]
+    client = await stage.client_of(arm)
 
     async def one() -> WorkflowHandle[Any, Any]:
         async with gate:
-            handle = await start(stage, arm, job)
+            handle = await start(client, arm, job)
             await handle.result()
             return handle
 
@@ -80,11 +81,11 @@ async def measure(stage: Stage, arm: str, *, turns: int, runs: int, concurrency:
     )
 
 
-async def start(stage: Stage, arm: str, job: Job) -> WorkflowHandle[Any, Any]:
+async def start(client: Client, arm: str, job: Job) -> WorkflowHandle[Any, Any]:
     """Start one run."""
     made = ARMS[arm]
     name, argument = made.workflow.__name__, made.argument(job)
-    return await stage.client.start_workflow(name, argument, id=f"{arm}-{uuid4()}", task_queue=arm)
+    return await client.start_workflow(name, argument, id=f"{arm}-{uuid4()}", task_queue=arm)
 
 
 @dataclass(frozen=True)

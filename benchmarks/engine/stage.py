@@ -12,7 +12,10 @@ from temporalio.client import Client
 
 from agentflow.adapters.dev_server import DevServer
 from agentflow.adapters.process import LocalProcess
+from agentflow.adapters.stores import open_external_storage
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
+from agentflow.plugin import AgentflowPlugin
+from benchmarks.engine.arms import ARMS
 
 
 @dataclass
@@ -25,6 +28,13 @@ class Stage:
     directory: Path
     stack: AsyncExitStack
     workers: dict[str, list["WorkerProcess"]] = field(default_factory=dict[str, list["WorkerProcess"]])
+
+    async def client_of(self, arm: str) -> Client:
+        """The client that starts an arm's runs: on agentflow it reads from the workers' external storage."""
+        if not ARMS[arm].is_guarded:
+            return self.client
+        storage = open_external_storage(str(self.directory / arm / "values"))
+        return await Client.connect(self.address, plugins=[AgentflowPlugin(external_storage=storage)])
 
     async def add_worker(self, arm: str) -> None:
         """Start one more worker for an arm."""
