@@ -43,14 +43,14 @@ def kept_answer(response: ChatResponse) -> bytes:
     return _digest(said) + b"\n" + said
 
 
-def call_key(request: ChatRequest, run_id: str) -> Sha256:
+def call_key(request: ChatRequest, brief: Sha256, run_id: str) -> Sha256:
     """Names a model call: all that is asked, at one place of one conversation of one execution.
 
     Within an execution the same call comes again only when it is tried again. The execution is part of it,
     since whoever resets a run wants another answer.
     """
     messages = [encoded(message) for message in request.messages]
-    return sha256_of(["answer", 2, run_id, request.parent, request.brief, messages])
+    return sha256_of(["answer", 2, run_id, request.parent, brief, messages])
 
 
 def _digest(said: bytes) -> bytes:

@@ -11,12 +11,13 @@ from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.history import blobs_of_this_run
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.messages import Entry
-from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
+from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
 from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.wire import Sha256
 from agentflow.core.compaction import compacted
 from agentflow.core.idempotency import run_root
 from agentflow.core.transcript import node_hash
+from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import semconv
 
@@ -63,35 +64,31 @@ class ChatActivity:
         info = activity.info()
         root = run_root(info.namespace, info.workflow_id or "")
         transcript = self._transcripts.of_run(root, lambda: self._history(root))
-        brief = await transcript.brief(request.brief, request.brief_in_full)
         before = await transcript.load(request.parent)
         news = await transcript.resolve(request.messages)
-        name = call_key(request, info.workflow_run_id or "")
+        name = request.brief or before.brief
+        if name is None:
+            raise BlobMissingError("a first model call must name its brief")
+        brief = await transcript.brief(name, request.brief_in_full)
+        key = call_key(request, name, info.workflow_run_id or "")
         # An attempt before this one may have got the answer, and died before Temporal heard of it.
-        kept = await self._answers.get(root, name) if info.attempt > 1 else None
-        response = kept or await self._answer(request, root, brief, (*before, *news), name)
+        kept = await self._answers.get(root, key) if info.attempt > 1 else None
+        response = kept
+        if response is None:
+            answer = await self._call(brief, (*before.messages, *news), key)
+            node = (*request.messages, answer.message)
+            head = node_hash(root, request.parent, node, name)
+            response = _response(answer, head, asked_for=brief.model.name)
         await transcript.extend(
             request.parent,
-            before,
+            before.messages,
             (*request.messages, response.message),
             (*news, response.message),
+            brief=name,
             # What has been paid for is kept before anything else can fail.
-            also=None if kept else {name: kept_answer(response)},
+            also=None if kept else {key: kept_answer(response)},
         )
         return response
-
-    async def _answer(
-        self, request: ChatRequest, root: Sha256, brief: Brief, messages: tuple[Entry, ...], name: Sha256
-    ) -> ChatResponse:
-        answer = await self._call(brief, messages, name)
-        return ChatResponse(
-            message=answer.message,
-            usage=answer.usage,
-            head=node_hash(root, request.parent, (*request.messages, answer.message)),
-            response_model=answer.response_model,
-            finish_reason=answer.finish_reason,
-            attempt=activity.info().attempt,
-        )
 
     async def _call(self, brief: Brief, messages: tuple[Entry, ...], key: Sha256) -> ModelAnswer:
         info = activity.info()
@@ -127,3 +124,15 @@ class ChatActivity:
                 }
             )
         return answer
+
+
+def _response(answer: ModelAnswer, head: Sha256, *, asked_for: str) -> ChatResponse:
+    model = answer.response_model
+    return ChatResponse(
+        message=answer.message,
+        usage=answer.usage,
+        head=head[:HEAD_DIGITS],
+        response_model="" if model == asked_for.partition(":")[2] else model,
+        finish_reason=answer.finish_reason,
+        attempt=activity.info().attempt,
+    )

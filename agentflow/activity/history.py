@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.activity.transcripts import encoded_brief, encoded_node
+from agentflow.contracts.messages import Entry
 from agentflow.contracts.model import ChatRequest, ChatResponse
 from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.tools import ToolResult
@@ -82,6 +83,8 @@ class _Execution:
         self._blobs = blobs
         self._chats: dict[int, ChatRequest] = {}
         """By the id of the event that scheduled them."""
+        self._briefs: dict[Sha256 | None, Sha256] = {}
+        """Names of the briefs that nodes were answered with. Each execution names its first one."""
 
     async def take(self, event: HistoryEvent) -> None:
         """Look at one event."""
@@ -108,7 +111,7 @@ class _Execution:
         if request is None:
             return
         self._chats[event_id] = request
-        if request.brief_in_full:
+        if request.brief and request.brief_in_full:
             self._blobs[request.brief] = encoded_brief(request.brief_in_full)
 
     async def _take_result(self, scheduled_event_id: int, payloads: Sequence[Payload]) -> None:
@@ -116,8 +119,14 @@ class _Execution:
         if request is None:
             await self._take_tool_result(payloads)
         elif response := await self._decoded(payloads, ChatResponse):
-            node = (*request.messages, response.message)
-            self._blobs[node_hash(self._root, request.parent, node)] = encoded_node(request.parent, node)
+            self._add_node(request, (*request.messages, response.message))
+
+    def _add_node(self, request: ChatRequest, node: Sequence[Entry]) -> None:
+        brief = request.brief or self._briefs.get(request.parent)
+        if brief is not None:
+            name = node_hash(self._root, request.parent, node, brief)
+            self._briefs[name] = brief
+            self._blobs[name] = encoded_node(request.parent, brief, node)
 
     async def _take_tool_result(self, payloads: Sequence[Payload]) -> None:
         result = await self._decoded(payloads, ToolResult)

@@ -31,7 +31,18 @@ Rebuild = Callable[[], Awaitable[Mapping[Sha256, bytes]]]
 
 class _Node(Contract):
     parent: Sha256 | None
+    brief: Sha256
     messages: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Everything up to a head."""
+
+    messages: tuple[Entry, ...]
+    """Texts included."""
+    brief: Sha256 | None
+    """Names the brief that the head was answered with; ``None`` before the first answer."""
 
 
 _NODE: TypeAdapter[_Node] = TypeAdapter(_Node)
@@ -65,26 +76,28 @@ class RunTranscript:
         self._rebuild = rebuild
         self._rebuilt: Mapping[Sha256, bytes] | None = None
 
-    async def load(self, head: Sha256 | None) -> tuple[Entry, ...]:
-        """Everything up to a head, texts included.
+    async def load(self, head: Sha256 | None) -> Conversation:
+        """Everything up to a head.
 
         Raises:
             BlobMissingError: neither the store nor history has a part of it.
         """
-        newer: list[tuple[Entry, ...]] = []
-        known: Sequence[Entry] = ()
-        place = head
-        while place is not None:
-            if (cached := self._cache.get(self._root, place)) is not None:
-                known = cached
-                break
-            node = await self._find(place, self._as_node)
-            newer.append(await self.resolve(node.messages))
-            place = node.parent
-        messages = (*known, *(message for part in reversed(newer) for message in part))
+        if head is None:
+            return Conversation((), None)
+        newer: list[_Node] = []
+        place: Sha256 | None = head
+        cached = self._cache.get(self._root, head)
+        while place is not None and cached is None:
+            newer.append(await self._find(place, self._as_node))
+            place = newer[-1].parent
+            cached = self._cache.get(self._root, place) if place else None
+        messages = list(cached.messages if cached else ())
+        for node in reversed(newer):
+            messages += await self.resolve(node.messages)
+        brief = newer[0].brief if newer else cached.brief if cached else None
         if newer:
-            self._cache.put(self._root, head, messages)
-        return messages
+            self._cache.put(self._root, head, brief, messages)
+        return Conversation(tuple(messages), brief)
 
     async def resolve(self, messages: Sequence[Entry]) -> tuple[Entry, ...]:
         """The messages with the texts that were sent by reference.
@@ -119,6 +132,8 @@ class RunTranscript:
         before: Sequence[Entry],
         node: Sequence[Entry],
         texts: Sequence[Entry],
+        *,
+        brief: Sha256,
         also: Mapping[Sha256, bytes] | None = None,
     ) -> Sha256:
         """Keep a new node, and answer its name.
@@ -128,11 +143,12 @@ class RunTranscript:
             before: The conversation up to ``parent``.
             node: The new node's messages, as they were sent.
             texts: The same with all texts.
+            brief: Names what else the model was told.
             also: Other blobs to keep with it.
         """
-        head = node_hash(self._root, parent, node)
-        await self._keep({head: encoded_node(parent, node), **(also or {})})
-        self._cache.extend(self._root, parent, head, before, texts)
+        head = node_hash(self._root, parent, node, brief)
+        await self._keep({head: encoded_node(parent, brief, node), **(also or {})})
+        self._cache.extend(self._root, parent, before, texts, head=head, brief=brief)
         return head
 
     async def _keep(self, blobs: Mapping[Sha256, bytes]) -> None:
@@ -166,7 +182,7 @@ class RunTranscript:
             node = _NODE.validate_json(data)
         except ValidationError:
             return None
-        whole = node_hash(self._root, node.parent, node.messages) == name and all(
+        whole = node_hash(self._root, node.parent, node.messages, node.brief) == name and all(
             # The node's name covers a text's hash only.
             not isinstance(message, ToolMessage)
             or message.content is None
@@ -189,9 +205,9 @@ def encoded_brief(brief: Brief) -> bytes:
     return canonical_json(brief.model_dump(mode="json"))
 
 
-def encoded_node(parent: Sha256 | None, messages: Sequence[Entry]) -> bytes:
+def encoded_node(parent: Sha256 | None, brief: Sha256, messages: Sequence[Entry]) -> bytes:
     """A node as the blob store has it: texts of tools are blobs of their own, where the store has them."""
-    return _NODE.dump_json(_Node(parent=parent, messages=tuple(messages)))
+    return _NODE.dump_json(_Node(parent=parent, brief=brief, messages=tuple(messages)))
 
 
 def _as_text(name: Sha256, data: bytes) -> str | None:
@@ -201,7 +217,8 @@ def _as_text(name: Sha256, data: bytes) -> str | None:
 
 @dataclass
 class _Cached:
-    head: Sha256 | None
+    head: Sha256
+    brief: Sha256 | None
     messages: list[Entry]
     size: int
 
@@ -215,19 +232,19 @@ class _Cache:
         self._runs: OrderedDict[Sha256, _Cached] = OrderedDict()
         self._briefs: OrderedDict[Sha256, Brief] = OrderedDict()
 
-    def get(self, root: Sha256, head: Sha256) -> Sequence[Entry] | None:
+    def get(self, root: Sha256, head: Sha256) -> "_Cached | None":
         """The conversation up to a head, if that is where the run was last seen."""
         cached = self._runs.get(root)
         if cached is None or cached.head != head:
             return None
         self._runs.move_to_end(root)
-        return cached.messages
+        return cached
 
-    def put(self, root: Sha256, head: Sha256 | None, messages: Sequence[Entry]) -> None:
+    def put(self, root: Sha256, head: Sha256, brief: Sha256 | None, messages: Sequence[Entry]) -> None:
         """Remember a conversation in place of what was known of the run."""
         if (old := self._runs.pop(root, None)) is not None:
             self._bytes -= old.size
-        self._runs[root] = _Cached(head, list(messages), sum(_size(message) for message in messages))
+        self._runs[root] = _Cached(head, brief, list(messages), sum(_size(message) for message in messages))
         self._bytes += self._runs[root].size
         self._make_room()
 
@@ -235,19 +252,21 @@ class _Cache:
         self,
         root: Sha256,
         parent: Sha256 | None,
-        head: Sha256,
         before: Sequence[Entry],
         node: Sequence[Entry],
+        *,
+        head: Sha256,
+        brief: Sha256,
     ) -> None:
         """Remember a conversation that went on: its beginning is not copied."""
         cached = self._runs.get(root)
         if cached is None or cached.head != parent:
-            self.put(root, head, (*before, *node))
+            self.put(root, head, brief, (*before, *node))
             return
         self._runs.move_to_end(root)
         cached.messages.extend(node)
         size = sum(_size(message) for message in node)
-        cached.head, cached.size = head, cached.size + size
+        cached.head, cached.brief, cached.size = head, brief, cached.size + size
         self._bytes += size
         self._make_room()
 

@@ -9,7 +9,14 @@ from pydantic import Field
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, Entry, Message
 from agentflow.contracts.tools import RetryOptions
-from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_none
+from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_empty, is_none
+
+HEAD_DIGITS = 16
+"""How much of a head travels back."""
+
+
+def _is_usual(finish_reason: str) -> bool:
+    return finish_reason == "tool_calls"
 
 
 def _is_first(attempt: int) -> bool:
@@ -88,8 +95,8 @@ class ChatRequest(Contract):
     """Head of the transcript so far; ``None`` for the first call."""
     messages: tuple[Entry, ...]
     """What is new since ``parent``."""
-    brief: Sha256
-    """Names the ``Brief``: ``sha256_of`` its JSON."""
+    brief: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """Names the ``Brief``: ``sha256_of`` its JSON. ``None`` is the one that the parent was answered with."""
     brief_in_full: Brief | None = Field(default=None, exclude_if=is_none)
     """At its first use in a workflow execution; a worker finds it in the blob store after that."""
 
@@ -99,11 +106,12 @@ class ChatResponse(Contract):
 
     message: AssistantMessage
     usage: Usage
-    head: Sha256
-    """The transcript's new head: parent, what was new, and this answer."""
-    response_model: str
-    """The model's name as the provider gave it."""
-    finish_reason: str
+    head: str = Field(min_length=HEAD_DIGITS, max_length=64)
+    """The beginning of the transcript's new head: enough to see that both sides mean the same conversation.
+    The workflow computes the whole."""
+    response_model: str = Field(default="", exclude_if=is_empty)
+    """The model's name as the provider gave it, if it is not the one that was asked for."""
+    finish_reason: str = Field(default="tool_calls", exclude_if=_is_usual)
     attempt: int = Field(default=1, ge=1, exclude_if=_is_first)
     """Which attempt this was; the ones before may have been billed."""
 

@@ -1,6 +1,6 @@
 """The conversation as a chain of nodes, each hashed over its parent.
 
-``node = hash(version, root, parent, messages)``. The root names the run, so two runs never share a
+``node = hash(version, root, parent, brief, messages)``. The root names the run, so two runs never share a
 node, whatever they say, and one run can be erased alone. A tool's text is covered by its own hash, so
 that a message by reference and the same message in full make the same node.
 """
@@ -22,7 +22,7 @@ from agentflow.contracts.wire import Json, Sha256, canonical_json, sha256_of
 from agentflow.core.compaction import Outline, compact_outline, outlined
 from agentflow.errors import AgentflowError
 
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -51,31 +51,43 @@ class Transcript:
         line = outlined(message)
         return replace(self, news=news, outline=(*self.outline, line), tokens=self.tokens + line.tokens)
 
-    def answered(self, answer: AssistantMessage, head: Sha256) -> "Transcript":
+    def answered(self, answer: AssistantMessage, head: str, brief: Sha256 | None) -> "Transcript":
         """Close a node with a model's answer.
+
+        Args:
+            answer: The answer.
+            head: The beginning of the node's name, as the activity computed it.
+            brief: Names what else the model was told; ``None`` for a node of version 1.
 
         Raises:
             AgentflowError: the head isn't the hash of what was said: the activity answered for
                 another conversation, or was tampered with.
         """
-        self.check(head, (*self.news, answer))
-        return replace(self.add(answer), head=head, news=())
+        name = self.named(head, (*self.news, answer), brief)
+        return replace(self.add(answer), head=name, news=())
 
-    def check(self, head: Sha256, node: Sequence[Entry]) -> None:
-        """See whether a head is that of a node after the last one.
+    def named(self, head: str, node: Sequence[Entry], brief: Sha256 | None) -> Sha256:
+        """The name of a node after the last one.
 
         Raises:
-            AgentflowError: it isn't.
+            AgentflowError: it doesn't begin with ``head``.
         """
-        expected = node_hash(self.root, self.head, node)
-        if head != expected:
-            raise AgentflowError(f"the chat activity's transcript head is {head}, expected {expected}")
+        name = node_hash(self.root, self.head, node, brief)
+        if not name.startswith(head):
+            raise AgentflowError(f"the chat activity's transcript head is {head}, expected {name}")
+        return name
 
 
-def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Entry]) -> Sha256:
-    """The name of a node. Covers the encoding's version, the run, the parent and the messages."""
+def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Entry], brief: Sha256 | None) -> Sha256:
+    """The name of a node. Covers the encoding's version, the run, the parent, the messages and the brief.
+
+    Without a brief it is a name of version 1, as runs had it that began before ``lean-runs``.
+    """
+    said = [encoded(message) for message in messages]
+    if brief is None:
+        return sha256_of({"v": 1, "root": root, "parent": parent, "messages": said})
     return sha256_of(
-        {"v": ENCODING_VERSION, "root": root, "parent": parent, "messages": [encoded(m) for m in messages]}
+        {"v": ENCODING_VERSION, "root": root, "parent": parent, "brief": brief, "messages": said}
     )
 
 

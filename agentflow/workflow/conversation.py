@@ -78,7 +78,9 @@ class Conversation:
                     raise
                 failure = dispatch.failure_of(error)
             else:
-                run.transcript = run.transcript.answered(response.message, response.head)
+                brief = self._brief_for(reserved.model).name if run.is_lean else None
+                run.transcript = run.transcript.answered(response.message, response.head, brief)
+                run.parent_brief = brief
                 dispatch.heed_cancellation()
                 return response
             dispatch.heed_cancellation()
@@ -129,7 +131,7 @@ class Conversation:
         run.note("compaction", True, f"{strategy}: {reserved.model.name} summarises, in turn {run.turn}")
         news = (*run.transcript.news, request)
         response = await self._call(reserved, news)
-        run.transcript.check(response.head, (*news, response.message))
+        run.transcript.named(response.head, (*news, response.message), self._brief_for(reserved.model).name)
         return CompactionMessage(
             strategy=strategy, start=plan.start, end=plan.end, summary=response.message.text
         )
@@ -155,7 +157,7 @@ class Conversation:
         request = ChatRequest(
             parent=run.transcript.head,
             messages=tuple(news),
-            brief=named.name,
+            brief=None if named.name == run.parent_brief else named.name,
             brief_in_full=None if named.name in run.briefs_sent else named.brief,
         )
         summary = f"turn {run.turn}"
@@ -222,7 +224,7 @@ class Conversation:
         run.log.debug(
             "model answered",
             turn=run.turn,
-            model=response.response_model,
+            model=response.response_model or reserved.model.name,
             cost_usd=str(spent.cost_usd),
             tool_calls=len(response.message.tool_calls),
         )

@@ -41,9 +41,9 @@ class People:
         self._approvals: dict[ApprovalId, PendingApproval] = {}
         self._open: OpenEscalation | None = None
         self._resolution: Resolution | None = None
-        self.approvals = 0
+        self.approvals: int = 0
         """How many approvals there have been."""
-        self.escalations = 0
+        self.escalations: int = 0
         """How many escalations there have been."""
 
     @property

@@ -5,7 +5,7 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -54,15 +54,17 @@ class Run:
         self.decision_log: DecisionLog = DecisionLog()
         self.briefs_sent: frozenset[Sha256] = frozenset()
         """Names of the briefs that are in this execution's history in full."""
+        self.parent_brief: Sha256 | None = None
+        """Names the brief that the transcript's last node was answered with, in this execution."""
         self.measured: tuple[int, int] | None = None
         """Input tokens of the last model call as the provider counted them, and the bound on them."""
-        self.is_lean = False
+        self.is_lean: bool = False
         """Whether the run was begun, or continued as new, since ``LEAN_RUNS``."""
-        self.started_at = workflow.info().start_time
+        self.started_at: datetime = workflow.info().start_time
         """When the first execution began."""
-        self.executions = 0
+        self.executions: int = 0
         """How many were before this one."""
-        self.has_begun = False
+        self.has_begun: bool = False
         """Whether the task, and what an execution before this one knew, has been taken up."""
         self._early_signals: list[tuple[str, Sequence[bytes]]] = []
         self._task: AgentTask[Any] | None = None

@@ -40,9 +40,9 @@ class Visibility:
     def __init__(self) -> None:
         self.told: dict[str, Json] = {}
         """The attributes as they are."""
-        self.is_on = False
+        self.is_on: bool = False
         """Whether the server has them."""
-        self.is_lean = False
+        self.is_lean: bool = False
 
     def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
         """The run is pinned."""

@@ -27,9 +27,10 @@ BRIEF = Brief(
     max_output_tokens=100,
     timeout=timedelta(seconds=5),
 )
+BRIEF_NAME = sha256_of(BRIEF.model_dump(mode="json"))
 REQUEST = ChatRequest(
     messages=(UserMessage(text="hello"),),
-    brief=sha256_of(BRIEF.model_dump(mode="json")),
+    brief=BRIEF_NAME,
     brief_in_full=BRIEF,
 )
 
@@ -98,7 +99,7 @@ async def test_an_answer_that_was_altered_is_not_used(
     model: ScriptedModel, blobs: DirectoryBlobStore, tmp_path: Path, damage: object
 ) -> None:
     await asked(model, blobs)
-    name = call_key(REQUEST, RUN_ID)
+    name = call_key(REQUEST, BRIEF_NAME, RUN_ID)
     kept = await blobs.get(ROOT, name)
     assert kept is not None
     blobs = DirectoryBlobStore(tmp_path / "another")
@@ -118,7 +119,9 @@ def test_a_call_has_one_name_whether_texts_are_sent_or_named() -> None:
     named = ToolMessage(tool_call_id=ToolCallId("1"), tool="order", content_hash=sha256_of("text"))
     sent = named.model_copy(update={"content": "text"})
     keys = {
-        call_key(REQUEST.model_copy(update={"messages": (message,), "brief_in_full": brief}), RUN_ID)
+        call_key(
+            REQUEST.model_copy(update={"messages": (message,), "brief_in_full": brief}), BRIEF_NAME, RUN_ID
+        )
         for message, brief in ((named, None), (sent, BRIEF))
     }
     assert len(keys) == 1

@@ -64,17 +64,19 @@ class Conversation:
 
     def request(self) -> ChatRequest:
         said = self.transcript
-        first = BRIEF if said.head is None else None
-        return ChatRequest(parent=said.head, messages=said.news, brief=BRIEF_NAME, brief_in_full=first)
+        if said.head is None:
+            return ChatRequest(messages=said.news, brief=BRIEF_NAME, brief_in_full=BRIEF)
+        return ChatRequest(parent=said.head, messages=said.news)
 
     async def send(self, request: ChatRequest | None = None, *, attempt: int = 1) -> ChatResponse:
         request = request or self.request()
         response = await environment(attempt).run(self.worker.chat, request)
         # Refuses a head that isn't the hash of everything said.
-        self.transcript = self.transcript.answered(response.message, response.head)
+        self.transcript = self.transcript.answered(response.message, response.head, BRIEF_NAME)
         self.said.append(response.message)
-        node = (*request.messages, response.message)
-        self.history |= {BRIEF_NAME: encoded_brief(BRIEF), response.head: encoded_node(request.parent, node)}
+        node = encoded_node(request.parent, BRIEF_NAME, (*request.messages, response.message))
+        assert self.transcript.head
+        self.history |= {BRIEF_NAME: encoded_brief(BRIEF), self.transcript.head: node}
         return response
 
     async def keep(self, result: ToolResult) -> None:
@@ -166,11 +168,12 @@ async def test_what_the_store_lost_is_rebuilt_from_history_once_and_put_back(sto
     talk = conversation_in(stores())
     await talk.up_to_the_second_answer()
     talk.restart_worker(stores())
-    response = await talk.send()
+    await talk.send()
     assert talk.model.requests[-1].messages == tuple(talk.said[:-1])
     assert talk.rebuilt == 1
     # From now on the store is whole: also for a worker that was not there.
-    loaded = await whole(TranscriptStore(talk.blobs), response.head)
+    assert talk.transcript.head
+    loaded = await whole(TranscriptStore(talk.blobs), talk.transcript.head)
     assert loaded == tuple(talk.said)
 
 
@@ -223,10 +226,27 @@ async def test_a_damaged_blob_is_never_used_and_is_made_anew(damage: Damage) -> 
         talk.transcript, talk.said = before, talk.said[:-1]
 
 
+async def test_a_node_tells_what_the_model_was_told_besides() -> None:
+    node = (UserMessage(text="hello"), AssistantMessage(text="yes"))
+    head = node_hash(ROOT, None, node, BRIEF_NAME)
+    blobs = MemoryBlobStore()
+    other = sha256_of("another brief")
+    await blobs.put(ROOT, head, encoded_node(None, other, node))
+    with pytest.raises(BlobMissingError):
+        await whole(TranscriptStore(blobs), head)
+
+
+async def test_a_first_call_must_name_its_brief() -> None:
+    talk = conversation_in(MemoryBlobStore())
+    talk.tell("refund order 7")
+    with pytest.raises(ApplicationError, match="must name its brief"):
+        await talk.send(ChatRequest(messages=talk.transcript.news))
+
+
 async def test_a_text_that_was_altered_inside_a_node_is_never_used() -> None:
     refused = tool_message(call_of("order"), ToolResult(error=ToolError(kind="failed", message="sold out")))
-    node = encoded_node(None, (refused, AssistantMessage(text="no")))
-    head = node_hash(ROOT, None, (refused, AssistantMessage(text="no")))
+    node = encoded_node(None, BRIEF_NAME, (refused, AssistantMessage(text="no")))
+    head = node_hash(ROOT, None, (refused, AssistantMessage(text="no")), BRIEF_NAME)
     blobs = MemoryBlobStore()
     await blobs.put(ROOT, head, node.replace(b"sold out", b"for free"))
     with pytest.raises(BlobMissingError):
@@ -261,12 +281,12 @@ async def nothing() -> Mapping[Sha256, bytes]:
 
 
 async def whole(store: TranscriptStore, head: Sha256, root: Sha256 = ROOT) -> tuple[Entry, ...]:
-    return await store.of_run(root, nothing).load(head)
+    return (await store.of_run(root, nothing).load(head)).messages
 
 
 async def extended(store: TranscriptStore, text: str, root: Sha256 = ROOT) -> Sha256:
     node = (UserMessage(text=text), AssistantMessage(text="yes"))
-    return await store.of_run(root, nothing).extend(None, (), node, node)
+    return await store.of_run(root, nothing).extend(None, (), node, node, brief=BRIEF_NAME)
 
 
 class NoBlobs:
@@ -316,17 +336,20 @@ async def test_a_conversation_that_goes_on_is_remembered_once() -> None:
     first = await extended(store, LONG, RUNS[1])
     for _ in range(10):
         node = (UserMessage(text=LONG), AssistantMessage(text="yes"))
-        head = await run.extend(head, await run.load(head), node, node)
+        before = (await run.load(head)).messages
+        head = await run.extend(head, before, node, node, brief=BRIEF_NAME)
     assert await remembered(store, {RUNS[1]: first, ROOT: head}) == [True, True]
-    assert len(await run.load(head)) == 22
+    assert len((await run.load(head)).messages) == 22
 
 
 async def test_an_earlier_place_of_a_remembered_conversation_comes_from_the_store() -> None:
     store = TranscriptStore(MemoryBlobStore())
     run, first = store.of_run(ROOT, nothing), await extended(store, "a")
     node = (UserMessage(text="b"), AssistantMessage(text="yes"))
-    await run.extend(first, await run.load(first), node, node)
-    assert [message.text for message in await run.load(first)] == ["a", "yes"]  # type: ignore[union-attr]
+    await run.extend(first, (await run.load(first)).messages, node, node, brief=BRIEF_NAME)
+    again = await run.load(first)
+    assert [message.text for message in again.messages] == ["a", "yes"]  # type: ignore[union-attr]
+    assert again.brief == BRIEF_NAME
 
 
 # ---------------------------------------------------------------- the chat itself
@@ -337,7 +360,7 @@ async def test_the_answer_says_what_it_cost_and_which_attempt_it_was() -> None:
     talk.tell("refund order 7")
     response = await talk.send(attempt=3)
     assert response.attempt == 3
-    assert response.response_model == "model"
+    assert response.response_model == ""  # as asked for
     assert response.usage.input_tokens > 0
 
 

@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
+from agentflow.contracts.model import HEAD_DIGITS
 from agentflow.contracts.tools import ToolError, ToolResult
 from agentflow.contracts.wire import Sha256, ToolCallId, sha256_of
 from agentflow.core.idempotency import run_root
@@ -18,6 +19,8 @@ from tests.core.strategies import assistant_messages, json_values, messages, odd
 ROOT, OTHER_ROOT = run_root("default", "refund-1"), run_root("default", "refund-2")
 RECORDED = "ee677741c1756545349f07a1b28c490db7ed6c13c7591661498f1785f7c06b50"
 """Made when encoding version 1 was new: another name would lose every conversation under way."""
+RECORDED_IN_VERSION_2 = "1413e21a2aa6192a53e80425297756d9bbb0ab4b6eb1ef26ef14c51f6b8d14af"
+BRIEF = sha256_of("brief")
 Turn = tuple[list[Message], AssistantMessage]
 turns = st.lists(st.tuples(st.lists(messages, max_size=2), assistant_messages), min_size=1, max_size=3)
 
@@ -33,8 +36,8 @@ def told(root: Sha256, said: Sequence[Turn]) -> tuple[Transcript, list[Sha256]]:
     transcript, heads = Transcript(root), list[Sha256]()
     for news, answer in said:
         transcript = added(transcript, news)
-        heads.append(node_hash(root, transcript.head, (*transcript.news, answer)))
-        transcript = transcript.answered(answer, heads[-1])
+        heads.append(node_hash(root, transcript.head, (*transcript.news, answer), BRIEF))
+        transcript = transcript.answered(answer, heads[-1][:HEAD_DIGITS], BRIEF)
     return transcript, heads
 
 
@@ -53,7 +56,7 @@ def test_the_same_words_in_the_same_run_have_the_same_names(said: list[Turn]) ->
 @given(st.lists(messages, max_size=4))
 def test_by_reference_and_in_full_is_the_same_node(said: list[Message]) -> None:
     referred = added(Transcript(ROOT), said, stored=True).news
-    assert node_hash(ROOT, None, referred) == node_hash(ROOT, None, said)
+    assert node_hash(ROOT, None, referred, BRIEF) == node_hash(ROOT, None, said, BRIEF)
     assert all(message.content is None for message in referred if isinstance(message, ToolMessage))
 
 
@@ -69,12 +72,14 @@ def test_only_the_hash_of_what_was_said_is_taken_for_the_head(
     transcript = added(told(ROOT, said)[0], news)
     other = AssistantMessage(text=answer.text + "!", tool_calls=answer.tool_calls)
     for wrong in (
-        node_hash(ROOT, transcript.head, (*news, other)),
-        node_hash(ROOT, None, (*news, answer)),
-        node_hash(OTHER_ROOT, transcript.head, (*news, answer)),
+        node_hash(ROOT, transcript.head, (*news, other), BRIEF),
+        node_hash(ROOT, None, (*news, answer), BRIEF),
+        node_hash(OTHER_ROOT, transcript.head, (*news, answer), BRIEF),
+        node_hash(ROOT, transcript.head, (*news, answer), sha256_of("another brief")),
+        node_hash(ROOT, transcript.head, (*news, answer), None),
     ):
         with pytest.raises(AgentflowError, match="expected"):
-            transcript.answered(answer, wrong)
+            transcript.answered(answer, wrong[:HEAD_DIGITS], BRIEF)
 
 
 def changed(text: str, place: int, put: str) -> str:
@@ -105,7 +110,7 @@ def test_changing_any_character_changes_the_head(text: str, place: int, put: str
                 )
             case _:
                 message = tool_message(call, ToolResult(output=said))
-        return node_hash(ROOT, None, [UserMessage(text="first"), message])
+        return node_hash(ROOT, None, [UserMessage(text="first"), message], BRIEF)
 
     assert head(other) != head(text)
 
@@ -116,7 +121,7 @@ def test_other_messages_make_another_head(said: list[Message], instead: list[Mes
         # The content itself is covered by its hash.
         return [message.model_copy(update={"content": None}) for message in conversation]
 
-    same = node_hash(ROOT, None, said) == node_hash(ROOT, None, instead)
+    same = node_hash(ROOT, None, said, BRIEF) == node_hash(ROOT, None, instead, BRIEF)
     assert same == (essence(said) == essence(instead))
 
 
@@ -144,7 +149,8 @@ def test_the_names_of_nodes_are_those_that_were_recorded() -> None:
         AssistantMessage(text="", tool_calls=(call,)),
         tool_message(call, ToolResult(output={"paid": "1.00"})),
     ]
-    assert node_hash(ROOT, None, said) == RECORDED
+    assert node_hash(ROOT, None, said, None) == RECORDED
+    assert node_hash(ROOT, None, said, BRIEF) == RECORDED_IN_VERSION_2
 
 
 @given(json_values)
