@@ -55,7 +55,7 @@ class Conversation:
         self._escalation_timeout = escalation_timeout
         self._compaction = compaction
         self._brief_tokens = brief_token_bound(run.definition.instructions, tools, output_schema)
-        self._briefs: dict[str, _NamedBrief] = {}
+        self._briefs: dict[tuple[str, bool], _NamedBrief] = {}
 
     async def ask(self) -> ChatResponse:
         """Make one model call, and add its answer to the transcript.
@@ -72,13 +72,14 @@ class Conversation:
                 await self._make_room()
                 run.turn += 1
                 reserved = self._affordable(run.manifest.models)
-                response = await self._call(reserved, run.transcript.news)
+                named = self._brief_for(reserved.model)
+                response = await self._call(reserved, named, run.transcript.news)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
                 failure = dispatch.failure_of(error)
             else:
-                brief = self._brief_for(reserved.model).name if run.is_lean else None
+                brief = named.name if run.is_lean else None
                 run.transcript = run.transcript.answered(response.message, response.head, brief)
                 run.parent_brief = brief
                 dispatch.heed_cancellation()
@@ -120,8 +121,12 @@ class Conversation:
         counted, bound = run.measured or (1, 1)
         return run.transcript.tokens + self._brief_tokens - max(room, 0) * bound // max(counted, 1)
 
-    async def _summarised(self, plan: Summarise, strategy: str) -> CompactionMessage:
-        """Have a model summarise: a call beside the conversation, which goes on from where it was."""
+    async def _summarised(self, plan: Summarise, strategy: str) -> CompactionMessage | None:
+        """Have a model summarise: a call beside the conversation, which goes on from where it was.
+
+        Returns:
+            The compaction, or ``None`` when the model said nothing.
+        """
         run = self._run
         models = run.manifest.models
         run.turn += 1
@@ -129,31 +134,34 @@ class Conversation:
         extra = message_token_bound(request)
         reserved = self._affordable((models[plan.model],), extra)
         run.note("compaction", True, f"{strategy}: {reserved.model.name} summarises, in turn {run.turn}")
-        news = (*run.transcript.news, request)
-        response = await self._call(reserved, news)
-        run.transcript.named(response.head, (*news, response.message), self._brief_for(reserved.model).name)
+        news, bare = (*run.transcript.news, request), self._brief_for(reserved.model, bare=True)
+        response = await self._call(reserved, bare, news)
+        run.transcript.named(response.head, (*news, response.message), bare.name)
+        if not response.message.text.strip():
+            return None
         return CompactionMessage(
             strategy=strategy, start=plan.start, end=plan.end, summary=response.message.text
         )
 
-    async def _call(self, reserved: _Reserved, news: Sequence[Entry]) -> ChatResponse:
+    async def _call(self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]) -> ChatResponse:
         """One call, paid for."""
         run = self._run
         run.enter("thinking")
         run.purse = run.purse.reserve(reserved.name, attempts(reserved.worst, reserved.attempts))
         run.models_used |= {reserved.model.name}
         try:
-            response, lost = await self._send(reserved, news)
+            response, lost = await self._send(reserved, named, news)
         except BaseException as error:
             _settle_failure(run, reserved, error)
             raise
         self._settle(reserved, response, lost)
         return response
 
-    async def _send(self, reserved: _Reserved, news: Sequence[Entry]) -> tuple[ChatResponse, int]:
+    async def _send(
+        self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]
+    ) -> tuple[ChatResponse, int]:
         """Call the model; answer how many attempts were lost on a worker that lacks the conversation."""
         run = self._run
-        named = self._brief_for(reserved.model)
         request = ChatRequest(
             parent=run.transcript.head,
             messages=tuple(news),
@@ -180,19 +188,21 @@ class Conversation:
             request, self._options, left, f"{summary}, transcript in full", limit
         ), lost
 
-    def _brief_for(self, model: ModelSpec) -> _NamedBrief:
-        if model.name not in self._briefs:
+    def _brief_for(self, model: ModelSpec, *, bare: bool = False) -> _NamedBrief:
+        """What a model is told besides the conversation; ``bare``, for a summary, without tools and form."""
+        key = (model.name, bare)
+        if key not in self._briefs:
             brief = Brief(
                 model=model,
                 instructions=self._run.definition.instructions,
-                tools=self._tools,
-                output_schema=self._output_schema,
+                tools=() if bare else self._tools,
+                output_schema=None if bare else self._output_schema,
                 max_output_tokens=self._options.max_output_tokens,
                 temperature=self._options.temperature,
                 timeout=self._options.start_to_close_timeout,
             )
-            self._briefs[model.name] = _NamedBrief(brief, sha256_of(brief.model_dump(mode="json")))
-        return self._briefs[model.name]
+            self._briefs[key] = _NamedBrief(brief, sha256_of(brief.model_dump(mode="json")))
+        return self._briefs[key]
 
     def _affordable(self, route: Sequence[ModelSpec], extra_tokens: int = 0) -> _Reserved:
         """The first model of the route whose worst case fits, and how many attempts of it do."""

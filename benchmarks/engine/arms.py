@@ -11,7 +11,7 @@ from benchmarks.engine.by_hand_minimal import Minimal
 from benchmarks.engine.by_hand_naive import Naive
 from benchmarks.engine.guarded import Guarded
 from benchmarks.engine.guarded_local import GuardedLocal
-from benchmarks.engine.script import ANSWER, Job
+from benchmarks.engine.script import Job
 from benchmarks.engine.tools import correct, look_up, look_up_locally
 
 
@@ -23,8 +23,6 @@ class Arm:
     workflow: type
     argument: Callable[[Job], Any]
     """What a run is started with."""
-    is_done: Callable[[Any], bool]
-    """Whether a run's result is the end of the script, and not one that came before it."""
     tools: tuple[Tool[..., Any], ...] = ()
     """Of an agent on agentflow; empty where it is written by hand."""
 
@@ -38,25 +36,17 @@ def _turns(job: Job) -> int:
     return job.turns
 
 
-def _is_answer(result: Any) -> bool:
-    return result == ANSWER
-
-
 def _task(job: Job) -> Any:
     return AgentTask(input=job.text, requested_by="benchmark").model_dump(mode="json")
-
-
-def _is_completed(result: Any) -> bool:
-    return result["status"] == "completed" and result["output"] == ANSWER
 
 
 ARMS = {
     arm.name: arm
     for arm in (
-        Arm("naive", Naive, _turns, _is_answer),
-        Arm("minimal", Minimal, _turns, _is_answer),
-        Arm("minimal_local", MinimalLocal, _turns, _is_answer),
-        Arm("agentflow", Guarded, _task, _is_completed, (look_up, correct)),
-        Arm("agentflow_local", GuardedLocal, _task, _is_completed, (look_up_locally, correct)),
+        Arm("naive", Naive, _turns),
+        Arm("minimal", Minimal, _turns),
+        Arm("minimal_local", MinimalLocal, _turns),
+        Arm("agentflow", Guarded, _task, (look_up, correct)),
+        Arm("agentflow_local", GuardedLocal, _task, (look_up_locally, correct)),
     )
 }

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.engine.figures import Round, Rounds
-from benchmarks.engine.measure import measure
+from benchmarks.engine.figures import Rounds
+from benchmarks.engine.measure import Round, measure
 from benchmarks.engine.stage import on_stage
 
 Tell = Callable[[str], None]
@@ -23,26 +23,17 @@ class Size:
 
 
 async def compare(directory: Path, arms: Sequence[str], size: Size, tell: Tell, workers: int = 1) -> Rounds:
-    """Measure the arms: in each round each once, beginning with another one each time.
-
-    One round more goes before, and does not count.
-    """
+    """Measure the arms: in each round each once, beginning with another one each time."""
     rounds: dict[str, list[Round]] = {arm: [] for arm in arms}
     async with on_stage(directory, dict.fromkeys(arms, workers)) as stage:
-        tell(f"{workers} worker processes for each of {', '.join(arms)}")
-        for number in range(size.rounds + 1):
-            for arm in in_turn(arms, number):
+        for arm in arms:
+            await measure(stage, arm, turns=size.turns, runs=max(2, workers), concurrency=size.concurrency)
+        for number in range(size.rounds):
+            first = number % len(arms)
+            for arm in (*arms[first:], *arms[:first]):
                 one = await measure(
                     stage, arm, turns=size.turns, runs=size.runs, concurrency=size.concurrency
                 )
-                if number:
-                    rounds[arm].append(one)
-                what = f"round {number}" if number else "warm-up"
-                tell(f"{what}, {arm}: {one.steps_s:.1f} steps/s, {one.history_kb:.0f} kB a run")
+                rounds[arm].append(one)
+                tell(f"round {number + 1}, {arm}: {one.steps_s:.1f} steps/s, {one.history_kb:.0f} kB a run")
     return rounds
-
-
-def in_turn(arms: Sequence[str], number: int) -> Sequence[str]:
-    """The arms in the order of a round: none is always the first, or always behind the slowest."""
-    first = number % len(arms)
-    return (*arms[first:], *arms[:first])

@@ -1,46 +1,33 @@
-"""From rounds to figures: medians, ratios of the same round, a line of least squares."""
+"""From rounds to figures: medians, and ratios of the same round."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-
-@dataclass(frozen=True)
-class Round:
-    """What one round of an arm came to. The fields' names are the figures' names."""
-
-    steps_s: float
-    """Steps a second, over all runs."""
-    cpu_ms_per_step: float
-    """Of the arm's workers, in ms."""
-    server_cpu_ms_per_step: float
-    """Of the dev server, in ms."""
-    history_kb: float
-    """Of one run, as the server counts it, over all executions of its chain; 1 kB is 1,000 bytes."""
-    history_events: float
-    """Of one run."""
-    workflow_tasks: float
-    """Of one run, completed."""
-    executions: float
-    """In one run's chain; more than 1 where it continued as new."""
-    turn_p50_ms: float
-    """From one model call's scheduling to the next one's, over the runs of the round."""
-    turn_p99_ms: float
-    peak_rss_mb: float
-    """The most memory that the arm's workers had at once, together; 1 MB is 1,000,000 bytes."""
-
+from benchmarks.engine.measure import Round
 
 Rounds = Mapping[str, Sequence[Round]]
-"""By arm, in the order in which they were measured: rounds with the same index lie side by side in time."""
+"""By arm, in the order in which they were measured."""
 
-GUARDED = ("agentflow", "agentflow_local")
-BY_HAND = ("naive", "minimal", "minimal_local")
-
-
-def named(figure: str, arm: str) -> str:
-    """A figure's key: agentflow's own are plain (``steps_s``, ``steps_s_local``), then ``steps_s_naive``."""
-    return figure + (arm.removeprefix("agentflow") if arm in GUARDED else f"_{arm}")
+_NAMES = {
+    "steps_s": "steps_s",
+    "cpu_ms": "cpu_ms_per_step",
+    "server_cpu_ms": "server_cpu_ms_per_step",
+    "history_kb": "history_kb",
+    "events": "history_events",
+    "workflow_tasks": "workflow_tasks",
+    "executions": "executions",
+    "turn_p50_ms": "turn_p50_ms",
+    "turn_p99_ms": "turn_p99_ms",
+    "peak_rss_mb": "peak_rss_mb",
+}
+_SUFFIXES = {
+    "agentflow": "",
+    "agentflow_local": "_local",
+    "naive": "_naive",
+    "minimal": "_minimal",
+    "minimal_local": "_minimal_local",
+}
 
 
 def medians(rounds: Sequence[Round]) -> dict[str, float]:
@@ -51,52 +38,48 @@ def medians(rounds: Sequence[Round]) -> dict[str, float]:
     }
 
 
-def ratios(rounds: Rounds, figure: str, arm: str, to: str) -> list[float]:
-    """One arm's figure as a part of another's, round by round: the machine's speed drifts."""
-    pairs = zip(rounds[arm], rounds[to], strict=True)
-    return [getattr(one, figure) / getattr(other, figure) for one, other in pairs]
-
-
 def ratio(rounds: Rounds, figure: str, arm: str, to: str) -> float:
-    """The median of the ratios, not the ratio of the medians."""
-    return round(statistics.median(ratios(rounds, figure, arm, to)), 3)
-
-
-def pairs_of(arms: Sequence[str] | Rounds) -> list[tuple[str, str]]:
-    """Whom to compare: each arm on agentflow with each by hand."""
-    return [(arm, other) for arm in GUARDED for other in BY_HAND if arm in arms and other in arms]
+    """The median of one arm's figure in another's, round by round: the machine's speed drifts."""
+    pairs = zip(rounds[arm], rounds[to], strict=True)
+    return round(statistics.median(getattr(a, figure) / getattr(b, figure) for a, b in pairs), 3)
 
 
 def summary(rounds: Rounds) -> dict[str, float]:
-    """All medians and ratios by name."""
-    found = {
-        named(figure, arm): value
-        for arm, measured in rounds.items()
-        for figure, value in medians(measured).items()
-    }
-    for figure in ("steps_s", "cpu_ms_per_step"):
-        for arm, other in pairs_of(rounds):
-            found[f"{named(figure, arm)}_ratio_{other}"] = ratio(rounds, figure, arm, other)
+    """All figures by name: agentflow's are plain, the others' have the arm behind."""
+    found: dict[str, float] = {}
+    for arm, measured in rounds.items():
+        for name, value in medians(measured).items():
+            found[_NAMES[name] + _SUFFIXES[arm]] = value
+    for arm in ("agentflow", "agentflow_local"):
+        for other in ("naive", "minimal", "minimal_local"):
+            if arm in rounds and other in rounds:
+                name = f"steps_s{_SUFFIXES[arm]}_ratio{_SUFFIXES[other]}"
+                found[name] = ratio(rounds, "steps_s", arm, other)
+                found[name.replace("steps_s", "cpu_ms")] = ratio(rounds, "cpu_ms", arm, other)
     return found
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed; 0 of no values."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
-
-
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
-    """The line of least squares through points, and how much of their variance it explains.
+    """The line of least squares through points, and how much of them it explains.
 
     Returns:
         Slope, intercept and R².
 
     Raises:
-        statistics.StatisticsError: there are fewer than two different abscissas.
+        ValueError: there are fewer than two different abscissas.
     """
     line = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
     mean = statistics.fmean(y for _, y in points)
     total = sum((y - mean) ** 2 for _, y in points)
     left = sum((y - line.slope * x - line.intercept) ** 2 for x, y in points)
     return line.slope, line.intercept, 1 - left / total if total else 1.0
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Rows of figures as text."""
+    names = list(next(iter(rows.values())))
+    width = max(map(len, rows))
+    lines = [" ".join([" " * width, *(f"{name:>14}" for name in names)])]
+    for title, figures in rows.items():
+        lines.append(" ".join([title.ljust(width), *(f"{figures[name]:>14,.2f}" for name in names)]))
+    return "\n".join(lines)

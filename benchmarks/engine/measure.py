@@ -3,136 +3,138 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
 from uuid import uuid4
 
 import psutil
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
 
 from benchmarks.engine.arms import ARMS
-from benchmarks.engine.figures import Round, percentile
-from benchmarks.engine.history import read_history
 from benchmarks.engine.script import Job
 from benchmarks.engine.stage import Stage
 
-_HISTORIES_AT_MOST = 20
-"""The runs of a round are alike, and a naive run's history may have 50 MB."""
-_LOOK_SECONDS = 0.1
-
-T = TypeVar("T")
-Handle = WorkflowHandle[Any, Any]
+_CHATS = ("naive_chat", "minimal_chat", "chat")
+_HISTORIES = 5
+"""How many runs' histories are read for each round: they are alike."""
 
 
-class RunFailedError(Exception):
-    """A run did not end with the model's answer: there is nothing to measure."""
+@dataclass(frozen=True)
+class Round:
+    """What one round of an arm came to."""
 
-    def __init__(self, handle: Handle, why: str) -> None:
-        super().__init__(f"{handle.id} did not finish: {why}")
-        self.handle = handle
-        self.why = why
+    steps_s: float
+    """Steps a second, over all runs."""
+    cpu_ms: float
+    """Worker CPU for one step, in ms."""
+    server_cpu_ms: float
+    """The dev server's CPU for one step, in ms."""
+    history_kb: float
+    """Of one run, as the server counts it, over all executions of its chain; 1 kB is 1,000 bytes."""
+    events: float
+    workflow_tasks: float
+    executions: float
+    turn_p50_ms: float
+    """From one model call's scheduling to the next one's."""
+    turn_p99_ms: float
+    peak_rss_mb: float
+    """The most memory that the arm's workers had at once, together."""
 
 
 async def measure(stage: Stage, arm: str, *, turns: int, runs: int, concurrency: int) -> Round:
-    """Start an arm's runs, ``concurrency`` at a time, and wait for them all.
-
-    Raises:
-        RunFailedError: a run failed, or ended otherwise than asked for.
-        psutil.NoSuchProcess: a worker died.
-    """
+    """Start an arm's runs, ``concurrency`` at a time, and wait for them all."""
     job, gate = Job(turns), asyncio.Semaphore(concurrency)
     workers = [worker.process for worker in stage.workers[arm]]
     client = await stage.client_of(arm)
 
-    async def one() -> Handle:
+    async def one() -> WorkflowHandle[Any, Any]:
         async with gate:
             handle = await start(client, arm, job)
-            await finish(handle, arm)
+            await handle.result()
             return handle
 
-    memory = _Memory(workers)
-    cpu, server_cpu = _cpu_seconds(workers), _cpu_seconds([stage.server])
-    began = time.perf_counter()
-    handles = await _watched(asyncio.gather(*(one() for _ in range(runs))), memory)
-    seconds = time.perf_counter() - began
-    cpu, server_cpu = _cpu_seconds(workers) - cpu, _cpu_seconds([stage.server]) - server_cpu
-
-    histories = [
-        await read_history(client, handle.id, handle.first_execution_run_id)
-        for handle in handles[:_HISTORIES_AT_MOST]
-    ]
-    turn_ms = [taken for history in histories for taken in history.turn_ms]
+    async with _peak_of(workers) as peak:
+        cpu, server_cpu = _cpu_seconds(workers), _cpu_seconds([stage.server])
+        began = time.perf_counter()
+        handles = await asyncio.gather(*(one() for _ in range(runs)))
+        seconds = time.perf_counter() - began
+        cpu, server_cpu = _cpu_seconds(workers) - cpu, _cpu_seconds([stage.server]) - server_cpu
+    histories = [await read_history(stage, handle) for handle in handles[:_HISTORIES]]
+    gaps = sorted(gap for history in histories for gap in history.turn_ms) or [0.0]
     steps = runs * job.steps
     return Round(
         steps_s=steps / seconds,
-        cpu_ms_per_step=1_000 * cpu / steps,
-        server_cpu_ms_per_step=1_000 * server_cpu / steps,
+        cpu_ms=1_000 * cpu / steps,
+        server_cpu_ms=1_000 * server_cpu / steps,
         history_kb=statistics.median(history.kb for history in histories),
-        history_events=statistics.median(history.events for history in histories),
+        events=statistics.median(history.events for history in histories),
         workflow_tasks=statistics.median(history.workflow_tasks for history in histories),
         executions=statistics.median(history.executions for history in histories),
-        turn_p50_ms=percentile(turn_ms, 0.5),
-        turn_p99_ms=percentile(turn_ms, 0.99),
-        peak_rss_mb=memory.peak_mb,
+        turn_p50_ms=gaps[len(gaps) // 2],
+        turn_p99_ms=gaps[min(len(gaps) - 1, int(len(gaps) * 0.99))],
+        peak_rss_mb=peak[0] / 1e6,
     )
 
 
-async def start(client: Client, arm: str, job: Job) -> Handle:
+async def start(client: Client, arm: str, job: Job) -> WorkflowHandle[Any, Any]:
     """Start one run."""
     made = ARMS[arm]
     name, argument = made.workflow.__name__, made.argument(job)
     return await client.start_workflow(name, argument, id=f"{arm}-{uuid4()}", task_queue=arm)
 
 
-async def finish(handle: Handle, arm: str) -> None:
-    """Wait for the end of a run.
+@dataclass(frozen=True)
+class History:
+    """What the executions of a run's chain came to, together."""
 
-    Raises:
-        RunFailedError: it failed, or ended otherwise than with the model's answer.
-    """
-    try:
-        result = await handle.result()
-    except WorkflowFailureError as error:
-        raise RunFailedError(handle, str(error.cause)) from error
-    if not ARMS[arm].is_done(result):
-        raise RunFailedError(handle, str(result)[:500])
+    kb: float
+    events: int
+    workflow_tasks: int
+    executions: int
+    turn_ms: list[float]
 
 
-def rss_mb(processes: Sequence[psutil.Process]) -> float:
-    """The memory that processes have now, together, in MB."""
-    return sum(process.memory_info().rss for process in processes) / 1e6
+async def read_history(stage: Stage, handle: WorkflowHandle[Any, Any]) -> History:
+    """Read the history of a run."""
+    kb, events, tasks, executions, chats = 0.0, 0, 0, 0, list[datetime]()
+    run_id = handle.first_execution_run_id or handle.result_run_id
+    while run_id:
+        execution = stage.client.get_workflow_handle(handle.id, run_id=run_id)
+        described = await execution.describe()
+        kb += described.raw_description.workflow_execution_info.history_size_bytes / 1_000
+        executions, run_id = executions + 1, None
+        async for event in execution.fetch_history_events():
+            events += 1
+            tasks += event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+            if event.activity_task_scheduled_event_attributes.activity_type.name in _CHATS:
+                chats.append(event.event_time.ToDatetime())
+            continued = event.workflow_execution_continued_as_new_event_attributes
+            run_id = continued.new_execution_run_id or run_id
+    gaps = [(later - earlier).total_seconds() * 1_000 for earlier, later in pairwise(chats)]
+    return History(kb, events, tasks, executions, gaps)
 
 
-class _Memory:
-    """The most memory that processes had at once, as far as was looked."""
+@asynccontextmanager
+async def _peak_of(workers: Sequence[psutil.Process]) -> AsyncGenerator[list[float]]:
+    """The most memory that processes have at once while the block runs, in bytes."""
+    peak = [0.0]
 
-    def __init__(self, processes: Sequence[psutil.Process]) -> None:
-        self.peak_mb = 0.0
-        self._processes = processes
-        self.look()
-
-    def look(self) -> None:
-        self.peak_mb = max(self.peak_mb, rss_mb(self._processes))
-
-    async def watch(self) -> NoReturn:
+    async def watch() -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            self.look()
+            peak[0] = max(peak[0], sum(worker.memory_info().rss for worker in workers))
+            await asyncio.sleep(0.2)
 
-
-async def _watched(work: Awaitable[T], memory: _Memory) -> T:
-    """Do the work while memory is looked at. Runs without a worker would be waited for without end."""
-    working, watching = asyncio.ensure_future(work), asyncio.create_task(memory.watch())
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            watching.result()
-        memory.look()
-        return working.result()
+        yield peak
     finally:
-        working.cancel()
         watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
 
 
 def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:

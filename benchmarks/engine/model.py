@@ -4,7 +4,7 @@ from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, ToolCall, UserMessage
 from agentflow.contracts.model import ModelAnswer, ModelCall
 from agentflow.contracts.wire import ToolCallId
-from benchmarks.engine.script import ANSWER, turns_of
+from benchmarks.engine.script import turns_of
 
 _USAGE = Usage(input_tokens=1_000, output_tokens=20)
 
@@ -18,7 +18,7 @@ class RecordReader:
         assert isinstance(first, UserMessage)
         turn = sum(1 for message in call.messages if message.kind == "tool")
         if turn >= turns_of(first.text):
-            message, why = AssistantMessage(text=ANSWER), "stop"
+            message, why = AssistantMessage(text="done"), "stop"
         else:
             wanted = ToolCall(
                 id=ToolCallId(f"call_{turn + 1}"), tool="look_up", arguments={"number": turn + 1}

@@ -6,8 +6,6 @@ INSTRUCTIONS = (
     "You look records up, one after the other, and say when you are done. Never guess what a record says; "
     "look it up. Answer with one word when every record has been seen."
 )
-ANSWER = "done"
-"""What the model says in the end."""
 OUTPUT_BYTES = 2_000
 
 

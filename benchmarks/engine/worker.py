@@ -23,15 +23,8 @@ async def serve(arm: str, address: str, directory: Path, pid_file: Path) -> None
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with await make_worker(arm, address, directory):
-        await asyncio.to_thread(_say_ready, pid_file)
+        await asyncio.to_thread(pid_file.write_text, str(os.getpid()))
         await stop.wait()
-
-
-def _say_ready(pid_file: Path) -> None:
-    # At once: whoever waits for the file must not find it empty.
-    written = pid_file.with_suffix(".written")
-    written.write_text(str(os.getpid()))
-    written.rename(pid_file)
 
 
 async def make_worker(name: str, address: str, directory: Path) -> Worker:

@@ -89,6 +89,8 @@ async def test_the_cheap_model_summarises_in_a_turn_of_its_own(
     assert outcome.status == "completed"
     summaries = [request for request in model.requests if request.model.name == "scripted:cheap"]
     assert summaries
+    # It can't call tools in place of summarising.
+    assert all(request.tools == () for request in summaries)
     # It is paid for like any other call.
     assert outcome.usage.model_calls == len(model.requests)
     first, summary, *rest = model.requests[-1].messages
