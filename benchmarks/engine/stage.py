@@ -44,7 +44,8 @@ class Stage:
         await asyncio.to_thread(pid_file.unlink, missing_ok=True)
 
         async def is_ready() -> bool:
-            return await asyncio.to_thread(pid_file.exists)
+            # The file appears before what is in it.
+            return await asyncio.to_thread(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
 
         command = [
             sys.executable,

@@ -23,7 +23,7 @@ async def serve(arm: str, address: str, directory: Path, pid_file: Path) -> None
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with await make_worker(arm, address, directory):
-        await asyncio.to_thread(pid_file.write_text, str(os.getpid()))
+        await asyncio.to_thread(pid_file.write_text, f"{os.getpid()}\n")
         await stop.wait()
 
 

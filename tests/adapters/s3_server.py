@@ -71,7 +71,8 @@ async def serving_s3(directory: Path) -> AsyncIterator[S3Server]:
                 *(binary, "server", "-dir", str(directory), "-ip", HOST, "-ip.bind", HOST),
                 *("-master.port", master, "-volume.port", volume, "-volume.max", "500"),
                 *("-master.volumeSizeLimitMB", "64", "-filer", "-filer.port", filer),
-                *("-s3", "-s3.port", s3, "-s3.port.iceberg", "0", "-s3.config", str(config)),
+                *("-s3", "-s3.port", s3, "-s3.config", str(config)),
+                *("-s3.port.iceberg", "0", "-s3.port.lance", "0"),
             ],
             ready=answers_http(ports[3], "/status"),
         )
