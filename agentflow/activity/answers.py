@@ -1,10 +1,12 @@
 """Answers of models, kept until Temporal has them: a provider's answer is not bought twice."""
 
 import hashlib
+from collections.abc import Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from agentflow.contracts.model import ChatRequest, ChatResponse
+from agentflow.contracts.messages import Entry
+from agentflow.contracts.model import ChatResponse
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.transcript import encoded
 from agentflow.ports.blobs import BlobStore
@@ -43,14 +45,13 @@ def kept_answer(response: ChatResponse) -> bytes:
     return _digest(said) + b"\n" + said
 
 
-def call_key(request: ChatRequest, brief: Sha256, run_id: str) -> Sha256:
+def call_key(parent: Sha256 | None, news: Sequence[Entry], brief: Sha256, run_id: str) -> Sha256:
     """Names a model call: all that is asked, at one place of one conversation of one execution.
 
     Within an execution the same call comes again only when it is tried again. The execution is part of it,
     since whoever resets a run wants another answer.
     """
-    messages = [encoded(message) for message in request.messages]
-    return sha256_of(["answer", 2, run_id, request.parent, brief, messages])
+    return sha256_of(["answer", 2, run_id, parent, brief, [encoded(message) for message in news]])
 
 
 def _digest(said: bytes) -> bytes:

@@ -62,7 +62,7 @@ class ToolCaller:
         if result.error is None and (problem := self._output_check(result.output)):
             # The contract has changed since, or the record was.
             result = error_result("invalid_output", f"the recorded result breaks the contract: {problem}")
-        return result.model_copy(update={"replayed": True, "stored": False})
+        return result.model_copy(update={"replayed": True})
 
     def _values(self, invocation: ToolInvocation) -> Mapping[str, Any]:
         info = activity.info()

@@ -16,7 +16,7 @@ from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.wire import Sha256
 from agentflow.core.compaction import compacted
 from agentflow.core.idempotency import run_root
-from agentflow.core.transcript import node_hash
+from agentflow.core.transcript import node_hash, written_out
 from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import semconv
@@ -65,25 +65,25 @@ class ChatActivity:
         root = run_root(info.namespace, info.workflow_id or "")
         transcript = self._transcripts.of_run(root, lambda: self._history(root))
         before = await transcript.load(request.parent)
-        news = await transcript.resolve(request.messages)
+        sent = written_out(request.results, before.calls, request.messages)
+        news = await transcript.resolve(sent)
         name = request.brief or before.brief
         if name is None:
             raise BlobMissingError("a first model call must name its brief")
         brief = await transcript.brief(name, request.brief_in_full)
-        key = call_key(request, name, info.workflow_run_id or "")
+        key = call_key(request.parent, sent, name, info.workflow_run_id or "")
         # An attempt before this one may have got the answer, and died before Temporal heard of it.
         kept = await self._answers.get(root, key) if info.attempt > 1 else None
         response = kept
         if response is None:
             answer = await self._call(brief, (*before.messages, *news), key)
-            node = (*request.messages, answer.message)
-            head = node_hash(root, request.parent, node, name)
+            head = node_hash(root, request.parent, (*sent, answer.message), name)
             response = _response(answer, head, asked_for=brief.model.name)
         await transcript.extend(
             request.parent,
             before.messages,
-            (*request.messages, response.message),
-            (*news, response.message),
+            (*sent, response.answer),
+            (*news, response.answer),
             brief=name,
             # What has been paid for is kept before anything else can fail.
             also=None if kept else {key: kept_answer(response)},
@@ -129,7 +129,8 @@ class ChatActivity:
 def _response(answer: ModelAnswer, head: Sha256, *, asked_for: str) -> ChatResponse:
     model = answer.response_model
     return ChatResponse(
-        message=answer.message,
+        text=answer.message.text,
+        tool_calls=answer.message.tool_calls,
         usage=answer.usage,
         head=head[:HEAD_DIGITS],
         response_model="" if model == asked_for.partition(":")[2] else model,

@@ -96,7 +96,7 @@ class _Execution:
             result = await self._checked(invocation)
             if result.error:
                 span.set_attribute(semconv.ERROR_TYPE, result.error.kind)
-            return await self._stored(result)
+            return await self._kept(result)
 
     async def _checked(self, invocation: ToolInvocation) -> ToolResult:
         """The decision travelled with the call; here it is checked once more against what will run."""
@@ -108,8 +108,8 @@ class _Execution:
             return await self._caller.call(invocation)
         return await self._effects.carry_out(invocation)
 
-    async def _stored(self, result: ToolResult) -> ToolResult:
-        """Put the text for the model into the store, so that the next chat can name it by its hash."""
+    async def _kept(self, result: ToolResult) -> ToolResult:
+        """Put the text for the model into the store: the next chat names it by its hash."""
         info = activity.info()
         root = run_root(info.namespace, info.workflow_id or "")
         text = tool_text(result)
@@ -124,6 +124,6 @@ class _Execution:
         try:
             await self._blobs.put_all(root, blobs)
         except OSError as error:
+            # The chat makes it anew from history.
             _LOG.warning("tool output not stored", tool=self._contract.name, error=str(error)[:500])
-            return result
-        return result.model_copy(update={"stored": True})
+        return result

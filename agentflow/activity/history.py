@@ -13,12 +13,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.activity.transcripts import encoded_brief, encoded_node
-from agentflow.contracts.messages import Entry
+from agentflow.contracts.messages import AssistantMessage, ToolCall
 from agentflow.contracts.model import ChatRequest, ChatResponse
 from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Sha256
-from agentflow.core.transcript import node_hash, text_hash, tool_text
+from agentflow.core.transcript import node_hash, text_hash, tool_text, written_out
 
 T = TypeVar("T")
 
@@ -85,6 +85,8 @@ class _Execution:
         """By the id of the event that scheduled them."""
         self._briefs: dict[Sha256 | None, Sha256] = {}
         """Names of the briefs that nodes were answered with. Each execution names its first one."""
+        self._calls: dict[Sha256 | None, tuple[ToolCall, ...]] = {}
+        """What nodes' answers asked for. What comes first in an execution is written out."""
 
     async def take(self, event: HistoryEvent) -> None:
         """Look at one event."""
@@ -119,18 +121,21 @@ class _Execution:
         if request is None:
             await self._take_tool_result(payloads)
         elif response := await self._decoded(payloads, ChatResponse):
-            self._add_node(request, (*request.messages, response.message))
+            self._add_node(request, response.answer)
 
-    def _add_node(self, request: ChatRequest, node: Sequence[Entry]) -> None:
+    def _add_node(self, request: ChatRequest, answer: AssistantMessage) -> None:
         brief = request.brief or self._briefs.get(request.parent)
-        if brief is not None:
-            name = node_hash(self._root, request.parent, node, brief)
-            self._briefs[name] = brief
-            self._blobs[name] = encoded_node(request.parent, brief, node)
+        calls = self._calls.get(request.parent, ())
+        if brief is None or len(request.results) > len(calls):
+            return
+        node = (*written_out(request.results, calls, request.messages), answer)
+        name = node_hash(self._root, request.parent, node, brief)
+        self._briefs[name], self._calls[name] = brief, answer.tool_calls
+        self._blobs[name] = encoded_node(request.parent, brief, node)
 
     async def _take_tool_result(self, payloads: Sequence[Payload]) -> None:
         result = await self._decoded(payloads, ToolResult)
-        if result is not None and result.stored:
+        if result is not None:
             text = tool_text(result)
             self._blobs[text_hash(text)] = text.encode(errors="replace")
 

@@ -12,6 +12,7 @@ from agentflow.contracts.messages import (
     AssistantMessage,
     CompactionMessage,
     Entry,
+    ToolCall,
     ToolMessage,
     UserMessage,
 )
@@ -43,6 +44,12 @@ class Conversation:
     """Texts included."""
     brief: Sha256 | None
     """Names the brief that the head was answered with; ``None`` before the first answer."""
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Those that the last answer asked for."""
+        last = self.messages[-1] if self.messages else None
+        return last.tool_calls if isinstance(last, AssistantMessage) else ()
 
 
 _NODE: TypeAdapter[_Node] = TypeAdapter(_Node)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.budget import Usage
-from agentflow.contracts.messages import AssistantMessage, Entry, Message
+from agentflow.contracts.messages import AssistantMessage, Entry, Message, ToolCall
 from agentflow.contracts.tools import RetryOptions
 from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_empty, is_none
 
@@ -93,8 +93,11 @@ class ChatRequest(Contract):
 
     parent: Sha256 | None = Field(default=None, exclude_if=is_none)
     """Head of the transcript so far; ``None`` for the first call."""
-    messages: tuple[Entry, ...]
-    """What is new since ``parent``."""
+    results: tuple[Sha256, ...] = Field(default=(), exclude_if=is_empty)
+    """What is new since ``parent``: first, names of the texts that its tool calls came to, in the calls'
+    order, as far as they went well and the texts are in history."""
+    messages: tuple[Entry, ...] = Field(default=(), exclude_if=is_empty)
+    """Then the rest."""
     brief: Sha256 | None = Field(default=None, exclude_if=is_none)
     """Names the ``Brief``: ``sha256_of`` its JSON. ``None`` is the one that the parent was answered with."""
     brief_in_full: Brief | None = Field(default=None, exclude_if=is_none)
@@ -104,7 +107,10 @@ class ChatRequest(Contract):
 class ChatResponse(Contract):
     """The result of the ``chat`` activity."""
 
-    message: AssistantMessage
+    text: str = Field(default="", exclude_if=is_empty)
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=is_empty)
+    message: AssistantMessage | None = Field(default=None, exclude_if=is_none)
+    """The answer, as results had it until ``text`` and ``tool_calls`` took its place."""
     usage: Usage
     head: str = Field(min_length=HEAD_DIGITS, max_length=64)
     """The beginning of the transcript's new head: enough to see that both sides mean the same conversation.
@@ -114,6 +120,11 @@ class ChatResponse(Contract):
     finish_reason: str = Field(default="tool_calls", exclude_if=_is_usual)
     attempt: int = Field(default=1, ge=1, exclude_if=_is_first)
     """Which attempt this was; the ones before may have been billed."""
+
+    @property
+    def answer(self) -> AssistantMessage:
+        """What the model said."""
+        return self.message or AssistantMessage(text=self.text, tool_calls=self.tool_calls)
 
 
 class ModelCall(Contract):

@@ -32,7 +32,7 @@ class ToolCallSummary(Contract):
     arguments: dict[str, Json]
     rule: str | None
     approved_by: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
-    error: str | None = None
+    error: str | None = Field(default=None, exclude_if=is_none)
     """``None`` when the call was carried out."""
     effect: Literal["done", "failed", "unknown"] | None = Field(default=None, exclude_if=is_none)
     """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell. ``None`` for

@@ -134,7 +134,8 @@ class ToolResult(Contract):
     replayed: bool = Field(default=False, exclude_if=is_false)
     """True when the ledger held the result of an earlier attempt and the tool was not called."""
     stored: bool = Field(default=False, exclude_if=is_false)
-    """True when the blob store holds this result, so that a chat can name it by its hash."""
+    """True when the run's history has this as its activity gave it, so that a chat can name its text by hash.
+    The workflow says so."""
     told_bytes: int | None = Field(default=None, exclude_if=is_none)
     """How much of a long output the model is told; ``None`` is all."""
 

@@ -41,6 +41,8 @@ class Transcript:
     """What the model sees of the conversation, compactions carried out."""
     tokens: int = 0
     """An upper bound of its input tokens: the outline's sum."""
+    calls: tuple[ToolCall, ...] = ()
+    """Those of the last node's answer, in this execution."""
 
     def add(self, message: Entry, *, stored: bool = False) -> "Transcript":
         """Append a message; ``stored`` says that the blob store has its text."""
@@ -64,7 +66,7 @@ class Transcript:
                 another conversation, or was tampered with.
         """
         name = self.named(head, (*self.news, answer), brief)
-        return replace(self.add(answer), head=name, news=())
+        return replace(self.add(answer), head=name, news=(), calls=answer.tool_calls)
 
     def named(self, head: str, node: Sequence[Entry], brief: Sha256 | None) -> Sha256:
         """The name of a node after the last one.
@@ -76,6 +78,38 @@ class Transcript:
         if not name.startswith(head):
             raise AgentflowError(f"the chat activity's transcript head is {head}, expected {name}")
         return name
+
+
+def abridged(
+    news: Sequence[Entry], calls: Sequence[ToolCall]
+) -> tuple[tuple[Sha256, ...], tuple[Entry, ...]]:
+    """What is new, as it is sent: names of the texts that answer ``calls``, in their order, and the rest.
+
+    Names do where a call went well and its text is in history: all else follows from the call.
+    """
+    names: list[Sha256] = []
+    for call, message in zip(calls, news, strict=False):
+        if not isinstance(message, ToolMessage) or message != _answering(call, message.content_hash):
+            break
+        names.append(message.content_hash)
+    return tuple(names), tuple(news[len(names) :])
+
+
+def written_out(
+    names: Sequence[Sha256], calls: Sequence[ToolCall], messages: Sequence[Entry]
+) -> tuple[Entry, ...]:
+    """What ``abridged`` was given.
+
+    Raises:
+        AgentflowError: there are more names than calls: what was sent belongs to another conversation.
+    """
+    if len(names) > len(calls):
+        raise AgentflowError(f"{len(names)} results answer the parent's {len(calls)} tool calls")
+    return (*map(_answering, calls, names), *messages)
+
+
+def _answering(call: ToolCall, name: Sha256) -> ToolMessage:
+    return ToolMessage(tool_call_id=call.id, tool=call.tool, content_hash=name)
 
 
 def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Entry], brief: Sha256 | None) -> Sha256:

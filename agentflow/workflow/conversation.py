@@ -13,6 +13,7 @@ from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.budget import attempts
 from agentflow.core.compaction import CompactionStrategy, Summarise
 from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
+from agentflow.core.transcript import abridged
 from agentflow.errors import BudgetExhausted
 from agentflow.workflow import dispatch
 from agentflow.workflow.run import Run
@@ -80,7 +81,7 @@ class Conversation:
                 failure = dispatch.failure_of(error)
             else:
                 brief = named.name if run.is_lean else None
-                run.transcript = run.transcript.answered(response.message, response.head, brief)
+                run.transcript = run.transcript.answered(response.answer, response.head, brief)
                 run.parent_brief = brief
                 dispatch.heed_cancellation()
                 return response
@@ -136,11 +137,11 @@ class Conversation:
         run.note("compaction", True, f"{strategy}: {reserved.model.name} summarises, in turn {run.turn}")
         news, bare = (*run.transcript.news, request), self._brief_for(reserved.model, bare=True)
         response = await self._call(reserved, bare, news)
-        run.transcript.named(response.head, (*news, response.message), bare.name)
-        if not response.message.text.strip():
+        run.transcript.named(response.head, (*news, response.answer), bare.name)
+        if not response.answer.text.strip():
             return None
         return CompactionMessage(
-            strategy=strategy, start=plan.start, end=plan.end, summary=response.message.text
+            strategy=strategy, start=plan.start, end=plan.end, summary=response.answer.text
         )
 
     async def _call(self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]) -> ChatResponse:
@@ -162,9 +163,11 @@ class Conversation:
     ) -> tuple[ChatResponse, int]:
         """Call the model; answer how many attempts were lost on a worker that lacks the conversation."""
         run = self._run
+        results, messages = abridged(news, run.transcript.calls)
         request = ChatRequest(
             parent=run.transcript.head,
-            messages=tuple(news),
+            results=results,
+            messages=messages,
             brief=None if named.name == run.parent_brief else named.name,
             brief_in_full=None if named.name in run.briefs_sent else named.brief,
         )
@@ -236,7 +239,7 @@ class Conversation:
             turn=run.turn,
             model=response.response_model or reserved.model.name,
             cost_usd=str(spent.cost_usd),
-            tool_calls=len(response.message.tool_calls),
+            tool_calls=len(response.answer.tool_calls),
         )
 
 

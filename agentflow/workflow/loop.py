@@ -78,7 +78,7 @@ class ModelLoop(Generic[AnswerT]):
                         self._tell(f"That can't be used: {correction}. Try again.", "instruction")
                     response = await self._conversation.ask()
                     state = turn.after_answer(
-                        state, response.message, response.finish_reason, tools_offered=bool(self._offers)
+                        state, response.answer, response.finish_reason, tools_offered=bool(self._offers)
                     )
                 case turn.CallTools(calls):
                     begun = CarriedTurn(calls=tuple(HeldCall(call=call) for call in calls))

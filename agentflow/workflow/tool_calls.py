@@ -204,7 +204,7 @@ class ToolCalls:
         rule = allowed.decision.rule
         run.enter("acting", f"{contract.name} ({rule})")
         try:
-            summary, limit = f"call {index}, rule {rule}", run.manifest.max_payload_bytes
+            summary, limit = f"rule {rule}", run.manifest.max_payload_bytes
             result = await dispatch.run_tool(contract, allowed.invocation, summary, limit)
         except PayloadTooLargeError as error:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
@@ -218,7 +218,7 @@ class ToolCalls:
         finally:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
-        done = await self._answered(allowed, result)
+        done = await self._answered(allowed, result.model_copy(update={"stored": True}))
         dispatch.heed_cancellation()
         return done
 

@@ -24,4 +24,6 @@ class RecordReader:
                 id=ToolCallId(f"call_{turn + 1}"), tool="look_up", arguments={"number": turn + 1}
             )
             message, why = AssistantMessage(tool_calls=(wanted,)), "tool_calls"
-        return ModelAnswer(message=message, usage=_USAGE, response_model="scripted", finish_reason=why)
+        return ModelAnswer(
+            message=message, usage=_USAGE, response_model=call.model.name.partition(":")[2], finish_reason=why
+        )

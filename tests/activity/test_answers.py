@@ -80,14 +80,14 @@ async def test_the_answer_says_which_attempt_got_it_so_that_no_other_is_charged(
 async def test_another_question_is_another_call(model: ScriptedModel, blobs: DirectoryBlobStore) -> None:
     await asked(model, blobs)
     other = REQUEST.model_copy(update={"messages": (UserMessage(text="goodbye"),)})
-    assert (await asked(model, blobs, other)).message.text == "answer 1"
+    assert (await asked(model, blobs, other)).answer.text == "answer 1"
 
 
 async def test_a_run_that_was_reset_gets_an_answer_of_its_own(
     model: ScriptedModel, blobs: DirectoryBlobStore
 ) -> None:
     await asked(model, blobs)
-    assert (await asked(model, blobs, run_id="after the reset")).message.text == "answer 1"
+    assert (await asked(model, blobs, run_id="after the reset")).answer.text == "answer 1"
 
 
 @pytest.mark.parametrize(
@@ -99,29 +99,24 @@ async def test_an_answer_that_was_altered_is_not_used(
     model: ScriptedModel, blobs: DirectoryBlobStore, tmp_path: Path, damage: object
 ) -> None:
     await asked(model, blobs)
-    name = call_key(REQUEST, BRIEF_NAME, RUN_ID)
+    name = call_key(None, REQUEST.messages, BRIEF_NAME, RUN_ID)
     kept = await blobs.get(ROOT, name)
     assert kept is not None
     blobs = DirectoryBlobStore(tmp_path / "another")
     await blobs.put(ROOT, name, damage(kept))  # type: ignore[operator]
-    assert (await asked(model, blobs, attempt=2)).message.text == "answer 1"
+    assert (await asked(model, blobs, attempt=2)).answer.text == "answer 1"
     # And the store is whole again.
-    assert (await asked(model, blobs, attempt=3)).message.text == "answer 1"
+    assert (await asked(model, blobs, attempt=3)).answer.text == "answer 1"
 
 
 async def test_a_store_that_can_not_be_written_stops_no_call(model: ScriptedModel, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     blobs = DirectoryBlobStore(tmp_path / "file")
-    assert (await asked(model, blobs)).message.text == "answer 0"
+    assert (await asked(model, blobs)).answer.text == "answer 0"
 
 
 def test_a_call_has_one_name_whether_texts_are_sent_or_named() -> None:
     named = ToolMessage(tool_call_id=ToolCallId("1"), tool="order", content_hash=sha256_of("text"))
     sent = named.model_copy(update={"content": "text"})
-    keys = {
-        call_key(
-            REQUEST.model_copy(update={"messages": (message,), "brief_in_full": brief}), BRIEF_NAME, RUN_ID
-        )
-        for message, brief in ((named, None), (sent, BRIEF))
-    }
+    keys = {call_key(None, (message,), BRIEF_NAME, RUN_ID) for message in (named, sent)}
     assert len(keys) == 1

@@ -18,7 +18,7 @@ from agentflow.contracts.names import TRANSCRIPT_MISSING_ERROR
 from agentflow.contracts.tools import ToolError, ToolResult
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
-from agentflow.core.transcript import Transcript, node_hash, tool_message
+from agentflow.core.transcript import Transcript, abridged, node_hash, tool_message
 from agentflow.errors import BlobMissingError, ModelRejectedError, ModelUnavailableError
 from agentflow.ports.blobs import BlobStore
 from agentflow.testing import ScriptedModel, answer, call, fault
@@ -66,15 +66,16 @@ class Conversation:
         said = self.transcript
         if said.head is None:
             return ChatRequest(messages=said.news, brief=BRIEF_NAME, brief_in_full=BRIEF)
-        return ChatRequest(parent=said.head, messages=said.news)
+        results, messages = abridged(said.news, said.calls)
+        return ChatRequest(parent=said.head, results=results, messages=messages)
 
     async def send(self, request: ChatRequest | None = None, *, attempt: int = 1) -> ChatResponse:
-        request = request or self.request()
+        request, news = request or self.request(), self.transcript.news
         response = await environment(attempt).run(self.worker.chat, request)
         # Refuses a head that isn't the hash of everything said.
-        self.transcript = self.transcript.answered(response.message, response.head, BRIEF_NAME)
-        self.said.append(response.message)
-        node = encoded_node(request.parent, BRIEF_NAME, (*request.messages, response.message))
+        self.transcript = self.transcript.answered(response.answer, response.head, BRIEF_NAME)
+        self.said.append(response.answer)
+        node = encoded_node(request.parent, BRIEF_NAME, (*news, response.answer))
         assert self.transcript.head
         self.history |= {BRIEF_NAME: encoded_brief(BRIEF), self.transcript.head: node}
         return response
@@ -145,9 +146,8 @@ async def test_a_tools_text_is_sent_by_reference_and_looked_up(stores: Stores) -
     talk.tell("refund order 7")
     await talk.send()
     await talk.keep(ORDER)
-    (sent,) = talk.request().messages
-    assert isinstance(sent, ToolMessage)
-    assert sent.content is None
+    request = talk.request()
+    assert (request.results, request.messages) == ((tool_message(call_of("order"), ORDER).content_hash,), ())
     await talk.send()
     (_, _, seen) = talk.model.requests[-1].messages
     assert isinstance(seen, ToolMessage)
@@ -241,6 +241,13 @@ async def test_a_first_call_must_name_its_brief() -> None:
     talk.tell("refund order 7")
     with pytest.raises(ApplicationError, match="must name its brief"):
         await talk.send(ChatRequest(messages=talk.transcript.news))
+
+
+async def test_a_result_of_a_call_that_nobody_made_is_refused() -> None:
+    talk = conversation_in(MemoryBlobStore())
+    await talk.up_to_the_second_answer()
+    with pytest.raises(ApplicationError, match="1 results answer the parent's 0 tool calls"):
+        await talk.send(ChatRequest(parent=talk.transcript.head, results=(sha256_of("made up"),)))
 
 
 async def test_a_text_that_was_altered_inside_a_node_is_never_used() -> None:

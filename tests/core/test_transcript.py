@@ -11,11 +11,20 @@ from agentflow.contracts.tools import ToolError, ToolResult
 from agentflow.contracts.wire import Sha256, ToolCallId, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.core.pricing import message_token_bound
-from agentflow.core.transcript import Transcript, node_hash, text_hash, tool_message, tool_text
+from agentflow.core.transcript import (
+    Transcript,
+    abridged,
+    node_hash,
+    text_hash,
+    tool_message,
+    tool_text,
+    written_out,
+)
 from agentflow.errors import AgentflowError
 from tests.core.samples import call_of
-from tests.core.strategies import assistant_messages, json_values, messages, odd_values
+from tests.core.strategies import assistant_messages, json_values, messages, odd_values, tool_calls
 
+WELL, BADLY = ToolResult(output=7), ToolResult(error=ToolError(kind="failed", message="sold out"))
 ROOT, OTHER_ROOT = run_root("default", "refund-1"), run_root("default", "refund-2")
 RECORDED = "ee677741c1756545349f07a1b28c490db7ed6c13c7591661498f1785f7c06b50"
 """Made when encoding version 1 was new: another name would lose every conversation under way."""
@@ -63,6 +72,41 @@ def test_by_reference_and_in_full_is_the_same_node(said: list[Message]) -> None:
 def test_a_text_that_is_not_stored_is_sent_in_full() -> None:
     said = tool_message(call_of("order"), ToolResult(output={"paid": 5}))
     assert Transcript(ROOT).add(said).news == (said,)
+
+
+@given(st.data(), st.lists(tool_calls, max_size=3), st.lists(messages, max_size=2))
+def test_what_is_sent_as_names_is_written_out_again(
+    data: st.DataObject, calls: list[ToolCall], rest: list[Message]
+) -> None:
+    transcript = Transcript(ROOT)
+    for call in calls:
+        result = data.draw(st.sampled_from([WELL, BADLY]))
+        transcript = transcript.add(tool_message(call, result), stored=data.draw(st.booleans()))
+    news = added(transcript, rest).news
+    names, others = abridged(news, calls)
+    assert written_out(names, calls, others) == news
+
+
+def test_results_that_went_well_and_are_in_history_are_sent_as_names() -> None:
+    calls = [call_of("order", "1"), call_of("order", "2"), call_of("order", "3")]
+    first, second = (tool_message(call, WELL) for call in calls[:2])
+    third = tool_message(calls[2], BADLY)
+    transcript = added(Transcript(ROOT), [first, second, third], stored=True)
+    assert abridged(transcript.news, calls) == (
+        (first.content_hash, second.content_hash),
+        (third.model_copy(update={"content": None}),),
+    )
+
+
+def test_results_out_of_order_are_written_out() -> None:
+    calls = [call_of("order", "1"), call_of("order", "2")]
+    news = added(Transcript(ROOT), [tool_message(call, WELL) for call in reversed(calls)], stored=True).news
+    assert abridged(news, calls) == ((), news)
+
+
+def test_more_results_than_the_parents_calls_belong_to_another_conversation() -> None:
+    with pytest.raises(AgentflowError, match="2 results answer the parent's 1 tool calls"):
+        written_out([sha256_of("a"), sha256_of("b")], [call_of("order")], ())
 
 
 @given(turns, st.lists(messages, max_size=2), assistant_messages)
