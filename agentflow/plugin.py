@@ -37,6 +37,7 @@ from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.clean_exit import ensure_clean_exit
+from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
@@ -45,9 +46,6 @@ from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.workflow.sandbox import lean, passing_through
-
-MAX_PAYLOAD_BYTES = 1_900_000
-"""Temporal refuses payloads of 2 MiB; the rest is room for what the converter and a codec add."""
 
 
 class AgentflowPlugin(SimplePlugin):

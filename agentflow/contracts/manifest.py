@@ -4,6 +4,10 @@ from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Contract, Sha256
 
+MAX_PAYLOAD_BYTES = 1_900_000
+"""Longest single value, where it isn't said otherwise. Temporal refuses 2 MiB; the rest is room for what the
+converter and a codec add."""
+
 
 class Release(Contract):
     """One version of an agent, and the models that its evals have proven for it."""
@@ -42,6 +46,6 @@ class Manifest(Contract):
     replay may run under other names, and what is hashed over it must come out the same."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
-    max_payload_bytes: int = 1_900_000
-    """Longest single value that may be sent. Temporal refuses 2 MiB; with external storage, far more fits."""
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    """Longest single value that may be sent. With external storage, far more fits."""
     agentflow_version: str

@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import Field
 
 from agentflow.contracts.budget import Spend
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_none
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_none, is_zero
 
 OutputT = TypeVar("OutputT")
 
@@ -50,6 +50,9 @@ class AgentOutcome(Contract, Generic[OutputT]):
     cost_usd: Usd = Decimal(0)
     evidence: tuple[Evidence, ...] = ()
     tool_calls: tuple[ToolCallSummary, ...] = ()
+    tool_calls_omitted: int = Field(default=0, exclude_if=is_zero)
+    """How many are left out, since with them the outcome would be longer than a payload may be: the reads, or
+    all. History has each of them."""
     release: str = ""
     transcript_head: Sha256 | None = None
     """Hash of the whole conversation; see ``core.transcript``."""

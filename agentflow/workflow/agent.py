@@ -27,6 +27,7 @@ from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.budget import Purse, tightest
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
 from agentflow.core.idempotency import arguments_hash
+from agentflow.core.outcome import shorter_and_shorter
 from agentflow.core.policy import Rule
 from agentflow.core.provenance import sources
 from agentflow.core.transcript import tool_text
@@ -383,9 +384,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         self, status: OutcomeStatus, *, output: OutputT | None = None, reason: str = ""
     ) -> AgentOutcome[OutputT]:
         run = self._run
-        run.end(status, reason)
-        release = run.status().release
-        return AgentOutcome(
+        whole = AgentOutcome(
             status=status,
             output=output,
             reason=reason,
@@ -393,9 +392,16 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             cost_usd=run.cost_usd(),
             evidence=run.evidence,
             tool_calls=run.summaries,
-            release=release,
+            release=run.status().release,
             transcript_head=run.transcript.head,
         )
+        outcome = whole
+        for outcome in shorter_and_shorter(whole):
+            # An outcome that is too long would fail the workflow task, which is retried for ever.
+            if dispatch.fits(outcome, run.max_payload_bytes):
+                break
+        run.end(outcome.status, outcome.reason)
+        return outcome
 
 
 class _WallTimeOverError(AgentflowError):

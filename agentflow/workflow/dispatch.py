@@ -222,6 +222,11 @@ def sized(what: str, value: object, limit: int, advice: str = "") -> RawValue:
     return RawValue(payload)
 
 
+def fits(value: object, limit: int) -> bool:
+    """Whether the value, as a payload, has no more bytes than ``limit``."""
+    return workflow.payload_converter().to_payload(value).ByteSize() <= limit
+
+
 def failure_of(error: ActivityError) -> Failure:
     """What an activity's failure says."""
     cause = error.cause

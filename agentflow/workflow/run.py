@@ -13,7 +13,7 @@ from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.escalation import Resolution, RunStatus
-from agentflow.contracts.manifest import Manifest
+from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.rules import DecisionRecord, Subject
 from agentflow.contracts.task import AgentTask
@@ -86,6 +86,11 @@ class Run:
         if self._manifest is None:
             raise AgentflowError("the run has not started: call it from within run_agent")
         return self._manifest
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """Longest single value that may be sent."""
+        return self._manifest.max_payload_bytes if self._manifest else MAX_PAYLOAD_BYTES
 
     @property
     def task(self) -> AgentTask[Any]:

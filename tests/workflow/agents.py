@@ -132,6 +132,21 @@ class Buggy(AgentWorkflow[str, str]):
 
 
 @workflow.defn
+class Verbose(AgentWorkflow[int, str]):
+    """Answers text of as many characters as it is asked for."""
+
+    instructions = "You talk."
+    models = ("scripted:model",)
+
+    @workflow.run
+    async def run(self, task: AgentTask[int]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[int]) -> str:
+        return "x" * task.input
+
+
+@workflow.defn
 class Hasty(AgentWorkflow[str, str]):
     tools = (Bank.audit,)
     budget = Budget(wall_time=timedelta(hours=1))
@@ -311,6 +326,7 @@ ALL = [
     Careful,
     Buggy,
     Hasty,
+    Verbose,
     Unpriced,
     Payer,
     Remitter,

@@ -14,7 +14,7 @@ from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.model import ModelAnswer
 from agentflow.errors import ModelRejectedError, ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow.agents import Banker, Buggy, Careful, Unpriced
+from tests.workflow.agents import Banker, Buggy, Careful, Unpriced, Verbose
 from tests.workflow.harness import Harness, serving
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -291,3 +291,12 @@ async def test_three_refusals_end_the_run_as_denied(temporal: WorkflowEnvironmen
         assert bank.bank.paid == []
     assert outcome.status == "denied"
     assert "frozen" in outcome.reason
+
+
+async def test_an_output_that_no_payload_can_carry_ends_the_run_in_place_of_hanging_it(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async with serving(temporal, ScriptedModel([]), tmp_path) as bank:
+        outcome = await bank.run(Verbose, 3_000_000)
+    assert (outcome.status, outcome.output) == ("denied", None)
+    assert "longer than a payload may be" in outcome.reason
