@@ -14,6 +14,7 @@ from temporalio.converter import (
     DataConverter,
     DefaultPayloadConverter,
     JSONPlainPayloadConverter,
+    StorageDriverStoreContext,
 )
 from temporalio.exceptions import ApplicationError
 
@@ -45,5 +46,34 @@ class AgentflowPayloadConverter(CompositePayloadConverter):
         super().__init__(*_CONVERTERS)
 
 
-agentflow_data_converter: DataConverter = DataConverter(payload_converter_class=AgentflowPayloadConverter)
+_MAX_CONTEXTS = 256
+
+
+class _AgentflowDataConverter(DataConverter):
+    """Remembers the converters that it makes for the runs whose payloads are stored outside of history.
+
+    Temporal's worker asks for one at each activation and each activity, and each is a copy that makes its
+    parts anew. The method is not public: should it go by another name one day, all that is lost is speed.
+    """
+
+    _of_contexts: dict[StorageDriverStoreContext, DataConverter]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # The base is a frozen dataclass.
+        object.__setattr__(self, "_of_contexts", {})
+
+    def _with_store_context(self, store_ctx: StorageDriverStoreContext) -> DataConverter:
+        known = self._of_contexts
+        if (found := known.get(store_ctx)) is not None:
+            return found
+        if len(known) >= _MAX_CONTEXTS:
+            known.clear()
+        made = known[store_ctx] = super()._with_store_context(store_ctx)
+        return made
+
+
+agentflow_data_converter: DataConverter = _AgentflowDataConverter(
+    payload_converter_class=AgentflowPayloadConverter
+)
 """What clients, workers and replayers use; ``AgentflowPlugin`` sets it."""

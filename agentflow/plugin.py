@@ -5,7 +5,8 @@ the interpreter; and the tracing interceptor if a tracer provider is set by then
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
 the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool, and
 ``reconcile_effect`` and ``close_effect`` for those that write; checks that the server has the search
-attributes and that the ledger can be used; and the ledger's upkeep.
+attributes and that the ledger can be used; the ledger's upkeep; and as many activities at once as models and
+tools that take their time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -17,7 +18,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from opentelemetry import trace
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.converter import ExternalStorage
 from temporalio.plugin import SimplePlugin
@@ -34,6 +34,7 @@ from agentflow.activity.tool import Tool
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
+from agentflow.adapters.recent_blobs import RecentBlobs
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.clean_exit import ensure_clean_exit
@@ -45,7 +46,13 @@ from agentflow.errors import AgentflowError, ConfigurationError
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
+from agentflow.telemetry.spans import is_recording
 from agentflow.workflow.sandbox import lean, passing_through
+
+MAX_CONCURRENT_ACTIVITIES = 500
+"""Activities that a worker has under way at once, unless it is told otherwise. They are coroutines, which
+wait for models and tools most of their time: 100 slots, Temporal's default, are 100 slow models. Measured by
+``python -m benchmarks.engine settings``."""
 
 
 class AgentflowPlugin(SimplePlugin):
@@ -97,7 +104,7 @@ class AgentflowPlugin(SimplePlugin):
             MAX_EXTERNAL_BYTES if external_storage else MAX_PAYLOAD_BYTES
         )
         _check_sizes(tools, self._max_payload_bytes)
-        self._blobs = blobs or MemoryBlobStore()
+        self._blobs: BlobStore = RecentBlobs(blobs) if blobs else MemoryBlobStore()
         self._ledger = ledger
         self._ledger_retention = ledger_retention
         self._tool_activities: list[Callable[..., Any]] = [
@@ -138,6 +145,8 @@ class AgentflowPlugin(SimplePlugin):
             )
             activities += [chat.chat, manifest.resolve_manifest]
         config["activities"] = activities
+        if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
+            settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES
         settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
         return config
 
@@ -172,10 +181,7 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
     Without one no span would be recorded, and the interceptor would cost each call all the same. It needs the
     OpenTelemetry SDK to be importable.
     """
-    nobody_records = isinstance(
-        trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider
-    )
-    if nobody_records or importlib.util.find_spec("opentelemetry.sdk") is None:
+    if not is_recording() or importlib.util.find_spec("opentelemetry.sdk") is None:
         return []
     module = importlib.import_module("temporalio.contrib.opentelemetry")
     return [module.TracingInterceptor()]

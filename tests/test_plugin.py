@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerTuner
 
 from agentflow import AgentflowPlugin, AgentTask, ModelRegistry
 from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.plugin import MAX_CONCURRENT_ACTIVITIES
 from agentflow.testing import ScriptedModel, answer, scripted_plugin
 from agentflow.testing.settings import TEST_MODEL, TEST_PRICE, FixedPrices
 from agentflow.workflow.sandbox import PASSED_THROUGH
@@ -71,6 +73,23 @@ async def test_agentflows_errors_fail_a_workflow(temporal: WorkflowEnvironment, 
     client = await temporal.connect_client(plugins=[scripted_plugin(ScriptedModel([]), directory=tmp_path)])
     worker = Worker(client, task_queue=f"q-{uuid4()}", workflows=[Careful])
     assert AgentflowError in (worker.config(active_config=True).get("workflow_failure_exception_types") or ())
+
+
+@pytest.mark.parametrize(
+    ("given", "slots"),
+    [
+        ({}, MAX_CONCURRENT_ACTIVITIES),
+        ({"max_concurrent_activities": 7}, 7),
+        ({"tuner": WorkerTuner.create_fixed(activity_slots=9)}, None),
+    ],
+    ids=["by default", "as the worker says", "a tuner has its own"],
+)
+async def test_a_worker_has_slots_for_models_that_take_their_time(
+    temporal: WorkflowEnvironment, tmp_path: Path, given: dict[str, Any], slots: int | None
+) -> None:
+    client = await temporal.connect_client(plugins=[scripted_plugin(ScriptedModel([]), directory=tmp_path)])
+    worker = Worker(client, task_queue=f"q-{uuid4()}", workflows=[Careful], **given)
+    assert worker.config(active_config=True).get("max_concurrent_activities") == slots
 
 
 def test_what_workflow_code_imports_is_passed_through_the_sandbox() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from opentelemetry import trace
 from temporalio import activity
 
 from agentflow.activity.answers import AnswerStore, call_key, kept_answer
@@ -20,8 +19,7 @@ from agentflow.core.transcript import node_hash, written_out
 from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import semconv
-
-_TRACER = trace.get_tracer("agentflow")
+from agentflow.telemetry.spans import current_span
 
 
 class ChatActivity:
@@ -74,7 +72,7 @@ class ChatActivity:
         key = call_key(request.parent, sent, name, info.workflow_run_id or "")
         # An attempt before this one may have got the answer, and died before Temporal heard of it.
         kept = await self._answers.get(root, key) if info.attempt > 1 else None
-        response = kept
+        response, head = kept, None
         if response is None:
             answer = await self._call(brief, (*before.messages, *news), key)
             head = node_hash(root, request.parent, (*sent, answer.message), name)
@@ -84,6 +82,7 @@ class ChatActivity:
             before.messages,
             (*sent, response.answer),
             (*news, response.answer),
+            head=head,
             brief=name,
             # What has been paid for is kept before anything else can fail.
             also=None if kept else {key: kept_answer(response)},
@@ -104,7 +103,7 @@ class ChatActivity:
             timeout=brief.timeout,
             idempotency_key=key,
         )
-        with _TRACER.start_as_current_span(f"{semconv.CHAT} {brief.model.name}") as span:
+        with current_span(f"{semconv.CHAT} {brief.model.name}") as span:
             span.set_attributes(
                 {
                     semconv.OPERATION_NAME: semconv.CHAT,

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from opentelemetry import trace
 from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
@@ -19,9 +18,9 @@ from agentflow.errors import ConfigurationError, EffectConflictError
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry import semconv
+from agentflow.telemetry.spans import current_span
 
 _LOG = structlog.get_logger("agentflow")
-_TRACER = trace.get_tracer("agentflow")
 
 ToolActivity = Callable[[ToolInvocation], Awaitable[ToolResult]]
 
@@ -82,7 +81,7 @@ class _Execution:
 
     async def traced(self, invocation: ToolInvocation) -> ToolResult:
         contract = self._contract
-        with _TRACER.start_as_current_span(f"{semconv.EXECUTE_TOOL} {contract.name}") as span:
+        with current_span(f"{semconv.EXECUTE_TOOL} {contract.name}") as span:
             span.set_attributes(
                 {
                     semconv.OPERATION_NAME: semconv.EXECUTE_TOOL,

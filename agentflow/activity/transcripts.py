@@ -140,6 +140,7 @@ class RunTranscript:
         node: Sequence[Entry],
         texts: Sequence[Entry],
         *,
+        head: Sha256 | None = None,
         brief: Sha256,
         also: Mapping[Sha256, bytes] | None = None,
     ) -> Sha256:
@@ -150,10 +151,11 @@ class RunTranscript:
             before: The conversation up to ``parent``.
             node: The new node's messages, as they were sent.
             texts: The same with all texts.
+            head: The new node's name, if it has been computed.
             brief: Names what else the model was told.
             also: Other blobs to keep with it.
         """
-        head = node_hash(self._root, parent, node, brief)
+        head = head or node_hash(self._root, parent, node, brief)
         await self._keep({head: encoded_node(parent, brief, node), **(also or {})})
         self._cache.extend(self._root, parent, before, texts, head=head, brief=brief)
         return head
