@@ -11,4 +11,8 @@ after the last turn the model gives its answer. The model takes no time, so what
 
 A step is one model call or one tool call. All arms run in the same session of one dev server, in turn, for
 several rounds; figures are medians over the rounds.
+
+Besides: ``growth`` (history by turns), ``scale`` (worker processes), ``settings`` (of the worker, with a
+slow model), ``memory`` (of a worker through very long runs) and ``loss`` (all that workers keep is
+deleted within the runs).
 """

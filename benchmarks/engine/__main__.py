@@ -1,4 +1,4 @@
-"""``python -m benchmarks.engine [compare|growth|scale|loss]``."""
+"""``python -m benchmarks.engine [compare|growth|scale|settings|memory|loss]``."""
 
 import argparse
 import asyncio
@@ -18,6 +18,8 @@ from benchmarks.engine.compare import Size, compare
 from benchmarks.engine.figures import medians, ratio, summary, table
 from benchmarks.engine.growth import growth, naive_limit
 from benchmarks.engine.loss import lose
+from benchmarks.engine.memory import memory
+from benchmarks.engine.settings import compare_settings, rows
 
 
 def main() -> int:
@@ -87,11 +89,29 @@ async def _scale(given: argparse.Namespace, directory: Path, tell: Any) -> dict[
     return found
 
 
+async def _settings(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
+    size = Size(turns=given.turns, runs=given.runs, rounds=given.rounds)
+    found = rows(await compare_settings(directory, size, tell))
+    print(table(found))
+    return {"turns": size.turns, "runs": size.runs, "rounds": size.rounds, "settings": found}
+
+
+async def _memory(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
+    return await memory(directory, Size(given.turns, given.runs), tell)
+
+
 async def _loss(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
     return await lose(directory, Size(given.turns, given.runs), tell)
 
 
-_MEASURES = {"compare": _compare, "growth": _growth, "scale": _scale, "loss": _loss}
+_MEASURES = {
+    "compare": _compare,
+    "growth": _growth,
+    "scale": _scale,
+    "settings": _settings,
+    "memory": _memory,
+    "loss": _loss,
+}
 
 
 def _draw(folder: Path, name: str, chart: str) -> None:

@@ -1,4 +1,6 @@
-"""The model with the script, behind agentflow's port. It takes no time and counts no tokens."""
+"""The model with the script, behind agentflow's port."""
+
+import asyncio
 
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, ToolCall, UserMessage
@@ -10,10 +12,15 @@ _USAGE = Usage(input_tokens=1_000, output_tokens=20)
 
 
 class RecordReader:
-    """Asks for the next record until all have been seen."""
+    """Asks for the next record until all have been seen. Takes no time unless it is told to."""
+
+    def __init__(self, seconds: float = 0) -> None:
+        self._seconds = seconds
 
     async def chat(self, call: ModelCall) -> ModelAnswer:
         """Say the next line."""
+        if self._seconds:
+            await asyncio.sleep(self._seconds)
         first = call.messages[0]
         assert isinstance(first, UserMessage)
         turn = sum(1 for message in call.messages if message.kind == "tool")

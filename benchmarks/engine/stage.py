@@ -1,11 +1,13 @@
 """What a measurement needs: one dev server, and worker processes on it."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from temporalio.client import Client
@@ -27,6 +29,8 @@ class Stage:
     server: psutil.Process
     directory: Path
     stack: AsyncExitStack
+    settings: Mapping[str, Any]
+    """What the workers are told besides: arguments of ``Worker``, and ``model_seconds``."""
     workers: dict[str, list["WorkerProcess"]] = field(default_factory=dict[str, list["WorkerProcess"]])
 
     async def client_of(self, arm: str) -> Client:
@@ -55,6 +59,7 @@ class Stage:
             self.address,
             str(folder),
             str(pid_file),
+            json.dumps(dict(self.settings)),
         ]
         process = LocalProcess(f"engine-{arm}", command, ready=is_ready)
         await self.stack.enter_async_context(process)
@@ -78,12 +83,14 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def on_stage(directory: Path, arms: Mapping[str, int]) -> AsyncGenerator[Stage]:
+async def on_stage(
+    directory: Path, arms: Mapping[str, int], settings: Mapping[str, Any] | None = None
+) -> AsyncGenerator[Stage]:
     """Start a dev server, and as many workers for each arm as asked for."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(DevServer(ui=False, search_attributes=SEARCH_ATTRIBUTES))
         client = await Client.connect(server.address)
-        stage = Stage(client, server.address, _process_at(server.address), directory, stack)
+        stage = Stage(client, server.address, _process_at(server.address), directory, stack, settings or {})
         for arm, count in arms.items():
             for _ in range(count):
                 await stage.add_worker(arm)
