@@ -59,7 +59,7 @@ _BRIEF: TypeAdapter[Brief] = TypeAdapter(Brief)
 class TranscriptStore:
     """Rebuilds and keeps conversations and briefs. Remembers the latest in process, up to a bound."""
 
-    def __init__(self, blobs: BlobStore, max_cached_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, blobs: BlobStore, max_cached_bytes: int = 32 * 1024 * 1024) -> None:
         self.blobs = blobs
         self.cache: _Cache = _Cache(max_cached_bytes)
 
@@ -309,5 +309,6 @@ def _size(message: Entry) -> int:
             return _OBJECT_BYTES + len(message.text) + calls
 
 
-_OBJECT_BYTES = 500
+_OBJECT_BYTES = 800
+"""Of a pydantic object with its dictionary, set of fields and short strings: measured on CPython 3.11."""
 _MAX_BRIEFS = 256

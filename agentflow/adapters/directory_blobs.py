@@ -109,7 +109,7 @@ class DirectoryBlobStore:
             run.close()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     pack: str
     offset: int

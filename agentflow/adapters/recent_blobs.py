@@ -6,7 +6,7 @@ from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.blobs import BlobStore
 
-MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 
 
 class RecentBlobs:

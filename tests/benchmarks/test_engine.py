@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import pytest
@@ -38,6 +39,13 @@ def test_agentflow_keeps_up_with_the_workflow_written_by_hand_and_its_history_is
     assert found["history_kb"] < 60
     assert found["history_kb_local"] < found["history_kb"]
     assert found["history_events_local"] < 0.75 * found["history_events"]
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_worker_is_told_in_each_fifth_of_each_run() -> None:
+    found = cast(Any, measured("memory", "--turns", "60", "--runs", "2"))
+    assert [len(parts) for parts in found["rss_mb"]] == [5, 5]
+    assert all(50 < mb < 500 for parts in found["rss_mb"] for mb in parts)
 
 
 @pytest.mark.slow
