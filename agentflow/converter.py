@@ -64,6 +64,8 @@ class _AgentflowDataConverter(DataConverter):
         object.__setattr__(self, "_of_contexts", {})
 
     def _with_store_context(self, store_ctx: StorageDriverStoreContext) -> DataConverter:
+        if self.external_storage is None:
+            return super()._with_store_context(store_ctx)
         known = self._of_contexts
         if (found := known.get(store_ctx)) is not None:
             return found

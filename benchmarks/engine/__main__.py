@@ -8,6 +8,7 @@ import platform
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import benchmarks.engine
 from benchmarks.engine import pictures
 from benchmarks.engine.arms import ARMS
 from benchmarks.engine.compare import Size, compare
-from benchmarks.engine.figures import medians, ratio, summary, table
+from benchmarks.engine.figures import medians, medians_by_name, ratio, summary, table
 from benchmarks.engine.growth import growth, naive_limit
 from benchmarks.engine.loss import lose
 from benchmarks.engine.memory import memory
-from benchmarks.engine.settings import compare_settings, rows
+from benchmarks.engine.settings import compare_settings
 
 
 def main() -> int:
@@ -46,19 +47,13 @@ def main() -> int:
 async def _compare(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
     size = Size(given.turns, given.runs, given.concurrency, given.rounds)
     rounds = await compare(directory, given.arms.split(","), size, tell)
-    rows = {arm: medians(measured) for arm, measured in rounds.items()}
+    rows = medians_by_name(rounds)
     print(table(rows))
     if given.pictures:
         speeds = {arm: row["steps_s"] for arm, row in rows.items()}
         title = f"Steps a second, {given.turns} turns of 2 kB, {given.concurrency} runs at a time"
         _draw(given.pictures, f"steps-{given.turns}.svg", pictures.bars(title, speeds, "steps/s"))
-    asked = {
-        "turns": size.turns,
-        "runs": size.runs,
-        "concurrency": size.concurrency,
-        "rounds": size.rounds,
-    }
-    return {**asked, **summary(rounds)}
+    return {**asdict(size), **summary(rounds)}
 
 
 async def _growth(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
@@ -90,10 +85,11 @@ async def _scale(given: argparse.Namespace, directory: Path, tell: Any) -> dict[
 
 
 async def _settings(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
-    size = Size(turns=given.turns, runs=given.runs, rounds=given.rounds)
-    found = rows(await compare_settings(directory, size, tell))
+    at_once = given.runs
+    size = Size(given.turns, given.runs, at_once, given.rounds)
+    found = medians_by_name(await compare_settings(directory, size, tell))
     print(table(found))
-    return {"turns": size.turns, "runs": size.runs, "rounds": size.rounds, "settings": found}
+    return {**asdict(size), "settings": found}
 
 
 async def _memory(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:

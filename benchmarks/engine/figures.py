@@ -38,6 +38,11 @@ def medians(rounds: Sequence[Round]) -> dict[str, float]:
     }
 
 
+def medians_by_name(rounds: Rounds) -> dict[str, dict[str, float]]:
+    """The medians of whatever was compared."""
+    return {name: medians(measured) for name, measured in rounds.items()}
+
+
 def ratio(rounds: Rounds, figure: str, arm: str, to: str) -> float:
     """The median of one arm's figure in another's, round by round: the machine's speed drifts."""
     pairs = zip(rounds[arm], rounds[to], strict=True)
@@ -47,8 +52,8 @@ def ratio(rounds: Rounds, figure: str, arm: str, to: str) -> float:
 def summary(rounds: Rounds) -> dict[str, float]:
     """All figures by name: agentflow's are plain, the others' have the arm behind."""
     found: dict[str, float] = {}
-    for arm, measured in rounds.items():
-        for name, value in medians(measured).items():
+    for arm, row in medians_by_name(rounds).items():
+        for name, value in row.items():
             found[_NAMES[name] + _SUFFIXES[arm]] = value
     for arm in ("agentflow", "agentflow_local"):
         for other in ("naive", "minimal", "minimal_local"):

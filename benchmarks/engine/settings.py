@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine.compare import Size, Tell
-from benchmarks.engine.figures import medians
+from benchmarks.engine.figures import Rounds
 from benchmarks.engine.measure import Round, measure
 from benchmarks.engine.stage import on_stage
 
@@ -23,8 +23,8 @@ SETTINGS: dict[str, dict[str, int]] = {
 """By the name of what differs from the plugin's defaults."""
 
 
-async def compare_settings(directory: Path, size: Size, tell: Tell) -> dict[str, list[Round]]:
-    """Measure each of the settings in each round, all runs at once."""
+async def compare_settings(directory: Path, size: Size, tell: Tell) -> Rounds:
+    """Measure each of the settings in each round."""
     rounds: dict[str, list[Round]] = {name: [] for name in SETTINGS}
     for number in range(size.rounds):
         for name, settings in SETTINGS.items():
@@ -37,9 +37,4 @@ async def compare_settings(directory: Path, size: Size, tell: Tell) -> dict[str,
 
 async def _one(directory: Path, settings: dict[str, Any], size: Size) -> Round:
     async with on_stage(directory, {ARM: 1}, settings) as stage:
-        return await measure(stage, ARM, turns=size.turns, runs=size.runs, concurrency=size.runs)
-
-
-def rows(rounds: dict[str, list[Round]]) -> dict[str, dict[str, float]]:
-    """The medians by setting."""
-    return {name: medians(measured) for name, measured in rounds.items()}
+        return await measure(stage, ARM, turns=size.turns, runs=size.runs, concurrency=size.concurrency)
