@@ -23,7 +23,7 @@ from temporalio.converter import ExternalStorage
 from temporalio.plugin import SimplePlugin
 from temporalio.service import ConnectConfig, ServiceClient
 from temporalio.worker import Interceptor as WorkerInterceptor
-from temporalio.worker import Worker, WorkerConfig
+from temporalio.worker import ReplayerConfig, Worker, WorkerConfig
 
 from agentflow.activity.answers import AnswerStore
 from agentflow.activity.chat import ChatActivity
@@ -130,6 +130,7 @@ class AgentflowPlugin(SimplePlugin):
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add the activities; those of agents only where the worker has models."""
+        ensure_clean_exit()
         config = super().configure_worker(config)
         settings = cast(dict[str, Any], config)
         activities: list[Callable[..., Any]] = [*(settings.get("activities") or ()), *self._tool_activities]
@@ -149,6 +150,11 @@ class AgentflowPlugin(SimplePlugin):
             settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES
         settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
         return config
+
+    def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
+        """What a worker's workflows run with, without its activities."""
+        ensure_clean_exit()
+        return super().configure_replayer(config)
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
         """Check the server before the first task: a missing search attribute would spin every run."""
