@@ -11,6 +11,9 @@ OLDEST_FIRST := python3.11 python3.12 python3.13 python3
 # Errors only: its warnings on a first run (about root, caches, mirrors) drown the one line that matters.
 PIP := -m pip -qq --disable-pip-version-check
 
+# Tests start many interpreters: each would compile agentflow anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Pyright would look for a newer version of itself at each run.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 

@@ -4,7 +4,7 @@ Temporal retries a workflow task that can't decode its input, for ever. A malfor
 run at once and say which field is wrong.
 """
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
@@ -14,6 +14,7 @@ from temporalio.converter import (
     DataConverter,
     DefaultPayloadConverter,
     JSONPlainPayloadConverter,
+    SerializationContext,
     StorageDriverStoreContext,
 )
 from temporalio.exceptions import ApplicationError
@@ -32,10 +33,12 @@ class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
             ) from None
 
 
-_CONVERTERS = tuple(
-    _StrictJSONConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
+_BY_ENCODING = {
+    converter.encoding.encode(): _StrictJSONConverter()
+    if isinstance(converter, JSONPlainPayloadConverter)
+    else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
-)
+}
 
 
 class AgentflowPayloadConverter(CompositePayloadConverter):
@@ -43,7 +46,11 @@ class AgentflowPayloadConverter(CompositePayloadConverter):
 
     def __init__(self) -> None:
         # Temporal's worker makes one for each activation, twice; the parts have no state.
-        super().__init__(*_CONVERTERS)
+        self.converters = _BY_ENCODING
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """Itself, for each activation and activity: none of its parts looks at the context."""
+        return self
 
 
 _MAX_CONTEXTS = 256

@@ -1,6 +1,10 @@
 """Temporal's sandbox as agents run in it: what is passed through, and no detours where none are needed."""
 
 import dataclasses
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -93,6 +97,7 @@ class _LeanInstance(WorkflowInstance):
     """An instance in the sandbox whose payloads have no context, and are stored under its own name."""
 
     def __init__(self, inside: WorkflowInstance) -> None:
+        _enter_by_compiled_code(inside)
         self._inside = inside
         info = inside.get_info()
         self._store_context = StorageDriverStoreContext(
@@ -115,3 +120,23 @@ class _LeanInstance(WorkflowInstance):
 
     def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
         return self._store_context
+
+
+def _enter_by_compiled_code(inside: WorkflowInstance) -> None:
+    """Let the sandbox run its few lines of source compiled: it would compile them for each workflow task.
+
+    The method is not public: from an SDK without it, the instance stays as it is.
+    """
+    run_code: Callable[..., None] | None = getattr(type(inside), "_run_code", None)
+    if run_code is not None:
+        itself = weakref.proxy(inside)  # no cycle: an evicted instance goes at once
+
+        def run_compiled(code: str, **names: Any) -> None:
+            run_code(itself, _compiled(code), **names)
+
+        setattr(inside, "_run_code", run_compiled)  # noqa: B010 - no attribute of its type
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: str) -> CodeType:
+    return compile(source, "<sandbox>", "exec")

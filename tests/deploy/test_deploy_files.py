@@ -116,6 +116,10 @@ class TestDockerfile:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert [wanted for wanted in installed if wanted not in extras["dev"]] == installed[:1]
 
+    def test_the_code_it_copies_is_compiled_once(self, stages):
+        copied = [Path(source).name for source in copied_from_the_repository(stages[-1:])]
+        assert last(stages[-1], "RUN").split() == ["python", "-m", "compileall", "-q", *copied]
+
     def test_the_build_is_sent_nothing_else(self, stages):
         rules = (ROOT / ".dockerignore").read_text().splitlines()
         sent = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
