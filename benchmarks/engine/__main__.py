@@ -46,7 +46,7 @@ def main() -> int:
 
 async def _compare(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
     size = Size(given.turns, given.runs, given.concurrency, given.rounds)
-    rounds = await compare(directory, given.arms.split(","), size, tell)
+    rounds = await compare(directory, given.arms, size, tell)
     rows = medians_by_name(rounds)
     print(table(rows))
     if given.pictures:
@@ -57,7 +57,7 @@ async def _compare(given: argparse.Namespace, directory: Path, tell: Any) -> dic
 
 
 async def _growth(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
-    turns = [int(size) for size in given.sizes.split(",")]
+    turns: list[int] = given.sizes
     found = await growth(directory / "growth", turns, tell)
     if given.naive_limit:
         found["naive_at_most_turns"] = await naive_limit(directory / "limit", max(turns))
@@ -73,7 +73,7 @@ async def _growth(given: argparse.Namespace, directory: Path, tell: Any) -> dict
 
 async def _scale(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
     size = Size(given.turns, given.runs, given.concurrency, given.rounds)
-    found: dict[str, Any] = {"workers": [int(count) for count in given.workers.split(",")]}
+    found: dict[str, Any] = {"workers": given.workers}
     arms = ("naive", "agentflow", "agentflow_local")
     for count in found["workers"]:
         tell(f"{count} workers")
@@ -115,6 +115,29 @@ def _draw(folder: Path, name: str, chart: str) -> None:
     (folder / name).write_text(chart, "utf-8")
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(part) for part in text.split(",")]
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = _counts(text)
+    if len(set(sizes)) < 2:
+        raise argparse.ArgumentTypeError("a line takes two sizes")
+    return sizes
+
+
+def _arms(text: str) -> list[str]:
+    if unknown := [name for name in text.split(",") if name not in ARMS]:
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; there are {', '.join(ARMS)}")
+    return text.split(",")
+
+
 def _parser() -> argparse.ArgumentParser:
     defaults = Size()
     parser = argparse.ArgumentParser(
@@ -123,16 +146,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("measure", nargs="?", choices=list(_MEASURES), default="compare")
-    parser.add_argument("--turns", type=int, default=defaults.turns, help="of each run")
-    parser.add_argument("--runs", type=int, default=defaults.runs, help="in each round, of each arm")
-    parser.add_argument("--concurrency", type=int, default=defaults.concurrency, help="runs at a time")
-    parser.add_argument("--rounds", type=int, default=defaults.rounds)
-    parser.add_argument("--arms", default=",".join(ARMS), help="what is compared")
-    parser.add_argument("--sizes", default="10,50,200,1000", help="turns of the runs of growth")
+    parser.add_argument("--turns", type=_count, default=defaults.turns, help="of each run")
+    parser.add_argument("--runs", type=_count, default=defaults.runs, help="in each round, of each arm")
+    parser.add_argument("--concurrency", type=_count, default=defaults.concurrency, help="runs at a time")
+    parser.add_argument("--rounds", type=_count, default=defaults.rounds)
+    parser.add_argument("--arms", type=_arms, default=",".join(ARMS), help="what is compared")
+    parser.add_argument("--sizes", type=_sizes, default="10,50,200,1000", help="turns of the runs of growth")
     parser.add_argument(
         "--naive-limit", action="store_true", help="see how the naive run ends at the most turns"
     )
-    parser.add_argument("--workers", default="1,2,4", help="worker processes of scale")
+    parser.add_argument("--workers", type=_counts, default="1,2,4", help="worker processes of scale")
     parser.add_argument("--pictures", type=Path, help="folder for charts as SVG")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     return parser

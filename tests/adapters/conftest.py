@@ -1,5 +1,6 @@
 """Servers for ledgers and stores, once a session. None outlives the tests, even when these are killed."""
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -46,25 +47,29 @@ run_simple(sys.argv[1], int(sys.argv[2]), DomainDispatcherApplication(create_bac
 
 
 @pytest.fixture(scope="session")
-async def s3(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
+def aws_credentials() -> Iterator[None]:
+    """The S3 server's credentials for all of AWS, so that no test ever uses somebody's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        patch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def s3(tmp_path_factory: pytest.TempPathFactory, aws_credentials: None) -> AsyncIterator[S3Server]:
     """An S3 server; its credentials are where boto3 looks for them."""
-    given = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
-        async with serving_s3(tmp_path_factory.mktemp("s3")) as server:
-            yield server
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    async with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 async def postgres_server() -> AsyncIterator[str]:
     """The connection string of an empty PostgreSQL server."""
+    if importlib.util.find_spec("pgserver") is None:
+        pytest.skip("pgserver has no build for this Python")
     # Not pytest's own temporary directory: the server's user can't enter it.
     with tempfile.TemporaryDirectory(prefix="agentflow-postgres-") as directory:
         os.chmod(directory, 0o755)
@@ -98,18 +103,6 @@ async def dynamodb_server() -> AsyncIterator[str]:
         yield f"http://{HOST}:{port}"
     finally:
         await process.stop()
-
-
-@pytest.fixture(scope="session")
-def aws_credentials() -> Iterator[None]:
-    """Credentials that nobody gave, so that no test ever uses somebody's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret-but-looks-like-one")
-        patch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        patch.delenv("AWS_PROFILE", raising=False)
-        yield
 
 
 @pytest.fixture

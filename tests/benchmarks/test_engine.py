@@ -16,18 +16,36 @@ from benchmarks.engine.measure import Round
 ROOT = Path(__file__).parents[2]
 
 
-def measured(*arguments: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.engine", *arguments, "--json"],
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.engine", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def measured(*arguments: str) -> dict[str, float]:
+    done = run(*arguments, "--json")
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--arms", "naive,agentflow-local"], "there is no agentflow-local; there are naive, minimal,"),
+        (["--turns", "0"], "'0' is no number from 1 on"),
+        (["growth", "--sizes", "10"], "a line takes two sizes"),
+        (["scale", "--workers", "1,two"], "'two' is no number from 1 on"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: list[str], why: str) -> None:
+    refused = run(*arguments)
+    assert (refused.returncode, why in refused.stderr) == (2, True), refused.stderr
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.model
+@pytest.mark.timeout(600)  # the model and the other tests share the cores
 def test_whatever_the_small_model_says_no_wrong_refund_leaves_the_engine() -> None:
     done = subprocess.run(
         [*COMMAND, "--json"],
