@@ -13,7 +13,7 @@ from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.escalation import Resolution
-from agentflow.contracts.manifest import ManifestRequest, Release
+from agentflow.contracts.manifest import Manifest, ManifestRequest, Release
 from agentflow.contracts.messages import Label, ToolCall, UserMessage
 from agentflow.contracts.model import ModelOptions, ToolOffer
 from agentflow.contracts.outcome import AgentOutcome, Evidence, OutcomeStatus
@@ -320,12 +320,34 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         if task.carried is None:
             await self._pin()
             await self._checked("preflight", self.preflight(task))
+        elif workflow.patched(dispatch.CONTINUED_RELEASE):
+            await self._compare_release()
         output = await self.perform(task)
         await self._checked("postflight", self.postflight(output))
         return output
 
     async def _pin(self) -> None:
         """The run's first step: what it depends on is fixed from here on."""
+        manifest = await self._manifest()
+        self._run.pin(manifest)
+        if manifest.problem:
+            raise RunDenied(manifest.problem)
+
+    async def _compare_release(self) -> None:
+        """Record whose rules hold from here on: a worker of another release may have taken up the run.
+
+        Models, prices and limits stay as the run was pinned.
+        """
+        pinned, present = self._run.manifest, await self._manifest()
+        if present.release_id != pinned.release_id:
+            self._run.note(
+                "continuation",
+                True,
+                f"its code is of release {present.release_id} from here on; the run began with "
+                f"{pinned.release_id}, whose models, prices and limits it keeps",
+            )
+
+    async def _manifest(self) -> Manifest:
         definition = self._definition
         request = ManifestRequest(
             agent=definition.name,
@@ -333,10 +355,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             release=definition.release,
             tools_hash=definition.tools_hash,
         )
-        manifest = await dispatch.resolve_manifest(request)
-        self._run.pin(manifest)
-        if manifest.problem:
-            raise RunDenied(manifest.problem)
+        return await dispatch.resolve_manifest(request)
 
     async def _checked(self, name: str, check: Any) -> None:
         """A check that fails in any way of its own refuses: it could not say yes."""

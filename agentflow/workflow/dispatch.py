@@ -35,6 +35,8 @@ HEED_CANCELLATION = "heed-cancellation"
 LEAN_RUNS = "lean-runs"
 """Patch: visibility is told of a run's waits and ends only, local tools are local activities, a conversation
 that the blob store lost is rebuilt by the activity, and a long run continues as new."""
+CONTINUED_RELEASE = "continued-release"
+"""Patch: an execution that takes up a run records when its code is of another release than the run's."""
 
 _OUTAGE = timedelta(minutes=2)
 _POOL_WAIT = timedelta(minutes=10)

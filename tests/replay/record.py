@@ -3,7 +3,8 @@
 Each history is of one way through a run. A new file is added for a new way or a new release; a recorded
 one is never overwritten. Some ways are of code that is gone: ``effect-in-doubt`` and ``payments-fail`` stand
 for runs whose failed writes were not reconciled with the ledger, ``transcript-resent`` for one that sent its
-conversation again. All that were recorded before ``lean-runs`` stand for runs that told visibility of each step.
+conversation again. All that were recorded before ``lean-runs`` stand for runs that told visibility of each step; ``continued``,
+``continued-while-waiting`` and ``checkpoints`` for executions that did not compare their release.
 """
 
 import asyncio
@@ -172,6 +173,7 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
         [call("pay", account="alice", amount="2000.00"), DONE],
         continued_while_waiting,
     ),
+    "continued-and-compared": ([*[LOOK] * 9, DONE], started(LongBanker)),
     "checkpoints": ([], started(Stepper, 9)),
     "compacted": ([*[call("statement", page=page) for page in range(12)], answer("ok")], started(Forgetful)),
 }

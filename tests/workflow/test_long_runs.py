@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.carried import CarriedRun, CarriedTranscript
 from agentflow.contracts.manifest import Manifest, Release
+from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.wire import Sha256
 from agentflow.testing import ScriptedModel, answer, call, calls
+from agentflow.testing.settings import TEST_MODEL
 from tests.conftest import temporal_binary
 from tests.workflow.agents import LongBanker, Patient, Stepper, SuggestedBanker
 from tests.workflow.harness import Harness, chain, serving
@@ -174,6 +177,25 @@ async def test_a_worker_with_nothing_takes_up_a_run_that_continued(
         outcome = await handle.result()
     assert outcome.status == "completed"
     assert len(model.requests[-1].messages) == 1 + 2 * 13
+
+
+async def test_a_release_that_takes_up_a_run_of_another_is_on_record_and_the_run_keeps_its_prices(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    model = ScriptedModel([call("pay", account="alice", amount="600.00"), *LOOKS, DONE])
+    async with serving(temporal, model, tmp_path) as first:
+        handle = await first.start(LongBanker)
+        request = await first.pending(handle)
+    dearer = {TEST_MODEL: ModelPrice(input_usd_per_mtok=Decimal(100), output_usd_per_mtok=Decimal(400))}
+    async with serving(temporal, model, tmp_path, queue=first.task_queue, prices=dearer) as second:
+        await second.agents.approve(handle.id, request.id, by="ann")
+        outcome = await handle.result()
+        assert await executions(handle) > 1
+        noted = [record.detail for record in await second.agents.decisions(handle.id)]
+    (changed,) = {detail for detail in noted if "of release" in detail}
+    assert f"the run began with {outcome.release}" in changed
+    # At the new prices it would be a hundred times as much.
+    assert Decimal("0.001") < outcome.usage.cost_usd < Decimal("0.05")
 
 
 async def test_control_flow_of_its_own_continues_at_its_checkpoints(
