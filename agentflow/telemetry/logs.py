@@ -61,7 +61,8 @@ class RunLog:
 
     def debug(self, event: str, **fields: object) -> None:
         """A step was taken; at each turn there are several."""
-        if not workflow.unsafe.is_replaying():
+        # Where nobody has configured structlog it prints whatever it is given.
+        if structlog.is_configured() and not workflow.unsafe.is_replaying():
             self._log.debug(event, **_short(fields))
 
     def info(self, event: str, **fields: object) -> None:
