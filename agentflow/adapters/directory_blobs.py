@@ -20,6 +20,8 @@ INLINE_BYTES = 64 * 1024
 """What is shorter is appended without a thread: that takes a tenth of a thread's hand-over."""
 MAX_RUNS = 256
 """Runs whose packs are remembered; each has an open file."""
+MAX_PLACES = 50_000
+"""Blobs whose place is remembered, at about 400 bytes each. A forgotten run's packs are read again."""
 
 _HEADER = b"%-64s %010d %08x\n"
 _HEADER_BYTES = 64 + 1 + 10 + 1 + 8 + 1
@@ -28,8 +30,10 @@ _HEADER_BYTES = 64 + 1 + 10 + 1 + 8 + 1
 class DirectoryBlobStore:
     """Blobs in packs. A killed worker leaves an incomplete blob at the end of its own pack; it is ignored."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_places: int = MAX_PLACES) -> None:
         self._directory = directory
+        self._max_places = max_places
+        self._places = 0
         self._writer = uuid4().hex
         self._runs: OrderedDict[Sha256, _Run] = OrderedDict()
         self._lock = Lock()
@@ -78,6 +82,7 @@ class DirectoryBlobStore:
             try:
                 run = self._run(root)
                 run.look_again()
+                self._make_room(run)
                 return run.find(name)
             except OSError:
                 self._forget(root)
@@ -86,7 +91,9 @@ class DirectoryBlobStore:
     def _put(self, root: Sha256, blobs: Mapping[Sha256, bytes]) -> None:
         with self._lock:
             try:
-                self._run(root).append(self._writer, blobs)
+                run = self._run(root)
+                run.append(self._writer, blobs)
+                self._make_room(run)
             except OSError:
                 self._forget(root)
                 raise
@@ -98,14 +105,20 @@ class DirectoryBlobStore:
             run = None
         if run is None:
             run = self._runs[root] = _Run(self._directory / root)
-            if len(self._runs) > MAX_RUNS:
-                self._forget(next(iter(self._runs)))
         self._runs.move_to_end(root)
         return run
+
+    def _make_room(self, latest: "_Run") -> None:
+        """Forget the runs that were idle longest. The latest stays, however long it is."""
+        self._places += len(latest.places) - latest.counted
+        latest.counted = len(latest.places)
+        while len(self._runs) > 1 and (len(self._runs) > MAX_RUNS or self._places > self._max_places):
+            self._forget(next(iter(self._runs)))
 
     def _forget(self, root: Sha256) -> None:
         run = self._runs.pop(root, None)
         if run is not None:
+            self._places -= run.counted
             run.close()
 
 
@@ -129,6 +142,8 @@ class _Run:
     own_size: int = 0
     places: dict[bytes, list[_Place]] = field(default_factory=dict[bytes, list[_Place]])
     """By name; the likeliest to be whole comes last."""
+    counted: int = 0
+    """How many of the places the store has counted."""
     read_up_to: dict[str, int] = field(default_factory=dict[str, int])
     """How much of each pack is in ``places``."""
 

@@ -1,3 +1,4 @@
+import os
 import resource
 import shutil
 import signal
@@ -84,12 +85,31 @@ async def test_blobs_put_after_the_directory_was_taken_away_are_there(tmp_path: 
     assert await DirectoryBlobStore(tmp_path / "blobs").get(ROOT, OTHER_NAME) == b"more"
 
 
+def open_packs(directory: Path) -> dict[str, bool]:
+    """Of each run, whether this process has its pack open."""
+    opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    return {path.parent.name: str(path) in opened for path in directory.glob("*/*.pack")}
+
+
 async def test_more_runs_than_are_remembered_are_all_there(tmp_path: Path) -> None:
     store = DirectoryBlobStore(tmp_path)
     roots = [sha256_of(number) for number in range(MAX_RUNS + 5)]
     for root in roots:
         await store.put(root, NAME, root.encode())
     assert [await store.get(root, NAME) for root in roots] == [root.encode() for root in roots]
+
+
+async def test_of_long_runs_only_the_latest_are_remembered_and_all_are_there(tmp_path: Path) -> None:
+    store = DirectoryBlobStore(tmp_path, max_places=25)
+    roots = [sha256_of(f"run {number}") for number in range(6)]
+    names = [sha256_of(f"blob {number}") for number in range(10)]
+    for root in roots:
+        for name in names:
+            await store.put(root, name, root.encode())
+    assert open_packs(tmp_path) == {root: root in roots[-2:] for root in roots}
+    for root in roots:
+        assert [await store.get(root, name) for name in names] == [root.encode()] * 10
+    assert sum(open_packs(tmp_path).values()) <= 2
 
 
 async def test_a_blob_that_does_not_fit_leaves_the_ones_before_and_after_whole(tmp_path: Path) -> None:
