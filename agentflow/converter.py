@@ -4,6 +4,7 @@ Temporal retries a workflow task that can't decode its input, for ever. A malfor
 run at once and say which field is wrong.
 """
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
     DefaultPayloadConverter,
+    EncodingPayloadConverter,
     JSONPlainPayloadConverter,
     SerializationContext,
     StorageDriverStoreContext,
@@ -33,7 +35,7 @@ class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
             ) from None
 
 
-_BY_ENCODING = {
+_BY_ENCODING: Mapping[bytes, EncodingPayloadConverter] = {
     converter.encoding.encode(): _StrictJSONConverter()
     if isinstance(converter, JSONPlainPayloadConverter)
     else converter
@@ -46,7 +48,7 @@ class AgentflowPayloadConverter(CompositePayloadConverter):
 
     def __init__(self) -> None:
         # Temporal's worker makes one for each activation, twice; the parts have no state.
-        self.converters = _BY_ENCODING
+        self.converters: Mapping[bytes, EncodingPayloadConverter] = _BY_ENCODING
 
     def with_context(self, context: SerializationContext) -> Self:
         """Itself, for each activation and activity: none of its parts looks at the context."""
