@@ -221,6 +221,9 @@ class _Run:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self.own = os.open(path, flags, 0o644)
             self.own_size = os.fstat(self.own).st_size
+            if self.own_size:
+                # This process was here before, and forgot: nobody looks again into one's own pack.
+                self._read(self.own_name)
         return self.own
 
     def _write(self, own: int, data: bytes) -> None:

@@ -112,6 +112,14 @@ async def test_of_long_runs_only_the_latest_are_remembered_and_all_are_there(tmp
     assert sum(open_packs(tmp_path).values()) <= 2
 
 
+async def test_a_run_that_was_forgotten_and_goes_on_has_what_it_had(tmp_path: Path) -> None:
+    store = DirectoryBlobStore(tmp_path, max_places=1)
+    await store.put(ROOT, NAME, b"data")
+    await store.put(sha256_of("another run"), NAME, b"its own")
+    await store.put(ROOT, OTHER_NAME, b"more")
+    assert (await store.get(ROOT, NAME), await store.get(ROOT, OTHER_NAME)) == (b"data", b"more")
+
+
 async def test_a_blob_that_does_not_fit_leaves_the_ones_before_and_after_whole(tmp_path: Path) -> None:
     store = DirectoryBlobStore(tmp_path)
     await store.put(ROOT, NAME, b"data")
