@@ -35,9 +35,9 @@ def ensure_clean_exit() -> None:
     """Stop the Temporal SDK's native threads at interpreter exit, before they can crash or hang it.
 
     Call it before a client connects or a replayer starts; ``AgentflowPlugin`` does. Later calls do nothing,
-    from any thread.
-    It adds about 0.06 s to the exit, at most about 0.25 s, and leaves the exit code, buffered output and
-    all other exit hooks alone. Exit hooks that were registered before this call can't use a client.
+    from any thread. It adds about 0.06 s to the exit, at most about 0.25 s, and leaves the exit code,
+    buffered output and all other exit hooks alone. Exit hooks that were registered before this call can't
+    use a client.
 
     A child forked after the call isn't helped: the SDK supports no fork, so leave it by ``os._exit``.
     """

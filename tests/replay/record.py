@@ -3,8 +3,8 @@
 Each history is of one way through a run. A new file is added for a new way or a new release; a recorded
 one is never overwritten. Some ways are of code that is gone: ``effect-in-doubt`` and ``payments-fail`` stand
 for runs whose failed writes were not reconciled with the ledger, ``transcript-resent`` for one that sent its
-conversation again. All that were recorded before ``lean-runs`` stand for runs that told visibility of each step; ``continued``,
-``continued-while-waiting`` and ``checkpoints`` for executions that did not compare their release.
+conversation again. All that were recorded before ``lean-runs`` stand for runs that told visibility of each step;
+``continued``, ``continued-while-waiting`` and ``checkpoints`` for executions that did not compare their release.
 """
 
 import asyncio
