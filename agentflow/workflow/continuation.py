@@ -1,7 +1,9 @@
-"""A long run goes on in a new execution with a short history: what it takes along, and how it is taken up.
+"""A long run goes on in a new execution with a short history: when, what it takes along, how it is taken up.
 
 The conversation stays behind: it is in the blob store, and in the histories of the executions before.
 """
+
+from typing import NoReturn
 
 from temporalio import workflow
 
@@ -17,6 +19,7 @@ from agentflow.core.compaction import Outlined
 from agentflow.core.policy import PastCall
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript
+from agentflow.workflow import dispatch
 from agentflow.workflow.run import Run
 
 MIN_EVENTS = 25
@@ -33,15 +36,60 @@ class CallHeldError(BaseException):
         self.held = held
 
 
-def is_due(max_history_bytes: int) -> bool:
-    """Whether the execution's history has become long."""
-    info = workflow.info()
-    if info.get_current_history_length() < MIN_EVENTS:
-        return False
-    return info.is_continue_as_new_suggested() or info.get_current_history_size() > max_history_bytes
+class Continuation:
+    """When and how one run goes on in a new execution."""
+
+    def __init__(self, run: Run, max_history_bytes: int) -> None:
+        self._run = run
+        self._max_history_bytes = max_history_bytes
+        self._carried_turn: CarriedTurn | None = None
+        self.progress: Json = None
+        """What the ``checkpoint`` before this execution was given."""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the execution's history has become long."""
+        info = workflow.info()
+        if not self._run.is_lean or info.get_current_history_length() < MIN_EVENTS:
+            return False
+        return (
+            info.is_continue_as_new_suggested() or info.get_current_history_size() > self._max_history_bytes
+        )
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the model's loop should let the run go on in a new execution.
+
+        The place in a ``perform`` of the agent's own can't be taken along: there it is ``checkpoint``.
+        """
+        return self._run.definition.performs_by_default and self.is_possible
+
+    def continue_as_new(self, turn: CarriedTurn | None, progress: Json = None) -> NoReturn:
+        """End this execution, and start the next with all that the run knows.
+
+        Args:
+            turn: The state of the model's loop; it is taken up there.
+            progress: What ``checkpoint`` was given.
+        """
+        run = self._run
+        carried = _carry(run, turn, progress)
+        task = run.task.model_copy(update={"carried": carried})
+        run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
+        limit, advice = run.manifest.max_payload_bytes, "; AgentflowPlugin(external_storage=) takes more"
+        workflow.continue_as_new(dispatch.sized("what the run takes along", task, limit, advice))
+
+    def take_up(self, carried: CarriedRun) -> None:
+        """Put this execution's run where the one before stood."""
+        _take_up(self._run, carried)
+        self._carried_turn, self.progress = carried.carried_turn, carried.progress
+
+    def carried_turn(self) -> CarriedTurn | None:
+        """Where the model's loop stood in the execution before; it is given once."""
+        carried, self._carried_turn = self._carried_turn, None
+        return carried
 
 
-def carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
+def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
     """All that a run takes along."""
     transcript = run.transcript
     return CarriedRun(
@@ -81,8 +129,7 @@ def carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
     )
 
 
-def take_up(run: Run, carried: CarriedRun) -> None:
-    """Put a new execution's run where the one before stood."""
+def _take_up(run: Run, carried: CarriedRun) -> None:
     run.continue_from(carried.manifest, carried.attributes)
     run.started_at, run.executions = carried.started_at, carried.executions
     said = carried.transcript

@@ -1,10 +1,9 @@
 """The loop of a run: the model and the tools work until there is a usable answer."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Generic, NoReturn, TypeVar, assert_never, cast
+from typing import Any, Generic, TypeVar, assert_never, cast
 
 from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.escalation import Resolution
@@ -17,22 +16,12 @@ from agentflow.core.answer import AnswerForm
 from agentflow.core.compaction import CompactionStrategy
 from agentflow.core.transcript import tool_message
 from agentflow.errors import RunDenied
-from agentflow.workflow.continuation import CallHeldError
+from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.conversation import Conversation
 from agentflow.workflow.run import Run
 from agentflow.workflow.tool_calls import ToolCalls
 
 AnswerT = TypeVar("AnswerT")
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """How the loop gives a long run a new execution."""
-
-    is_due: Callable[[], bool]
-    """Whether it should."""
-    continue_as_new: Callable[[CarriedTurn], NoReturn]
-    """Takes the state of the loop along."""
 
 
 class ModelLoop(Generic[AnswerT]):
@@ -71,7 +60,7 @@ class ModelLoop(Generic[AnswerT]):
             state = turn.after_results(state, await self._carry_out_all(state, carried))
         while True:
             match turn.decide(state):
-                case turn.CallModel() if self._continuation.is_due():
+                case turn.CallModel() if self._continuation.is_due:
                     self._continuation.continue_as_new(turn.carried(state))
                 case turn.CallModel(correction):
                     if correction:

@@ -1,7 +1,6 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
 from asyncio import CancelledError
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -23,7 +22,7 @@ from agentflow.core.policy import PastCall, RuleContext, decide
 from agentflow.core.provenance import sources
 from agentflow.errors import EffectConflictError, PayloadTooLargeError, RunStopped, ToolUnavailableError
 from agentflow.workflow import dispatch
-from agentflow.workflow.continuation import CallHeldError
+from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
 from agentflow.workflow.run import Run
 
@@ -48,12 +47,12 @@ class ToolCalls:
         run: Run,
         approval_timeout: timedelta,
         escalation_timeout: timedelta,
-        should_continue_as_new: Callable[[], bool],
+        continuation: Continuation,
     ) -> None:
         self._run = run
         self._approval_timeout = approval_timeout
         self._escalation_timeout = escalation_timeout
-        self._should_continue_as_new = should_continue_as_new
+        self._continuation = continuation
         self._under_way = 0
         self._waiting = 0
 
@@ -172,7 +171,7 @@ class ToolCalls:
 
     def _may_let_go(self) -> bool:
         """Whether all that the run does is wait for people, and it should continue as new."""
-        return self._under_way == self._waiting and self._should_continue_as_new()
+        return self._under_way == self._waiting and self._continuation.is_due
 
     async def _ask_people(
         self, held: HeldCall, contract: ToolContract, asked: Decision

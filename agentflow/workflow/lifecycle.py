@@ -1,0 +1,201 @@
+"""A run from its task to its outcome: begun, pinned and checked, within its wall time, and ended."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+
+from agentflow.contracts.manifest import Manifest, ManifestRequest
+from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
+from agentflow.contracts.task import AgentTask
+from agentflow.core.budget import Purse, tightest
+from agentflow.core.outcome import shorter_and_shorter
+from agentflow.errors import (
+    AgentflowError,
+    BudgetExhausted,
+    ConfigurationError,
+    PayloadTooLargeError,
+    RunDenied,
+    RunEscalated,
+    RunStopped,
+)
+from agentflow.workflow import dispatch
+from agentflow.workflow.continuation import Continuation
+from agentflow.workflow.run import Run
+
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
+
+
+class Steps(Protocol[InputT, OutputT]):
+    """What an agent does between the two ends of its run."""
+
+    async def preflight(self, task: AgentTask[InputT]) -> None:
+        """Refuse a task that no model should see."""
+        ...
+
+    async def perform(self, task: AgentTask[InputT]) -> OutputT:
+        """Do the task."""
+        ...
+
+    async def postflight(self, output: OutputT) -> None:
+        """Withhold an output that should not leave."""
+        ...
+
+
+class Lifecycle(Generic[InputT, OutputT]):
+    """Takes one run from its task to its outcome."""
+
+    def __init__(
+        self, run: Run, continuation: Continuation, steps: Steps[InputT, OutputT], max_input_bytes: int
+    ) -> None:
+        self._run = run
+        self._continuation = continuation
+        self._steps = steps
+        self._max_input_bytes = max_input_bytes
+
+    async def from_task_to_outcome(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
+        """Do the task; whatever ends the run is in the outcome.
+
+        Raises:
+            ApplicationError: there is a bug in the agent; the run fails with its text.
+        """
+        try:
+            output = await self._within_wall_time(task)
+        except RunStopped as stop:
+            return self._outcome(_status_of(stop), reason=stop.reason)
+        except PayloadTooLargeError as error:
+            return self._outcome("denied", reason=str(error))
+        except ConfigurationError as error:
+            return self._outcome("denied", reason=str(error))
+        except _WallTimeOverError:
+            limit = self._run.purse.budget.wall_time
+            return self._outcome("timed_out", reason=f"the run took longer than its wall_time of {limit}")
+        except (asyncio.CancelledError, FailureError) as error:
+            if is_cancelled_exception(error):
+                return self._outcome("cancelled", reason="the run was cancelled")
+            raise
+        except Exception as bug:
+            # Outside a FailureError it would fail the workflow task, which is retried for ever.
+            text = f"{self._run.definition.name} failed: {type(bug).__name__}: {bug}"
+            raise ApplicationError(text, type="AgentBug", non_retryable=True) from bug
+        return self._outcome("completed", output=output)
+
+    async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
+        self._begin(task)
+        limit = self._run.purse.budget.wall_time
+        left = limit - (workflow.now() - self._run.started_at) if limit else None
+        clock = asyncio.timeout(max(left.total_seconds(), 0) if left is not None else None)
+        try:
+            async with clock:
+                return await self._start_to_end(task)
+        except TimeoutError:
+            # A time-out of the agent's own is a bug of the agent's.
+            if clock.expired():
+                raise _WallTimeOverError from None
+            raise
+
+    def _begin(self, task: AgentTask[InputT]) -> None:
+        """Take the task, and what an execution before this one knew."""
+        run = self._run
+        run.begin(task, Purse(tightest(run.definition.budget, task.budget)))
+        if task.carried is None:
+            dispatch.sized("the task", task, self._max_input_bytes)
+        elif workflow.info().continued_run_id is None:
+            # Whoever starts a run could bring approvals, outputs and a budget of their own making.
+            raise RunDenied("a task may not bring the state of a run: leave carried out")
+        run.is_lean = run.visibility.is_lean = workflow.patched(dispatch.LEAN_RUNS)
+        if task.carried is not None:
+            self._continuation.take_up(task.carried)
+        run.has_taken_up()
+
+    async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:
+        if task.carried is None:
+            await self._pin()
+            await self._checked("preflight", self._steps.preflight(task))
+        elif workflow.patched(dispatch.CONTINUED_RELEASE):
+            await self._compare_release()
+        output = await self._steps.perform(task)
+        await self._checked("postflight", self._steps.postflight(output))
+        return output
+
+    async def _pin(self) -> None:
+        """The run's first step: what it depends on is fixed from here on."""
+        manifest = await self._manifest()
+        self._run.pin(manifest)
+        if manifest.problem:
+            raise RunDenied(manifest.problem)
+
+    async def _compare_release(self) -> None:
+        """Record whose rules hold from here on: a worker of another release may have taken up the run.
+
+        Models, prices and limits stay as the run was pinned.
+        """
+        pinned, present = self._run.manifest, await self._manifest()
+        if present.release_id != pinned.release_id:
+            self._run.note(
+                "continuation",
+                True,
+                f"its code is of release {present.release_id} from here on; the run began with "
+                f"{pinned.release_id}, whose models, prices and limits it keeps",
+            )
+
+    async def _manifest(self) -> Manifest:
+        definition = self._run.definition
+        request = ManifestRequest(
+            agent=definition.name,
+            models=definition.models,
+            release=definition.release,
+            tools_hash=definition.tools_hash,
+        )
+        return await dispatch.resolve_manifest(request)
+
+    async def _checked(self, name: str, check: Coroutine[Any, Any, None]) -> None:
+        """A check that fails in any way of its own refuses: it could not say yes."""
+        try:
+            await check
+        except (RunStopped, FailureError, asyncio.CancelledError) as stop:
+            self._run.note("check", False, f"{name}: {stop}")
+            raise
+        except Exception as error:
+            self._run.note("check", False, f"{name} raised {type(error).__name__}: {error}")
+            raise RunDenied(f"{name} could not decide: {type(error).__name__}: {error}") from error
+
+    def _outcome(
+        self, status: OutcomeStatus, *, output: OutputT | None = None, reason: str = ""
+    ) -> AgentOutcome[OutputT]:
+        run = self._run
+        whole = AgentOutcome(
+            status=status,
+            output=output,
+            reason=reason,
+            usage=run.purse.settled,
+            cost_usd=run.cost_usd(),
+            evidence=run.evidence,
+            tool_calls=run.summaries,
+            release=run.status().release,
+            transcript_head=run.transcript.head,
+        )
+        outcome = whole
+        for outcome in shorter_and_shorter(whole):
+            # An outcome that is too long would fail the workflow task, which is retried for ever.
+            if dispatch.fits(outcome, run.max_payload_bytes):
+                break
+        run.end(outcome.status, outcome.reason)
+        return outcome
+
+
+class _WallTimeOverError(AgentflowError):
+    """The run's wall time is over."""
+
+
+def _status_of(stop: RunStopped) -> OutcomeStatus:
+    match stop:
+        case BudgetExhausted():
+            return "budget_exhausted"
+        case RunEscalated():
+            return "escalated"
+        case _:
+            return "denied"
