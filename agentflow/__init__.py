@@ -12,7 +12,9 @@ from agentflow.contracts.model import ModelOptions, ModelPrice
 from agentflow.contracts.outcome import AgentOutcome, Evidence
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import RetryOptions, ToolOptions, ToolResult
-from agentflow.core.policy import Rule, RuleContext, allow, ask, deny
+from agentflow.core.ready_rules import sinks_from_trusted_input
+from agentflow.core.rule_context import RuleContext
+from agentflow.core.rules import Rule, RuleSet, allow, ask, deny
 from agentflow.errors import AgentflowError, EffectUnknownError, RunDenied, ToolError, ToolUnavailableError
 from agentflow.plugin import AgentflowPlugin
 from agentflow.workflow.agent import AgentWorkflow
@@ -40,6 +42,7 @@ __all__ = [
     "RetryOptions",
     "Rule",
     "RuleContext",
+    "RuleSet",
     "RunDenied",
     "Spend",
     "Tool",
@@ -51,6 +54,7 @@ __all__ = [
     "allow",
     "ask",
     "deny",
+    "sinks_from_trusted_input",
     "tool",
     "tools_of",
 ]

@@ -11,9 +11,7 @@ tools that take their time ask for, unless the worker says otherwise.
 
 import importlib
 import importlib.util
-import inspect
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal, cast
@@ -47,7 +45,9 @@ from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry.spans import is_recording
+from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.sandbox import lean, passing_through
+from agentflow.workflow.sources import source_of
 
 MAX_CONCURRENT_ACTIVITIES = 500
 """Activities that a worker has under way at once, unless it is told otherwise. They are coroutines, which
@@ -194,10 +194,7 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
 
 
 def _source_hash(workflow: type) -> Sha256:
-    """Hash of the source of an agent's module and of its rules' modules: what the release is made of."""
-    rules: Sequence[Any] = getattr(workflow, "rules", ())
-    modules = {workflow.__module__, *(rule.when.__module__ for rule in rules)}
-    sources: Mapping[str, str] = {
-        name: inspect.getsource(sys.modules[name]) for name in sorted(modules) if name in sys.modules
-    }
-    return sha256_of(sources)
+    """Hash of an agent's module and of its rules: what the release is made of."""
+    definition: AgentDefinition[Any] | None = getattr(workflow, "_definition", None)
+    rules = definition.rules_name.hash if definition else None
+    return sha256_of([source_of(workflow.__module__), rules])

@@ -134,7 +134,12 @@ class SupportRefund(AgentWorkflow[Ticket, SupportResult]):
     # A small model on a busy machine is slow; a time-out would only make it do the work again.
     model_options = ModelOptions(max_output_tokens=600, start_to_close_timeout=timedelta(minutes=5))
     # No model has been through this agent's evals yet: every write asks a person until one has.
-    release = Release(version="1.0.0", proven_models=())
+    release = Release(
+        version="1.0.0",
+        proven_models=(),
+        scopes=("orders:read", "payments:refund", "replies:send"),
+    )
+    untrusted_input = ("/subject", "/body")
 
     @workflow.run
     async def run(self, task: AgentTask[Ticket]) -> AgentOutcome[SupportResult]:

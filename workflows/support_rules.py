@@ -9,7 +9,7 @@ from decimal import Decimal
 from agentflow import RuleContext, allow, ask, deny
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Json
-from agentflow.core.policy import to_amount
+from agentflow.core.rule_context import to_amount
 
 ALONE_UP_TO_USD = Decimal(200)
 """The agent refunds this much on its own, if its model is proven."""

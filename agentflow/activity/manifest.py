@@ -99,6 +99,7 @@ class ManifestActivity:
             release=request.release,
             release_id=f"{request.release.version}+{sha256_of(content)[:12]}",
             tier=self._tier,
+            rules=request.rules,
             models=tuple(models),
             problem=problem,
             root=run_root(info.namespace, info.workflow_id or ""),

@@ -9,15 +9,16 @@ import copy
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from agentflow.activity.context import ToolContext
-from agentflow.contracts.tools import LOCAL_LIMIT, Effect, Recovery, ToolContract, ToolOptions
+from agentflow.contracts.tools import LOCAL_LIMIT, Effect, Recovery, Sink, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
 from agentflow.errors import ToolDefinitionError
@@ -123,11 +124,19 @@ class Tool(Generic[P, R]):
         Raises:
             pydantic.ValidationError: the arguments don't fit the function's types.
         """
-        values = self._arguments.model_validate(dict(arguments))
         # Not model_dump: the function wants its own models, not dictionaries.
-        fields = type(values).model_fields
-        call = {field.alias or name: getattr(values, name) for name, field in fields.items()}
+        call = vars(self.typed_arguments(arguments))
         return {**call, self._context_parameter: context} if self._context_parameter else call
+
+    def typed_arguments(self, arguments: Mapping[str, Json]) -> SimpleNamespace:
+        """JSON arguments as the function's own types, by attribute: for rules.
+
+        Raises:
+            ValueError: they don't fit.
+        """
+        values = self._arguments.model_validate(dict(arguments))
+        named = {field.alias or name: name for name, field in type(values).model_fields.items()}
+        return SimpleNamespace(**{alias: getattr(values, name) for alias, name in named.items()})
 
     async def perform(self, values: Mapping[str, Any]) -> R:
         """Call the function with what ``read`` gave. What it raises is its own."""
@@ -162,6 +171,8 @@ def tool(
     *,
     effect: Effect,
     scopes: tuple[str, ...] = (),
+    sinks: Sequence[str | Sink] | None = None,
+    trusted_output: bool = False,
     recovery: Recovery = "ask",
     local: bool = False,
     options: ToolOptions | None = None,
@@ -171,7 +182,12 @@ def tool(
 
     Args:
         effect: ``read`` (changes nothing), ``write`` (can be undone), ``irreversible``.
-        scopes: Permissions it needs, for rules to look at.
+        scopes: Permissions it needs: a release grants them, and rules look at them.
+        sinks: Its arguments of consequence: recipient, account, URL, amount, id. Rules ask where their values
+            are from. Of a free text it is the places that it names: ``Sink(argument="body", kind="links")``.
+            Unless it is said, all arguments are.
+        trusted_output: Whether what it says may be taken at its word: a directory, a price list. Never what
+            outsiders write.
         recovery: What happens when an attempt died in the middle of a write.
         local: Run it as a local activity, which takes one event of history in place of six and far less time.
             For reads that take a few seconds at most, on the run's own workers.
@@ -188,6 +204,8 @@ def tool(
             function,
             effect=effect,
             scopes=scopes,
+            sinks=None if sinks is None else tuple(_sink(sink) for sink in sinks),
+            trusted_output=trusted_output,
             recovery=recovery,
             local=local,
             options=options or (ToolOptions(start_to_close_timeout=LOCAL_LIMIT) if local else ToolOptions()),
@@ -196,6 +214,10 @@ def tool(
         return Tool(function, contract)
 
     return decorate
+
+
+def _sink(sink: str | Sink) -> Sink:
+    return Sink(argument=sink) if isinstance(sink, str) else sink
 
 
 def tools_of(owner: object) -> tuple[Tool[..., Any], ...]:
@@ -213,6 +235,8 @@ def _contract(
     *,
     effect: Effect,
     scopes: tuple[str, ...],
+    sinks: tuple[Sink, ...] | None,
+    trusted_output: bool,
     recovery: Recovery,
     local: bool,
     options: ToolOptions,
@@ -241,6 +265,8 @@ def _contract(
             output_schema=output_schema,
             effect=effect,
             scopes=scopes,
+            sinks=sinks,
+            trusted_output=trusted_output,
             recovery=recovery,
             local=local,
             options=options,

@@ -12,7 +12,7 @@ from agentflow.contracts.messages import Entry, ToolCall
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolResult
-from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, Usd, is_none
+from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, Usd, is_empty, is_none
 
 
 class CarriedOutput(Contract):
@@ -84,6 +84,10 @@ class CarriedRun(Contract):
     possibly_billed_usd: Usd
     models_used: tuple[str, ...] = ()
     past_calls: tuple[CarriedOutput, ...] = ()
+    guidance: tuple[Json, ...] = Field(default=(), exclude_if=is_empty)
+    """What people said who took over: it may be taken at its word."""
+    frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """The freezes that hold."""
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     decisions: tuple[DecisionRecord, ...] = ()

@@ -1,8 +1,10 @@
 """What a run is pinned to, from its first step to its last."""
 
+from pydantic import Field
+
 from agentflow.contracts.model import ModelSpec
-from agentflow.contracts.rules import Tier
-from agentflow.contracts.wire import Contract, Sha256
+from agentflow.contracts.rules import RuleSetName, Tier
+from agentflow.contracts.wire import Contract, Sha256, is_empty, is_none
 
 MAX_PAYLOAD_BYTES = 1_900_000
 """Longest single value, where it isn't said otherwise. Temporal refuses 2 MiB; the rest is room for what the
@@ -15,6 +17,8 @@ class Release(Contract):
     version: str
     proven_models: tuple[str, ...] = ()
     """``provider:model`` names that may act unasked. With any other, every write asks a person."""
+    scopes: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """What the agent may touch. A tool that needs a scope which isn't among them is not even on offer."""
 
 
 class ManifestRequest(Contract):
@@ -26,6 +30,10 @@ class ManifestRequest(Contract):
     release: Release
     tools_hash: Sha256
     """Of the contracts of the tools on offer."""
+    rules: RuleSetName
+    writes: bool = True
+    """Whether any tool on offer writes."""
+    tenant: str = "default"
 
 
 class Manifest(Contract):
@@ -37,6 +45,9 @@ class Manifest(Contract):
     """``version+hash``: the hash covers the agent's source (instructions, rules), the tool contracts,
     the models and their prices."""
     tier: Tier
+    rules: RuleSetName | None = Field(default=None, exclude_if=is_none)
+    """The rule set that decides. A run whose worker has another one stops. ``None`` in runs that began
+    before rule sets had names."""
     models: tuple[ModelSpec, ...]
     """Resolved and priced, the preferred one first."""
     problem: str | None = None

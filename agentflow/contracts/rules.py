@@ -28,6 +28,20 @@ class Quorum(Contract):
     """Each of them holds one of these roles; empty means any role."""
 
 
+class RuleSetName(Contract):
+    """Names a set of rules by what it is."""
+
+    name: str
+    version: str
+    hash: Sha256
+    """Of its rules, the source of their conditions, and other engines' policies."""
+
+    @property
+    def id(self) -> str:
+        """``name@version+hash``, the hash cut to 12 digits."""
+        return f"{self.name}@{self.version}+{self.hash[:12]}"
+
+
 class Decision(Contract):
     """What the rules say of one tool call with exactly these arguments."""
 
@@ -38,6 +52,8 @@ class Decision(Contract):
     arguments_hash: Sha256
     quorum: Quorum | None = Field(default=None, exclude_if=is_none)
     """Set when the verdict is ``ask``."""
+    rules: str | None = Field(default=None, exclude_if=is_none)
+    """Id of the rule set that decided."""
     granted_by: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The people whose approval turned an ``ask`` into an ``allow``."""
 

@@ -76,6 +76,18 @@ class ToolOptions(Contract):
     size and a handle; rules, citations and history have the whole."""
 
 
+SinkKind = Literal["value", "words", "links"]
+"""``value``: the argument itself says where to or what. ``words``: each of its words does, as the date and
+the time of ``2026-05-20 10:00`` do. ``links``: of a text, the URLs, host names and e-mail addresses do."""
+
+
+class Sink(Contract):
+    """An argument of consequence: recipient, account, URL, amount, id. Rules ask where its value is from."""
+
+    argument: str
+    kind: SinkKind = "value"
+
+
 class ToolContract(Contract):
     """What a tool promises. JSON Schemas are of Draft 2020-12."""
 
@@ -85,11 +97,25 @@ class ToolContract(Contract):
     output_schema: dict[str, Json]
     effect: Effect
     scopes: tuple[str, ...] = ()
+    """Permissions it needs. A release that doesn't grant all of them can't use it."""
+    sinks: tuple[Sink, ...] | None = Field(default=None, exclude_if=is_none)
+    """Arguments of consequence; ``None``, where nobody has said, is all of them."""
+    trusted_output: bool = Field(default=False, exclude_if=is_false)
+    """Whether its word may be taken: a directory, a price list. Never what outsiders wrote."""
     recovery: Recovery = "ask"
     local: bool = Field(default=False, exclude_if=is_false)
     """Whether a call runs as a local activity: in the workflow's own worker, within its workflow task. Takes
     one event of history in place of six. For reads of a few seconds at most."""
     options: ToolOptions = ToolOptions()
+
+    @model_validator(mode="after")
+    def _check_sinks(self) -> Self:
+        properties = self.input_schema.get("properties", {})
+        for sink in self.sinks or ():
+            if sink.argument not in properties:
+                known = ", ".join(properties) or "none"
+                raise ValueError(f"the sink {sink.argument!r} is no argument of it; there are: {known}")
+        return self
 
     @model_validator(mode="after")
     def _check_local(self) -> Self:

@@ -1,6 +1,6 @@
 """The tools on offer in a run, with their compiled checks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from agentflow.contracts.messages import ToolCall
@@ -21,20 +21,29 @@ class Catalog:
     """Of the arguments, for each tool."""
     output_checks: Mapping[str, SchemaCheck]
     """Of the output, for each tool that writes: a person may have to tell it."""
+    withheld: Mapping[str, str]
+    """Tools that need a scope which isn't granted, by name, and the scope."""
 
     @staticmethod
-    def of(contracts: Iterable[ToolContract]) -> "Catalog":
-        """Compile the contracts.
+    def of(contracts: Iterable[ToolContract], granted: Collection[str] = ()) -> "Catalog":
+        """Compile the contracts of the tools whose scopes are all granted.
 
         Raises:
-            ToolDefinitionError: two tools share a name.
+            ToolDefinitionError: two tools share a name, or one takes arguments that its schema doesn't name.
             ConfigurationError: a schema is invalid.
         """
         by_name: dict[str, ToolContract] = {}
         for contract in contracts:
             if contract.name in by_name:
                 raise ToolDefinitionError(f"two tools are named {contract.name}; rename one")
+            check_closed(contract)
             by_name[contract.name] = contract
+        withheld = {
+            name: missing
+            for name, contract in by_name.items()
+            if (missing := ", ".join(scope for scope in contract.scopes if scope not in granted))
+        }
+        by_name = {name: contract for name, contract in by_name.items() if name not in withheld}
         checks = {
             name: compile_schema(contract.input_schema, f"input schema of tool {name}")
             for name, contract in by_name.items()
@@ -44,11 +53,14 @@ class Catalog:
             for name, contract in by_name.items()
             if contract.effect != "read"
         }
-        return Catalog(by_name, checks, output_checks)
+        return Catalog(by_name, checks, output_checks, withheld)
 
     def check(self, call: ToolCall) -> ToolProblem | None:
         """Why a call can't be considered at all, in words for the model, or ``None``."""
         contract = self.contracts.get(call.tool)
+        if contract is None and (missing := self.withheld.get(call.tool)):
+            message = f"{call.tool} needs the scope {missing}, which the release does not grant"
+            return ToolProblem(kind="denied", message=message)
         if contract is None:
             known = ", ".join(sorted(self.contracts)) or "none"
             return ToolProblem(
@@ -71,6 +83,20 @@ class Catalog:
     def hash(self) -> Sha256:
         """Covers every contract on offer."""
         return sha256_of([contract.model_dump(mode="json") for contract in self.contracts.values()])
+
+
+def check_closed(contract: ToolContract) -> None:
+    """See to it that a tool takes no arguments that its schema doesn't name: no rule would look at them.
+
+    Raises:
+        ToolDefinitionError: it may.
+    """
+    schema = contract.input_schema
+    if schema.get("additionalProperties") is not False and schema.get("unevaluatedProperties") is not False:
+        raise ToolDefinitionError(
+            f"tool {contract.name} takes arguments that its input schema doesn't name, and no rule would "
+            'look at them: write "additionalProperties": false'
+        )
 
 
 def _too_large(arguments: Json, limit: int) -> str | None:

@@ -6,7 +6,7 @@ from typing import cast
 
 from agentflow.contracts.outcome import Evidence
 from agentflow.contracts.wire import Json, ToolCallId
-from agentflow.core.policy import PastCall
+from agentflow.core.provenance import PastCall
 
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 

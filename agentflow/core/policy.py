@@ -1,126 +1,69 @@
-"""Rules: what may run, what may not, and what needs people.
+"""What the rules say of one call.
 
-Deny beats ask beats allow. Where no rule matches, reads run and writes don't. A rule that raises, or
-answers anything but True or False, denies. Allow and ask rules hold in the tiers they name, and
-``production`` must be named: a write there needs a rule that was written for it.
+Deny beats ask beats allow. Where no rule matches, reads run and writes don't. A rule that raises, or answers
+anything but True or False, denies. While a freeze holds, nothing is written.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from typing import Literal
 
-from agentflow.contracts.budget import Spend
-from agentflow.contracts.rules import Decision, Quorum, Tier, Verdict
-from agentflow.contracts.tools import ToolContract
-from agentflow.contracts.wire import Json, Sha256
+from agentflow.contracts.rules import Decision, Quorum, Verdict
+from agentflow.contracts.wire import Sha256
 from agentflow.core.idempotency import arguments_hash
+from agentflow.core.rule_context import RuleContext
+from agentflow.core.rules import Match, Policies, Rule
 
 UNHASHABLE = Sha256("0" * 64)
 """Stands in the decision on arguments that have no canonical JSON; nothing can match it."""
+
+FindingKind = Literal["matched", "not_for", "not_met", "failed"]
+"""``matched``: it says its verdict. ``not_for``: it is for other tools, effects, scopes, tenants or tiers.
+``not_met``: its condition is not met. ``failed``: it could not be asked, and so the call is denied."""
 
 _PRECEDENCE: Mapping[Verdict, int] = {"deny": 0, "ask": 1, "allow": 2}
 
 
 @dataclass(frozen=True)
-class PastCall:
-    """A tool call of this run that has been carried out."""
+class Finding:
+    """What became of one rule."""
 
-    call_id: str
-    tool: str
-    arguments: Mapping[str, Json]
-    output: Json
-
-
-@dataclass(frozen=True)
-class RuleContext:
-    """Everything a rule may look at."""
-
-    tool: ToolContract
-    arguments: Mapping[str, Json]
-    """They fit the tool's contract already."""
-    tier: Tier
-    tenant: str
-    customer_tier: str
-    requested_by: str
-    task_input: Json
-    """The task's input as JSON."""
-    model: str
-    model_proven: bool
-    """Whether the release names the model as proven for this agent."""
-    spend: Spend
-    past_calls: tuple[PastCall, ...] = ()
-
-    def amount(self, argument: str) -> Decimal:
-        """An argument as an exact amount.
-
-        Raises:
-            ValueError: it is missing, not a number, not finite or negative: the rule then denies.
-        """
-        value = self.arguments.get(argument)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"{argument} is not an amount")
-        return to_amount(str(value))
-
-    def outputs(self, tool: str) -> tuple[Json, ...]:
-        """Recorded outputs of a tool in this run, the oldest first."""
-        return tuple(call.output for call in self.past_calls if call.tool == tool)
-
-
-Condition = Callable[[RuleContext], bool]
-
-
-def _always(context: RuleContext) -> bool:
-    return True
+    kind: FindingKind
+    match: Match
+    why: str = ""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One rule. Make it with ``allow``, ``deny`` or ``ask``."""
+class Explanation:
+    """A decision, and what each rule had to do with it."""
 
-    name: str
-    verdict: Verdict
-    reason: str
-    """For the person who reads the decision, and for the model that is refused."""
-    when: Condition = _always
-    tools: tuple[str, ...] = ()
-    """Names of the tools it is for; empty is all."""
-    tiers: tuple[Tier, ...] = ("dev", "staging")
-    quorum: Quorum | None = None
+    decision: Decision
+    findings: tuple[Finding, ...]
 
-
-def allow(
-    name: str,
-    *,
-    reason: str,
-    when: Condition = _always,
-    tools: Sequence[str] = (),
-    tiers: Sequence[Tier] = ("dev", "staging"),
-) -> Rule:
-    """A rule that lets matching calls run. Name ``production`` in ``tiers`` to let them run there."""
-    return Rule(name, "allow", reason, when, tuple(tools), tuple(tiers))
+    def __str__(self) -> str:
+        """In words, a line each."""
+        decision = self.decision
+        lines = [f"{decision.verdict}, by {decision.rule}: {decision.reason}"]
+        if decision.quorum is not None:
+            roles = f" with the role {' or '.join(decision.quorum.roles)}" if decision.quorum.roles else ""
+            people = "a person" if decision.quorum.people == 1 else f"{decision.quorum.people} people"
+            lines.append(f"needs {people}{roles}")
+        for finding in self.findings:
+            lines.append(
+                f"  {_SAID[finding.kind]} {finding.match.verdict} {finding.match.name}: {finding.why}"
+            )
+        return "\n".join(lines)
 
 
-def deny(name: str, *, reason: str, when: Condition = _always, tools: Sequence[str] = ()) -> Rule:
-    """A rule that stops matching calls, in every tier, whatever other rules say."""
-    return Rule(name, "deny", reason, when, tuple(tools), ("dev", "staging", "production"))
+_SAID: Mapping[FindingKind, str] = {
+    "matched": "+",
+    "not_for": "-",
+    "not_met": "-",
+    "failed": "!",
+}
 
 
-def ask(
-    name: str,
-    *,
-    reason: str,
-    when: Condition = _always,
-    tools: Sequence[str] = (),
-    tiers: Sequence[Tier] = ("dev", "staging"),
-    people: int = 1,
-    roles: Sequence[str] = (),
-) -> Rule:
-    """A rule that lets matching calls run if ``people`` different people with one of ``roles`` agree."""
-    quorum = Quorum(people=people, roles=tuple(roles))
-    return Rule(name, "ask", reason, when, tuple(tools), tuple(tiers), quorum)
-
-
-def decide(rules: Sequence[Rule], context: RuleContext) -> Decision:
+def decide(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies] = ()) -> Decision:
     """What the rules say of one call with exactly these arguments. Never raises; doubt denies."""
     try:
         binding = arguments_hash(context.tool.name, context.arguments)
@@ -131,31 +74,90 @@ def decide(rules: Sequence[Rule], context: RuleContext) -> Decision:
             reason=f"the arguments can't be hashed: {error}",
             arguments_hash=UNHASHABLE,
         )
-    matching: list[Rule] = []
-    for rule in rules:
-        if rule.tools and context.tool.name not in rule.tools:
-            continue
-        try:
-            matches: object = rule.when(context)
-        except Exception as error:
-            return _failed(rule, f"raised {type(error).__name__}{_told(error)}", binding)
-        if matches is not True and matches is not False:
-            return _failed(rule, f"answered {type(matches).__name__}, not True or False", binding)
-        if matches and context.tier in rule.tiers:
-            matching.append(rule)
+    if context.frozen and context.tool.effect != "read":
+        reason = f"writes are frozen for {', '.join(context.frozen)}"
+        return Decision(verdict="deny", rule="frozen", reason=reason, arguments_hash=binding)
+    matching: list[Match] = []
+    for finding in _findings(rules, context, policies):
+        if finding.kind == "failed":
+            reason = f"rule {finding.match.name} {finding.why}"[:500]
+            return Decision(verdict="deny", rule="error", reason=reason, arguments_hash=binding)
+        if finding.kind == "matched":
+            matching.append(finding.match)
     return _first(matching, context, binding)
 
 
-def _first(matching: Sequence[Rule], context: RuleContext, binding: Sha256) -> Decision:
-    """The strictest matching rule. Several ``ask`` rules all hold: see ``_joint``."""
+def explain(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies] = ()) -> Explanation:
+    """The decision on a call, with which rules matched, which did not, and why. Never raises."""
+    decision = decide(rules, context, policies)
+    if decision.arguments_hash == UNHASHABLE:
+        return Explanation(decision, ())
+    return Explanation(decision, tuple(_findings(rules, context, policies)))
+
+
+def _findings(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies]) -> Iterator[Finding]:
+    for rule in rules:
+        yield _finding(rule, context)
+    for several in policies:
+        try:
+            for match in several.judge(context):
+                yield Finding("matched", match, match.reason)
+        except Exception as error:
+            yield Finding("failed", Match(several.engine, "deny", ""), _raised(error))
+
+
+def _finding(rule: Rule, context: RuleContext) -> Finding:
+    match = Match(rule.name, rule.verdict, rule.reason, rule.quorum, rule.is_guard)
+    if other := _is_for_others(rule, context):
+        return Finding("not_for", match, other)
+    try:
+        matches: object = rule.when(context)
+    except Exception as error:
+        return Finding("failed", match, _raised(error))
+    if matches is not True and matches is not False:
+        return Finding("failed", match, f"answered {type(matches).__name__}, not True or False")
+    # Asked in every tier all the same: a rule that can't answer must not look sound where it isn't in force.
+    if context.tier not in rule.tiers:
+        tiers = ", ".join(rule.tiers) or "no tier"
+        return Finding("not_for", match, f"it holds in {tiers}, not in {context.tier}")
+    return Finding("matched", match, rule.reason) if matches else Finding("not_met", match, _condition(rule))
+
+
+def _is_for_others(rule: Rule, context: RuleContext) -> str | None:
+    """What a rule is for, if the call is none of it."""
+    tool = context.tool
+    if rule.tools and tool.name not in rule.tools:
+        return f"it is for {', '.join(rule.tools)}"
+    if rule.effects and tool.effect not in rule.effects:
+        return f"it is for effect {', '.join(rule.effects)}"
+    if rule.scopes and not set(rule.scopes) & set(tool.scopes):
+        return f"it is for scope {', '.join(rule.scopes)}"
+    if rule.tenants and context.tenant not in rule.tenants:
+        return f"it is for tenant {', '.join(rule.tenants)}"
+    return None
+
+
+def _condition(rule: Rule) -> str:
+    """A condition in words: its docstring's first line, or its name."""
+    said = (rule.when.__doc__ or "").strip().partition("\n")[0]
+    name = getattr(rule.when, "__name__", type(rule.when).__name__)
+    return f"not so: {said or name}"
+
+
+def _first(matching: Sequence[Match], context: RuleContext, binding: Sha256) -> Decision:
+    """The strictest match. Several that ask all hold: see ``_joint``."""
     strictest = min(
         matching,
-        key=lambda rule: (_PRECEDENCE[rule.verdict], -(rule.quorum.people if rule.quorum else 0)),
+        key=lambda match: (_PRECEDENCE[match.verdict], -(match.quorum.people if match.quorum else 0)),
         default=None,
     )
     is_read = context.tool.effect == "read"
     if strictest is None:
         return _default(context, binding)
+    if strictest.verdict == "ask":
+        if not is_read and all(match.is_guard for match in matching):
+            return _default(context, binding)
+        return _joint([match for match in matching if match.verdict == "ask"], binding)
     if strictest.verdict == "allow" and not is_read and not context.model_proven:
         return Decision(
             verdict="ask",
@@ -164,18 +166,16 @@ def _first(matching: Sequence[Rule], context: RuleContext, binding: Sha256) -> D
             arguments_hash=binding,
             quorum=Quorum(),
         )
-    if strictest.verdict == "ask":
-        return _joint([rule for rule in matching if rule.verdict == "ask"], binding)
     return Decision(
         verdict=strictest.verdict, rule=strictest.name, reason=strictest.reason, arguments_hash=binding
     )
 
 
-def _joint(asking: Sequence[Rule], binding: Sha256) -> Decision:
-    """One question for all ``ask`` rules: the most people that any wants, in roles that all accept."""
-    named = ", ".join(rule.name for rule in asking)
-    reason = "; ".join(dict.fromkeys(rule.reason for rule in asking))
-    quorums = [rule.quorum or Quorum() for rule in asking]
+def _joint(asking: Sequence[Match], binding: Sha256) -> Decision:
+    """One question for all that ask: the most people that any wants, in roles that all accept."""
+    named = ", ".join(match.name for match in asking)
+    reason = "; ".join(dict.fromkeys(match.reason for match in asking))
+    quorums = [match.quorum or Quorum() for match in asking]
     wanted = [set(quorum.roles) for quorum in quorums if quorum.roles]
     roles = set[str].intersection(*wanted) if wanted else set[str]()
     if wanted and not roles:
@@ -193,30 +193,12 @@ def _default(context: RuleContext, binding: Sha256) -> Decision:
     return Decision(verdict="deny", rule="default", reason=reason, arguments_hash=binding)
 
 
-def _failed(rule: Rule, how: str, binding: Sha256) -> Decision:
-    # An error may quote an argument, and that may hold what no contract takes: a lone surrogate.
-    reason = f"rule {rule.name} {how}"[:500].encode(errors="replace").decode()
-    return Decision(verdict="deny", rule="error", reason=reason, arguments_hash=binding)
-
-
-def _told(error: Exception) -> str:
+def _raised(error: Exception) -> str:
+    """An error as part of a reason."""
     try:
-        return f": {error}"
+        told = f": {error}"
     except Exception:
         # Even the text of an error is code of the rule's, and a failure in it is a denial too.
-        return ", which has no text"
-
-
-def to_amount(text: str) -> Decimal:
-    """A text as an exact amount.
-
-    Raises:
-        ValueError: it isn't a finite number, or is negative.
-    """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(f"{text[:40]!r} is not an amount") from error
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"{text[:40]!r} is not a finite amount of at least zero")
-    return amount
+        told = ", which has no text"
+    # It may quote an argument, and that may hold what no contract takes: a lone surrogate.
+    return f"raised {type(error).__name__}{told}"[:400].encode(errors="replace").decode()

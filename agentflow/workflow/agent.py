@@ -24,8 +24,7 @@ from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
 from agentflow.core.idempotency import arguments_hash
-from agentflow.core.policy import Rule
-from agentflow.core.provenance import sources
+from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.transcript import tool_text
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.ports.tooling import HasContract
@@ -67,8 +66,11 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     """Models, or aliases that the worker resolves; the preferred one first, cheaper ones after it."""
     model_options: ClassVar[ModelOptions] = ModelOptions()
     tools: ClassVar[Sequence[HasContract]] = ()
-    rules: ClassVar[Sequence[Rule]] = ()
+    rules: ClassVar[RuleSet | Sequence[Rule]] = ()
     """What may run. Without a rule that allows it, a write is denied."""
+    untrusted_input: ClassVar[tuple[str, ...]] = ()
+    """JSON Pointers (RFC 6901) to the parts of the task's input that outsiders wrote, such as ``/body`` of a
+    ticket: guards read them, and no rule takes them at their word."""
     budget: ClassVar[Budget] = Budget()
     release: ClassVar[Release] = Release(version="0")
     approval_timeout: ClassVar[timedelta] = timedelta(hours=24)
@@ -94,7 +96,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             cls._definition = compile_definition(cls)
 
     def __init__(self) -> None:
-        self._run = Run(self._definition, self.approver_verifier)
+        self._run = Run(self._definition, self.approver_verifier, self.untrusted_input)
         self._continuation = Continuation(self._run, self.max_history_bytes)
         self._tool_calls = ToolCalls(
             self._run, self.approval_timeout, self.escalation_timeout, self._continuation
@@ -225,7 +227,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             quorum=Quorum(people=people, roles=tuple(roles)),
             requested_by=run.task.requested_by,
             deadline=workflow.now() + self.approval_timeout,
-            sources=sources(arguments, run.task_input, run.past_calls),
+            sources=run.provenance.origins(arguments, run.past_calls),
         )
         run.open_approval(request)
         outcome = await run.await_approval(request)

@@ -16,7 +16,7 @@ from agentflow.contracts.carried import (
 )
 from agentflow.contracts.wire import Json
 from agentflow.core.compaction import Outlined
-from agentflow.core.policy import PastCall
+from agentflow.core.provenance import PastCall
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript
 from agentflow.workflow import dispatch
@@ -119,6 +119,8 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
             )
             for call in run.past_calls
         ),
+        guidance=run.guidance,
+        frozen=run.frozen,
         summaries=run.summaries,
         evidence=run.evidence,
         decisions=run.decision_log.records,
@@ -142,9 +144,11 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     run.people.take_up(carried.pending, carried.approvals, carried.escalations)
     run.purse = run.purse.carried_over(carried.settled, carried.possibly_billed_usd)
     run.models_used = frozenset(carried.models_used)
-    run.past_calls = tuple(
-        PastCall(call.call_id, call.tool, call.arguments, call.output) for call in carried.past_calls
-    )
+    for call in carried.past_calls:
+        run.remember(PastCall(call.call_id, call.tool, call.arguments, call.output))
+    for said in carried.guidance:
+        run.heed(said)
+    run.frozen = carried.frozen
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
     run.note("continuation", True, f"execution {carried.executions + 1} goes on after turn {carried.turn}")

@@ -1,17 +1,20 @@
 """What an ``AgentWorkflow`` subclass declares, checked and compiled once when the class is made."""
 
 import typing
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions, ToolOffer
+from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
-from agentflow.core.policy import Rule
+from agentflow.core.rules import Rule, RuleSet
 from agentflow.errors import WorkflowDefinitionError
+from agentflow.workflow.sources import source_of
 
 OutputT = TypeVar("OutputT")
 
@@ -39,7 +42,8 @@ class AgentDefinition(Generic[OutputT]):
     offers: tuple[ToolOffer, ...]
     """The tools as models are told of them."""
     tools_hash: Sha256
-    rules: tuple[Rule, ...]
+    rules: RuleSet
+    rules_name: RuleSetName
     budget: Budget
     release: Release
     output_form: AnswerForm[OutputT]
@@ -60,10 +64,11 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         raise WorkflowDefinitionError(_THREE_LINES.format(**shown))
     if not agent.models:
         raise WorkflowDefinitionError(f'{agent.__name__} names no model: write models = ("default",)')
-    names = [rule.name for rule in agent.rules]
+    rules = _rule_set(agent)
+    names = [rule.name for rule in rules.rules]
     if twice := {name for name in names if names.count(name) > 1}:
         raise WorkflowDefinitionError(f"{agent.__name__} has two rules named {', '.join(sorted(twice))}")
-    catalog = Catalog.of(tool.contract for tool in agent.tools)
+    catalog = Catalog.of((tool.contract for tool in agent.tools), agent.release.scopes)
     return AgentDefinition(
         name=agent.__name__,
         instructions=agent.instructions.strip(),
@@ -72,12 +77,22 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         catalog=catalog,
         offers=catalog.offers(),
         tools_hash=catalog.hash(),
-        rules=tuple(agent.rules),
+        rules=rules,
+        rules_name=rules.named(),
         budget=agent.budget,
         release=agent.release,
         output_form=answer_form(output_type),
         performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
     )
+
+
+def _rule_set(agent: Any) -> RuleSet:
+    """An agent's rules with the source of their conditions; a plain list has the agent's name and version."""
+    given: RuleSet | Sequence[Rule] = agent.rules
+    if not isinstance(given, RuleSet):
+        given = RuleSet(agent.__name__, agent.release.version, tuple(given))
+    found = {module: source_of(module) for module in sorted(given.modules())}
+    return replace(given, sources={module: text for module, text in found.items() if text is not None})
 
 
 def _type_arguments(agent: Any) -> tuple[Any, Any]:

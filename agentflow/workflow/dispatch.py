@@ -186,6 +186,15 @@ async def _about_effect(
     )
 
 
+def rules_changed(place: str) -> bool:
+    """Whether a worker with other rules than the run's may stop it here.
+
+    Not where history shows that the run went on: each decision has a marker of its own, which is in history
+    only if the run was stopped there.
+    """
+    return workflow.patched(f"rules-changed:{place}")
+
+
 def heed_cancellation() -> None:
     """End here if the run was cancelled, or ran out of time, while an activity ended in another way.
 

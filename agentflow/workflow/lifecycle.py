@@ -149,6 +149,9 @@ class Lifecycle(Generic[InputT, OutputT]):
             models=definition.models,
             release=definition.release,
             tools_hash=definition.tools_hash,
+            rules=definition.rules_name,
+            writes=any(contract.effect != "read" for contract in definition.catalog.contracts.values()),
+            tenant=self._run.task.tenant,
         )
         return await dispatch.resolve_manifest(request)
 

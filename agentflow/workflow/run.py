@@ -21,7 +21,7 @@ from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
-from agentflow.core.policy import PastCall
+from agentflow.core.provenance import PastCall, Provenance, without
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
@@ -39,13 +39,25 @@ _UNPINNED = Sha256("0" * 64)
 class Run:
     """The state of one run. A new one for each workflow instance, replayed ones included."""
 
-    def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier) -> None:
+    def __init__(
+        self,
+        definition: AgentDefinition[Any],
+        verifier: ApproverVerifier,
+        untrusted_input: Sequence[str] = (),
+    ) -> None:
         self.definition = definition
+        self.untrusted_input = untrusted_input
         self.log: RunLog = RunLog()
         self.people: People = People(verifier, self.record)
         self.purse: Purse = Purse(definition.budget)
         self.transcript: Transcript = Transcript(_UNPINNED)
         self.past_calls: tuple[PastCall, ...] = ()
+        self.provenance: Provenance = Provenance()
+        """What the run may take at its word."""
+        self.guidance: tuple[Json, ...] = ()
+        """What people said who took over."""
+        self.frozen: tuple[str, ...] = ()
+        """The freezes that hold."""
         self.summaries: tuple[ToolCallSummary, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
         self.models_used: frozenset[str] = frozenset()
@@ -124,6 +136,20 @@ class Run:
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.purse = purse
+        said = Provenance().plus("instruction", self.definition.instructions)
+        self.provenance = said.plus("task", without(self._task_input, self.untrusted_input))
+
+    def remember(self, call: PastCall) -> None:
+        """A tool call was carried out: rules and citations see it from here on."""
+        self.past_calls = (*self.past_calls, call)
+        # Not there any more if the run goes on with the code of a release that dropped the tool.
+        if contract := self.definition.catalog.contracts.get(call.tool):
+            self.provenance = self.provenance.after(contract, call)
+
+    def heed(self, said: Json) -> None:
+        """A person said it who took over: it may be taken at its word."""
+        self.guidance = (*self.guidance, said)
+        self.provenance = self.provenance.plus("person", said)
 
     def has_taken_up(self) -> None:
         """The run stands where it should; what people sent meanwhile counts now."""
@@ -218,6 +244,7 @@ class Run:
         resolution = await self._await_person(reason, timeout, form)
         if resolution.action == "abort":
             raise aborted(reason, resolution)
+        self.heed([resolution.text, resolution.answer])
         self.enter("thinking")
         return resolution
 
@@ -228,6 +255,7 @@ class Run:
             RunEscalated: nobody came before the deadline.
         """
         resolution = await self._await_person(reason, timeout, doubt=doubt)
+        self.heed([resolution.text, resolution.result])
         self.enter("acting", reason)
         return resolution
 

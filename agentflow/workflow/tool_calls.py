@@ -18,9 +18,16 @@ from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.core.idempotency import ledger_key
-from agentflow.core.policy import PastCall, RuleContext, decide
-from agentflow.core.provenance import sources
-from agentflow.errors import EffectConflictError, PayloadTooLargeError, RunStopped, ToolUnavailableError
+from agentflow.core.policy import decide
+from agentflow.core.provenance import PastCall
+from agentflow.core.rule_context import RuleContext
+from agentflow.errors import (
+    EffectConflictError,
+    PayloadTooLargeError,
+    RunDenied,
+    RunStopped,
+    ToolUnavailableError,
+)
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
@@ -89,7 +96,8 @@ class ToolCalls:
         if held.index is None or held.decision is None:
             # The index is taken before anything is awaited, so that it follows the order of the calls.
             self._run.call_index += 1
-            decision = self._recorded(call, self._decide(call, contract))
+            decision = self._decide(call, contract, f"call-{self._run.call_index}")
+            decision = self._recorded(call, decision)
             held = HeldCall(call=call, index=self._run.call_index, decision=decision)
         return await self._decided(held, contract)
 
@@ -113,8 +121,25 @@ class ToolCalls:
         )
         return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
 
-    def _decide(self, call: ToolCall, contract: ToolContract) -> Decision:
-        return decide(self._run.definition.rules, self._context(call, contract))
+    def _decide(self, call: ToolCall, contract: ToolContract, place: str) -> Decision:
+        """Ask the rules.
+
+        Args:
+            call: What the model asks for.
+            contract: Its tool's.
+            place: Names this decision within the run.
+
+        Raises:
+            RunDenied: they aren't those that the run was pinned to.
+        """
+        definition = self._run.definition
+        pinned = self._run.manifest.rules
+        if pinned and pinned.hash != definition.rules_name.hash and dispatch.rules_changed(place):
+            raise RunDenied(
+                f"the run is pinned to the rules {pinned.id}, and its worker has {definition.rules_name.id}"
+            )
+        decision = decide(definition.rules.rules, self._context(call, contract), definition.rules.policies)
+        return decision.model_copy(update={"rules": definition.rules_name.id})
 
     def _recorded(self, call: ToolCall, decision: Decision) -> Decision:
         self._run.record(
@@ -135,6 +160,7 @@ class ToolCalls:
     def _context(self, call: ToolCall, contract: ToolContract) -> RuleContext:
         run = self._run
         return RuleContext(
+            agent=run.definition.name,
             tool=contract,
             arguments=call.arguments,
             tier=run.manifest.tier,
@@ -146,6 +172,8 @@ class ToolCalls:
             model_proven=run.model_proven,
             spend=run.purse.settled + run.purse.reserved,
             past_calls=run.past_calls,
+            provenance=run.provenance,
+            frozen=run.frozen,
         )
 
     def _asked(self, held: HeldCall, asked: Decision) -> ApprovalRequest:
@@ -164,7 +192,7 @@ class ToolCalls:
             quorum=asked.quorum or Quorum(),
             requested_by=run.task.requested_by,
             deadline=workflow.now() + self._approval_timeout,
-            sources=sources(call.arguments, run.task_input, run.past_calls),
+            sources=run.provenance.origins(call.arguments, run.past_calls),
         )
         run.open_approval(request)
         return request
@@ -189,7 +217,7 @@ class ToolCalls:
             who = f" by {', '.join(outcome.by)}" if outcome.status == "rejected" else ""
             return asked, ToolProblem(kind="rejected", message=f"{outcome.status}{who}: {why}")
         # Days may have passed and other calls been made: what a rule denies now stays denied.
-        again = self._decide(call, contract)
+        again = self._decide(call, contract, f"call-{held.index}-approved")
         if again.verdict == "deny":
             return self._recorded(call, again), None
         allowed = asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by})
@@ -297,10 +325,7 @@ class ToolCalls:
         run = self._run
         error = result.error
         if error is None:
-            run.past_calls = (
-                *run.past_calls,
-                PastCall(call.id, call.tool, call.arguments, result.output),
-            )
+            run.remember(PastCall(call.id, call.tool, call.arguments, result.output))
         summary = ToolCallSummary(
             tool_call_id=call.id,
             tool=call.tool,

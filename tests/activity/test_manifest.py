@@ -6,6 +6,7 @@ import pytest
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry
 from agentflow.contracts.manifest import Manifest, ManifestRequest, Release
 from agentflow.contracts.model import ModelPrice
+from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.errors import UnknownModelError
 from agentflow.testing.settings import FixedPrices
@@ -28,7 +29,11 @@ async def resolved(
     version: str = "7",
 ) -> Manifest:
     request = ManifestRequest(
-        agent="Refunds", models=models, release=Release(version=version), tools_hash=sha256_of(tools)
+        agent="Refunds",
+        models=models,
+        release=Release(version=version),
+        tools_hash=sha256_of(tools),
+        rules=RuleSetName(name="refunds", version="3", hash=sha256_of("rules")),
     )
     made = ManifestActivity(
         registry, "staging", sources or {}, search_attributes=False, max_payload_bytes=1_000
@@ -42,6 +47,7 @@ async def test_models_are_pinned_with_their_prices_in_order() -> None:
         ("lab:large", DEAR, "native"),
         ("lab:small", CHEAP, "constrained"),
     ]
+    assert manifest.rules == RuleSetName(name="refunds", version="3", hash=sha256_of("rules"))
     assert (manifest.tier, manifest.search_attributes, manifest.problem) == ("staging", False, None)
 
 

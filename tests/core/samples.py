@@ -11,7 +11,8 @@ from agentflow.contracts.rules import Quorum, Tier
 from agentflow.contracts.tools import Effect, ToolContract, ToolOptions
 from agentflow.contracts.wire import ApprovalId, Json, ToolCallId
 from agentflow.core.idempotency import arguments_hash
-from agentflow.core.policy import PastCall, RuleContext
+from agentflow.core.provenance import PastCall
+from agentflow.core.rule_context import RuleContext
 
 DEADLINE = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -34,7 +35,7 @@ def contract_of(
     return ToolContract(
         name=name,
         description=f"The {name} tool.",
-        input_schema=input_schema or {"type": "object"},
+        input_schema=input_schema or {"type": "object", "additionalProperties": False},
         output_schema={},
         effect=effect,
         options=options or ToolOptions(),

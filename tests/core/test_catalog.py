@@ -16,10 +16,11 @@ AMOUNT = {
     "properties": {"amount": {"type": "number", "multipleOf": 0.01}},
     "additionalProperties": False,
 }
+TEXT = {"type": "object", "properties": {"text": {}}, "additionalProperties": False}
 CATALOG = Catalog.of(
     [
         contract_of("refund", input_schema=AMOUNT),
-        contract_of("note", options=ToolOptions(max_argument_bytes=20)),
+        contract_of("note", input_schema=TEXT, options=ToolOptions(max_argument_bytes=20)),
     ]
 )
 
@@ -75,7 +76,7 @@ def test_two_tools_of_one_name_are_refused() -> None:
 
 def test_an_invalid_schema_names_the_tool() -> None:
     with pytest.raises(ConfigurationError, match="input schema of tool pay"):
-        Catalog.of([contract_of("pay", input_schema={"type": 5})])
+        Catalog.of([contract_of("pay", input_schema={"type": 5, "additionalProperties": False})])
 
 
 def test_a_model_is_offered_names_descriptions_and_schemas() -> None:
@@ -94,3 +95,22 @@ def test_every_part_of_a_contract_is_in_the_hash() -> None:
         base.model_copy(update={"scopes": ("pay",)}),
     ]
     assert len({Catalog.of([contract]).hash() for contract in others}) == len(others)
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"additionalProperties": True}, {"properties": {}}])
+def test_a_tool_that_takes_arguments_nobody_named_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ToolDefinitionError, match=r'tool pay takes .* write "additionalProperties": false'):
+        Catalog.of([contract_of("pay", input_schema=schema)])
+
+
+def test_a_tool_outside_the_granted_scopes_is_not_on_offer_and_denied() -> None:
+    contracts = [
+        contract_of("look", "read").model_copy(update={"scopes": ("orders:read",)}),
+        contract_of("pay").model_copy(update={"scopes": ("orders:read", "money:send")}),
+    ]
+    catalog = Catalog.of(contracts, ["orders:read"])
+    assert [offer.name for offer in catalog.offers()] == ["look"]
+    problem = catalog.check(call_of("pay"))
+    assert problem is not None
+    assert problem.kind == "denied"
+    assert problem.message == "pay needs the scope money:send, which the release does not grant"

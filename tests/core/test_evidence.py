@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.core.evidence import cite
-from agentflow.core.policy import PastCall
+from agentflow.core.provenance import PastCall
 from tests.core.strategies import json_values
 
 # The document and the pointers of RFC 6901, section 5.

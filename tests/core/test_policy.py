@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -6,20 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts.rules import Tier
+from agentflow.contracts.rules import Tier, Verdict
 from agentflow.contracts.tools import Effect
 from agentflow.core.idempotency import arguments_hash
-from agentflow.core.policy import (
-    UNHASHABLE,
-    PastCall,
-    Rule,
-    RuleContext,
-    allow,
-    ask,
-    decide,
-    deny,
-    to_amount,
-)
+from agentflow.core.policy import UNHASHABLE, decide, explain
+from agentflow.core.provenance import PastCall
+from agentflow.core.rule_context import RuleContext, to_amount
+from agentflow.core.rules import Match, Rule, allow, ask, deny, guard
 from tests.core.samples import nested, rule_context
 from tests.core.strategies import any_text, json_objects, odd_objects, odd_values
 
@@ -295,3 +289,144 @@ def test_several_ask_rules_hold_together() -> None:
 def test_ask_rules_that_no_one_person_can_satisfy_deny() -> None:
     rules = [ask("finance", reason="f", roles=("finance",)), ask("legal", reason="l", roles=("legal",))]
     assert decide(rules, rule_context(effect="write")).verdict == "deny"
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        (allow("r", reason="", effects=("write",)), True),
+        (allow("r", reason="", effects=("irreversible",)), False),
+        (allow("r", reason="", scopes=("money:send", "other")), True),
+        (allow("r", reason="", scopes=("other",)), False),
+        (allow("r", reason="", tenants=("acme",)), True),
+        (allow("r", reason="", tenants=("globex",)), False),
+        (allow("r", reason="", tools=("refund",)), True),
+        (allow("r", reason="", tools=("mail",)), False),
+    ],
+)
+def test_a_rule_is_for_the_tools_effects_scopes_and_tenants_it_names(rule: Rule, holds: bool) -> None:
+    context = rule_context()
+    scoped = replace(context, tool=context.tool.model_copy(update={"scopes": ("money:send",)}))
+    assert (decide([rule], scoped).verdict == "allow") == holds
+
+
+def test_a_guard_asks_of_what_another_rule_allows() -> None:
+    watch = guard("watch", reason="look", when=answering(True), people=2)
+    decision = decide([allow("all", reason=""), watch], rule_context())
+    assert (decision.verdict, decision.rule) == ("ask", "watch")
+    assert decision.quorum is not None
+    assert decision.quorum.people == 2
+
+
+def test_a_guard_alone_lets_nothing_through() -> None:
+    decision = decide([guard("watch", reason="look", when=answering(True))], rule_context())
+    assert (decision.verdict, decision.rule) == ("deny", "default")
+
+
+def test_a_guard_holds_in_every_tier() -> None:
+    rules = [allow("all", reason="", tiers=TIERS), guard("watch", reason="", when=answering(True))]
+    assert {decide(rules, rule_context(tier=tier)).verdict for tier in TIERS} == {"ask"}
+
+
+@given(rule_sets(yes_or_no), tiers, effects, st.booleans())
+def test_while_a_freeze_holds_nothing_is_written(
+    rules: list[Rule], tier: Tier, effect: Effect, proven: bool
+) -> None:
+    context = replace(rule_context(tier=tier, effect=effect, proven=proven), frozen=("tenant:acme",))
+    decision = decide(rules, context)
+    if effect == "read":
+        assert decision == decide(rules, replace(context, frozen=()))
+    else:
+        assert (decision.verdict, decision.rule) == ("deny", "frozen")
+        assert "tenant:acme" in decision.reason
+
+
+def is_too_much(context: RuleContext) -> bool:
+    """More than a person would pay.
+
+    And some more words.
+    """
+    return context.amount("amount") > 100
+
+
+def test_an_explanation_says_of_each_rule_what_became_of_it() -> None:
+    rules = [
+        deny("too_much", reason="too much", when=is_too_much),
+        allow("all", reason="go on", tools=["refund"]),
+        ask("mail", reason="mail", tools=["mail"]),
+        ask("careful", reason="careful", tiers=["production"]),
+        allow("other", reason="other", tenants=["globex"]),
+    ]
+    explained = explain(rules, rule_context({"amount": 5}))
+    assert explained.decision == decide(rules, rule_context({"amount": 5}))
+    assert str(explained).splitlines() == [
+        "allow, by all: go on",
+        "  - deny too_much: not so: More than a person would pay.",
+        "  + allow all: go on",
+        "  - ask mail: it is for mail",
+        "  - ask careful: it holds in production, not in dev",
+        "  - allow other: it is for tenant globex",
+    ]
+
+
+def test_an_explanation_names_the_rule_that_failed_and_why() -> None:
+    broken = allow("broken", reason="", when=is_too_much)
+    explained = explain([broken, deny("never", reason="never")], rule_context())
+    assert str(explained).splitlines() == [
+        "deny, by error: rule broken raised ValueError: amount is not an amount",
+        "  ! allow broken: raised ValueError: amount is not an amount",
+        "  + deny never: never",
+    ]
+
+
+def test_an_explanation_says_whose_consent_is_needed() -> None:
+    rules = [ask("finance", reason="much", people=2, roles=("cfo", "finance"))]
+    assert (
+        str(explain(rules, rule_context())).splitlines()[1] == "needs 2 people with the role cfo or finance"
+    )
+
+
+@given(odd_objects, rule_sets(odd_conditions), tiers, effects)
+def test_explaining_never_raises_and_decides_the_same(
+    arguments: dict[str, Any], rules: list[Rule], tier: Tier, effect: Effect
+) -> None:
+    context = rule_context(arguments, tier=tier, effect=effect)
+    explained = explain(rules, context)
+    assert explained.decision == decide(rules, context)
+    assert str(explained)
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Rules of another engine, with a fixed answer."""
+
+    matches: tuple[Match, ...] = ()
+    error: Exception | None = None
+    engine: str = "other 1.0"
+    content: Any = None
+
+    def judge(self, context: RuleContext) -> Sequence[Match]:
+        if self.error:
+            raise self.error
+        return self.matches
+
+
+@pytest.mark.parametrize(
+    ("python", "other", "verdict"),
+    [
+        ("allow", "deny", "deny"),
+        ("deny", "allow", "deny"),
+        ("ask", "allow", "ask"),
+        ("allow", "ask", "ask"),
+        ("allow", "allow", "allow"),
+    ],
+)
+def test_of_two_engines_the_stricter_wins(python: Verdict, other: Verdict, verdict: Verdict) -> None:
+    rules = [Rule("python", python, "")]
+    assert decide(rules, rule_context(), [Answering((Match("other", other, ""),))]).verdict == verdict
+
+
+def test_an_engine_that_fails_denies() -> None:
+    decision = decide([allow("all", reason="")], rule_context(), [Answering(error=ValueError("no answer"))])
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+    assert decision.reason == "rule other 1.0 raised ValueError: no answer"

@@ -2,14 +2,14 @@
 
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, Release
+from agentflow import AgentOutcome, AgentTask
 from workflows.support_refund import SupportRefund, SupportResult
 from workflows.support_tickets import Ticket
 
 
 @workflow.defn
 class ProvenSupportRefund(SupportRefund):
-    release = Release(version="1.0.0", proven_models=("scripted:model",))
+    release = SupportRefund.release.model_copy(update={"proven_models": ("scripted:model",)})
 
     @workflow.run
     async def run(self, task: AgentTask[Ticket]) -> AgentOutcome[SupportResult]:

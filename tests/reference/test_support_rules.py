@@ -9,7 +9,9 @@ from activities.payments import PaymentTools
 from activities.replies import ReplyTools
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.rules import Tier
-from agentflow.core.policy import PastCall, RuleContext, decide
+from agentflow.core.policy import decide
+from agentflow.core.provenance import PastCall
+from agentflow.core.rule_context import RuleContext
 from workflows.support_rules import SUPPORT_RULES
 
 ORDER = {"order_id": "ORD-1001", "customer_email": "Maya@example.com", "refundable_usd": "2000.00"}

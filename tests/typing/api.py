@@ -30,6 +30,7 @@ from agentflow import (
     RetryOptions,
     Rule,
     RuleContext,
+    RuleSet,
     RunDenied,
     Tool,
     ToolContext,
@@ -39,6 +40,7 @@ from agentflow import (
     allow,
     ask,
     deny,
+    sinks_from_trusted_input,
     tool,
     tools_of,
 )
@@ -192,7 +194,8 @@ def a_probe_takes_what_its_tool_takes_and_answers_with_its_output() -> None:
 
 
 def rules_are_values() -> None:
-    assert_type(Refunds.rules[0], Rule)
+    assert_type(allow("all", reason=""), Rule)
+    RuleSet("refunds", "1", (allow("small", reason=""), sinks_from_trusted_input()))
     allow("small", reason="", tiers=("prod",))  # pyright: ignore[reportArgumentType]
     allow("small", reason="", when=lambda context: "yes")  # pyright: ignore[reportArgumentType]
 

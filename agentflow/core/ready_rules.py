@@ -1,0 +1,72 @@
+"""Rules that are ready to use."""
+
+from collections.abc import Sequence
+
+from agentflow.contracts.wire import canonical_json
+from agentflow.core.rule_context import RuleContext
+from agentflow.core.rules import Condition, Rule, guard
+
+MIN_SECRET = 4
+"""Shorter values are in every text."""
+
+
+def sinks_from_trusted_input(
+    *, tools: Sequence[str] = (), unless: Condition | None = None, people: int = 1, roles: Sequence[str] = ()
+) -> Rule:
+    """A guard: a person is asked of a write, one of whose sinks has a value that nothing trusted has.
+
+    It is what stops an e-mail, a web page or a ticket from saying whom to pay. Where values came from is in
+    the approval.
+
+    Args:
+        tools: The tools it watches; empty is all that write. Reads that are named are watched too: a URL that
+            is fetched can carry what was read.
+        unless: Calls that it lets be, such as small amounts.
+        people: How many people are asked.
+        roles: Each holds one of these.
+    """
+
+    def has_untrusted_sinks(context: RuleContext) -> bool:
+        if unless is not None and unless(context) is True:
+            return False
+        return bool(context.untrusted_sinks())
+
+    return guard(
+        "sinks_from_trusted_input",
+        reason="an argument of consequence is from nothing that is trusted",
+        when=has_untrusted_sinks,
+        tools=tools,
+        effects=() if tools else ("write", "irreversible"),
+        people=people,
+        roles=roles,
+    )
+
+
+def no_outflow_of(
+    *sources: str, tools: Sequence[str] = (), people: int = 1, roles: Sequence[str] = ()
+) -> Rule:
+    """A guard: a person is asked of a write, one of whose arguments has a value that one of these tools said.
+
+    For what may be read and must not be passed on: passports, cards, keys. A value that the model rewrote,
+    or any of under ``MIN_SECRET`` characters, is not found.
+
+    Args:
+        *sources: Names of the tools whose outputs are confidential.
+        tools: The tools it watches; empty is all that write.
+        people: How many people are asked.
+        roles: Each holds one of these.
+    """
+
+    def passes_on(context: RuleContext) -> bool:
+        said = canonical_json(dict(context.arguments)).decode(errors="replace")
+        kept = (call.values for call in context.past_calls if call.tool in sources)
+        return any(len(value) >= MIN_SECRET and value in said for values in kept for value in values)
+
+    return guard(
+        f"no_outflow_of_{'_'.join(sources)}",
+        reason=f"it passes on what {', '.join(sources)} said",
+        when=passes_on,
+        tools=tools,
+        people=people,
+        roles=roles,
+    )

@@ -1,0 +1,98 @@
+"""What a rule may look at: one call, the run it belongs to, and where its arguments come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from agentflow.contracts.budget import Spend
+from agentflow.contracts.rules import Tier
+from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.wire import Json
+from agentflow.core.provenance import PastCall, Provenance, UntrustedSink
+from agentflow.core.typed_arguments import ReadsArguments
+
+
+@dataclass(frozen=True)
+class RuleContext:
+    """Everything a rule may look at."""
+
+    tool: ToolContract
+    arguments: Mapping[str, Json]
+    """They fit the tool's contract already."""
+    tier: Tier
+    tenant: str
+    customer_tier: str
+    requested_by: str
+    task_input: Json
+    """The task's input as JSON."""
+    model: str
+    model_proven: bool
+    """Whether the release names the model as proven for this agent."""
+    spend: Spend
+    """Of the run so far, what is set aside included."""
+    agent: str = ""
+    past_calls: tuple[PastCall, ...] = ()
+    """Those that were carried out, the oldest first."""
+    provenance: Provenance = field(default=Provenance())
+    """What the run may take at its word."""
+    frozen: tuple[str, ...] = ()
+    """The freezes that hold: nothing may be written."""
+
+    def amount(self, argument: str) -> Decimal:
+        """An argument as an exact amount.
+
+        Raises:
+            ValueError: it is missing, not a number, not finite or negative: the rule then denies.
+        """
+        value = self.arguments.get(argument)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"{argument} is not an amount")
+        return to_amount(str(value))
+
+    def typed(self, tool: ReadsArguments) -> Any:
+        """The arguments as the tool's own types, by attribute: ``context.typed(refund).amount_usd``.
+
+        Raises:
+            ValueError: the call is for another tool, or the arguments don't fit its types: the rule then
+                denies.
+        """
+        if tool.contract.name != self.tool.name:
+            raise ValueError(f"the call is for {self.tool.name}, not for {tool.contract.name}")
+        return tool.typed_arguments(self.arguments)
+
+    def outputs(self, tool: str) -> tuple[Json, ...]:
+        """Recorded outputs of a tool in this run, the oldest first."""
+        return tuple(call.output for call in self.past_calls if call.tool == tool)
+
+    def calls(self, tool: str | None = None) -> int:
+        """How many calls of a tool, or of all, this run has carried out."""
+        return sum(tool in (None, call.tool) for call in self.past_calls)
+
+    def label(self, argument: str) -> str:
+        """Where an argument comes from: what it is trusted for, else ``tool:<name>`` or ``model``."""
+        value = self.arguments.get(argument)
+        return self.provenance.origins({argument: value}, self.past_calls)[argument]
+
+    def is_trusted(self, argument: str) -> bool:
+        """Whether an argument's value is one that something trusted has."""
+        return self.provenance.label(self.arguments.get(argument), argument) is not None
+
+    def untrusted_sinks(self) -> tuple[UntrustedSink, ...]:
+        """The values that go to a sink of the tool, and that nothing trusted has."""
+        return self.provenance.untrusted_sinks(self.tool, self.arguments)
+
+
+def to_amount(text: str) -> Decimal:
+    """A text as an exact amount.
+
+    Raises:
+        ValueError: it isn't a finite number, or is negative.
+    """
+    try:
+        amount = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"{text[:40]!r} is not an amount") from error
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{text[:40]!r} is not a finite amount of at least zero")
+    return amount

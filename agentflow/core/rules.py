@@ -1,0 +1,216 @@
+"""Rules as they are written: ``allow``, ``deny``, ``ask``, and the set that an agent's rules are.
+
+Allow and ask rules hold in the tiers they name, and ``production`` must be named: a write there needs a rule
+that was written for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agentflow.contracts.rules import Quorum, RuleSetName, Tier, Verdict
+from agentflow.contracts.tools import Effect
+from agentflow.contracts.wire import Json, Sha256, sha256_of
+from agentflow.core.rule_content import code_content, condition_content, modules_of
+from agentflow.core.rule_context import RuleContext
+
+Condition = Callable[[RuleContext], bool]
+
+EVERY_TIER: tuple[Tier, ...] = ("dev", "staging", "production")
+TIERS_UNLESS_SAID: tuple[Tier, ...] = ("dev", "staging")
+
+
+def always(context: RuleContext) -> bool:
+    """Holds for every call."""
+    return True
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. Make it with ``allow``, ``deny`` or ``ask``."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    """For the person who reads the decision, and for the model that is refused."""
+    when: Condition = always
+    tools: tuple[str, ...] = ()
+    """Names of the tools it is for; empty is all. So are the next three."""
+    effects: tuple[Effect, ...] = ()
+    scopes: tuple[str, ...] = ()
+    """It is for tools that need one of these."""
+    tenants: tuple[str, ...] = ()
+    tiers: tuple[Tier, ...] = TIERS_UNLESS_SAID
+    quorum: Quorum | None = None
+    is_guard: bool = False
+    """A guard asks of what another rule would let through. By itself it lets nothing through."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """What one rule, or one policy of another engine, says of a call."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    quorum: Quorum | None = None
+    is_guard: bool = False
+
+
+class Policies(Protocol):
+    """Rules in another language, which are asked beside the Python ones; deny from either wins."""
+
+    @property
+    def engine(self) -> str:
+        """Name and version of what evaluates them."""
+        ...
+
+    @property
+    def content(self) -> Json:
+        """All that their answers depend on: the rule set's hash covers it."""
+        ...
+
+    def judge(self, context: RuleContext) -> Sequence[Match]:
+        """What they say of a call. What raises, denies."""
+        ...
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules of an agent: named, versioned, and known by the hash of what they are."""
+
+    name: str
+    version: str
+    rules: tuple[Rule, ...]
+    policies: tuple[Policies, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
+    """Source text of each module that has a condition; a run is pinned to it."""
+
+    def named(self) -> RuleSetName:
+        """The set's name with its hash."""
+        return RuleSetName(name=self.name, version=self.version, hash=self.hash())
+
+    def modules(self) -> frozenset[str]:
+        """The modules that its conditions are written in."""
+        return frozenset[str]().union(*(modules_of(rule.when) for rule in self.rules))
+
+    def hash(self) -> Sha256:
+        """Of all that the set's answers depend on.
+
+        Every field of every rule, the source of the modules their conditions are written in, other engines'
+        policies. What such a module imports is not covered, and neither is the set's name.
+        """
+        return sha256_of(
+            {
+                "rules": [_content(rule, self.sources) for rule in self.rules],
+                "sources": dict(self.sources),
+                "policies": [[policies.engine, policies.content] for policies in self.policies],
+            }
+        )
+
+
+def _content(rule: Rule, sources: Mapping[str, str]) -> Json:
+    content = {
+        "name": rule.name,
+        "verdict": rule.verdict,
+        "reason": rule.reason,
+        "when": condition_content(rule.when),
+        "tools": list(rule.tools),
+        "effects": list(rule.effects),
+        "scopes": list(rule.scopes),
+        "tenants": list(rule.tenants),
+        "tiers": list(rule.tiers),
+        "quorum": rule.quorum.model_dump(mode="json") if rule.quorum else None,
+        "is_guard": rule.is_guard,
+    }
+    if not modules_of(rule.when) <= sources.keys():
+        content["code"] = code_content(rule.when)
+    return content
+
+
+def allow(
+    name: str,
+    *,
+    reason: str,
+    when: Condition = always,
+    tools: Sequence[str] = (),
+    effects: Sequence[Effect] = (),
+    scopes: Sequence[str] = (),
+    tenants: Sequence[str] = (),
+    tiers: Sequence[Tier] = TIERS_UNLESS_SAID,
+) -> Rule:
+    """A rule that lets matching calls run. Name ``production`` in ``tiers`` to let them run there."""
+    return Rule(
+        name, "allow", reason, when, tuple(tools), tuple(effects), tuple(scopes), tuple(tenants), tuple(tiers)
+    )
+
+
+def deny(
+    name: str,
+    *,
+    reason: str,
+    when: Condition = always,
+    tools: Sequence[str] = (),
+    effects: Sequence[Effect] = (),
+    scopes: Sequence[str] = (),
+    tenants: Sequence[str] = (),
+) -> Rule:
+    """A rule that stops matching calls, in every tier, whatever other rules say."""
+    return Rule(
+        name, "deny", reason, when, tuple(tools), tuple(effects), tuple(scopes), tuple(tenants), EVERY_TIER
+    )
+
+
+def ask(
+    name: str,
+    *,
+    reason: str,
+    when: Condition = always,
+    tools: Sequence[str] = (),
+    effects: Sequence[Effect] = (),
+    scopes: Sequence[str] = (),
+    tenants: Sequence[str] = (),
+    tiers: Sequence[Tier] = TIERS_UNLESS_SAID,
+    people: int = 1,
+    roles: Sequence[str] = (),
+) -> Rule:
+    """A rule that lets matching calls run if ``people`` different people with one of ``roles`` agree."""
+    return Rule(
+        name,
+        "ask",
+        reason,
+        when,
+        tuple(tools),
+        tuple(effects),
+        tuple(scopes),
+        tuple(tenants),
+        tuple(tiers),
+        Quorum(people=people, roles=tuple(roles)),
+    )
+
+
+def guard(
+    name: str,
+    *,
+    reason: str,
+    when: Condition,
+    tools: Sequence[str] = (),
+    effects: Sequence[Effect] = ("write", "irreversible"),
+    people: int = 1,
+    roles: Sequence[str] = (),
+) -> Rule:
+    """A rule that asks people, in every tier, of what another rule would let through.
+
+    ``ask`` lets a call run if people agree; a guard by itself lets none.
+    """
+    return Rule(
+        name,
+        "ask",
+        reason,
+        when,
+        tuple(tools),
+        tuple(effects),
+        tiers=EVERY_TIER,
+        quorum=Quorum(people=people, roles=tuple(roles)),
+        is_guard=True,
+    )
