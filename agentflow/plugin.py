@@ -30,6 +30,7 @@ from agentflow.activity.manifest import ManifestActivity, ModelRegistry
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import Tool
 from agentflow.activity.transcripts import TranscriptStore
+from agentflow.adapters.freezes import Freezes
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.recent_blobs import RecentBlobs
@@ -143,6 +144,7 @@ class AgentflowPlugin(SimplePlugin):
                 {kind.__name__: _source_hash(kind) for kind in workflows},
                 search_attributes=self._search_attributes == "require",
                 max_payload_bytes=self._max_payload_bytes,
+                frozen_for=Freezes(settings["client"]).holding,
             )
             activities += [chat.chat, manifest.resolve_manifest]
         config["activities"] = activities

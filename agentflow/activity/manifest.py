@@ -1,6 +1,6 @@
 """The ``resolve_manifest`` local activity: what this worker's configuration makes of an agent."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,9 @@ from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.errors import UnknownModelError
 from agentflow.ports.prices import PriceBook
+
+FrozenFor = Callable[[str, str], Awaitable[tuple[str, ...]]]
+"""Answers the freezes that concern an agent and a tenant."""
 
 
 def _no_aliases() -> Mapping[str, str]:
@@ -71,12 +74,14 @@ class ManifestActivity:
         *,
         search_attributes: bool,
         max_payload_bytes: int,
+        frozen_for: FrozenFor | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
         self._source_hashes = source_hashes
         self._search_attributes = search_attributes
         self._max_payload_bytes = max_payload_bytes
+        self._frozen_for = frozen_for
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -102,11 +107,18 @@ class ManifestActivity:
             rules=request.rules,
             models=tuple(models),
             problem=problem,
+            frozen=await self._frozen(request),
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=_version(),
         )
+
+    async def _frozen(self, request: ManifestRequest) -> tuple[str, ...]:
+        """The freezes that hold. If the server can't tell, the run doesn't begin: the activity is retried."""
+        if self._frozen_for is None or not request.writes:
+            return ()
+        return await self._frozen_for(request.agent, request.tenant)
 
 
 @cache

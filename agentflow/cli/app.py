@@ -12,6 +12,7 @@ from agentflow.cli.decide import approve, reject
 from agentflow.cli.demo import demo
 from agentflow.cli.dev import dev
 from agentflow.cli.exits import MEANINGS
+from agentflow.cli.freeze import freeze, freezes, unfreeze
 from agentflow.cli.ledger import ledger_app
 from agentflow.cli.replay import replay
 from agentflow.cli.resolve import resolve
@@ -84,6 +85,10 @@ app.command()(approvals)
 app.command()(approve)
 app.command()(reject)
 app.command()(resolve)
+# What stops them.
+app.command()(freeze)
+app.command()(unfreeze)
+app.command()(freezes)
 # What became of writes.
 app.add_typer(ledger_app)
 # What proves a change.

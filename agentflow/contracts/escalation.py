@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty
 
 
 class EffectInDoubt(Contract):
@@ -66,3 +66,5 @@ class RunStatus(Contract):
     outcome: str | None = None
     """The outcome's status, once ended."""
     detail: str = ""
+    frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """The freezes that hold: nothing is written."""

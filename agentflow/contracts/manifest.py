@@ -52,6 +52,8 @@ class Manifest(Contract):
     """Resolved and priced, the preferred one first."""
     problem: str | None = None
     """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
+    frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """The freezes that held as it was resolved."""
     root: Sha256
     """``hash(namespace, workflow id)``: roots transcript and ledger keys in this run. Pinned, since a
     replay may run under other names, and what is hashed over it must come out the same."""

@@ -8,12 +8,17 @@ CLOSE_EFFECT_ACTIVITY = "close_effect"
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"
 RESOLVE_SIGNAL = "resolve"
+FREEZE_SIGNAL = "freeze"
+UNFREEZE_SIGNAL = "unfreeze"
 DECIDE_UPDATE = "decide"
 
 STATUS_QUERY = "status"
 PENDING_APPROVALS_QUERY = "pending_approvals"
 USAGE_QUERY = "usage"
 DECISIONS_QUERY = "decisions"
+
+FREEZE_WORKFLOW = "AgentflowFreeze"
+"""Workflow type of freezes; no worker serves it."""
 
 AGENT_NAME = "AgentName"
 AGENT_STATUS = "AgentStatus"

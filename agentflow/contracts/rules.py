@@ -14,7 +14,15 @@ Tier = Literal["dev", "staging", "production"]
 
 
 Subject = Literal[
-    "tool_call", "approval", "rejection", "resolution", "signal", "check", "compaction", "continuation"
+    "tool_call",
+    "approval",
+    "rejection",
+    "resolution",
+    "freeze",
+    "signal",
+    "check",
+    "compaction",
+    "continuation",
 ]
 """What a line of the decision log is about."""
 

@@ -7,6 +7,7 @@ from pydantic_core import from_json
 
 from agentflow.contracts.approval import ApprovalDecision
 from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.freeze import Freeze
 from agentflow.contracts.wire import canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal
@@ -17,6 +18,7 @@ MAX_SIGNAL_BYTES = 64 * 1024
 """A decision is a few hundred bytes; what is far longer is a mistake or an attack."""
 
 _DECISION: TypeAdapter[ApprovalDecision] = TypeAdapter(ApprovalDecision)
+_FREEZE: TypeAdapter[Freeze] = TypeAdapter(Freeze)
 _RESOLUTION: TypeAdapter[Resolution] = TypeAdapter(Resolution)
 
 
@@ -28,6 +30,11 @@ def parse_decision(payloads: tuple[bytes, ...]) -> ApprovalDecision | Refusal:
 def parse_resolution(payloads: tuple[bytes, ...]) -> Resolution | Refusal:
     """A resolution from the raw payloads of a signal."""
     return _parse(_RESOLUTION, payloads)
+
+
+def parse_freeze(payloads: tuple[bytes, ...]) -> Freeze | Refusal:
+    """A freeze, or its end, from the raw payloads of a signal."""
+    return _parse(_FREEZE, payloads)
 
 
 def _parse(adapter: TypeAdapter[PayloadT], payloads: tuple[bytes, ...]) -> PayloadT | Refusal:

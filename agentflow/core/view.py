@@ -31,6 +31,7 @@ class RunView:
     pending: Sequence[PendingApproval] = ()
     escalation: Escalation | None = None
     detail: str = ""
+    frozen: Sequence[str] = ()
 
 
 def details(view: RunView) -> str:
@@ -42,6 +43,8 @@ def details(view: RunView) -> str:
         f"{spent.model_calls} model calls, {spent.tool_calls} tool calls, "
         f"{spent.input_tokens} tokens in, {spent.output_tokens} out",
     ]
+    if view.frozen:
+        lines.append(f"**Frozen** for {', '.join(view.frozen)}: nothing is written")
     if view.detail:
         lines.append(_quoted(view.detail))
     lines += [_approval(view.workflow_id, pending) for pending in view.pending]

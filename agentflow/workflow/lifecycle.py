@@ -134,6 +134,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         Models, prices and limits stay as the run was pinned.
         """
         pinned, present = self._run.manifest, await self._manifest()
+        self._run.freeze_too(present.frozen)
         if present.release_id != pinned.release_id:
             self._run.note(
                 "continuation",

@@ -14,6 +14,7 @@ from temporalio import workflow
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.escalation import Resolution, RunStatus
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
+from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.rules import DecisionRecord, Subject
 from agentflow.contracts.task import AgentTask
@@ -21,6 +22,7 @@ from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
+from agentflow.core.freeze import FreezeVerb, hear
 from agentflow.core.provenance import PastCall, Provenance, without
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript, tool_text
@@ -163,16 +165,40 @@ class Run:
         if not self.has_begun:
             self._early_signals.append((name, payloads))
             return
-        self.people.on_signal(name, payloads)
+        if name in (FREEZE_SIGNAL, UNFREEZE_SIGNAL):
+            self._on_freeze("freeze" if name == FREEZE_SIGNAL else "unfreeze", payloads)
+        else:
+            self.people.on_signal(name, payloads)
         self.show()
+
+    def _on_freeze(self, verb: FreezeVerb, payloads: Sequence[bytes]) -> None:
+        heard = hear(self.frozen, verb, tuple(payloads), self.definition.name, self.task.tenant)
+        self.frozen = heard.frozen
+        self.record(
+            DecisionRecord(
+                subject="freeze",
+                accepted=heard.accepted,
+                detail=heard.detail[:2_000],
+                at=workflow.now().isoformat(),
+                by=heard.by,
+            )
+        )
 
     def pin(self, manifest: Manifest) -> None:
         """The manifest is there; the run becomes visible."""
         self._manifest = manifest
         self.transcript = Transcript(manifest.root)
+        self.freeze_too(manifest.frozen)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
         self.visibility.is_on = manifest.search_attributes
         self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
+
+    def freeze_too(self, keys: Sequence[str]) -> None:
+        """Freezes hold that the server knows of; what was heard by signal holds as well."""
+        new = tuple(key for key in keys if key not in self.frozen)
+        self.frozen = (*self.frozen, *new)
+        if new:
+            self.note("freeze", True, f"frozen as it began: {', '.join(new)}")
 
     def continue_from(self, manifest: Manifest, attributes: Mapping[str, Json]) -> None:
         """The run was pinned by an execution before this one, and is visible."""
@@ -287,6 +313,7 @@ class Run:
             escalation=self.people.escalation,
             outcome=self._outcome,
             detail=self._detail,
+            frozen=self.frozen,
         )
 
     def cost_usd(self) -> Decimal:
@@ -311,6 +338,7 @@ class Run:
             pending=self.people.pending,
             escalation=self.people.escalation,
             detail=self._detail,
+            frozen=self.frozen,
         )
 
 
