@@ -48,7 +48,7 @@ from agentflow.ports.model import ModelClient
 from agentflow.telemetry.spans import is_recording
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.sandbox import lean, passing_through
-from agentflow.workflow.sources import source_of
+from agentflow.workflow.sources import module_source
 
 MAX_CONCURRENT_ACTIVITIES = 500
 """Activities that a worker has under way at once, unless it is told otherwise. They are coroutines, which
@@ -199,4 +199,4 @@ def _source_hash(workflow: type) -> Sha256:
     """Hash of an agent's module and of its rules: what the release is made of."""
     definition: AgentDefinition[Any] | None = getattr(workflow, "_definition", None)
     rules = definition.rules_name.hash if definition else None
-    return sha256_of([source_of(workflow.__module__), rules])
+    return sha256_of([module_source(workflow.__module__), rules])

@@ -105,8 +105,14 @@ class Provenance:
 
     sources: tuple[_Source, ...] = ()
 
-    def plus(self, label: str, value: Json) -> "Provenance":
+    def plus(self, label: str, value: Json, *, as_text: bool = True) -> "Provenance":
         """With one more trusted value: a text, or any JSON.
+
+        Args:
+            label: Why it is trusted.
+            value: What is.
+            as_text: Whether its texts are evidence for the words in them, as what people write is. Else only
+                whole values are.
 
         What has no canonical form is left out: nothing is trusted for its sake.
         """
@@ -117,7 +123,8 @@ class Provenance:
         fields: dict[str, set[str]] = {}
         for leaf, field in leaves:
             fields.setdefault(_canonical(leaf), set()).add(field)
-        text = _SEPARATOR.join(leaf for leaf, _ in leaves if isinstance(leaf, str))
+        texts = [leaf for leaf, _ in leaves if isinstance(leaf, str)] if as_text else []
+        text = _SEPARATOR.join(texts)
         amounts = {leaf for leaf, _ in leaves if isinstance(leaf, Decimal) and _has_fraction(leaf)}
         names = {value: frozenset(found) for value, found in fields.items()}
         return Provenance((*self.sources, _Source(label, text, _numbers(text) | amounts, names)))
@@ -132,7 +139,8 @@ class Provenance:
             return self
         if any(self.label(value, name) is None for name, value in call.arguments.items()):
             return self
-        return self.plus(f"tool:{call.tool}", call.output)
+        # By whole values only: a name in a directory may be a sentence that somebody chose.
+        return self.plus(f"tool:{call.tool}", call.output, as_text=False)
 
     def label(self, value: Json, field: str) -> str | None:
         """The label of what a value is trusted for, or ``None``. Of a list or object, all parts must be.

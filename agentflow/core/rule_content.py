@@ -1,53 +1,93 @@
-"""What a rule set is, as its hash sees it: fields, conditions and what these were made with."""
+"""What a condition is, as a rule set's hash sees it.
+
+Its source, what it was made with (closure, defaults, fields of its object), and, by name, what it uses: the
+functions it calls, wherever they are written, and the constants it reads. Of classes and modules the name
+counts, and nothing more. So an unrelated change to a rule's module changes nothing, and one to a helper in
+another module does.
+"""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, cast
 
 from agentflow.contracts.wire import Json
 
+SourceOf = Callable[[CodeType], str | None]
+"""Answers the source of some code, or ``None`` where there is only the code."""
+
 _PLAIN = (str, int, float, Decimal, bool, bytes, type(None), timedelta, date)
 
 
-def condition_content(condition: Callable[..., Any]) -> Json:
-    """A condition's name, and the values that it was made with: closure, defaults, fields of its object.
-
-    Its code is covered by the source of its module.
-    """
-    content: dict[str, Json] = {"name": _name(condition)}
-    if made_with := [_value(part) for part in _parts(condition)]:
-        content["with"] = made_with
-    return content
+def condition_content(condition: Callable[..., Any], source_of: SourceOf) -> Json:
+    """All that a condition's answers depend on, as far as it is followed; the same in each process."""
+    return _Reader(source_of).content(condition)
 
 
-def code_content(condition: Callable[..., Any]) -> Json:
-    """A condition's compiled code, where its module has no source. Other Pythons compile other code."""
-    owner = _owner(condition)
-    code = getattr(owner.__call__ if isinstance(owner, type) else owner, "__code__", None)
-    return _compiled(code) if isinstance(code, CodeType) else None
+class _Reader:
+    def __init__(self, source_of: SourceOf) -> None:
+        self._source_of = source_of
+        self._seen: set[int] = set()
+
+    def content(self, condition: Callable[..., Any]) -> Json:
+        function = _function(condition)
+        content: dict[str, Json] = {"name": f"{function.__module__}.{function.__qualname__}"}
+        if id(condition) in self._seen:
+            return content
+        self._seen.add(id(condition))
+        content["source"] = self._source(function.__code__)
+        if made_with := [self._value(part) for part in _parts(condition)]:
+            content["with"] = made_with
+        if uses := {name: self._value(value) for name, value in sorted(_uses(function).items())}:
+            content["uses"] = uses
+        return content
+
+    def _source(self, code: CodeType) -> Json:
+        source = self._source_of(code)
+        # Another version of Python compiles another code: only where there is nothing better.
+        return self._compiled(code) if source is None else source
+
+    def _compiled(self, code: CodeType) -> Json:
+        constants = [self._value(part) for part in code.co_consts]
+        return [code.co_code.hex(), list(code.co_names), list(code.co_varnames), constants]
+
+    def _value(self, value: object) -> Json:
+        if isinstance(value, _PLAIN):
+            return f"{type(value).__name__}:{value}"
+        if isinstance(value, Mapping):
+            items = cast(Mapping[object, object], value).items()
+            return sorted(([self._value(key), self._value(part)] for key, part in items), key=str)
+        if isinstance(value, set | frozenset):
+            return sorted((self._value(part) for part in cast(frozenset[object], value)), key=str)
+        if isinstance(value, tuple | list):
+            return [self._value(part) for part in cast(tuple[object, ...], value)]
+        return self._compiled(value) if isinstance(value, CodeType) else self._object(value)
+
+    def _object(self, value: object) -> Json:
+        if isinstance(value, FunctionType | MethodType | functools.partial):
+            return self.content(cast(Callable[..., Any], value))
+        if callable(value) and is_dataclass(value) and not isinstance(value, type):
+            return self.content(cast(Callable[..., Any], value))
+        # No repr: it may hold an address in memory, which is another one in each process.
+        named = value if isinstance(value, type) else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
 
 
-def modules_of(condition: Callable[..., Any]) -> frozenset[str]:
-    """The modules that a condition, and the functions that it was made with, are written in."""
-    own = frozenset({_owner(condition).__module__})
-    inner = (part for part in _parts(condition) if callable(part) and not isinstance(part, type))
-    return own.union(*(modules_of(part) for part in inner))
-
-
-def _name(condition: Callable[..., Any]) -> str:
-    owner = _owner(condition)
-    return f"{owner.__module__}.{owner.__qualname__}"
-
-
-def _owner(condition: Callable[..., Any]) -> Any:
-    """What has the name of a condition: the function, or the class of a callable object."""
+def _function(condition: Callable[..., Any]) -> FunctionType:
+    """The function that answers for a condition."""
     if isinstance(condition, functools.partial):
-        return _owner(cast(Callable[..., Any], condition.func))
-    return condition if hasattr(condition, "__qualname__") else type(condition)
+        return _function(cast(Callable[..., Any], condition.func))
+    if isinstance(condition, MethodType):
+        return cast(FunctionType, condition.__func__)
+    if isinstance(condition, FunctionType):
+        return condition
+    call = type(condition).__call__
+    if not isinstance(call, FunctionType):
+        raise TypeError(f"{condition!r} is no Python function, so nobody can tell what it is made of")
+    return call
 
 
 def _parts(condition: Callable[..., Any]) -> Iterator[object]:
@@ -57,31 +97,23 @@ def _parts(condition: Callable[..., Any]) -> Iterator[object]:
         yield from condition.keywords.items()
         yield from _parts(cast(Callable[..., Any], condition.func))
         return
-    if is_dataclass(condition):
-        yield from ((field.name, getattr(condition, field.name)) for field in fields(condition))
-        return
-    yield from getattr(condition, "__defaults__", None) or ()
-    yield from (getattr(condition, "__kwdefaults__", None) or {}).items()
-    for cell in getattr(condition, "__closure__", None) or ():
+    owner: object = condition.__self__ if isinstance(condition, MethodType) else condition
+    if is_dataclass(owner) and not isinstance(owner, type):
+        yield from ((field.name, getattr(owner, field.name)) for field in fields(owner))
+    function = _function(condition)
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).items()
+    for cell in function.__closure__ or ():
         yield cell.cell_contents
 
 
-def _compiled(code: CodeType) -> Json:
-    constants = [_compiled(part) if isinstance(part, CodeType) else _value(part) for part in code.co_consts]
-    return [code.co_code.hex(), list(code.co_names), list(code.co_varnames), constants]
+def _uses(function: FunctionType) -> Mapping[str, object]:
+    """The globals of its module that a function names."""
+    return {
+        name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__
+    }
 
 
-def _value(value: object) -> Json:
-    if isinstance(value, _PLAIN):
-        return f"{type(value).__name__}:{value}"
-    if isinstance(value, Mapping):
-        items = cast(Mapping[object, object], value).items()
-        return sorted(([_value(key), _value(part)] for key, part in items), key=str)
-    if isinstance(value, set | frozenset):
-        return sorted((_value(part) for part in cast(frozenset[object], value)), key=str)
-    if isinstance(value, tuple | list):
-        return [_value(part) for part in cast(tuple[object, ...], value)]
-    if callable(value) and not isinstance(value, type):
-        return condition_content(value)
-    # No repr: it may hold an address in memory, which is another one in each process.
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+def _names(code: CodeType) -> frozenset[str]:
+    inner = (_names(part) for part in code.co_consts if isinstance(part, CodeType))
+    return frozenset(code.co_names).union(*inner)

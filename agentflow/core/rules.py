@@ -4,14 +4,14 @@ Allow and ask rules hold in the tiers they name, and ``production`` must be name
 that was written for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from agentflow.contracts.rules import Quorum, RuleSetName, Tier, Verdict
 from agentflow.contracts.tools import Effect
-from agentflow.contracts.wire import Json, Sha256, sha256_of
-from agentflow.core.rule_content import code_content, condition_content, modules_of
+from agentflow.contracts.wire import Json, sha256_of
+from agentflow.core.rule_content import SourceOf, condition_content
 from agentflow.core.rule_context import RuleContext
 
 Condition = Callable[[RuleContext], bool]
@@ -83,38 +83,29 @@ class RuleSet:
     version: str
     rules: tuple[Rule, ...]
     policies: tuple[Policies, ...] = ()
-    sources: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
-    """Source text of each module that has a condition; a run is pinned to it."""
 
-    def named(self) -> RuleSetName:
-        """The set's name with its hash."""
-        return RuleSetName(name=self.name, version=self.version, hash=self.hash())
+    def named(self, source_of: SourceOf) -> RuleSetName:
+        """The set's name with the hash of all that its answers depend on.
 
-    def modules(self) -> frozenset[str]:
-        """The modules that its conditions are written in."""
-        return frozenset[str]().union(*(modules_of(rule.when) for rule in self.rules))
+        Every field of every rule, what their conditions are made of (``rule_content``), other engines'
+        policies. Not the set's name and version.
 
-    def hash(self) -> Sha256:
-        """Of all that the set's answers depend on.
-
-        Every field of every rule, the source of the modules their conditions are written in, other engines'
-        policies. What such a module imports is not covered, and neither is the set's name.
+        Args:
+            source_of: Answers the source of a condition's code.
         """
-        return sha256_of(
-            {
-                "rules": [_content(rule, self.sources) for rule in self.rules],
-                "sources": dict(self.sources),
-                "policies": [[policies.engine, policies.content] for policies in self.policies],
-            }
-        )
+        content = {
+            "rules": [_content(rule, source_of) for rule in self.rules],
+            "policies": [[policies.engine, policies.content] for policies in self.policies],
+        }
+        return RuleSetName(name=self.name, version=self.version, hash=sha256_of(content))
 
 
-def _content(rule: Rule, sources: Mapping[str, str]) -> Json:
-    content = {
+def _content(rule: Rule, source_of: SourceOf) -> Json:
+    return {
         "name": rule.name,
         "verdict": rule.verdict,
         "reason": rule.reason,
-        "when": condition_content(rule.when),
+        "when": condition_content(rule.when, source_of),
         "tools": list(rule.tools),
         "effects": list(rule.effects),
         "scopes": list(rule.scopes),
@@ -123,9 +114,6 @@ def _content(rule: Rule, sources: Mapping[str, str]) -> Json:
         "quorum": rule.quorum.model_dump(mode="json") if rule.quorum else None,
         "is_guard": rule.is_guard,
     }
-    if not modules_of(rule.when) <= sources.keys():
-        content["code"] = code_content(rule.when)
-    return content
 
 
 def allow(

@@ -2,7 +2,7 @@
 
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from agentflow.contracts.budget import Budget
@@ -14,7 +14,7 @@ from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.errors import WorkflowDefinitionError
-from agentflow.workflow.sources import source_of
+from agentflow.workflow.sources import code_source
 
 OutputT = TypeVar("OutputT")
 
@@ -78,7 +78,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         offers=catalog.offers(),
         tools_hash=catalog.hash(),
         rules=rules,
-        rules_name=rules.named(),
+        rules_name=rules.named(code_source),
         budget=agent.budget,
         release=agent.release,
         output_form=answer_form(output_type),
@@ -87,12 +87,11 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
 
 
 def _rule_set(agent: Any) -> RuleSet:
-    """An agent's rules with the source of their conditions; a plain list has the agent's name and version."""
+    """An agent's rules; a plain list has the agent's name and version."""
     given: RuleSet | Sequence[Rule] = agent.rules
     if not isinstance(given, RuleSet):
         given = RuleSet(agent.__name__, agent.release.version, tuple(given))
-    found = {module: source_of(module) for module in sorted(given.modules())}
-    return replace(given, sources={module: text for module, text in found.items() if text is not None})
+    return given
 
 
 def _type_arguments(agent: Any) -> tuple[Any, Any]:

@@ -86,6 +86,7 @@ async def serving(
     """A worker with the test agents, on a task queue of its own."""
     bank = settings.pop("bank", None) or Bank()
     queue = settings.pop("queue", None) or f"test-{uuid4()}"
+    workflows = settings.pop("workflows", None) or agents.ALL
     clocked: Client = settings.pop("client", environment.client)
     plugin = scripted_plugin(model, tools=tools_of(bank), directory=directory, **settings)
     plain = await environment.connect_client(plugins=[plugin])
@@ -93,5 +94,5 @@ async def serving(
     config = plain.config()
     config["interceptors"] = [*clocked.config()["interceptors"], *config["interceptors"]]
     client = Client(**config)
-    async with Worker(client, task_queue=queue, workflows=agents.ALL):
+    async with Worker(client, task_queue=queue, workflows=workflows):
         yield Harness(client, AgentClient(client), bank, queue)

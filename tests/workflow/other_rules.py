@@ -1,0 +1,38 @@
+"""The test bank's agents with other rules: what a worker has after a deployment."""
+
+from temporalio import workflow
+
+from agentflow import AgentOutcome, AgentTask, allow, deny
+
+with workflow.unsafe.imports_passed_through():
+    from tests.workflow import agents
+
+
+@workflow.defn(name="Banker")
+class StricterBanker(agents.Banker):
+    rules = (
+        *agents.Banker.rules,
+        deny("bob", reason="not to bob", tools=("pay",), when=lambda c: c.arguments["account"] == "bob"),
+    )
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[agents.Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn(name="Banker")
+class StingyBanker(agents.Banker):
+    rules = (*agents.Banker.rules, deny("nobody", reason="nobody is paid", tools=("pay",)))
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[agents.Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn(name="LongBanker")
+class LaxerLongBanker(agents.LongBanker):
+    rules = (*agents.LongBanker.rules, allow("audits", reason="whatever", tools=("audit",)))
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[agents.Report]:
+        return await self.run_agent(task)

@@ -1,0 +1,102 @@
+"""A run decides with the rules that it was pinned to, or stops."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
+
+from agentflow import AgentflowPlugin
+from agentflow.core.rules import RuleSet
+from agentflow.testing import ScriptedModel, answer, call
+from tests.workflow.agents import Banker, LongBanker
+from tests.workflow.harness import chain, serving
+from tests.workflow.other_rules import LaxerLongBanker, StingyBanker, StricterBanker
+
+DONE = answer({"account": "alice", "amount": "10.00"})
+SMALL = call("pay", account="alice", amount="10.00")
+LARGE = call("pay", account="alice", amount="600.00")
+
+
+async def test_each_decision_names_the_rule_set(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+    async with serving(temporal, ScriptedModel([SMALL, DONE]), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        await handle.result()
+        history = (await handle.fetch_history()).to_json()
+    named = Banker._definition.rules_name
+    assert isinstance(Banker._definition.rules, RuleSet)
+    assert named.id.startswith("Banker@1+")
+    assert f'"rules": "{named.id}"' in decoded(history)
+    assert f'"hash": "{named.hash}"' in decoded(history)
+
+
+async def test_a_run_stops_where_its_worker_has_other_rules(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    model = ScriptedModel([SMALL, LARGE, SMALL, DONE])
+    async with serving(temporal, model, tmp_path, queue="rules-stop") as bank:
+        handle = await bank.start(Banker)
+        request = await bank.pending(handle)
+    async with serving(
+        temporal, model, tmp_path, queue="rules-stop", bank=bank.bank, workflows=[StricterBanker]
+    ) as later:
+        await later.agents.approve(handle.id, request.id, by="ann")
+        outcome = await handle.result()
+        history = await handle.fetch_history()
+    assert outcome.status == "denied"
+    assert f"pinned to the rules {Banker._definition.rules_name.id}" in outcome.reason
+    assert StricterBanker._definition.rules_name.id in outcome.reason
+    assert bank.bank.paid == [("alice", "10.00")]
+    replayer = Replayer(workflows=[StricterBanker], plugins=[AgentflowPlugin()])
+    assert (await replayer.replay_workflow(history)).replay_failure is None
+
+
+async def test_a_run_that_continues_as_new_stops_too(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+    looks = [call("balance", account="alice")] * 12
+    model = ScriptedModel([*looks, LARGE, *looks, SMALL, DONE])
+    async with serving(temporal, model, tmp_path, queue="rules-continue") as bank:
+        handle = await bank.start(LongBanker)
+        request = await bank.pending(handle)
+        assert len(await chain(handle)) > 1
+    async with serving(
+        temporal, model, tmp_path, queue="rules-continue", bank=bank.bank, workflows=[LaxerLongBanker]
+    ) as later:
+        await later.agents.approve(handle.id, request.id, by="ann")
+        outcome = await handle.result()
+    assert outcome.status == "denied"
+    assert "pinned to the rules" in outcome.reason
+    assert bank.bank.paid == []
+
+
+async def test_a_run_that_was_recorded_under_other_rules_replays_as_far_as_they_agree(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    model = ScriptedModel([call("balance", account="alice"), DONE])
+    async with serving(temporal, model, tmp_path) as bank:
+        handle = await bank.start(Banker)
+        await handle.result()
+        history = await handle.fetch_history()
+    replayer = Replayer(workflows=[StricterBanker], plugins=[AgentflowPlugin()])
+    assert (await replayer.replay_workflow(history)).replay_failure is None
+
+
+async def test_rules_that_would_have_decided_otherwise_are_found_out_by_replay(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async with serving(temporal, ScriptedModel([SMALL, DONE]), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        await handle.result()
+        history = await handle.fetch_history()
+    replayer = Replayer(workflows=[StingyBanker], plugins=[AgentflowPlugin()])
+    with pytest.raises(Exception, match=r"(?i)nondeterminism"):
+        await replayer.replay_workflow(history)
+
+
+def decoded(history: str) -> str:
+    """The JSON payloads of a history, as one text."""
+    return "\n".join(
+        json.dumps(json.loads(base64.b64decode(data))) for data in re.findall(r'"data": "([^"]+)"', history)
+    )
