@@ -7,6 +7,7 @@ from pydantic import Field
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Spend
+from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import Entry, ToolCall
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
@@ -88,6 +89,7 @@ class CarriedRun(Contract):
     """What people said who took over: it may be taken at its word."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The freezes that hold."""
+    circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     decisions: tuple[DecisionRecord, ...] = ()

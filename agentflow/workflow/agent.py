@@ -11,6 +11,7 @@ from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.carried import HeldCall
 from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.messages import Label, ToolCall, UserMessage
 from agentflow.contracts.model import ModelOptions, ToolOffer
@@ -77,6 +78,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     """How long people have to decide on an action; then it is refused."""
     escalation_timeout: ClassVar[timedelta] = timedelta(hours=24)
     """How long people have to take over; then the run ends as ``escalated``."""
+    loop_limits: ClassVar[LoopLimits] = LoopLimits()
+    """When a person takes over a run that goes in circles."""
     compaction: ClassVar[CompactionStrategy | None] = ClearToolOutputs()
     """How a conversation gets shorter that outgrows its model's context; ``None`` leaves it to the provider,
     which refuses it."""
@@ -267,5 +270,6 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             offers,
             escalation_timeout=self.escalation_timeout,
             compaction=self.compaction,
+            loop_limits=self.loop_limits,
             continuation=self._continuation,
         )

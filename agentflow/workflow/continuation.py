@@ -121,6 +121,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         ),
         guidance=run.guidance,
         frozen=run.frozen,
+        circles=run.circles,
         summaries=run.summaries,
         evidence=run.evidence,
         decisions=run.decision_log.records,
@@ -148,7 +149,7 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
         run.remember(PastCall(call.call_id, call.tool, call.arguments, call.output))
     for said in carried.guidance:
         run.heed(said)
-    run.frozen = carried.frozen
+    run.frozen, run.circles = carried.frozen, carried.circles
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
     run.note("continuation", True, f"execution {carried.executions + 1} goes on after turn {carried.turn}")

@@ -37,6 +37,8 @@ LEAN_RUNS = "lean-runs"
 that the blob store lost is rebuilt by the activity, and a long run continues as new."""
 CONTINUED_RELEASE = "continued-release"
 """Patch: an execution that takes up a run records when its code is of another release than the run's."""
+LOOP_LIMITS = "loop-limits"
+"""Patch: a person takes over where a run goes in circles."""
 
 _OUTAGE = timedelta(minutes=2)
 _POOL_WAIT = timedelta(minutes=10)

@@ -5,17 +5,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, assert_never, cast
 
+from temporalio import workflow
+
 from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.messages import UserMessage
 from agentflow.contracts.model import ToolOffer
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json
-from agentflow.core import turn
+from agentflow.core import loops, turn
 from agentflow.core.answer import AnswerForm
 from agentflow.core.compaction import CompactionStrategy
 from agentflow.core.transcript import tool_message
 from agentflow.errors import RunDenied
+from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.conversation import Conversation
 from agentflow.workflow.run import Run
@@ -36,6 +40,7 @@ class ModelLoop(Generic[AnswerT]):
         *,
         escalation_timeout: timedelta,
         compaction: CompactionStrategy | None,
+        loop_limits: LoopLimits,
         continuation: Continuation,
     ) -> None:
         self._run = run
@@ -43,6 +48,7 @@ class ModelLoop(Generic[AnswerT]):
         self._form = form
         self._offers = offers
         self._escalation_timeout = escalation_timeout
+        self._loop_limits = loop_limits
         self._continuation = continuation
         self._conversation = Conversation(run, offers, form.schema, escalation_timeout, compaction)
 
@@ -63,25 +69,36 @@ class ModelLoop(Generic[AnswerT]):
                 case turn.CallModel() if self._continuation.is_due:
                     self._continuation.continue_as_new(turn.carried(state))
                 case turn.CallModel(correction):
-                    if correction:
-                        self._tell(f"That can't be used: {correction}. Try again.", "instruction")
-                    response = await self._conversation.ask()
-                    state = turn.after_answer(
-                        state, response.answer, response.finish_reason, tools_offered=bool(self._offers)
-                    )
+                    state = await self._ask(state, correction)
                 case turn.CallTools(calls):
                     begun = CarriedTurn(calls=tuple(HeldCall(call=call) for call in calls))
                     state = turn.after_results(state, await self._carry_out_all(state, begun))
                 case turn.Escalate(reason):
-                    answerable = cast(AnswerForm[Json], self._form)
-                    resolution = await self._run.escalate(reason, self._escalation_timeout, answerable)
-                    state = self._resolved(state, resolution)
+                    state = await self._taken_over(state, reason)
                 case turn.Deny(reason):
                     raise RunDenied(reason)
                 case turn.Finish(value):
                     return value
                 case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                     assert_never(never)
+
+    async def _ask(self, state: turn.TurnState[AnswerT], correction: str | None) -> turn.TurnState[AnswerT]:
+        """Ask the model, or a person if the run goes in circles."""
+        circle = loops.stuck(self._run.circles, self._loop_limits)
+        if circle and workflow.patched(dispatch.LOOP_LIMITS):
+            return await self._taken_over(state, circle)
+        if correction:
+            self._tell(f"That can't be used: {correction}. Try again.", "instruction")
+        response = await self._conversation.ask()
+        return turn.after_answer(
+            state, response.answer, response.finish_reason, tools_offered=bool(self._offers)
+        )
+
+    async def _taken_over(self, state: turn.TurnState[AnswerT], reason: str) -> turn.TurnState[AnswerT]:
+        answerable = cast(AnswerForm[Json], self._form)
+        resolution = await self._run.escalate(reason, self._escalation_timeout, answerable)
+        self._run.circles = loops.after_guidance()
+        return self._resolved(state, resolution)
 
     def _resolved(self, state: turn.TurnState[AnswerT], resolution: Resolution) -> turn.TurnState[AnswerT]:
         if resolution.action != "answer":
@@ -94,9 +111,7 @@ class ModelLoop(Generic[AnswerT]):
         """Carry out the calls of a turn, in order; neighbouring reads in parallel."""
         results, left = list(begun.told), list(begun.calls)
         for group in turn.parallel_groups(begun.calls, self._run.definition.catalog):
-            answers = await asyncio.gather(
-                *(self._tool_calls.carry_out(held) for held in group), return_exceptions=True
-            )
+            answers = await asyncio.gather(*(self._carry_out(held) for held in group), return_exceptions=True)
             for answer in answers:
                 if isinstance(answer, BaseException) and not isinstance(answer, CallHeldError):
                     raise answer
@@ -109,7 +124,18 @@ class ModelLoop(Generic[AnswerT]):
                 message = tool_message(held.call, answer)
                 self._run.transcript = self._run.transcript.add(message, stored=answer.stored)
                 results.append(answer)
+                self._run.circles = loops.after_call(self._run.circles, held.call, answer)
+        self._run.circles = loops.after_turn(self._run.circles)
         return results
+
+    async def _carry_out(self, held: HeldCall) -> ToolResult:
+        """Carry a call out, unless the model has made it too often."""
+        circle = loops.repeated(self._run.circles, held.call, self._loop_limits)
+        if circle and held.index is None and workflow.patched(dispatch.LOOP_LIMITS):
+            refused = await self._tool_calls.hand_over(held.call, circle)
+            self._run.circles = loops.after_guidance()
+            return refused
+        return await self._tool_calls.carry_out(held)
 
     def _tell(self, text: str, label: str) -> None:
         self._run.transcript = self._run.transcript.add(UserMessage(text=text, label=label))

@@ -13,6 +13,7 @@ from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
@@ -58,6 +59,8 @@ class Run:
         """What the run may take at its word."""
         self.guidance: tuple[Json, ...] = ()
         """What people said who took over."""
+        self.circles: Circles = Circles()
+        """How the run goes in circles."""
         self.frozen: tuple[str, ...] = ()
         """The freezes that hold."""
         self.summaries: tuple[ToolCallSummary, ...] = ()

@@ -88,6 +88,18 @@ class ToolCalls:
         finally:
             self._under_way -= 1
 
+    async def hand_over(self, call: ToolCall, reason: str) -> ToolResult:
+        """Let a person say what to do in place of a call; the model is told.
+
+        Raises:
+            RunEscalated: the person aborted, or nobody came.
+        """
+        self._under_way += 1
+        try:
+            return self._done(call, None, await self._taken_over(reason))
+        finally:
+            self._under_way -= 1
+
     async def _from_start_to_end(self, held: HeldCall) -> ToolResult:
         call = held.call
         if problem := self._run.definition.catalog.check(call):

@@ -21,6 +21,7 @@ from agentflow import (
     ask,
     deny,
 )
+from agentflow.contracts.loops import LoopLimits
 from agentflow.core.compaction import ClearToolOutputs, SummariseOldest
 
 with workflow.unsafe.imports_passed_through():
@@ -32,6 +33,7 @@ QUICK = ModelOptions(
         max_attempts=3, initial_interval=timedelta(milliseconds=10), max_interval=timedelta(milliseconds=20)
     ),
 )
+ENDLESS = LoopLimits(same_call=None, failures_in_a_row=None, turns_without_progress=None)
 SHORT = timedelta(seconds=2)
 """A worker that is silent this long is dead, in tests that kill one."""
 PROVEN = Release(version="1", proven_models=("scripted:model",))
@@ -210,6 +212,7 @@ class Remitter(AgentWorkflow[str, str]):
 class LongBanker(Banker):
     """Continues as new every few turns."""
 
+    loop_limits = ENDLESS
     max_history_bytes = 15_000
     budget = Budget(cost_usd=Decimal("1.00"), model_calls=100, tool_calls=100)
     rules = (
@@ -230,9 +233,23 @@ class LongBanker(Banker):
 
 
 @workflow.defn
+class Circling(AgentWorkflow[str, Report]):
+    """Is stopped early when it goes in circles."""
+
+    tools = (Bank.balance, Bank.glance)
+    loop_limits = LoopLimits(same_call=3, failures_in_a_row=2, turns_without_progress=4)
+    model_options = QUICK
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
 class SuggestedBanker(Banker):
     """Continues as new when Temporal suggests it."""
 
+    loop_limits = ENDLESS
     budget = LongBanker.budget
 
     @workflow.run
@@ -331,6 +348,7 @@ ALL = [
     Payer,
     Remitter,
     LongBanker,
+    Circling,
     SuggestedBanker,
     Stepper,
     Patient,
