@@ -10,6 +10,7 @@
     ├── ModelError                  a model call failed
     │   ├── ModelUnavailableError   may work later: 429, 5xx, time-out, connection
     │   └── ModelRejectedError      will fail again: 400, 401, 403, unknown model
+    ├── GuardRefusedError           a guard did not say yes to what a model was to see
     ├── ToolError                   a tool's own refusal; the model is told its text
     ├── ToolUnavailableError        a tool could not start, and certainly did nothing
     ├── EffectUnknownError          a side effect may or may not have happened
@@ -82,6 +83,10 @@ class ModelUnavailableError(ModelError):
 
 class ModelRejectedError(ModelError):
     """The provider will refuse again: bad request, credentials, permission, unknown model."""
+
+
+class GuardRefusedError(AgentflowError):
+    """The input guard refused what a model was to see, or could not say yes; the run is denied."""
 
 
 class ToolError(AgentflowError):

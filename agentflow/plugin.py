@@ -3,10 +3,10 @@
 It sets, on the client: the pydantic data converter, with external storage if there is one; a clean exit of
 the interpreter; and the tracing interceptor if a tracer provider is set by then. On the worker and the
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
-the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool, and
-``reconcile_effect`` and ``close_effect`` for those that write; checks that the server has the search
-attributes and that the ledger can be used; the ledger's upkeep; and as many activities at once as models and
-tools that take their time ask for, unless the worker says otherwise.
+the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
+``reconcile_effect`` and ``close_effect`` for those that write, and ``guard_output`` with an output guard;
+checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep; and as
+many activities at once as models and tools that take their time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -14,7 +14,8 @@ import importlib.util
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal, cast, get_args
 
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.converter import ExternalStorage
@@ -26,6 +27,7 @@ from temporalio.worker import ReplayerConfig, Worker, WorkerConfig
 from agentflow.activity.answers import AnswerStore
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import Tool
@@ -41,8 +43,10 @@ from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
+from agentflow.core.catalog import check_closed
 from agentflow.errors import AgentflowError, ConfigurationError
 from agentflow.ports.blobs import BlobStore
+from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry.spans import is_recording
@@ -72,6 +76,9 @@ class AgentflowPlugin(SimplePlugin):
         search_attributes: Literal["require", "off"] = "require",
         external_storage: ExternalStorage | None = None,
         max_payload_bytes: int | None = None,
+        input_guard: InputGuard | None = None,
+        output_guard: OutputGuard | None = None,
+        guard_timeout: timedelta = GUARD_TIMEOUT,
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
 
@@ -90,20 +97,27 @@ class AgentflowPlugin(SimplePlugin):
                 Clients that read results need the same.
             max_payload_bytes: The longest single value that a run may send, pinned when it starts: by default
                 1.9 MB, which is what Temporal takes, and 32 MiB with external storage.
+            input_guard: Looks at each text before a model sees it.
+            output_guard: Looks at each output before it leaves.
+            guard_timeout: A guard that takes longer refuses.
 
         Raises:
             ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
-                writes without a ledger, or one that may say more than a payload takes.
+                writes without a ledger, or one that may say more than a payload takes; two tools of one name,
+                or one with arguments that its schema doesn't name; an unknown tier.
         """
         if (models is None) != (model_client is None):
             raise ConfigurationError("give AgentflowPlugin both models= and model_client=, or neither")
         self._models = models
         self._model_client = model_client
-        self._tier: Tier = tier
+        self._tier: Tier = _known(tier)
+        self._input_guard, self._output_guard = input_guard, output_guard
+        self._guard_timeout = guard_timeout
         self._search_attributes = search_attributes
         self._max_payload_bytes = max_payload_bytes or (
             MAX_EXTERNAL_BYTES if external_storage else MAX_PAYLOAD_BYTES
         )
+        _check_tools(tools)
         _check_sizes(tools, self._max_payload_bytes)
         self._blobs: BlobStore = RecentBlobs(blobs) if blobs else MemoryBlobStore()
         self._ledger = ledger
@@ -137,7 +151,14 @@ class AgentflowPlugin(SimplePlugin):
         activities: list[Callable[..., Any]] = [*(settings.get("activities") or ()), *self._tool_activities]
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
-            chat = ChatActivity(self._model_client, TranscriptStore(self._blobs), AnswerStore(self._blobs))
+            chat = ChatActivity(
+                self._model_client,
+                TranscriptStore(self._blobs),
+                AnswerStore(self._blobs),
+                guard=partial(check_input, self._input_guard, self._guard_timeout)
+                if self._input_guard
+                else None,
+            )
             manifest = ManifestActivity(
                 self._models,
                 self._tier,
@@ -145,8 +166,11 @@ class AgentflowPlugin(SimplePlugin):
                 search_attributes=self._search_attributes == "require",
                 max_payload_bytes=self._max_payload_bytes,
                 frozen_for=Freezes(settings["client"]).holding,
+                output_guard=self._output_guard is not None,
             )
             activities += [chat.chat, manifest.resolve_manifest]
+            if self._output_guard:
+                activities.append(OutputGuardActivity(self._output_guard, self._guard_timeout).guard_output)
         config["activities"] = activities
         if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
             settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES
@@ -171,6 +195,20 @@ class AgentflowPlugin(SimplePlugin):
                 f"namespace {worker.client.namespace} lacks the search attributes {', '.join(missing)}: run "
                 f"`agentflow setup`, or pass search_attributes='off' to AgentflowPlugin"
             )
+
+
+def _known(tier: str) -> Tier:
+    if tier not in get_args(Tier):
+        raise ConfigurationError(f"there is no tier {tier!r}: tier= is one of {', '.join(get_args(Tier))}")
+    return cast(Tier, tier)
+
+
+def _check_tools(tools: Sequence[Tool[..., Any]]) -> None:
+    names = [tool.contract.name for tool in tools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"two tools are named {', '.join(twice)}: give one of each another name=")
+    for tool in tools:
+        check_closed(tool.contract)
 
 
 def _check_sizes(tools: Sequence[Tool[..., Any]], limit: int) -> None:

@@ -1,5 +1,6 @@
 """What the plugin wires, and what it refuses."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -67,6 +68,25 @@ def test_models_without_a_client_are_refused() -> None:
 def test_a_tool_taken_from_the_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="tools_of"):
         scripted_plugin(ScriptedModel([]), tools=[Bank.balance], directory=tmp_path)
+
+
+def test_an_unknown_tier_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no tier 'prod': tier= is one of dev, staging, production"):
+        AgentflowPlugin(tier="prod")  # type: ignore[arg-type]
+
+
+def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
+    bank = Bank()
+    with pytest.raises(ConfigurationError, match="two tools are named balance"):
+        scripted_plugin(ScriptedModel([]), tools=[bank.balance, Bank().balance], directory=tmp_path)
+
+
+def test_a_tool_with_arguments_that_nobody_named_is_refused(tmp_path: Path) -> None:
+    look = copy.copy(Bank().balance)
+    schema = look.contract.input_schema | {"additionalProperties": True}
+    look.contract = look.contract.model_copy(update={"input_schema": schema})
+    with pytest.raises(ConfigurationError, match=r"tool balance takes .* \"additionalProperties\": false"):
+        scripted_plugin(ScriptedModel([]), tools=[look], directory=tmp_path)
 
 
 async def test_agentflows_errors_fail_a_workflow(temporal: WorkflowEnvironment, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The ``chat`` activity: rebuild the conversation, call the model, keep its answer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from temporalio import activity
 
@@ -21,6 +21,9 @@ from agentflow.ports.model import ModelClient
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import current_span
 
+Guarding = Callable[[Sequence[Entry]], Awaitable[None]]
+"""Raises ``GuardRefusedError`` for entries that a model must not see."""
+
 
 class ChatActivity:
     """Calls models for all runs of a worker."""
@@ -31,6 +34,7 @@ class ChatActivity:
         transcripts: TranscriptStore,
         answers: AnswerStore,
         history: Callable[[Sha256], Awaitable[Mapping[Sha256, bytes]]] = blobs_of_this_run,
+        guard: Guarding | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -39,11 +43,13 @@ class ChatActivity:
             transcripts: What was said.
             answers: Answers that earlier attempts got.
             history: Makes the blobs of the activity's run anew, given its root.
+            guard: Looks at what is new before a model sees it.
         """
         self._client = client
         self._transcripts = transcripts
         self._answers = answers
         self._history = history
+        self._guard = guard
 
     @activity.defn(name=CHAT_ACTIVITY)
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -74,6 +80,8 @@ class ChatActivity:
         kept = await self._answers.get(root, key) if info.attempt > 1 else None
         response, head = kept, None
         if response is None:
+            if self._guard is not None:
+                await self._guard(news)
             answer = await self._call(brief, (*before.messages, *news), key)
             head = node_hash(root, request.parent, (*sent, answer.message), name)
             response = _response(answer, head, asked_for=brief.model.name)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR, TRANSCRIPT_MISSING_ERROR
+from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR, GUARD_REFUSED_ERROR, TRANSCRIPT_MISSING_ERROR
 from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
@@ -13,6 +13,7 @@ from agentflow.errors import (
     EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
+    GuardRefusedError,
     ModelRejectedError,
     ModelUnavailableError,
 )
@@ -28,8 +29,16 @@ _KINDS: dict[type[Exception], str] = {
     ModelRejectedError: "ModelRejected",
     BlobMissingError: TRANSCRIPT_MISSING_ERROR,
     EffectUnknownError: EFFECT_UNKNOWN_ERROR,
+    GuardRefusedError: GUARD_REFUSED_ERROR,
 }
-_FINAL = (ModelRejectedError, BlobMissingError, EffectUnknownError, EffectConflictError, ConfigurationError)
+_FINAL = (
+    ModelRejectedError,
+    GuardRefusedError,
+    BlobMissingError,
+    EffectUnknownError,
+    EffectConflictError,
+    ConfigurationError,
+)
 """Trying again can't help, or could do harm."""
 
 

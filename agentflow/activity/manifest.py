@@ -75,6 +75,7 @@ class ManifestActivity:
         search_attributes: bool,
         max_payload_bytes: int,
         frozen_for: FrozenFor | None = None,
+        output_guard: bool = False,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -82,6 +83,7 @@ class ManifestActivity:
         self._search_attributes = search_attributes
         self._max_payload_bytes = max_payload_bytes
         self._frozen_for = frozen_for
+        self._output_guard = output_guard
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -110,6 +112,7 @@ class ManifestActivity:
             frozen=await self._frozen(request),
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
+            output_guard=self._output_guard,
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=_version(),
         )

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.rules import RuleSetName, Tier
-from agentflow.contracts.wire import Contract, Sha256, is_empty, is_none
+from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
 
 MAX_PAYLOAD_BYTES = 1_900_000
 """Longest single value, where it isn't said otherwise. Temporal refuses 2 MiB; the rest is room for what the
@@ -59,6 +59,8 @@ class Manifest(Contract):
     replay may run under other names, and what is hashed over it must come out the same."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
+    output_guard: bool = Field(default=False, exclude_if=is_false)
+    """Whether an output is checked before it leaves."""
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     """Longest single value that may be sent. With external storage, far more fits."""
     agentflow_version: str

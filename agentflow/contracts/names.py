@@ -3,6 +3,7 @@
 CHAT_ACTIVITY = "chat"
 RESOLVE_MANIFEST_ACTIVITY = "resolve_manifest"
 RECONCILE_EFFECT_ACTIVITY = "reconcile_effect"
+GUARD_OUTPUT_ACTIVITY = "guard_output"
 CLOSE_EFFECT_ACTIVITY = "close_effect"
 
 APPROVE_SIGNAL = "approve"
@@ -41,5 +42,7 @@ SEARCH_ATTRIBUTES: dict[str, str] = {
 
 TRANSCRIPT_MISSING_ERROR = "TranscriptMissing"
 """Application error type: the worker's blob store lacks what the request names by hash."""
+GUARD_REFUSED_ERROR = "GuardRefused"
+"""Application error type: the input guard did not let a model see what it was to see."""
 EFFECT_UNKNOWN_ERROR = "EffectUnknown"
 """Application error type: a side effect may or may not have happened."""

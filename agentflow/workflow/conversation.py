@@ -9,12 +9,13 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.messages import CompactionMessage, Entry, UserMessage
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelOptions, ModelSpec, ToolOffer
+from agentflow.contracts.names import GUARD_REFUSED_ERROR
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.budget import attempts
 from agentflow.core.compaction import CompactionStrategy, Summarise
 from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
 from agentflow.core.transcript import abridged
-from agentflow.errors import BudgetExhausted
+from agentflow.errors import BudgetExhausted, RunDenied
 from agentflow.workflow import dispatch
 from agentflow.workflow.run import Run
 
@@ -79,6 +80,9 @@ class Conversation:
                 if is_cancelled_exception(error):
                     raise
                 failure = dispatch.failure_of(error)
+                if failure.kind == GUARD_REFUSED_ERROR:
+                    run.note("check", False, failure.message)
+                    raise RunDenied(failure.message) from None
             else:
                 brief = named.name if run.is_lean else None
                 run.transcript = run.transcript.answered(response.answer, response.head, brief)

@@ -16,11 +16,13 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from temporalio.workflow import ActivityCancellationType
 
 from agentflow.contracts.effects import EffectInquiry, EffectReport
+from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ChatRequest, ChatResponse, ModelOptions
 from agentflow.contracts.names import (
     CHAT_ACTIVITY,
     CLOSE_EFFECT_ACTIVITY,
+    GUARD_OUTPUT_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
     TRANSCRIPT_MISSING_ERROR,
@@ -165,6 +167,24 @@ async def close_effect(contract: ToolContract, inquiry: EffectInquiry) -> Effect
         ActivityError: the ledger or a worker can't be reached.
     """
     return await _about_effect(CLOSE_EFFECT_ACTIVITY, contract, inquiry, f"close {contract.name}")
+
+
+async def guard_output(check: OutputCheck, limit: int) -> OutputVerdict:
+    """Ask the output guard.
+
+    Raises:
+        PayloadTooLargeError: the output is too big for Temporal.
+        ActivityError: no worker could ask it.
+    """
+    return await workflow.execute_activity(
+        GUARD_OUTPUT_ACTIVITY,
+        sized("what the output guard is asked", check, limit),
+        result_type=OutputVerdict,
+        start_to_close_timeout=_OUTAGE,
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary="output guard",
+    )
 
 
 async def _about_effect(

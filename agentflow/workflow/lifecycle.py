@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
+from pydantic_core import to_jsonable_python
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
+from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
 from agentflow.contracts.task import AgentTask
@@ -119,7 +121,28 @@ class Lifecycle(Generic[InputT, OutputT]):
             await self._compare_release()
         output = await self._steps.perform(task)
         await self._checked("postflight", self._steps.postflight(output))
+        if self._run.manifest.output_guard:
+            await self._guarded(output)
         return output
+
+    async def _guarded(self, output: OutputT) -> None:
+        """Let the output guard see what is about to leave. Who can't be asked has not said yes."""
+        run = self._run
+        check = OutputCheck(
+            output=to_jsonable_python(output), evidence=tuple(found.value for found in run.evidence)
+        )
+        try:
+            verdict = await dispatch.guard_output(check, run.max_payload_bytes)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            verdict = OutputVerdict(refusal=f"it could not be asked: {dispatch.failure_of(error).message}")
+        dispatch.heed_cancellation()
+        if verdict.refusal is not None:
+            # What it must not say it must not cite.
+            run.evidence = ()
+            run.note("check", False, f"output guard: {verdict.refusal}")
+            raise RunDenied(f"the output guard refused: {verdict.refusal}")
 
     async def _pin(self) -> None:
         """The run's first step: what it depends on is fixed from here on."""
