@@ -14,6 +14,7 @@ from agentflow.cli.dev import dev
 from agentflow.cli.exits import MEANINGS
 from agentflow.cli.freeze import freeze, freezes, unfreeze
 from agentflow.cli.ledger import ledger_app
+from agentflow.cli.policy import policy_app
 from agentflow.cli.replay import replay
 from agentflow.cli.resolve import resolve
 from agentflow.cli.run import run
@@ -93,6 +94,7 @@ app.command()(freezes)
 app.add_typer(ledger_app)
 # What proves a change.
 app.command()(replay)
+app.add_typer(policy_app)
 
 
 def run_app() -> None:

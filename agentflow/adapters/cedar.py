@@ -1,0 +1,200 @@
+"""Cedar policies beside, or in place of, Python rules. Extra: ``cedar``.
+
+    RULES = RuleSet("refunds", "3", rules=(...), policies=(cedar_policies(TEXT, tools),))
+
+The principal is ``Agent::"<name>"``, the action ``Action::"<tool>"``, the resource ``Tool::"<tool>"`` with
+``effect`` and ``scopes``. The context has ``arguments``; ``amounts``, those of them that are numbers, as
+decimals; ``tier``, ``tenant``, ``customer_tier``, ``requested_by``, ``model_proven``, ``spent_usd``,
+``tool_calls``; and ``untrusted_sinks``, the sinks whose value nothing trusted has.
+
+A ``permit`` with ``@ask("why")`` lets a call run if people agree: ``@people("2")`` of them, with one of
+``@roles("finance, cfo")``. ``@id`` and ``@reason`` are what people read. Cedar denies what nothing permits,
+reads included, and deny from either engine wins.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from agentflow.adapters.cedar_schema import (
+    amounts_as_cedar,
+    arguments_as_cedar,
+    decimal_as_cedar,
+    schema_of,
+)
+from agentflow.contracts.rules import Quorum
+from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.wire import Json
+from agentflow.core.rule_context import RuleContext
+from agentflow.core.rules import Match
+from agentflow.errors import ConfigurationError, MissingExtraError
+from agentflow.ports.tooling import HasContract
+
+try:
+    import cedarpy
+except ImportError as error:  # pragma: no cover - the extra is installed where this is tested
+    raise MissingExtraError("Cedar policies need cedarpy: pip install 'agentflow-temporal[cedar]'") from error
+
+_PRODUCTION = {"type": "Tier", "id": "production"}
+
+
+@dataclass(frozen=True)
+class _Policy:
+    name: str
+    reason: str
+    is_permit: bool
+    asks: Quorum | None
+    names_production: bool
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """Policies and schema, parsed once a process."""
+
+    handle: Any
+    schema: Any
+    policies: Mapping[str, _Policy]
+
+
+class CedarPolicies:
+    """Cedar policies over an agent's tools. Make them with ``cedar_policies``."""
+
+    def __init__(self, text: str, contracts: Mapping[str, ToolContract]) -> None:
+        self._text = text
+        self._contracts = contracts
+        self._schema_text = json.dumps(schema_of(contracts), sort_keys=True)
+        self._parsed = _parse(text, self._schema_text)
+        self.engine: str = f"cedar {version('cedarpy')}"
+
+    @property
+    def content(self) -> Json:
+        """Policies and schema: a run is pinned to their hash."""
+        return {"policies": self._text, "schema": self._schema_text}
+
+    def judge(self, context: RuleContext) -> Sequence[Match]:
+        """What the policies say of a call.
+
+        Raises:
+            ValueError: Cedar could not decide: a policy failed, or a value isn't one that Cedar has.
+        """
+        if context.tool.name not in self._contracts:
+            raise ValueError(f"the policies don't know the tool {context.tool.name}")
+        answer = cedarpy.is_authorized(
+            _request(context), self._parsed.handle, _entities(context), self._parsed.schema
+        )
+        # Cedar skips a policy that fails, and a skipped forbid would let through what it forbids.
+        if answer.diagnostics.errors or answer.decision is cedarpy.Decision.NoDecision:
+            raise ValueError("; ".join(map(str, answer.diagnostics.errors)) or "Cedar made no decision")
+        found = [self._parsed.policies[policy] for policy in answer.diagnostics.reasons]
+        if answer.decision is cedarpy.Decision.Allow:
+            return _permitted(found, context)
+        return [Match(policy.name, "deny", policy.reason) for policy in found] or [
+            Match(self.engine, "deny", f"no Cedar policy permits {context.tool.name}")
+        ]
+
+
+def cedar_policies(text: str, tools: Iterable[HasContract]) -> CedarPolicies:
+    """Parse Cedar policies, and check them against a schema made of the tools' contracts.
+
+    Args:
+        text: The policies, in Cedar's own syntax.
+        tools: All tools of the agent.
+
+    Raises:
+        ConfigurationError: they don't parse, or don't fit the schema; the text says which and why.
+    """
+    return CedarPolicies(text, {tool.contract.name: tool.contract for tool in tools})
+
+
+@lru_cache(maxsize=64)
+def _parse(text: str, schema: str) -> _Parsed:
+    try:
+        handle = cedarpy.PolicySet.from_str(text)
+        parsed_schema = cedarpy.Schema.from_json_str(schema)
+        described: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
+    except ValueError as error:
+        raise ConfigurationError(f"the Cedar policies can't be parsed: {error}") from error
+    checked = cedarpy.validate_policies(text, schema)
+    if not checked.validation_passed:
+        told = "; ".join(str(problem) for problem in checked.errors)
+        raise ConfigurationError(f"the Cedar policies don't fit the tools: {told}")
+    if described.get("templates"):
+        raise ConfigurationError("the Cedar policies have templates, which permit nothing: write policies")
+    policies = {name: _described(name, policy) for name, policy in described["staticPolicies"].items()}
+    return _Parsed(handle, parsed_schema, policies)
+
+
+def _described(policy_id: str, policy: dict[str, Any]) -> _Policy:
+    notes: dict[str, str] = policy.get("annotations", {})
+    name = notes.get("id") or policy_id
+    asks = None
+    if "ask" in notes:
+        roles = tuple(role.strip() for role in notes.get("roles", "").split(",") if role.strip())
+        try:
+            asks = Quorum(people=int(notes.get("people", "1")), roles=roles)
+        except ValueError as error:
+            raise ConfigurationError(f"Cedar policy {name}: @people is no number from 1 to 20") from error
+    elif {"people", "roles"} & notes.keys():
+        raise ConfigurationError(f"Cedar policy {name}: @people and @roles belong to @ask")
+    if asks and policy["effect"] != "permit":
+        raise ConfigurationError(f"Cedar policy {name}: @ask belongs to a permit")
+    reason = notes.get("reason") or notes.get("ask") or f"Cedar policy {name}"
+    return _Policy(name, reason, policy["effect"] == "permit", asks, _names_production(policy))
+
+
+def _names_production(part: Any) -> bool:
+    if part == _PRODUCTION:
+        return True
+    if isinstance(part, dict):
+        return any(map(_names_production, part.values()))  # pyright: ignore[reportUnknownArgumentType]
+    return isinstance(part, list) and any(map(_names_production, part))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _permitted(found: Sequence[_Policy], context: RuleContext) -> Sequence[Match]:
+    """What the permits come to. In production a write needs one that names it, as with Python rules."""
+    if context.tier == "production" and context.tool.effect != "read":
+        named = [policy for policy in found if policy.names_production]
+        if not named:
+            names = ", ".join(policy.name for policy in found)
+            return [Match(names, "deny", 'in production a permit must name Tier::"production"')]
+        found = named
+    return [
+        Match(policy.name, "ask" if policy.asks else "allow", policy.reason, policy.asks) for policy in found
+    ]
+
+
+def _request(context: RuleContext) -> dict[str, Any]:
+    schema = context.tool.input_schema
+    return {
+        "principal": {"type": "Agent", "id": context.agent},
+        "action": {"type": "Action", "id": context.tool.name},
+        "resource": {"type": "Tool", "id": context.tool.name},
+        "context": {
+            "arguments": arguments_as_cedar(schema, context.arguments),
+            "amounts": amounts_as_cedar(schema, context.arguments),
+            "tier": _entity("Tier", context.tier),
+            "tenant": _entity("Tenant", context.tenant),
+            "customer_tier": context.customer_tier,
+            "requested_by": context.requested_by,
+            "model_proven": context.model_proven,
+            "spent_usd": decimal_as_cedar(context.spend.cost_usd),
+            "tool_calls": context.spend.tool_calls,
+            "untrusted_sinks": sorted({sink.argument for sink in context.untrusted_sinks()}),
+        },
+    }
+
+
+def _entities(context: RuleContext) -> list[dict[str, Any]]:
+    tool = {"effect": context.tool.effect, "scopes": list(context.tool.scopes)}
+    bare = {"Agent": context.agent, "Tenant": context.tenant, "Tier": context.tier}
+    return [
+        {"uid": {"type": "Tool", "id": context.tool.name}, "attrs": tool, "parents": []},
+        *({"uid": {"type": kind, "id": name}, "attrs": {}, "parents": []} for kind, name in bare.items()),
+    ]
+
+
+def _entity(kind: str, name: str) -> dict[str, Any]:
+    return {"__entity": {"type": kind, "id": name}}
