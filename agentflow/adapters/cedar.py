@@ -36,7 +36,7 @@ from agentflow.ports.tooling import HasContract
 try:
     import cedarpy
 except ImportError as error:  # pragma: no cover - the extra is installed where this is tested
-    raise MissingExtraError("Cedar policies need cedarpy: pip install 'agentflow-temporal[cedar]'") from error
+    raise MissingExtraError("agentflow.adapters.cedar", "cedar") from error
 
 _PRODUCTION = {"type": "Tier", "id": "production"}
 
@@ -82,7 +82,7 @@ class CedarPolicies:
         """
         if context.tool.name not in self._contracts:
             raise ValueError(f"the policies don't know the tool {context.tool.name}")
-        answer = cedarpy.is_authorized(
+        answer = cedarpy.is_authorized(  # pyright: ignore[reportUnknownMemberType] - bare dicts there
             _request(context), self._parsed.handle, _entities(context), self._parsed.schema
         )
         # Cedar skips a policy that fails, and a skipped forbid would let through what it forbids.
@@ -117,7 +117,9 @@ def _parse(text: str, schema: str) -> _Parsed:
         described: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:
         raise ConfigurationError(f"the Cedar policies can't be parsed: {error}") from error
-    checked = cedarpy.validate_policies(text, schema)
+    checked = cedarpy.validate_policies(  # pyright: ignore[reportUnknownMemberType] - bare dicts there
+        text, schema
+    )
     if not checked.validation_passed:
         told = "; ".join(str(problem) for problem in checked.errors)
         raise ConfigurationError(f"the Cedar policies don't fit the tools: {told}")

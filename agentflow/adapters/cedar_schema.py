@@ -10,6 +10,8 @@ from agentflow.contracts.wire import Json
 _DECIMAL_PLACES = 4
 """Cedar's decimals have no more."""
 _LONG = 2**63
+_MAX_DEPTH = 8
+"""Levels of an argument's type."""
 
 
 def schema_of(contracts: Mapping[str, ToolContract]) -> dict[str, Any]:
@@ -98,46 +100,50 @@ _SCALARS: Mapping[str, dict[str, Any]] = {
 
 
 def _properties(
-    schema: Mapping[str, Json], root: Mapping[str, Json]
+    schema: Mapping[str, Json], root: Mapping[str, Json], depth: int = 0
 ) -> dict[str, tuple[dict[str, Any], bool]]:
     """Type of each property that Cedar can hold, and whether it is always there."""
     required: list[str] = schema.get("required", [])
     found: dict[str, tuple[dict[str, Any], bool]] = {}
     properties: dict[str, Any] = schema.get("properties", {})
     for name, part in properties.items():
-        kind, nullable = _type(part, root)
+        kind, nullable = _type(part, root, depth + 1)
         if kind is not None:
             found[name] = kind, name in required and not nullable
     return found
 
 
-def _type(schema: Json, root: Mapping[str, Json]) -> tuple[dict[str, Any] | None, bool]:
+def _type(schema: Json, root: Mapping[str, Json], depth: int) -> tuple[dict[str, Any] | None, bool]:
     """Cedar's type, or ``None``, and whether the value may be null."""
-    schema = _resolved(schema, root)
+    # A type that holds itself ends somewhere.
+    schema = _resolved(schema, root) if depth <= _MAX_DEPTH else {}
     if options := schema.get("anyOf"):
         others = [option for option in options if option.get("type") != "null"]
         if len(others) == 1 and len(others) < len(options):
-            return _type(others[0], root)[0], True
+            return _type(others[0], root, depth + 1)[0], True
         return None, False
     kind = schema.get("type")
     if kind in _SCALARS:
         return _SCALARS[kind], False
     if kind == "array":
-        inner, nullable = _type(schema.get("items", {}), root)
+        inner, nullable = _type(schema.get("items", {}), root, depth + 1)
         return (None if inner is None or nullable else _set(inner)), False
     if kind == "object" and schema.get("additionalProperties") is False:
-        parts = _properties(schema, root)
+        parts = _properties(schema, root, depth)
         return _record({name: _attribute(*part) for name, part in parts.items()}), False
     return None, False
 
 
 def _resolved(schema: Json, root: Mapping[str, Json]) -> dict[str, Any]:
-    for _ in range(10):
-        reference = schema.get("$ref") if isinstance(schema, dict) else None
-        if not isinstance(reference, str) or not reference.startswith("#/$defs/"):
-            break
-        schema = root.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
-    return cast(dict[str, Any], schema) if isinstance(schema, dict) else {}
+    """What a schema stands for: references point into ``$defs`` only."""
+    definitions: dict[str, dict[str, Any]] = root.get("$defs", {})
+    found: dict[str, Any] = cast(dict[str, Any], schema) if isinstance(schema, dict) else {}
+    for _ in range(_MAX_DEPTH):
+        name = str(found.get("$ref", "")).removeprefix("#/$defs/")
+        if name not in definitions:
+            return found
+        found = definitions[name]
+    return {}
 
 
 def _value(kind: Mapping[str, Any], value: Json) -> Any:
@@ -192,9 +198,7 @@ def _attribute(kind: dict[str, Any], required: bool) -> dict[str, Any]:
 
 
 def _required(kind: str | dict[str, Any]) -> dict[str, Any]:
-    return _attribute(
-        {"type": "Boolean" if kind == "Bool" else kind} if isinstance(kind, str) else kind, True
-    )
+    return _attribute({"type": kind} if isinstance(kind, str) else kind, True)
 
 
 def _optional(kind: dict[str, Any]) -> dict[str, Any]:

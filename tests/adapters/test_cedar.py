@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -230,3 +231,21 @@ def test_engine_and_policies_are_in_the_rule_sets_hash() -> None:
 def test_an_explanation_names_the_policies() -> None:
     explained = explain((), context_of({"to": "eve", "amount": "1.00"}), [cedar_policies(PERMIT, TOOLS)])
     assert str(explained) == "deny, by not_eve: not to eve\n  + deny not_eve: not to eve"
+
+
+def test_a_type_that_holds_itself_is_left_out_where_it_gets_deep() -> None:
+    schema = pay.contract.model_dump() | {
+        "input_schema": {
+            "properties": {"to": {"$ref": "#/$defs/Node"}},
+            "additionalProperties": False,
+            "$defs": {
+                "Node": {
+                    "type": "object",
+                    "properties": {"name": {"type": "string"}, "next": {"$ref": "#/$defs/Node"}},
+                    "additionalProperties": False,
+                }
+            },
+        }
+    }
+    contract = type(pay.contract).model_validate(schema)
+    assert cedar_policies("permit (principal, action, resource);", [SimpleNamespace(contract=contract)])
