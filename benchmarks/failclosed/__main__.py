@@ -20,13 +20,12 @@ import benchmarks.failclosed
 from agentflow.contracts.approval import ApprovalOutcome
 from agentflow.contracts.rules import Decision
 from agentflow.core.approval import PendingApproval
-from agentflow.core.idempotency import arguments_hash
 from agentflow.core.policy import decide
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Policies, Rule
 from benchmarks.failclosed.faults import FAULTS, WEIGHTS
-from benchmarks.failclosed.path import Ended, Parts, Trial, Voice, walk
-from benchmarks.failclosed.world import DEADLINE, FINANCE, REQUESTED_BY, needs
+from benchmarks.failclosed.path import Parts, walk
+from benchmarks.failclosed.verdict import violation
 
 SHARE = 2_000
 """Faults of one piece of work."""
@@ -139,29 +138,6 @@ async def _throw(parts: Parts, faults: int, random: Random) -> Found:
             found.by_fault[fault.__name__] += 1
             found.examples.append(f"{fault.__name__}: {why}: {trial.arguments!r} paid {ended.paid!r}"[:500])
     return found
-
-
-def violation(trial: Trial, ended: Ended) -> str | None:
-    """Why what was written was not allowed, said without the code that is tested."""
-    for to, amount in ended.paid:
-        if trial.broken:
-            return "something that decides could not answer"
-        if trial.tool != "pay" or set(trial.arguments) != {"to", "amount"}:
-            return "it was not asked for like this"
-        if (to, amount) != (trial.arguments["to"], trial.arguments["amount"]):
-            return "it is not what was decided on"
-        needed = needs(to, amount)
-        if needed == "never":
-            return "nobody may allow it"
-        if needed == "people" and not any(_counts(voice, trial) for voice in trial.voices):
-            return "nobody who may allowed it"
-    return None
-
-
-def _counts(voice: Voice, trial: Trial) -> bool:
-    shown = voice.hash_of in (None, arguments_hash("pay", trial.arguments))
-    person = voice.by in FINANCE and voice.by != REQUESTED_BY and "finance" in voice.roles
-    return person and voice.verified and shown and voice.at < DEADLINE
 
 
 def _count(text: str) -> int:

@@ -18,10 +18,11 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.freeze import Freeze
 from agentflow.errors import ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
-from tests.workflow.agents import Banker, Careful, Forgetful, Local, LongBanker, Remitter, Stepper
+from tests.workflow.agents import Banker, Careful, Circling, Forgetful, Local, LongBanker, Remitter, Stepper
 from tests.workflow.harness import Harness, chain, serving
 
 VERSION = "0.1.0"
@@ -118,6 +119,29 @@ async def continued_while_waiting(bank: Harness) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def frozen(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """It is frozen while it waits for an approval, which then allows nothing any more."""
+    handle = await bank.start(Banker)
+    request = await bank.pending(handle)
+    await handle.signal("freeze", Freeze(scope="fleet", by="olga", reason="odd payments"))
+    await bank.agents.approve(handle.id, request.id, by="ann")
+    return handle
+
+
+async def circling(bank: Harness) -> WorkflowHandle[Any, Any]:
+    handle = await bank.start(Circling)
+    await bank.escalation(handle)
+    await bank.agents.resolve(handle.id, Resolution(action="guide", by="otto", text="stop looking"))
+    return handle
+
+
+class Nodding:
+    """An output guard that lets everything through."""
+
+    async def check_output(self, output: Any) -> str | None:
+        return None
+
+
 def started(workflow: type, text: Any = "hello") -> Way:
     async def way(bank: Harness) -> WorkflowHandle[Any, Any]:
         return await bank.start(workflow, text)
@@ -175,9 +199,15 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     ),
     "continued-and-compared": ([*[LOOK] * 9, DONE], started(LongBanker)),
     "checkpoints": ([], started(Stepper, 9)),
+    "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
+    "circling": ([*[LOOK] * 4, DONE], circling),
+    "output-guarded": ([LOOK, DONE], plain),
     "compacted": ([*[call("statement", page=page) for page in range(12)], answer("ok")], started(Forgetful)),
 }
-SETTINGS: dict[str, dict[str, Any]] = {"compacted": {"context_tokens": {"scripted:model": 2_500}}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "compacted": {"context_tokens": {"scripted:model": 2_500}},
+    "output-guarded": {"output_guard": Nodding()},
+}
 """Of the worker, for the ways that need some."""
 
 

@@ -1,0 +1,73 @@
+"""Small runs of the benchmarks of rules and guards: that they run, and that what must be zero is."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.failclosed.faults import FAULTS, ledger_down
+from benchmarks.failclosed.path import Parts, Trial, walk
+from benchmarks.failclosed.verdict import violation
+
+ROOT = Path(__file__).parents[2]
+
+
+def measured(module: str, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([fault for fault in FAULTS if fault is not ledger_down]),
+    st.randoms(use_true_random=False),
+)
+def test_no_write_without_an_allow_for_exactly_its_arguments_whatever_fails(
+    fault: Callable[[Random], Trial], random: Random
+) -> None:
+    trial = fault(random)
+    assert violation(trial, asyncio.run(walk(trial, Parts()))) is None
+
+
+@pytest.mark.slow
+def test_no_fault_ends_in_a_write_that_nothing_allowed_and_each_guard_is_needed() -> None:
+    found = measured("failclosed", "--faults", "2000")
+    assert found["faults"] == 2000
+    assert found["writes"] > 50
+    assert found["writes_without_allow"] == 0
+    assert all(found["found_without"].values()), found["found_without"]
+
+
+def test_a_decision_of_python_rules_and_of_cedar_is_measured() -> None:
+    found = measured("decisions", "--decisions", "50", "--rounds", "1", "--rules", "10")
+    assert found["python"]["p99_us"] > 0
+    assert found["cedar"]["p99_us"] > 0
+
+
+@pytest.mark.slow
+def test_a_suite_of_agentdojo_runs_and_every_user_task_is_done() -> None:
+    found = measured("agentdojo", "--suites", "slack", "--no-attacks")
+    assert (found["user_tasks"], found["failed"]) == (21, 0)
+    assert found["completed_without_approval"] >= 14
+
+
+@pytest.mark.slow
+def test_a_freeze_reaches_every_run() -> None:
+    found = measured("freezing", "--runs", "5", "--rounds", "1")
+    assert (found["told"], found["frozen"]) == (5, 5)
