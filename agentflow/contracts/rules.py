@@ -43,6 +43,8 @@ class RuleSetName(Contract):
     version: str
     hash: Sha256
     """Of its rules, the source of their conditions, and other engines' policies."""
+    engines: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Name and version of the engines that are asked beside the Python rules."""
 
     @property
     def id(self) -> str:

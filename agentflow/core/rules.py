@@ -97,7 +97,12 @@ class RuleSet:
             "rules": [_content(rule, source_of) for rule in self.rules],
             "policies": [[policies.engine, policies.content] for policies in self.policies],
         }
-        return RuleSetName(name=self.name, version=self.version, hash=sha256_of(content))
+        return RuleSetName(
+            name=self.name,
+            version=self.version,
+            hash=sha256_of(content),
+            engines=tuple(policies.engine for policies in self.policies),
+        )
 
 
 def _content(rule: Rule, source_of: SourceOf) -> Json:

@@ -1,4 +1,7 @@
 import inspect
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -6,9 +9,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.tool import Tool, tool, tools_of
-from agentflow.contracts.tools import RetryOptions, ToolOptions
+from agentflow.contracts.tools import RetryOptions, Sink, ToolOptions
 from agentflow.contracts.wire import ToolCallId, sha256_of
+from agentflow.core.policy import decide
+from agentflow.core.rules import allow
 from agentflow.errors import ToolDefinitionError
+from tests.core.samples import rule_context
 
 CONTEXT = ToolContext(call_id=ToolCallId("call_1"), idempotency_key=sha256_of("call_1"))
 
@@ -288,3 +294,44 @@ async def test_a_wrong_argument_is_named_as_the_model_named_it() -> None:
     with pytest.raises(ValidationError) as wrong:
         await Post("Royal").find.invoke({"number": 7}, CONTEXT)
     assert wrong.value.errors()[0]["loc"] == ("number",)
+
+
+@tool(effect="write", sinks=())
+async def ship(to: str, day: date, weights: list[Decimal]) -> str:
+    """Ship a parcel."""
+    return ""
+
+
+def test_a_rule_sees_arguments_as_the_tools_own_types() -> None:
+    given = {"to": "ada", "day": "2026-01-05", "weights": ["1.50"]}
+    context = replace(rule_context(given), tool=ship.contract)
+    typed = context.typed(ship)
+    assert (typed.to, typed.day, typed.weights) == ("ada", date(2026, 1, 5), [Decimal("1.50")])
+
+
+def test_arguments_of_another_tool_or_type_make_the_rule_deny() -> None:
+    rules = [allow("all", reason="", when=lambda c: c.typed(ship).day > date(2025, 1, 1))]
+    fitting = replace(rule_context({"to": "ada", "day": "2026-01-05", "weights": []}), tool=ship.contract)
+    assert decide(rules, fitting).verdict == "allow"
+    assert decide(rules, replace(fitting, arguments={"to": "ada", "day": "soon"})).verdict == "deny"
+    assert decide(rules, rule_context({"to": "ada"})).verdict == "deny"
+
+
+def test_a_tool_says_which_arguments_are_sinks() -> None:
+    @tool(effect="write", sinks=("to", Sink(argument="text", kind="links")), trusted_output=True)
+    async def write(to: str, text: str) -> str:
+        """Write."""
+        return ""
+
+    assert write.contract.sinks == (Sink(argument="to"), Sink(argument="text", kind="links"))
+    assert write.contract.trusted_output
+    assert ship.contract.sinks == ()
+
+
+def test_a_sink_that_is_no_argument_is_refused() -> None:
+    async def write(to: str) -> str:
+        """Write."""
+        return ""
+
+    with pytest.raises(ToolDefinitionError, match="the sink 'iban' is no argument of it; there are: to"):
+        tool(effect="write", sinks=("iban",))(write)

@@ -11,7 +11,7 @@ from agentflow.contracts.rules import Tier, Verdict
 from agentflow.contracts.tools import Effect
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.policy import UNHASHABLE, decide, explain
-from agentflow.core.provenance import PastCall
+from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.rule_context import RuleContext, to_amount
 from agentflow.core.rules import Match, Rule, allow, ask, deny, guard
 from tests.core.samples import nested, rule_context
@@ -430,3 +430,14 @@ def test_an_engine_that_fails_denies() -> None:
     decision = decide([allow("all", reason="")], rule_context(), [Answering(error=ValueError("no answer"))])
     assert (decision.verdict, decision.rule) == ("deny", "error")
     assert decision.reason == "rule other 1.0 raised ValueError: no answer"
+
+
+def test_a_rule_sees_how_often_tools_were_called_and_where_arguments_are_from() -> None:
+    past = (PastCall("c1", "order", {}, {"card": "4242"}), PastCall("c2", "mail", {}, "sent"))
+    context = replace(
+        rule_context({"card": "4242", "to": "ada@example.com", "text": "made up"}, past_calls=past),
+        provenance=Provenance().plus("task", "Write to ada@example.com"),
+    )
+    assert (context.calls(), context.calls("mail"), context.calls("pay")) == (2, 1, 0)
+    assert [context.label(name) for name in ("card", "to", "text")] == ["tool:order", "task", "model"]
+    assert [context.is_trusted(name) for name in ("card", "to", "text")] == [False, True, False]
