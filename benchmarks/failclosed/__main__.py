@@ -27,7 +27,7 @@ from benchmarks.failclosed.faults import FAULTS, WEIGHTS
 from benchmarks.failclosed.path import Parts, walk
 from benchmarks.failclosed.verdict import violation
 
-SHARE = 2_000
+SHARE = 500
 """Faults of one piece of work."""
 
 
@@ -86,7 +86,7 @@ def main() -> int:
     given = _parser().parse_args()
     began = time.monotonic()
     full = _search("nothing", given.faults, given.seed)
-    fewer = max(given.faults // 20, 2_000)
+    fewer = max(given.faults // 20, 600)
     lacking = {name: _search(name, fewer, given.seed) for name in WITHOUT if name != "nothing"}
     report = {
         "faults": full.faults,

@@ -29,7 +29,7 @@ SHOWN = {(WORKFLOW, KEY)}
 @pytest.mark.slow
 async def test_every_effect_is_where_the_runs_say_whatever_dies(tmp_path: Path) -> None:
     options = ChaosOptions(
-        runs=25, seed=1, rounds=1, server_kills=1, in_flight=25, deadline=timedelta(seconds=120)
+        runs=16, seed=1, rounds=1, server_kills=1, in_flight=16, deadline=timedelta(seconds=120)
     )
     report = await run_chaos(options, tmp_path)
     assert report.is_clean, (tmp_path / "evidence.txt").read_text()

@@ -50,7 +50,7 @@ def test_arguments_that_make_no_sense_are_refused(arguments: list[str], why: str
 
 @pytest.mark.slow
 def test_agentflow_keeps_up_with_the_workflow_written_by_hand_and_its_history_is_small() -> None:
-    found = measured("--turns", "10", "--runs", "6", "--concurrency", "6", "--rounds", "2")
+    found = measured("--turns", "10", "--runs", "4", "--concurrency", "4", "--rounds", "1")
     assert found["steps_s_ratio_naive"] > 0.5
     assert found["steps_s_local_ratio_naive"] > 0.6
     assert found["history_kb"] < 0.5 * found["history_kb_naive"]
@@ -61,7 +61,7 @@ def test_agentflow_keeps_up_with_the_workflow_written_by_hand_and_its_history_is
 
 @pytest.mark.slow
 def test_the_memory_of_a_worker_is_told_in_each_fifth_of_each_run() -> None:
-    found = cast(Any, measured("memory", "--turns", "60", "--runs", "2"))
+    found = cast(Any, measured("memory", "--turns", "40", "--runs", "2"))
     assert [len(parts) for parts in found["rss_mb"]] == [5, 5]
     assert all(50 < mb < 500 for parts in found["rss_mb"] for mb in parts)
 
@@ -78,7 +78,7 @@ def test_history_is_linear_in_the_turns() -> None:
 
 @pytest.mark.slow
 def test_runs_survive_the_loss_of_every_workers_memory_and_of_the_blobs() -> None:
-    found = measured("loss", "--runs", "4", "--turns", "30")
+    found = measured("loss", "--runs", "4", "--turns", "20")
     assert (found["completed"], found["lost"]) == (4, 0)
     assert found["losses"] > 0
 

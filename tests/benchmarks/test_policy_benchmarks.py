@@ -47,9 +47,9 @@ def test_no_write_without_an_allow_for_exactly_its_arguments_whatever_fails(
 
 @pytest.mark.slow
 def test_no_fault_ends_in_a_write_that_nothing_allowed_and_each_guard_is_needed() -> None:
-    found = measured("failclosed", "--faults", "2000")
-    assert found["faults"] == 2000
-    assert found["writes"] > 50
+    found = measured("failclosed", "--faults", "1000")
+    assert found["faults"] == 1000
+    assert found["writes"] > 20
     assert found["writes_without_allow"] == 0
     assert all(found["found_without"].values()), found["found_without"]
 
@@ -62,9 +62,9 @@ def test_a_decision_of_python_rules_and_of_cedar_is_measured() -> None:
 
 @pytest.mark.slow
 def test_a_suite_of_agentdojo_runs_and_every_user_task_is_done() -> None:
-    found = measured("agentdojo", "--suites", "slack", "--no-attacks")
-    assert (found["user_tasks"], found["failed"]) == (21, 0)
-    assert found["completed_without_approval"] >= 14
+    found = measured("agentdojo", "--suites", "banking", "--no-attacks")
+    assert (found["user_tasks"], found["failed"]) == (16, 0)
+    assert found["completed_without_approval"] >= 9
 
 
 @pytest.mark.slow

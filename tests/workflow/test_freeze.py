@@ -167,7 +167,7 @@ async def test_a_freeze_that_is_malformed_or_for_others_is_recorded_and_changes_
 async def test_many_runs_are_frozen_at_once(
     temporal: WorkflowEnvironment, freezes: Freezes, tmp_path: Path
 ) -> None:
-    runs = 20
+    runs = 10
     async with serving(temporal, ScriptedModel([ASK, DONE]), tmp_path) as bank:
         handles = await asyncio.gather(
             *(bank.start(Banker, f"run {number}", tenant=TENANT) for number in range(runs))
