@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -25,8 +24,6 @@ SWEEPS: tuple[float, ...] = (0, 1, 3)
 
 _TASK_QUEUE = "agentflow-freezes"
 _IDS = "agentflow-freeze"
-
-FreezeVerb = Literal["freeze", "unfreeze"]
 
 
 @dataclass(frozen=True)

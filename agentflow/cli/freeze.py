@@ -39,9 +39,9 @@ def freeze(
     for again for three seconds, as lists of runs lag. Exit 1 if a run could not
     be told.
     """
-    named = {"fleet": "" if fleet else None, "agent": agent, "tenant": tenant}
     with open_session(context, as_json=as_json) as session:
-        _change(session, _freeze_of(named, by, reason), lambda all, one: all.freeze(one), "frozen")
+        wanted = _freeze_of({"fleet": fleet, "agent": agent, "tenant": tenant}, by, reason)
+        _change(session, wanted, Freezes.freeze, "frozen")
 
 
 def unfreeze(
@@ -55,9 +55,9 @@ def unfreeze(
     as_json: AsJson = False,
 ) -> None:
     """Let the rules decide again. A run that two freezes concern stays frozen by the other."""
-    named = {"fleet": "" if fleet else None, "agent": agent, "tenant": tenant}
     with open_session(context, as_json=as_json) as session:
-        _change(session, _freeze_of(named, by, reason), lambda all, one: all.unfreeze(one), "not frozen")
+        wanted = _freeze_of({"fleet": fleet, "agent": agent, "tenant": tenant}, by, reason)
+        _change(session, wanted, Freezes.unfreeze, "not frozen")
 
 
 def freezes(context: typer.Context, *, as_json: AsJson = False) -> None:
@@ -69,8 +69,10 @@ def freezes(context: typer.Context, *, as_json: AsJson = False) -> None:
         session.output.result({"freezes": found}, view)
 
 
-def _freeze_of(named: Mapping[str, str | None], by: str, reason: str) -> Freeze:
-    chosen = [(scope, name) for scope, name in named.items() if name is not None]
+def _freeze_of(named: Mapping[str, str | bool | None], by: str, reason: str) -> Freeze:
+    chosen = [
+        (scope, "" if name is True else name) for scope, name in named.items() if name not in (None, False)
+    ]
     if len(chosen) != 1:
         raise misused("say what: one of --fleet, --agent NAME and --tenant NAME")
     ((scope, name),) = chosen

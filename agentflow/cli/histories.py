@@ -70,16 +70,23 @@ def load_agents(paths: Iterable[str]) -> dict[str, type]:
         if not found:
             raise ConfigurationError(f"module {path} has no AgentWorkflow subclass with @workflow.defn")
         for agent in found:
-            name: str = vars(agent)[_DEFINITION].name
+            name = workflow_type_of(agent)
+            assert name is not None  # both ways of finding agents looked
             if agents.setdefault(name, agent) is not agent:
                 other = agents[name]
                 raise ConfigurationError(f"{agent.__module__} and {other.__module__} both have a {name}")
     return agents
 
 
+def workflow_type_of(found: object) -> str | None:
+    """The workflow type of a class with ``@workflow.defn``; ``None`` of anything else."""
+    definition = vars(found).get(_DEFINITION) if isinstance(found, type) else None
+    return definition.name if definition else None
+
+
 def _workflow(path: str) -> type:
     found = load_object(path)
-    if not isinstance(found, type) or _DEFINITION not in vars(found):
+    if not isinstance(found, type) or workflow_type_of(cast(object, found)) is None:
         raise ConfigurationError(f"{path} is no class with @workflow.defn")
     return found
 
@@ -87,7 +94,7 @@ def _workflow(path: str) -> type:
 def _agents_in(name: str) -> Iterator[type]:
     for value in vars(load_module(name)).values():
         kind: type | None = value if isinstance(value, type) else None
-        if kind and issubclass(kind, AgentWorkflow) and _DEFINITION in vars(cast(type, kind)):
+        if kind and issubclass(kind, AgentWorkflow) and workflow_type_of(cast(object, kind)) is not None:
             yield kind
 
 

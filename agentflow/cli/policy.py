@@ -7,14 +7,15 @@ import typer
 from pydantic import ValidationError
 
 from agentflow.cli.exits import ExitCode, misused
-from agentflow.cli.histories import read_histories
+from agentflow.cli.histories import read_histories, workflow_type_of
 from agentflow.cli.json_input import read_json
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
-from agentflow.cli.policy_agents import PolicyAgent, load_policy_agent, load_rules, workflow_type
+from agentflow.cli.policy_agents import PolicyAgent, agent_of, rules_of
 from agentflow.cli.policy_cases import Case, CaseContext, context_of, read_cases
 from agentflow.cli.policy_recorded import recorded_cases
 from agentflow.cli.policy_test import hold_cases
+from agentflow.cli.project import load_object
 from agentflow.cli.session import open_session
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.rules import Decision
@@ -49,7 +50,7 @@ def explain_call(
 ) -> None:
     """Say what the rules decide on a call, which matched, which did not, and why."""
     with open_session(context, as_json=as_json) as session:
-        found = load_policy_agent(agent)
+        found = agent_of(load_object(agent), agent)
         called = _checked(found, tool, read_json("--arguments", arguments))
         explained = explain(
             found.rules.rules,
@@ -60,7 +61,7 @@ def explain_call(
             {"rule": one.match.name, "verdict": one.match.verdict, "kind": one.kind, "why": one.why}
             for one in explained.findings
         ]
-        document = {"rule_set": found.rules_id, "decision": explained.decision, "rules": findings}
+        document = {"rule_set": found.rules_name.id, "decision": explained.decision, "rules": findings}
         session.output.result(document, safe(str(explained)))
 
 
@@ -92,13 +93,14 @@ def diff(
     the runs are those of its workflow type, or of BEFORE's.
     """
     with open_session(context, as_json=as_json) as session:
-        old, new = load_rules(before), load_rules(after)
+        was, now = load_object(before), load_object(after)
+        old, new = rules_of(was, before), rules_of(now, after)
         compared: list[tuple[Case, Decision, Decision]] = []
         for path in calls or ():
             cases = read_cases(path)
             compared += [_both(cases.agent, case, old, new) for case in cases.cases]
         if file or directory:
-            agent, types = load_policy_agent(after), {workflow_type(before), workflow_type(after)}
+            agent, types = agent_of(now, after), {workflow_type_of(was), workflow_type_of(now)}
             for run in read_histories(file or (), directory):
                 if run.workflow_type in types:
                     compared += [_both(agent, case, old, new) for case in recorded_cases(run, agent)]
@@ -108,8 +110,8 @@ def diff(
         document = {"calls": len(compared), "changed": [_document(*one) for one in changed]}
         summary = safe(f"{len(changed)} of {len(compared)} decisions change")
         rows = (
-            (case.name, case.tool, f"{was.verdict} ({was.rule})", f"{now.verdict} ({now.rule})")
-            for case, was, now in changed
+            (case.name, case.tool, f"{one.verdict} ({one.rule})", f"{other.verdict} ({other.rule})")
+            for case, one, other in changed
         )
         views = [table(("CALL", "TOOL", "BEFORE", "AFTER"), rows), summary] if changed else [summary]
         session.output.result(document, *views)

@@ -10,13 +10,14 @@ from typing import Any, cast
 from pydantic import Field, ValidationError
 
 from agentflow.cli.exits import misused
-from agentflow.cli.policy_agents import PolicyAgent, load_policy_agent
+from agentflow.cli.policy_agents import PolicyAgent, agent_of
+from agentflow.cli.project import load_object
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.rules import Tier, Verdict
 from agentflow.contracts.wire import Contract, Json, ToolCallId
 from agentflow.core.answer import describe_errors
-from agentflow.core.provenance import PastCall, Provenance, without
+from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.rule_context import RuleContext
 
 
@@ -91,7 +92,7 @@ def read_cases(path: Path) -> CaseFile:
         file = _File.model_validate(document)
     except ValidationError as error:
         raise misused(f"{path}: {describe_errors(error)}") from None
-    agent = load_policy_agent(file.agent)
+    agent = agent_of(load_object(file.agent), file.agent)
     return CaseFile(path, agent, tuple(_cases(path, file, agent)))
 
 
@@ -105,7 +106,7 @@ def context_of(
     )
     return RuleContext(
         agent=agent.name,
-        tool=agent.contracts[tool],
+        tool=agent.catalog.contracts[tool],
         arguments=arguments,
         tier=context.tier,
         tenant=context.tenant,
@@ -122,11 +123,10 @@ def context_of(
 
 
 def _provenance(agent: PolicyAgent, context: CaseContext, past: Iterable[PastCall]) -> Provenance:
-    known = Provenance().plus("instruction", agent.instructions)
-    known = known.plus("task", without(context.task_input, agent.untrusted_input))
+    known = Provenance.of_task(agent.instructions, context.task_input, agent.untrusted_input)
     for call in past:
-        if call.tool in agent.contracts:
-            known = known.after(agent.contracts[call.tool], call)
+        if contract := agent.catalog.contracts.get(call.tool):
+            known = known.after(contract, call)
     for said in context.guidance:
         known = known.plus("person", said)
     return known

@@ -42,7 +42,7 @@ def _cases(run: RecordedRun, agent: PolicyAgent) -> Iterator[Case]:
     results = _results(run)
     past = [EarlierCall.model_validate(call) for call in _carried(task)]
     for number, (event_id, tool, payload) in enumerate(_scheduled(run.history), start=1):
-        if tool not in agent.contracts:
+        if tool not in agent.catalog.contracts:
             continue
         invocation = ToolInvocation.model_validate(_json(run, payload))
         asked = invocation.decision.granted_by or invocation.decision.quorum

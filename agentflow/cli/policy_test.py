@@ -91,7 +91,7 @@ def _hold(files: Sequence[CaseFile]) -> _Report:
             explanation = explain(agent.rules.rules, made, agent.rules.policies)
             matches.update(one.match.name for one in explanation.findings if one.kind == "matched")
             tested.append(_Tested(case, explanation))
-    return _Report(tuple(sorted({file.agent.rules_id for file in files})), tuple(tested), matches)
+    return _Report(tuple(sorted({file.agent.rules_name.id for file in files})), tuple(tested), matches)
 
 
 def _document(report: _Report) -> dict[str, Any]:

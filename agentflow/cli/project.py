@@ -9,6 +9,7 @@
 """
 
 import importlib
+import importlib.util
 import sys
 import tomllib
 import traceback
@@ -81,13 +82,14 @@ class Project(BaseModel):
 
 
 def load_object(path: str) -> Any:
-    """Import ``module:attribute``; modules of the current directory are found.
+    """Import ``module:attribute`` or ``file.py:attribute``; modules of the current directory are found.
 
     Raises:
         ConfigurationError: it names nothing, or importing it fails; the text says why.
     """
-    module_name, _, attribute = path.partition(":")
-    if not attribute:
+    # From the right: a path may begin with a drive.
+    module_name, _, attribute = path.rpartition(":")
+    if not module_name or not attribute:
         raise ConfigurationError(f"{path!r} must be module:attribute")
     found: Any = load_module(module_name)
     for name in attribute.split("."):
@@ -99,7 +101,7 @@ def load_object(path: str) -> Any:
 
 
 def load_module(name: str) -> ModuleType:
-    """Import a module; those of the current directory are found.
+    """Import a module, or a file that ends in ``.py``; modules of the current directory are found.
 
     Raises:
         ConfigurationError: there is none by that name, or importing it fails; the text says why.
@@ -109,10 +111,23 @@ def load_module(name: str) -> ModuleType:
         # An installed command's path starts with its own directory, not with the project's.
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return _load_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    except ConfigurationError:
+        raise
     except Exception as error:
         # Whatever a user's module raises while it is imported is the user's to read, not our traceback.
         raise ConfigurationError(_import_problem(name, error)) from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    # Its name says where it is from, so that two versions of one file can be loaded side by side.
+    name = f"agentflow_file_{path.resolve().as_posix()}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigurationError(f"there is no file {path}")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _import_problem(name: str, error: Exception) -> str:

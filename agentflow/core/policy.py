@@ -4,7 +4,7 @@ Deny beats ask beats allow. Where no rule matches, reads run and writes don't. A
 anything but True or False, denies. While a freeze holds, nothing is written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +65,18 @@ _SAID: Mapping[FindingKind, str] = {
 
 def decide(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies] = ()) -> Decision:
     """What the rules say of one call with exactly these arguments. Never raises; doubt denies."""
+    return _decided(context, _findings(rules, context, policies))
+
+
+def explain(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies] = ()) -> Explanation:
+    """The decision on a call, with which rules matched, which did not, and why. Never raises."""
+    findings = tuple(_findings(rules, context, policies))
+    decision = _decided(context, findings)
+    return Explanation(decision, () if decision.arguments_hash == UNHASHABLE else findings)
+
+
+def _decided(context: RuleContext, findings: Iterable[Finding]) -> Decision:
+    """The decision that findings come to; no more of them are looked at than it takes."""
     try:
         binding = arguments_hash(context.tool.name, context.arguments)
     except (ValueError, TypeError, RecursionError) as error:
@@ -78,21 +90,13 @@ def decide(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Polic
         reason = f"writes are frozen for {', '.join(context.frozen)}"
         return Decision(verdict="deny", rule="frozen", reason=reason, arguments_hash=binding)
     matching: list[Match] = []
-    for finding in _findings(rules, context, policies):
+    for finding in findings:
         if finding.kind == "failed":
             reason = f"rule {finding.match.name} {finding.why}"[:500]
             return Decision(verdict="deny", rule="error", reason=reason, arguments_hash=binding)
         if finding.kind == "matched":
             matching.append(finding.match)
     return _first(matching, context, binding)
-
-
-def explain(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies] = ()) -> Explanation:
-    """The decision on a call, with which rules matched, which did not, and why. Never raises."""
-    decision = decide(rules, context, policies)
-    if decision.arguments_hash == UNHASHABLE:
-        return Explanation(decision, ())
-    return Explanation(decision, tuple(_findings(rules, context, policies)))
 
 
 def _findings(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Policies]) -> Iterator[Finding]:

@@ -105,6 +105,18 @@ class Provenance:
 
     sources: tuple[_Source, ...] = ()
 
+    @staticmethod
+    def of_task(instructions: str, task_input: Json, untrusted: Sequence[str]) -> "Provenance":
+        """What a run may take at its word when it begins.
+
+        Args:
+            instructions: The agent's.
+            task_input: The task's, as JSON.
+            untrusted: JSON Pointers to the parts of it that outsiders wrote.
+        """
+        said = Provenance().plus("instruction", instructions)
+        return said.plus("task", without(task_input, untrusted))
+
     def plus(self, label: str, value: Json, *, as_text: bool = True) -> "Provenance":
         """With one more trusted value: a text, or any JSON.
 

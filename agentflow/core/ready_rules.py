@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agentflow.contracts.wire import canonical_json
 from agentflow.core.rule_context import RuleContext
-from agentflow.core.rules import Condition, Rule, guard
+from agentflow.core.rules import WRITES, Condition, Rule, guard
 
 MIN_SECRET = 4
 """Shorter values are in every text."""
@@ -36,7 +36,7 @@ def sinks_from_trusted_input(
         reason="an argument of consequence is from nothing that is trusted",
         when=has_untrusted_sinks,
         tools=tools,
-        effects=() if tools else ("write", "irreversible"),
+        effects=() if tools else WRITES,
         people=people,
         roles=roles,
     )

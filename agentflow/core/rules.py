@@ -18,6 +18,7 @@ Condition = Callable[[RuleContext], bool]
 
 EVERY_TIER: tuple[Tier, ...] = ("dev", "staging", "production")
 TIERS_UNLESS_SAID: tuple[Tier, ...] = ("dev", "staging")
+WRITES: tuple[Effect, ...] = ("write", "irreversible")
 
 
 def always(context: RuleContext) -> bool:
@@ -188,7 +189,7 @@ def guard(
     reason: str,
     when: Condition,
     tools: Sequence[str] = (),
-    effects: Sequence[Effect] = ("write", "irreversible"),
+    effects: Sequence[Effect] = WRITES,
     people: int = 1,
     roles: Sequence[str] = (),
 ) -> Rule:

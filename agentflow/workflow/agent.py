@@ -99,7 +99,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             cls._definition = compile_definition(cls)
 
     def __init__(self) -> None:
-        self._run = Run(self._definition, self.approver_verifier, self.untrusted_input)
+        self._run = Run(self._definition, self.approver_verifier)
         self._continuation = Continuation(self._run, self.max_history_bytes)
         self._tool_calls = ToolCalls(
             self._run, self.approval_timeout, self.escalation_timeout, self._continuation

@@ -36,6 +36,7 @@ class AgentDefinition(Generic[OutputT]):
 
     name: str
     instructions: str
+    untrusted_input: tuple[str, ...]
     models: tuple[str, ...]
     model_options: ModelOptions
     catalog: Catalog
@@ -72,6 +73,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
     return AgentDefinition(
         name=agent.__name__,
         instructions=agent.instructions.strip(),
+        untrusted_input=tuple(agent.untrusted_input),
         models=tuple(agent.models),
         model_options=agent.model_options,
         catalog=catalog,

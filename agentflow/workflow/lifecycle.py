@@ -152,9 +152,10 @@ class Lifecycle(Generic[InputT, OutputT]):
             raise RunDenied(manifest.problem)
 
     async def _compare_release(self) -> None:
-        """Record whose rules hold from here on: a worker of another release may have taken up the run.
+        """Record whose code goes on from here: a worker of another release may have taken up the run.
 
-        Models, prices and limits stay as the run was pinned.
+        Models, prices and limits stay as the run was pinned, and with other rules it stops at its next
+        decision.
         """
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)

@@ -24,7 +24,7 @@ from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
 from agentflow.core.freeze import FreezeVerb, hear
-from agentflow.core.provenance import PastCall, Provenance, without
+from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
@@ -42,14 +42,8 @@ _UNPINNED = Sha256("0" * 64)
 class Run:
     """The state of one run. A new one for each workflow instance, replayed ones included."""
 
-    def __init__(
-        self,
-        definition: AgentDefinition[Any],
-        verifier: ApproverVerifier,
-        untrusted_input: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier) -> None:
         self.definition = definition
-        self.untrusted_input = untrusted_input
         self.log: RunLog = RunLog()
         self.people: People = People(verifier, self.record)
         self.purse: Purse = Purse(definition.budget)
@@ -141,8 +135,10 @@ class Run:
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.purse = purse
-        said = Provenance().plus("instruction", self.definition.instructions)
-        self.provenance = said.plus("task", without(self._task_input, self.untrusted_input))
+        definition = self.definition
+        self.provenance = Provenance.of_task(
+            definition.instructions, self._task_input, definition.untrusted_input
+        )
 
     def remember(self, call: PastCall) -> None:
         """A tool call was carried out: rules and citations see it from here on."""

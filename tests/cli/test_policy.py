@@ -164,7 +164,7 @@ def test_the_calls_of_recorded_runs_are_compared() -> None:
     found = document("diff", banker, banker, "--dir", HISTORIES)
     assert found["calls"] > 3
     assert found["changed"] == []
-    stricter = document("diff", banker, "tests.cli.stricter:StrictBanker", "--dir", HISTORIES, code=1)
+    stricter = document("diff", banker, "tests.workflow.other_rules:StingyBanker", "--dir", HISTORIES, code=1)
     assert stricter["calls"] == found["calls"]
     assert {one["after"]["rule"] for one in stricter["changed"]} == {"nobody"}
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 
-from agentflow import AgentClient, AgentOutcome, AgentTask, tools_of
+from agentflow import AgentClient, AgentflowPlugin, AgentOutcome, AgentTask, tools_of
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation
 from agentflow.ports.model import ModelClient
@@ -77,6 +77,12 @@ async def chain(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
         last = histories[-1].events[-1]
         run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
     return histories
+
+
+async def replayed(history: WorkflowHistory, *workflows: type) -> None:
+    """Replay a history on agents, all test agents by default; raises where they would do otherwise."""
+    replayer = Replayer(workflows=workflows or agents.ALL, plugins=[AgentflowPlugin()])
+    assert (await replayer.replay_workflow(history)).replay_failure is None
 
 
 @asynccontextmanager

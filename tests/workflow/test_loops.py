@@ -1,14 +1,12 @@
 from pathlib import Path
 
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
 
-from agentflow import AgentflowPlugin, ToolError
+from agentflow import ToolError
 from agentflow.contracts.escalation import Resolution
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow import agents
 from tests.workflow.agents import Circling
-from tests.workflow.harness import serving
+from tests.workflow.harness import replayed, serving
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 LOOK = call("balance", account="alice")
@@ -30,8 +28,7 @@ async def test_the_same_call_too_often_goes_to_a_person_and_is_not_made(
     assert outcome.tool_calls[-1].error == (
         "failed: the model calls balance with the same arguments for the 4th time. otto says: stop looking"
     )
-    replayer = Replayer(workflows=agents.ALL, plugins=[AgentflowPlugin()])
-    assert (await replayer.replay_workflow(history)).replay_failure is None
+    await replayed(history)
 
 
 async def test_failures_in_a_row_go_to_a_person(temporal: WorkflowEnvironment, tmp_path: Path) -> None:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
 
-from agentflow import AgentflowPlugin
 from agentflow.core.rules import RuleSet
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
-from tests.workflow.harness import chain, serving
+from tests.workflow.harness import chain, replayed, serving
 from tests.workflow.other_rules import LaxerLongBanker, StingyBanker, StricterBanker
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -50,8 +48,7 @@ async def test_a_run_stops_where_its_worker_has_other_rules(
     assert f"pinned to the rules {Banker._definition.rules_name.id}" in outcome.reason
     assert StricterBanker._definition.rules_name.id in outcome.reason
     assert bank.bank.paid == [("alice", "10.00")]
-    replayer = Replayer(workflows=[StricterBanker], plugins=[AgentflowPlugin()])
-    assert (await replayer.replay_workflow(history)).replay_failure is None
+    await replayed(history, StricterBanker)
 
 
 async def test_a_run_that_continues_as_new_stops_too(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
@@ -79,8 +76,7 @@ async def test_a_run_that_was_recorded_under_other_rules_replays_as_far_as_they_
         handle = await bank.start(Banker)
         await handle.result()
         history = await handle.fetch_history()
-    replayer = Replayer(workflows=[StricterBanker], plugins=[AgentflowPlugin()])
-    assert (await replayer.replay_workflow(history)).replay_failure is None
+    await replayed(history, StricterBanker)
 
 
 async def test_rules_that_would_have_decided_otherwise_are_found_out_by_replay(
@@ -90,9 +86,8 @@ async def test_rules_that_would_have_decided_otherwise_are_found_out_by_replay(
         handle = await bank.start(Banker)
         await handle.result()
         history = await handle.fetch_history()
-    replayer = Replayer(workflows=[StingyBanker], plugins=[AgentflowPlugin()])
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):
-        await replayer.replay_workflow(history)
+        await replayed(history, StingyBanker)
 
 
 def decoded(history: str) -> str:
