@@ -118,6 +118,7 @@ class ChatActivity:
                     semconv.PROVIDER_NAME: brief.model.name.partition(":")[0],
                     semconv.REQUEST_MODEL: brief.model.name.partition(":")[2],
                     semconv.CONVERSATION_ID: info.workflow_id or "",
+                    semconv.RULES: brief.rules or "",
                     semconv.ATTEMPT: info.attempt,
                 }
             )

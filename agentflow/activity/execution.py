@@ -89,7 +89,7 @@ class _Execution:
                     semconv.TOOL_CALL_ID: invocation.call_id,
                     semconv.EFFECT: contract.effect,
                     semconv.DECISION_RULE: invocation.decision.rule,
-                    semconv.DECISION_RULES: invocation.decision.rules or "",
+                    semconv.RULES: invocation.decision.rules or "",
                     semconv.ATTEMPT: activity.info().attempt,
                 }
             )

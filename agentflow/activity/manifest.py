@@ -107,6 +107,7 @@ class ManifestActivity:
             release_id=f"{request.release.version}+{sha256_of(content)[:12]}",
             tier=self._tier,
             rules=request.rules,
+            rules_in_briefs=True,
             models=tuple(models),
             problem=problem,
             frozen=await self._frozen(request),

@@ -48,6 +48,8 @@ class Manifest(Contract):
     rules: RuleSetName | None = Field(default=None, exclude_if=is_none)
     """The rule set that decides. A run whose worker has another one stops. ``None`` in runs that began
     before rule sets had names."""
+    rules_in_briefs: bool = Field(default=False, exclude_if=is_false)
+    """Whether model calls name the rule set, for their spans. Not in runs that began before they did."""
     models: tuple[ModelSpec, ...]
     """Resolved and priced, the preferred one first."""
     problem: str | None = None

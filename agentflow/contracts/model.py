@@ -86,6 +86,8 @@ class Brief(Contract):
     max_output_tokens: int
     temperature: float | None = None
     timeout: timedelta
+    rules: str | None = Field(default=None, exclude_if=is_none)
+    """Id of the run's rule set, for the call's span; no model is told of it."""
 
 
 class ChatRequest(Contract):

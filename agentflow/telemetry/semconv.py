@@ -17,6 +17,6 @@ EXECUTE_TOOL = "execute_tool"
 
 ATTEMPT = "agentflow.attempt"
 DECISION_RULE = "agentflow.decision.rule"
-DECISION_RULES = "agentflow.decision.rules"
-"""Id of the rule set, with its hash."""
 EFFECT = "agentflow.tool.effect"
+RULES = "agentflow.rules"
+"""Id of the rule set that decides in the run, with its hash."""

@@ -207,9 +207,14 @@ class Conversation:
                 max_output_tokens=self._options.max_output_tokens,
                 temperature=self._options.temperature,
                 timeout=self._options.start_to_close_timeout,
+                rules=self._rules_id(),
             )
             self._briefs[key] = _NamedBrief(brief, sha256_of(brief.model_dump(mode="json")))
         return self._briefs[key]
+
+    def _rules_id(self) -> str | None:
+        manifest = self._run.manifest
+        return manifest.rules.id if manifest.rules and manifest.rules_in_briefs else None
 
     def _affordable(self, route: Sequence[ModelSpec], extra_tokens: int = 0) -> _Reserved:
         """The first model of the route whose worst case fits, and how many attempts of it do."""

@@ -6,9 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.core.rules import RuleSet
+from agentflow.telemetry import semconv, spans
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.harness import chain, replayed, serving
@@ -95,3 +99,18 @@ def decoded(history: str) -> str:
     return "\n".join(
         json.dumps(json.loads(base64.b64decode(data))) for data in re.findall(r'"data": "([^"]+)"', history)
     )
+
+
+async def test_each_span_names_the_rule_set(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(spans, "_TRACER", provider.get_tracer("agentflow"))
+    monkeypatch.setattr(spans, "is_recording", lambda: True)
+    async with serving(temporal, ScriptedModel([SMALL, DONE]), tmp_path) as bank:
+        await bank.run(Banker)
+    recorded = [span for span in kept.get_finished_spans() if span.instrumentation_scope.name == "agentflow"]
+    assert [span.name.split()[0] for span in recorded] == ["chat", "execute_tool", "chat"]
+    assert {span.attributes[semconv.RULES] for span in recorded} == {Banker._definition.rules_name.id}
