@@ -234,7 +234,7 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
 
 
 def _source_hash(workflow: type) -> Sha256:
-    """Hash of an agent's module and of its rules: what the release is made of."""
+    """Hash of an agent's module, its rules and the form of its answers: what the release is made of."""
     definition: AgentDefinition[Any] | None = getattr(workflow, "_definition", None)
-    rules = definition.rules_name.hash if definition else None
-    return sha256_of([module_source(workflow.__module__), rules])
+    parts = [definition.rules_name.hash, definition.output_form.schema] if definition else []
+    return sha256_of([module_source(workflow.__module__), *parts])

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
@@ -16,6 +17,17 @@ from agentflow.contracts.names import SEARCH_ATTRIBUTES
 # A runner that was started in the background ignores SIGINT, and what it starts inherits that: the tests that
 # press Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Nothing is kept between runs, and no test fails for a slow machine.
+settings.register_profile(
+    "agentflow",
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+    print_blob=True,
+)
+settings.load_profile("agentflow")
 
 KEY_TYPES = {
     "Keyword": SearchAttributeKey.for_keyword,

@@ -19,7 +19,8 @@ from agentflow.testing import ScriptedModel, answer, scripted_plugin
 from agentflow.testing.settings import TEST_MODEL, TEST_PRICE, FixedPrices
 from agentflow.workflow.sandbox import PASSED_THROUGH
 from tests.conftest import temporal_binary
-from tests.workflow.agents import Banker, Careful
+from tests.workflow.agents import Banker
+from tests.workflow.stepping_agents import Careful
 from tests.workflow.tools import Bank
 
 REGISTRY = ModelRegistry(FixedPrices({TEST_MODEL: TEST_PRICE}), {"default": TEST_MODEL})

@@ -11,7 +11,8 @@ from agentflow.cli.suite import DemoCase, EffectCheck, StandIn
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.outcome import AgentOutcome
 from agentflow.contracts.task import AgentTask
-from workflows.support_refund import SupportRefund, SupportResult
+from workflows.support_answers import SupportResult
+from workflows.support_refund import SupportRefund
 from workflows.support_tickets import LabelledTicket, RefundEnd, Ticket, load_tickets
 
 

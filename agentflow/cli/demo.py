@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -16,11 +17,12 @@ from rich.console import Console
 
 from agentflow.cli.demo_run import DemoRun, Score, StandIns, score
 from agentflow.cli.demo_view import LiveTable, PersonAtTerminal, summary, table
+from agentflow.cli.exits import misused
 from agentflow.cli.model_choice import ModelChoice, choose_model
 from agentflow.cli.project import Project
 from agentflow.cli.session import open_session
 from agentflow.cli.stack import RunningStack, running_stack, steps
-from agentflow.cli.suite import DemoSuite
+from agentflow.cli.suite import DemoCase, DemoSuite
 from agentflow.telemetry.logs import configure_logs
 
 
@@ -28,6 +30,9 @@ def demo(
     context: typer.Context,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All cases, not the short selection.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="CASE", help="This case, and no other; repeatable.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="provider:model, or a .gguf file; by default what your keys allow.")
     ] = None,
@@ -51,22 +56,33 @@ def demo(
     with open_session(context, as_json=as_json) as session:
         project = Project.load_from(Path.cwd())
         choice = choose_model(model, os.environ)
-        work = _demo(console, project, choice, everything=everything, stand_ins=use_stand_ins, keep=stay)
+        suite: DemoSuite = project.load("demo")
+        cases = _chosen(suite, only) if only else suite.cases(everything=everything)
+        work = _demo(console, project, choice, suite, cases, stand_ins=use_stand_ins, keep=stay)
         result = session.run(work)
     if as_json:
         print(json.dumps(asdict(result), default=_money))
+
+
+def _chosen(suite: DemoSuite, names: Sequence[str]) -> Sequence[DemoCase]:
+    """The named cases, in the suite's order."""
+    cases = suite.cases(everything=True)
+    if unknown := set(names) - {case.case_id for case in cases}:
+        known = ", ".join(case.case_id for case in cases)
+        raise misused(f"there is no case {', '.join(sorted(unknown))}; there are: {known}")
+    return [case for case in cases if case.case_id in names]
 
 
 async def _demo(
     console: Console,
     project: Project,
     choice: ModelChoice,
+    suite: DemoSuite,
+    cases: Sequence[DemoCase],
     *,
-    everything: bool,
     stand_ins: bool,
     keep: bool,
 ) -> Score:
-    suite: DemoSuite = project.load("demo")
     console.print(f"model: {choice.name}{' (on this machine)' if choice.is_local else ''}")
     if stand_ins:
         console.print("Two stand-in people decide on what needs approval, by each ticket's label.")
@@ -75,7 +91,7 @@ async def _demo(
         configure_logs("json", file=directory / "worker.log")
         async with running_stack(project, choice, directory, steps(console)) as stack:
             console.print(f"Temporal Web UI: {stack.web_url}")
-            result = await _run(console, stack, suite, everything=everything, stand_ins=stand_ins)
+            result = await _run(console, stack, suite, cases, stand_ins=stand_ins)
             console.print(summary(result))
             console.print(f"Every run with its full history: {stack.web_url}")
             if keep:
@@ -85,9 +101,8 @@ async def _demo(
 
 
 async def _run(
-    console: Console, stack: RunningStack, suite: DemoSuite, *, everything: bool, stand_ins: bool
+    console: Console, stack: RunningStack, suite: DemoSuite, cases: Sequence[DemoCase], *, stand_ins: bool
 ) -> Score:
-    cases = suite.cases(everything=everything)
     live = LiveTable(console)
     deciders = StandIns() if stand_ins else PersonAtTerminal(console, live)
     run = DemoRun(stack, suite, cases, deciders, lambda: live.show(run.progress.values()))

@@ -95,10 +95,13 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         """Check the class when it is made; ``abstract=True`` is for a class that is only subclassed."""
         super().__init_subclass__(**kwargs)
-        if not abstract:
+        # For each run the sandbox makes the classes of its module anew: it needs one of them compiled.
+        if not abstract and not workflow.unsafe.in_sandbox():
             cls._definition = compile_definition(cls)
 
     def __init__(self) -> None:
+        if "_definition" not in vars(type(self)):
+            type(self)._definition = compile_definition(type(self))
         self._run = Run(self._definition, self.approver_verifier)
         self._continuation = Continuation(self._run, self.max_history_bytes)
         self._tool_calls = ToolCalls(

@@ -24,7 +24,8 @@ from agentflow.contracts.messages import ToolMessage
 from agentflow.errors import ConfigurationError, StoredValueError
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from tests.adapters.s3_server import S3Server
-from tests.workflow.agents import Forgetful, LongBanker
+from tests.workflow.agents import LongBanker
+from tests.workflow.chatting_agents import Forgetful
 from tests.workflow.harness import serving
 from tests.workflow.tools import Bank
 

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
 COMMAND = [sys.executable, "-m", "agentflow.cli", "demo"]
+CASES = ("T-003", "T-009", "T-012")
+"""A refund, an order to the model hidden in a ticket, two refunds in one: the model takes a minute for them."""
 
 
 def environment() -> dict[str, str]:
@@ -25,7 +27,7 @@ def environment() -> dict[str, str]:
 @pytest.mark.timeout(600)  # the model and the other tests share the cores
 def test_whatever_the_small_model_says_no_wrong_refund_leaves_the_engine() -> None:
     done = subprocess.run(
-        [*COMMAND, "--json"],
+        [*COMMAND, "--json", *(word for case in CASES for word in ("--only", case))],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -39,8 +41,8 @@ def test_whatever_the_small_model_says_no_wrong_refund_leaves_the_engine() -> No
         "tickets", "completed", "escalated", "denied", "label_matches", "wrong_refunds", "duplicate_refunds",
         "cost_usd", "cpsc_usd", "seconds",
     }  # fmt: skip
-    assert score["tickets"] == 12
-    assert score["completed"] + score["escalated"] + score["denied"] == 12
+    assert score["tickets"] == len(CASES)
+    assert score["completed"] + score["escalated"] + score["denied"] == len(CASES)
     assert (score["wrong_refunds"], score["duplicate_refunds"]) == (0, 0)
     assert score["cost_usd"] > 0
 
@@ -63,6 +65,14 @@ async def test_ctrl_c_stops_everything_that_the_demo_started() -> None:
     port = int(web_url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+def test_a_case_that_is_not_there_is_refused_with_those_that_are() -> None:
+    command = [*COMMAND, "--only", "T-999"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "T-999" in done.stderr
+    assert "T-030" in done.stderr
 
 
 def test_a_model_that_is_neither_a_name_nor_a_file_is_refused_in_one_line() -> None:

@@ -3,7 +3,8 @@
 from temporalio import workflow
 
 from agentflow import AgentOutcome, AgentTask
-from workflows.support_refund import SupportRefund, SupportResult
+from workflows.support_answers import SupportResult
+from workflows.support_refund import SupportRefund
 from workflows.support_tickets import Ticket
 
 

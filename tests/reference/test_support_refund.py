@@ -23,7 +23,8 @@ from agentflow.contracts.rules import Tier
 from agentflow.testing import ScriptedModel, answer, scripted_plugin
 from tests.reference.agents import ProvenSupportRefund
 from tests.workflow.harness import eventually
-from workflows.support_refund import SupportRefund, SupportResult
+from workflows.support_answers import SupportResult
+from workflows.support_refund import SupportRefund
 from workflows.support_tickets import Ticket, load_tickets
 
 TICKETS = {labelled.ticket.ticket_id: labelled.ticket for labelled in load_tickets()}

@@ -22,8 +22,10 @@ from agentflow.contracts.freeze import Freeze
 from agentflow.errors import ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
-from tests.workflow.agents import Banker, Careful, Circling, Forgetful, Local, LongBanker, Remitter, Stepper
+from tests.workflow.agents import Banker, LongBanker
+from tests.workflow.chatting_agents import Circling, Forgetful, Local
 from tests.workflow.harness import Harness, chain, serving
+from tests.workflow.stepping_agents import Careful, Remitter, Stepper
 
 VERSION = "0.1.0"
 FOLDER = Path(__file__).parent / "histories"

@@ -7,7 +7,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from agentflow import AgentflowPlugin
-from tests.workflow import agents
+from tests.workflow.harness import ALL_AGENTS
 from workflows.support_refund import SupportRefund
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -21,7 +21,7 @@ def test_there_are_histories_to_replay() -> None:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
     history = WorkflowHistory.from_json(path.stem, TEXTS[path.stem])
-    replayer = Replayer(workflows=[*agents.ALL, SupportRefund], plugins=[AgentflowPlugin()])
+    replayer = Replayer(workflows=[*ALL_AGENTS, SupportRefund], plugins=[AgentflowPlugin()])
     result = await replayer.replay_workflow(history)
     assert result.replay_failure is None
 
@@ -29,6 +29,6 @@ async def test_a_recorded_history_replays(path: Path) -> None:
 async def test_a_history_that_today_would_write_otherwise_is_found_out() -> None:
     text = TEXTS[HISTORIES[0].stem].replace('"name": "chat"', '"name": "chatter"')
     history = WorkflowHistory.from_json("changed", text)
-    replayer = Replayer(workflows=[*agents.ALL, SupportRefund], plugins=[AgentflowPlugin()])
+    replayer = Replayer(workflows=[*ALL_AGENTS, SupportRefund], plugins=[AgentflowPlugin()])
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):
         await replayer.replay_workflow(history)

@@ -9,7 +9,7 @@ import structlog
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.testing import ScriptedModel, answer
-from tests.workflow.agents import Forgetful
+from tests.workflow.chatting_agents import Forgetful
 from tests.workflow.harness import serving
 
 

@@ -12,15 +12,22 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
-from agentflow import AgentClient, AgentflowPlugin, AgentOutcome, AgentTask, tools_of
+from agentflow import AgentClient, AgentflowPlugin, AgentOutcome, AgentTask, AgentWorkflow, tools_of
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation
 from agentflow.ports.model import ModelClient
 from agentflow.testing import scripted_plugin
-from tests.workflow import agents
+from tests.workflow import agents, chatting_agents, stepping_agents
 from tests.workflow.tools import Bank
 
 T = TypeVar("T")
+
+ALL_AGENTS: list[type] = [
+    agent
+    for module in (agents, chatting_agents, stepping_agents)
+    for agent in vars(module).values()
+    if isinstance(agent, type) and agent.__module__ == module.__name__ and issubclass(agent, AgentWorkflow)
+]
 
 
 @dataclass
@@ -81,7 +88,7 @@ async def chain(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
 
 async def replayed(history: WorkflowHistory, *workflows: type) -> None:
     """Replay a history on agents, all test agents by default; raises where they would do otherwise."""
-    replayer = Replayer(workflows=workflows or agents.ALL, plugins=[AgentflowPlugin()])
+    replayer = Replayer(workflows=workflows or ALL_AGENTS, plugins=[AgentflowPlugin()])
     assert (await replayer.replay_workflow(history)).replay_failure is None
 
 
@@ -92,7 +99,7 @@ async def serving(
     """A worker with the test agents, on a task queue of its own."""
     bank = settings.pop("bank", None) or Bank()
     queue = settings.pop("queue", None) or f"test-{uuid4()}"
-    workflows = settings.pop("workflows", None) or agents.ALL
+    workflows = settings.pop("workflows", None) or ALL_AGENTS
     clocked: Client = settings.pop("client", environment.client)
     plugin = scripted_plugin(model, tools=tools_of(bank), directory=directory, **settings)
     plain = await environment.connect_client(plugins=[plugin])

@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 
 from agentflow import ToolContext, tool, tools_of
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
-from tests.workflow import agents
+from tests.workflow.harness import ALL_AGENTS
 from tests.workflow.tools import Bank
 
 SCRIPT = [
@@ -49,7 +49,7 @@ async def main(address: str, queue: str, directory: Path, stall: bool) -> None:
     bank = FileBank(directory / "books.txt", stall=stall)
     plugin = scripted_plugin(ScriptedModel(SCRIPT), tools=tools_of(bank), directory=directory)
     client = await Client.connect(address, plugins=[plugin])
-    async with Worker(client, task_queue=queue, workflows=agents.ALL):
+    async with Worker(client, task_queue=queue, workflows=ALL_AGENTS):
         print("serving", flush=True)
         await asyncio.Event().wait()
 

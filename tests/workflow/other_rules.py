@@ -6,6 +6,7 @@ from agentflow import AgentOutcome, AgentTask, allow, deny
 
 with workflow.unsafe.imports_passed_through():
     from tests.workflow import agents
+    from tests.workflow.tools import Report
 
 
 @workflow.defn(name="Banker")
@@ -16,7 +17,7 @@ class StricterBanker(agents.Banker):
     )
 
     @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[agents.Report]:
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
         return await self.run_agent(task)
 
 
@@ -25,7 +26,7 @@ class StingyBanker(agents.Banker):
     rules = (*agents.Banker.rules, deny("nobody", reason="nobody is paid", tools=("pay",)))
 
     @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[agents.Report]:
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
         return await self.run_agent(task)
 
 
@@ -34,5 +35,5 @@ class LaxerLongBanker(agents.LongBanker):
     rules = (*agents.LongBanker.rules, allow("audits", reason="whatever", tools=("audit",)))
 
     @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[agents.Report]:
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
         return await self.run_agent(task)

@@ -14,8 +14,10 @@ from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.model import ModelAnswer
 from agentflow.errors import ModelRejectedError, ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow.agents import Banker, Buggy, Careful, Unpriced, Verbose
+from tests.workflow.agents import Banker
+from tests.workflow.chatting_agents import Unpriced
 from tests.workflow.harness import Harness, serving
+from tests.workflow.stepping_agents import Buggy, Careful, Verbose
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 ABORT = Resolution(action="abort", by="otto", text="enough")

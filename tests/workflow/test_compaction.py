@@ -9,7 +9,7 @@ from agentflow.contracts.messages import AssistantMessage, ToolMessage, UserMess
 from agentflow.contracts.model import ModelAnswer, ModelCall, ModelPrice
 from agentflow.core.compaction import CLEARED
 from agentflow.testing import TEST_PRICE, ScriptedModel, answer, call
-from tests.workflow.agents import Forgetful, Summarising
+from tests.workflow.chatting_agents import Forgetful, Summarising
 from tests.workflow.harness import serving
 
 CONTEXT = {"scripted:model": 4_000}

@@ -8,8 +8,9 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironm
 
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow.agents import Banker, Hasty
+from tests.workflow.agents import Banker
 from tests.workflow.harness import serving
+from tests.workflow.stepping_agents import Hasty
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 

@@ -17,9 +17,10 @@ from agentflow import AgentClient, AgentTask
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.plugin import AgentflowPlugin
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow.agents import Banker, Payer, Report
+from tests.workflow.agents import Banker
+from tests.workflow.chatting_agents import Payer
 from tests.workflow.harness import eventually, serving
-from tests.workflow.tools import Bank
+from tests.workflow.tools import Bank, Report
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,9 @@ from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.errors import LedgerError
 from agentflow.testing import MemoryLedger, ScriptedModel, answer, call, scripted_plugin
-from tests.workflow.agents import Banker, Remitter
+from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, eventually, serving
+from tests.workflow.stepping_agents import Remitter
 from tests.workflow.tools import Bank
 
 WORKFLOWS_ONLY: dict[str, Any] = {

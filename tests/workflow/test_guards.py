@@ -10,8 +10,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow.ports.guards import GuardedText
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow.agents import Banker, Careful
+from tests.workflow.agents import Banker
 from tests.workflow.harness import serving
+from tests.workflow.stepping_agents import Careful
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 LOOK = call("balance", account="alice")

@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 from agentflow.contracts.messages import ToolMessage
 from agentflow.core.transcript import text_hash
 from agentflow.testing import ScriptedModel, answer, call, calls
-from tests.workflow.agents import Forgetful, Local
+from tests.workflow.chatting_agents import Forgetful, Local
 from tests.workflow.harness import serving
 
 

@@ -20,8 +20,9 @@ from agentflow.contracts.wire import Sha256
 from agentflow.testing import ScriptedModel, answer, call, calls
 from agentflow.testing.settings import TEST_MODEL
 from tests.conftest import temporal_binary
-from tests.workflow.agents import LongBanker, Patient, Stepper, SuggestedBanker
+from tests.workflow.agents import LongBanker, SuggestedBanker
 from tests.workflow.harness import Harness, chain, serving
+from tests.workflow.stepping_agents import Patient, Stepper
 
 DONE = answer({"account": "alice", "amount": "1.00"})
 LOOKS = [call("balance", account="alice")] * 12

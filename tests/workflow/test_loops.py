@@ -5,7 +5,7 @@ from temporalio.testing import WorkflowEnvironment
 from agentflow import ToolError
 from agentflow.contracts.escalation import Resolution
 from agentflow.testing import ScriptedModel, answer, call
-from tests.workflow.agents import Circling
+from tests.workflow.chatting_agents import Circling
 from tests.workflow.harness import replayed, serving
 
 DONE = answer({"account": "alice", "amount": "10.00"})

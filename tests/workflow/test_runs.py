@@ -5,8 +5,9 @@ from pathlib import Path
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.testing import ScriptedModel, answer, call, calls
-from tests.workflow.agents import Banker, Careful
+from tests.workflow.agents import Banker
 from tests.workflow.harness import serving
+from tests.workflow.stepping_agents import Careful
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 

@@ -6,7 +6,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow.testing import ScriptedModel, answer
 from agentflow.workflow import sandbox
-from tests.workflow.agents import Forgetful
+from tests.workflow.chatting_agents import Forgetful
 from tests.workflow.harness import serving
 
 
