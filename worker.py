@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -20,6 +21,7 @@ from activities.settings import Settings
 from activities.shop import ShopDatabase
 from agentflow import AgentflowPlugin, ModelRegistry, tools_of
 from agentflow.adapters.genai_prices import GenaiPriceBook
+from agentflow.adapters.jwks_file import JwksFile
 from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.adapters.stores import open_blobs, open_external_storage
@@ -50,6 +52,7 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         if settings.external_storage
         else None,
         tier=settings.tier,
+        approvers=_approvers(settings.approvers),
     )
     client = await Client.connect(**ClientConfig.load_client_connect_config(), plugins=[plugin])
     worker = Worker(
@@ -62,6 +65,12 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         yield client
     await payments.close()
     await ledger.close()
+
+
+def _approvers(said: str) -> JwksFile | Literal["trusted"] | None:
+    if said == "trusted":
+        return "trusted"
+    return JwksFile(said) if said else None
 
 
 async def main() -> None:

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     outbox: Path = Path(".agentflow/outbox.sqlite")
     payments_url: str = "https://api.stripe.com"
     payments_key: SecretStr
+    approvers: str = ""
+    """Whose signed decisions count: a JWK Set file; or ``trusted``, which takes whoever may signal a run at
+    their word. Without it, a worker in production does not start, and others trust."""
     log_format: LogFormat = "json"
     shutdown_grace: timedelta = timedelta(seconds=20)
     """How long activities under way may take to end when the worker is told to stop. ISO 8601: PT20S."""

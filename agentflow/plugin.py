@@ -45,6 +45,7 @@ from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
 from agentflow.core.catalog import check_closed
 from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
@@ -79,6 +80,7 @@ class AgentflowPlugin(SimplePlugin):
         input_guard: InputGuard | None = None,
         output_guard: OutputGuard | None = None,
         guard_timeout: timedelta = GUARD_TIMEOUT,
+        approvers: ApproverSource | Literal["trusted"] | None = None,
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
 
@@ -100,6 +102,9 @@ class AgentflowPlugin(SimplePlugin):
             input_guard: Looks at each text before a model sees it.
             output_guard: Looks at each output before it leaves.
             guard_timeout: A guard that takes longer refuses.
+            approvers: Whose signed decisions count, such as ``JwksFile``. ``trusted`` takes people at their
+                word: whoever may signal a run may approve. That is the default, but in production it must be
+                said.
 
         Raises:
             ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
@@ -113,6 +118,8 @@ class AgentflowPlugin(SimplePlugin):
         self._tier: Tier = _known(tier)
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
+        self._approvers = None if approvers == "trusted" else approvers
+        self._trusts_approvers = approvers == "trusted"
         self._search_attributes = search_attributes
         self._max_payload_bytes = max_payload_bytes or (
             MAX_EXTERNAL_BYTES if external_storage else MAX_PAYLOAD_BYTES
@@ -151,6 +158,7 @@ class AgentflowPlugin(SimplePlugin):
         activities: list[Callable[..., Any]] = [*(settings.get("activities") or ()), *self._tool_activities]
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
+            self._check_approvers(workflows)
             chat = ChatActivity(
                 self._model_client,
                 TranscriptStore(self._blobs),
@@ -167,6 +175,7 @@ class AgentflowPlugin(SimplePlugin):
                 max_payload_bytes=self._max_payload_bytes,
                 frozen_for=Freezes(settings["client"]).holding,
                 output_guard=self._output_guard is not None,
+                approvers=self._approvers,
             )
             activities += [chat.chat, manifest.resolve_manifest]
             if self._output_guard:
@@ -186,8 +195,20 @@ class AgentflowPlugin(SimplePlugin):
         """Check the server before the first task: a missing search attribute would spin every run."""
         if self._models and self._search_attributes == "require":
             await self._check_search_attributes(worker)
+        if self._models and self._approvers:
+            await self._approvers.keys()
         async with ledger_kept(self._ledger, self._ledger_retention, worker.client):
             await super().run_worker(worker, next)
+
+    def _check_approvers(self, workflows: Sequence[type]) -> None:
+        """Nobody finds out in production that whoever may signal may approve."""
+        if self._tier != "production" or self._approvers or self._trusts_approvers:
+            return
+        if not all(getattr(workflow, "approver_verifier", None) for workflow in workflows):
+            raise ConfigurationError(
+                "in production, say whose decisions count: approvers=JwksFile(...) takes signed ones, and "
+                'approvers="trusted" takes whoever may signal a run at their word'
+            )
 
     async def _check_search_attributes(self, worker: Worker) -> None:
         if missing := await missing_search_attributes(worker.client):

@@ -14,6 +14,7 @@ from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.errors import UnknownModelError
+from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
 
 FrozenFor = Callable[[str, str], Awaitable[tuple[str, ...]]]
@@ -76,6 +77,7 @@ class ManifestActivity:
         max_payload_bytes: int,
         frozen_for: FrozenFor | None = None,
         output_guard: bool = False,
+        approvers: ApproverSource | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -84,6 +86,7 @@ class ManifestActivity:
         self._max_payload_bytes = max_payload_bytes
         self._frozen_for = frozen_for
         self._output_guard = output_guard
+        self._approvers = approvers
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -111,6 +114,7 @@ class ManifestActivity:
             models=tuple(models),
             problem=problem,
             frozen=await self._frozen(request),
+            approver_keys=await self._approvers.keys() if self._approvers else None,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
             output_guard=self._output_guard,

@@ -5,8 +5,18 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
 from agentflow.contracts.rules import Quorum
-from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, ToolCallId
+from agentflow.contracts.wire import (
+    ApprovalId,
+    Contract,
+    Json,
+    Sha256,
+    ToolCallId,
+    is_empty,
+    is_none,
+    is_zero,
+)
 
 
 class ApprovalRequest(Contract):
@@ -28,6 +38,16 @@ class ApprovalRequest(Contract):
     """No decision counts after this; passing it is a refusal."""
     approved_by: tuple[str, ...] = ()
     """Who has agreed so far."""
+    consents: tuple[Consent, ...] = Field(default=(), exclude_if=is_empty)
+    """The same with their keys, where decisions are signed."""
+    refused: tuple[RefusedAttempt, ...] = Field(default=(), exclude_if=is_empty)
+    """The last decisions on it that did not count."""
+    refusals: int = Field(default=0, exclude_if=is_zero)
+    """How many did not count."""
+    run: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """Names the run in what is signed."""
+    identity: str = "trusted"
+    """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])
     """For each argument, where its value was seen before: ``task``, ``tool:<name>``, or ``model``."""
 
@@ -44,6 +64,8 @@ class ApprovalDecision(Contract):
     reason: str = Field(default="", max_length=2000)
     verdict: Literal["approve", "reject"] | None = None
     """Needed by the ``decide`` update; for the signals it is in their name."""
+    token: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
+    """The same, signed (``DecisionClaims``); without it, a run that wants signed decisions refuses."""
 
 
 class Approver(Contract):
@@ -53,6 +75,15 @@ class Approver(Contract):
     roles: tuple[str, ...] = ()
     method: str
     """How the identity was established: ``trusted`` (stated, not verified) or ``signed``."""
+    kids: tuple[str, ...] = ()
+    """The keys that it rests on."""
+    on_behalf_of: str | None = None
+    """Whom they stand in for."""
+
+    @property
+    def consent(self) -> Consent:
+        """Their yes."""
+        return Consent(by=self.subject, on_behalf_of=self.on_behalf_of, kids=self.kids)
 
 
 class ApprovalOutcome(Contract):

@@ -89,6 +89,8 @@ class CarriedRun(Contract):
     """What people said who took over: it may be taken at its word."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The freezes that hold."""
+    revoked: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Keys of approvers that the run has heard are not to be believed."""
     circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()

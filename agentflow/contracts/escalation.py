@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty
+from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_none, sha256_of
 
 
 class EffectInDoubt(Contract):
@@ -30,6 +31,10 @@ class Escalation(Contract):
     deadline: datetime
     answerable: bool
     """Whether a person may supply the answer that the model couldn't."""
+    run: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """Names the run in what is signed."""
+    identity: str = "trusted"
+    """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     effect: EffectInDoubt | None = None
     """The write whose end a person must tell; then the actions are ``happened``, ``did_not_happen`` and
     ``abort``."""
@@ -52,6 +57,13 @@ class Resolution(Contract):
     """The tool's output, for ``happened``: it must fit the tool's contract."""
     escalation_id: str | None = None
     """If given, must be the open escalation's."""
+    token: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
+    """The same, signed (``ResolutionClaims``); without it, a run that wants signed decisions refuses."""
+
+    @property
+    def said_hash(self) -> Sha256:
+        """Of all that the answer says."""
+        return sha256_of([self.action, self.text, self.answer, self.result])
 
 
 class RunStatus(Contract):

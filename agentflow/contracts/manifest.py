@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.rules import RuleSetName, Tier
 from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
@@ -56,6 +57,8 @@ class Manifest(Contract):
     """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The freezes that held as it was resolved."""
+    approver_keys: tuple[ApproverKey, ...] | None = Field(default=None, exclude_if=is_none)
+    """Keys that decisions must be signed with; ``None`` takes people at their word."""
     root: Sha256
     """``hash(namespace, workflow id)``: roots transcript and ledger keys in this run. Pinned, since a
     replay may run under other names, and what is hashed over it must come out the same."""

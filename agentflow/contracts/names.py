@@ -11,6 +11,7 @@ REJECT_SIGNAL = "reject"
 RESOLVE_SIGNAL = "resolve"
 FREEZE_SIGNAL = "freeze"
 UNFREEZE_SIGNAL = "unfreeze"
+REVOKE_SIGNAL = "revoke"
 DECIDE_UPDATE = "decide"
 
 STATUS_QUERY = "status"

@@ -19,6 +19,7 @@ Subject = Literal[
     "rejection",
     "resolution",
     "freeze",
+    "revocation",
     "signal",
     "check",
     "compaction",

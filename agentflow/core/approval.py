@@ -3,14 +3,18 @@
 Two doors (the signals and the ``decide`` update) lead into ``judge``. What it refuses has no effect.
 """
 
-import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
+from agentflow.contracts.identity import Consent, RefusedAttempt
+from agentflow.core.person import person
 
 Verdict = Literal["approve", "reject"]
+
+MAX_REFUSED_SHOWN = 20
+"""Of the decisions that did not count: whoever may signal could send any number."""
 
 
 @dataclass(frozen=True)
@@ -25,43 +29,79 @@ class PendingApproval:
     """A request, who has approved so far, and how it ended."""
 
     request: ApprovalRequest
-    approved_by: tuple[str, ...] = ()
+    consents: tuple[Consent, ...] = ()
+    refused: tuple[RefusedAttempt, ...] = ()
+    """The last decisions that did not count."""
+    refusals: int = 0
     outcome: ApprovalOutcome | None = None
+
+    @classmethod
+    def of(cls, request: ApprovalRequest) -> "PendingApproval":
+        """As another execution of the run showed it."""
+        consents = request.consents or tuple(Consent(by=name) for name in request.approved_by)
+        return cls(request, consents, request.refused, request.refusals)
 
     @property
     def people_needed(self) -> int:
         """How many more people must approve."""
-        return 0 if self.outcome else self.request.quorum.people - len(self.approved_by)
+        return 0 if self.outcome else self.request.quorum.people - len(self.consents)
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who has approved so far."""
+        return tuple(consent.name for consent in self.consents)
+
+    def shown(self) -> ApprovalRequest:
+        """The request with what became of it so far, for people and for the run's next execution."""
+        has_keys = any(consent.kids for consent in self.consents)
+        changes = {
+            "approved_by": self.approved_by,
+            "consents": self.consents if has_keys else (),
+            "refused": self.refused,
+            "refusals": self.refusals,
+        }
+        return self.request.model_copy(update=changes)
+
+    def with_refused(self, attempt: RefusedAttempt) -> "PendingApproval":
+        """Remember a decision that did not count: the other approvers should know of it."""
+        last = (*self.refused, attempt)[-MAX_REFUSED_SHOWN:]
+        return replace(self, refused=last, refusals=self.refusals + 1)
+
+    def without_key(self, kid: str) -> "PendingApproval":
+        """Take back what rests on a key, if nothing has come of it yet."""
+        if self.outcome:
+            return self
+        return replace(self, consents=tuple(consent for consent in self.consents if kid not in consent.kids))
 
 
 def judge(
-    pending: PendingApproval | None,
+    pending: PendingApproval,
     verdict: Verdict,
     decision: ApprovalDecision,
-    approver: Approver | None,
+    approver: Approver | Refusal,
     now: datetime,
 ) -> PendingApproval | Refusal:
     """Count one person's decision, or refuse it.
 
     Args:
-        pending: The approval that the decision names, or ``None`` if there is none by that id.
+        pending: The approval that the decision names.
         verdict: What the person says.
         decision: The payload.
-        approver: Who it is, by the verifier; ``None`` when the identity does not hold.
+        approver: Who it is, by the verifier, or why the identity does not hold.
         now: The workflow's clock.
     """
+    if isinstance(approver, Refusal):
+        return approver
     if refusal := _why_not(pending, verdict, decision, approver, now):
         return Refusal(refusal)
-    assert pending is not None  # _why_not refused it otherwise
-    assert approver is not None
     if verdict == "reject":
-        rejected = ApprovalOutcome(status="rejected", by=(approver.subject,), reason=decision.reason)
+        rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=decision.reason)
         return replace(pending, outcome=rejected)
-    approved_by = (*pending.approved_by, approver.subject)
-    if len(approved_by) < pending.request.quorum.people:
-        return replace(pending, approved_by=approved_by)
-    done = ApprovalOutcome(status="approved", by=approved_by, reason=decision.reason)
-    return replace(pending, approved_by=approved_by, outcome=done)
+    agreed = replace(pending, consents=(*pending.consents, approver.consent))
+    if agreed.people_needed:
+        return agreed
+    done = ApprovalOutcome(status="approved", by=agreed.approved_by, reason=decision.reason)
+    return replace(agreed, outcome=done)
 
 
 def expire(pending: PendingApproval) -> PendingApproval:
@@ -73,16 +113,12 @@ def expire(pending: PendingApproval) -> PendingApproval:
 
 
 def _why_not(
-    pending: PendingApproval | None,
+    pending: PendingApproval,
     verdict: Verdict,
     decision: ApprovalDecision,
-    approver: Approver | None,
+    approver: Approver,
     now: datetime,
 ) -> str | None:
-    if pending is None:
-        return f"no approval {decision.approval_id}"
-    if approver is None:
-        return f"the identity of {decision.by} could not be verified"
     if pending.outcome:
         return f"{pending.request.id} is {pending.outcome.status} already"
     if now >= pending.request.deadline:
@@ -95,16 +131,16 @@ def _why_not(
 
 def _may_not_approve(pending: PendingApproval, approver: Approver) -> str | None:
     request = pending.request
-    # Names that differ only in case, spaces or encoding are one person: four eyes must not be two.
-    who = _person(approver.subject)
-    if who == _person(request.requested_by):
-        return f"{approver.subject} asked for this run and may not approve its actions"
-    if who in {_person(name) for name in pending.approved_by}:
-        return f"{approver.subject} has approved already; another person is needed"
+    who = _people(approver.consent)
+    if person(request.requested_by) in who:
+        return f"{request.requested_by} asked for this run and may not approve its actions"
+    # Four eyes must not be two: whoever stands in for somebody uses up both.
+    if any(who & _people(consent) for consent in pending.consents):
+        return f"{approver.consent.name} has approved already; another person is needed"
     if request.quorum.roles and not set(request.quorum.roles) & set(approver.roles):
         return f"{approver.subject} has none of the roles {', '.join(request.quorum.roles)}"
     return None
 
 
-def _person(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+def _people(consent: Consent) -> set[str]:
+    return {person(consent.by)} | ({person(consent.on_behalf_of)} if consent.on_behalf_of else set())

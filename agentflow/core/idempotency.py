@@ -12,6 +12,14 @@ def run_root(namespace: str, workflow_id: str) -> Sha256:
     return sha256_of(["run", namespace, workflow_id])
 
 
+def run_fingerprint(root: Sha256, first_execution_run_id: str) -> Sha256:
+    """Names a run among all that ever have its workflow id.
+
+    The first execution's id stays through resets and continue-as-new.
+    """
+    return sha256_of(["execution", root, first_execution_run_id])
+
+
 def ledger_key(root: Sha256, call_index: int, tool: str) -> Sha256:
     """Names one tool call of one run: the ledger's key and the outside system's idempotency key."""
     return sha256_of(["tool_call", root, call_index, tool])

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 from agentflow.contracts.approval import ApprovalDecision
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
+from agentflow.contracts.identity import Revocation
 from agentflow.contracts.wire import canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal
@@ -19,6 +20,7 @@ MAX_SIGNAL_BYTES = 64 * 1024
 
 _DECISION: TypeAdapter[ApprovalDecision] = TypeAdapter(ApprovalDecision)
 _FREEZE: TypeAdapter[Freeze] = TypeAdapter(Freeze)
+_REVOCATION: TypeAdapter[Revocation] = TypeAdapter(Revocation)
 _RESOLUTION: TypeAdapter[Resolution] = TypeAdapter(Resolution)
 
 
@@ -35,6 +37,11 @@ def parse_resolution(payloads: tuple[bytes, ...]) -> Resolution | Refusal:
 def parse_freeze(payloads: tuple[bytes, ...]) -> Freeze | Refusal:
     """A freeze, or its end, from the raw payloads of a signal."""
     return _parse(_FREEZE, payloads)
+
+
+def parse_revocation(payloads: tuple[bytes, ...]) -> Revocation | Refusal:
+    """The revocation of a key from the raw payloads of a signal."""
+    return _parse(_REVOCATION, payloads)
 
 
 def _parse(adapter: TypeAdapter[PayloadT], payloads: tuple[bytes, ...]) -> PayloadT | Refusal:

@@ -22,7 +22,6 @@ from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core import evidence
 from agentflow.core.answer import AnswerForm, answer_form
-from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.rules import Rule, RuleSet
@@ -88,7 +87,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     at 10 MiB, and ends a run at 50 MiB."""
     max_input_bytes: ClassVar[int] = 256 * 1024
     """Longest task, as JSON; a longer one is refused before anything is scheduled."""
-    approver_verifier: ClassVar[ApproverVerifier] = TrustedApprovers()
+    approver_verifier: ClassVar[ApproverVerifier | None] = None
+    """Tells who people are, in a way of your own; ``None`` is the way its worker is configured for."""
 
     _definition: ClassVar[AgentDefinition[Any]]
 

@@ -105,10 +105,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         turn=run.turn,
         call_index=run.call_index,
         approvals=run.people.approvals,
-        pending=tuple(
-            pending.request.model_copy(update={"approved_by": pending.approved_by})
-            for pending in run.people.pending
-        ),
+        pending=tuple(pending.shown() for pending in run.people.pending),
         escalations=run.people.escalations,
         settled=run.purse.settled,
         possibly_billed_usd=run.purse.possibly_billed_usd,
@@ -121,6 +118,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         ),
         guidance=run.guidance,
         frozen=run.frozen,
+        revoked=run.people.revoked,
         circles=run.circles,
         summaries=run.summaries,
         evidence=run.evidence,
@@ -150,6 +148,7 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     for said in carried.guidance:
         run.heed(said)
     run.frozen, run.circles = carried.frozen, carried.circles
+    run.people.revoked = carried.revoked
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
     run.note("continuation", True, f"execution {carried.executions + 1} goes on after turn {carried.turn}")

@@ -26,10 +26,11 @@ class RunHandlers:
 
     @workflow.signal(
         dynamic=True,
-        description="approve | reject: {approval_id, by}; resolve: {action: guide|answer|abort, by, text}",
+        description="approve | reject: {approval_id, by}; resolve: {action: guide|answer|abort, by, text}; "
+        "revoke: {kid, by}",
     )
     def on_signal(self, name: str, payloads: Sequence[RawValue]) -> None:
-        """Take ``approve``, ``reject`` and ``resolve``; record anything else as refused.
+        """Take ``approve``, ``reject``, ``resolve``, ``revoke`` and freezes; record anything else as refused.
 
         Dynamic, since a named handler with the wrong number of arguments would raise in the workflow
         task and be retried for ever, and an undecodable one would be dropped without a record.
@@ -67,10 +68,7 @@ class RunHandlers:
     @workflow.query(name=names.PENDING_APPROVALS_QUERY)
     def pending_approvals(self) -> list[ApprovalRequest]:
         """Actions that wait for people, the oldest first."""
-        return [
-            pending.request.model_copy(update={"approved_by": pending.approved_by})
-            for pending in self._run.people.pending
-        ]
+        return [pending.shown() for pending in self._run.people.pending]
 
     @workflow.query(name=names.USAGE_QUERY)
     def usage(self) -> UsageReport:

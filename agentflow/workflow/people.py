@@ -6,22 +6,42 @@ Handlers only append and mutate, they never await; the run waits for what they c
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 
-from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, DecisionReceipt
+from agentflow.contracts.approval import (
+    ApprovalDecision,
+    ApprovalOutcome,
+    ApprovalRequest,
+    Approver,
+    DecisionReceipt,
+)
 from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
-from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
+from agentflow.contracts.identity import ApproverKey, RefusedAttempt
+from agentflow.contracts.names import (
+    APPROVE_SIGNAL,
+    FREEZE_SIGNAL,
+    REJECT_SIGNAL,
+    RESOLVE_SIGNAL,
+    REVOKE_SIGNAL,
+    UNFREEZE_SIGNAL,
+)
 from agentflow.contracts.rules import DecisionRecord, Subject
-from agentflow.contracts.wire import ApprovalId, Json
+from agentflow.contracts.wire import ApprovalId, Json, Sha256, sha256_of
 from agentflow.core.answer import AnswerForm
 from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
+from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.escalation import OpenEscalation, judge_resolution
 from agentflow.core.schema import SchemaCheck
-from agentflow.core.signals import parse_decision, parse_resolution
+from agentflow.core.signals import parse_decision, parse_resolution, parse_revocation
+from agentflow.core.signed_approvers import SignedApprovers
 from agentflow.ports.approvers import ApproverVerifier
 
 Record = Callable[[DecisionRecord], None]
+IdentityT = TypeVar("IdentityT", Approver, str)
+
+_SIGNALS = (APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL, REVOKE_SIGNAL, FREEZE_SIGNAL, UNFREEZE_SIGNAL)
 
 
 @dataclass(frozen=True)
@@ -35,9 +55,17 @@ class Doubt:
 class People:
     """The approvals and the escalation of one run, and the doors through which people answer."""
 
-    def __init__(self, verifier: ApproverVerifier, record: Record) -> None:
-        self._verifier = verifier
+    def __init__(self, verifier: ApproverVerifier | None, record: Record) -> None:
+        """Let people answer.
+
+        Args:
+            verifier: The agent's own; ``None`` is what its worker is configured for.
+            record: Adds to the decision log.
+        """
+        self._own_verifier = verifier
         self._record = record
+        self._keys: tuple[ApproverKey, ...] | None = ()
+        self._run: Sha256 = sha256_of("no run yet")
         self._approvals: dict[ApprovalId, PendingApproval] = {}
         self._open: OpenEscalation | None = None
         self._resolution: Resolution | None = None
@@ -45,6 +73,24 @@ class People:
         """How many approvals there have been."""
         self.escalations: int = 0
         """How many escalations there have been."""
+        self.revoked: tuple[str, ...] = ()
+        """Keys that are not to be believed any more."""
+
+    def identify(self, run: Sha256, keys: Sequence[ApproverKey] | None) -> None:
+        """Say how people prove who they are, from here on.
+
+        Args:
+            run: Names the run in what they sign.
+            keys: Those they sign with; ``None`` takes them at their word.
+        """
+        self._run, self._keys = run, None if keys is None else tuple(keys)
+
+    @property
+    def verifier(self) -> ApproverVerifier:
+        """Who tells who people are."""
+        if self._own_verifier is not None:
+            return self._own_verifier
+        return TrustedApprovers() if self._keys is None else SignedApprovers(self._keys, self.revoked)
 
     @property
     def pending(self) -> tuple[PendingApproval, ...]:
@@ -62,7 +108,7 @@ class People:
 
     def take_up(self, pending: Sequence[ApprovalRequest], approvals: int, escalations: int) -> None:
         """Go on where the execution before this one stood."""
-        self._approvals = {request.id: PendingApproval(request, request.approved_by) for request in pending}
+        self._approvals = {request.id: PendingApproval.of(request) for request in pending}
         self.approvals, self.escalations = approvals, escalations
 
     def request(self, approval_id: ApprovalId) -> ApprovalRequest:
@@ -71,7 +117,8 @@ class People:
 
     def open_approval(self, request: ApprovalRequest) -> None:
         """Let people decide on an action."""
-        self._approvals[request.id] = PendingApproval(request)
+        told = {"run": self._run, "identity": self.verifier.method}
+        self._approvals[request.id] = PendingApproval(request.model_copy(update=told))
         self.approvals += 1
 
     async def await_approval(
@@ -112,6 +159,8 @@ class People:
                 reason=reason,
                 deadline=deadline,
                 answerable=form is not None,
+                run=self._run,
+                identity=self.verifier.method,
                 effect=doubt.effect if doubt else None,
             ),
             form,
@@ -143,8 +192,10 @@ class People:
                 return self._on_decision(name, tuple(payloads))
             case "resolve":
                 return self._on_resolution(tuple(payloads))
+            case "revoke":
+                return self._on_revocation(tuple(payloads))
             case _:
-                known = ", ".join((APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL))
+                known = ", ".join(_SIGNALS)
                 self._note("signal", False, f"unknown signal {name[:80]!r}; known: {known}")
                 return False
 
@@ -172,17 +223,56 @@ class People:
         return not isinstance(self._judge(verdict, decision), Refusal)
 
     def _judge(self, verdict: Verdict, decision: ApprovalDecision) -> PendingApproval | Refusal:
-        pending = self._approvals.get(decision.approval_id)
-        judged = judge(pending, verdict, decision, self._verifier.verify(decision), workflow.now())
-        subject = "approval" if verdict == "approve" else "rejection"
+        pending, now = self._approvals.get(decision.approval_id), workflow.now()
+        subject: Subject = "approval" if verdict == "approve" else "rejection"
+        if pending is None:
+            unknown = Refusal(f"no approval {decision.approval_id}")
+            self._note(subject, False, unknown.reason, by=decision.by)
+            return unknown
+        approver = self._verified(lambda: self.verifier.verify(decision, verdict, self._run, now))
+        judged = judge(pending, verdict, decision, approver, now)
         if isinstance(judged, Refusal):
-            self._note(subject, False, judged.reason, by=decision.by)
+            self._note(subject, False, f"{pending.request.id}: {judged.reason}", by=decision.by)
+            attempt = RefusedAttempt(at=now, by=decision.by, verdict=verdict, reason=judged.reason[:600])
+            self._approvals[pending.request.id] = pending.with_refused(attempt)
             return judged
+        assert isinstance(approver, Approver)  # judge refused it otherwise
         self._approvals[judged.request.id] = judged
         needed = f"; {judged.people_needed} more needed" if judged.people_needed else ""
-        said = f"{judged.request.id} ({self._verifier.method} identity){needed} {decision.reason}".strip()
-        self._note(subject, True, said, tool=judged.request.tool, by=decision.by)
+        keys = f", key {' and '.join(approver.kids)}" if approver.kids else ""
+        said = f"{judged.request.id} ({approver.method} identity{keys}){needed} {decision.reason}".strip()
+        self._note(subject, True, said, tool=judged.request.tool, by=approver.consent.name)
         return judged
+
+    def _verified(self, verify: Callable[[], IdentityT | Refusal]) -> IdentityT | Refusal:
+        """What a verifier says. One of a user's own may raise: then nobody has been verified."""
+        try:
+            return verify()
+        except Exception as error:
+            return Refusal(f"the identity could not be verified: {type(error).__name__}: {error}"[:600])
+
+    def revoke(self, kid: str) -> bool:
+        """Believe a key no more, nor what rests on it and is still open. Answers whether that is new."""
+        if kid in self.revoked:
+            return False
+        self.revoked = (*self.revoked, kid)
+        self.withdraw(kid)
+        return True
+
+    def withdraw(self, kid: str) -> None:
+        """Take back the consents that rest on a key, of what is still open."""
+        self._approvals = {key: pending.without_key(kid) for key, pending in self._approvals.items()}
+
+    def _on_revocation(self, payloads: tuple[bytes, ...]) -> bool:
+        parsed = parse_revocation(payloads)
+        if isinstance(parsed, Refusal):
+            self._note("signal", False, f"revoke: {parsed.reason}")
+            return False
+        # Whoever may signal may take a key's word away, never give it: no signature is asked for.
+        is_new = self.revoke(parsed.kid)
+        said = parsed.reason if is_new else "it was revoked before"
+        self._note("revocation", is_new, f"key {parsed.kid}: {said}".rstrip(": "), by=parsed.by)
+        return is_new
 
     def _on_resolution(self, payloads: tuple[bytes, ...]) -> bool:
         parsed = parse_resolution(payloads)
@@ -192,11 +282,18 @@ class People:
         # A second resolution in the same workflow task would overwrite the first unseen.
         open_one = self._open if self._resolution is None else None
         judged = judge_resolution(open_one, parsed)
-        if isinstance(judged, Refusal):
-            self._note("resolution", False, judged.reason, by=parsed.by)
+        by: str | Refusal = parsed.by
+        if open_one is not None and not isinstance(judged, Refusal):
+            by = self._verified(
+                lambda: self.verifier.verify_resolution(
+                    parsed, open_one.escalation, self._run, workflow.now()
+                )
+            )
+        if refused := next((said for said in (judged, by) if isinstance(said, Refusal)), None):
+            self._note("resolution", False, refused.reason, by=parsed.by)
             return False
-        self._resolution = judged
-        self._note("resolution", True, f"{judged.action}: {judged.text}", by=judged.by)
+        self._resolution = parsed
+        self._note("resolution", True, f"{parsed.action}: {parsed.text}", by=parsed.by)
         return True
 
     def _note(

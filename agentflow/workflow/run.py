@@ -13,6 +13,7 @@ from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
@@ -24,8 +25,10 @@ from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
 from agentflow.core.freeze import FreezeVerb, hear
+from agentflow.core.idempotency import run_fingerprint
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.record import DecisionLog
+from agentflow.core.signed_approvers import gone_keys
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
 from agentflow.errors import AgentflowError, RunEscalated
@@ -42,7 +45,7 @@ _UNPINNED = Sha256("0" * 64)
 class Run:
     """The state of one run. A new one for each workflow instance, replayed ones included."""
 
-    def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier) -> None:
+    def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier | None) -> None:
         self.definition = definition
         self.log: RunLog = RunLog()
         self.people: People = People(verifier, self.record)
@@ -188,6 +191,7 @@ class Run:
         self._manifest = manifest
         self.transcript = Transcript(manifest.root)
         self.freeze_too(manifest.frozen)
+        self.people.identify(self._fingerprint(), manifest.approver_keys)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
         self.visibility.is_on = manifest.search_attributes
         self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
@@ -199,9 +203,26 @@ class Run:
         if new:
             self.note("freeze", True, f"frozen as it began: {', '.join(new)}")
 
+    def identify_too(self, keys: Sequence[ApproverKey] | None) -> None:
+        """Let the keys count that the worker has now: people come and go while a run goes on.
+
+        A run that wants signed decisions goes on wanting them, whatever its worker is configured for.
+        """
+        pinned = self.manifest.approver_keys
+        if pinned is None or keys is None or tuple(keys) == pinned:
+            return
+        gone = gone_keys(pinned, keys, workflow.now())
+        self._manifest = self.manifest.model_copy(update={"approver_keys": tuple(keys)})
+        self.people.identify(self._fingerprint(), keys)
+        for kid in gone:
+            self.people.withdraw(kid)
+        told = f"; no longer counts: {', '.join(gone)}" if gone else ""
+        self.note("revocation" if gone else "continuation", True, f"the approvers' keys changed{told}")
+
     def continue_from(self, manifest: Manifest, attributes: Mapping[str, Json]) -> None:
         """The run was pinned by an execution before this one, and is visible."""
         self._manifest = manifest
+        self.people.identify(self._fingerprint(), manifest.approver_keys)
         self.visibility.is_on = manifest.search_attributes
         self.visibility.told = dict(attributes)
 
@@ -318,6 +339,10 @@ class Run:
     def cost_usd(self) -> Decimal:
         """What the run has cost so far."""
         return self.purse.settled.cost_usd
+
+    def _fingerprint(self) -> Sha256:
+        """Names this run in what people sign. Its workflow id may be another run's later."""
+        return run_fingerprint(self.manifest.root, workflow.info().first_execution_run_id)
 
     def _standing(self) -> Standing:
         return Standing(self._state, len(self.people.pending), self.purse.settled.cost_usd)

@@ -30,6 +30,10 @@ PASSED_THROUGH = (
     "pydantic",
     "pydantic_core",
     "rpds",
+    "joserfc",
+    "cryptography",
+    "_cffi_backend",
+    "_openssl",
     # Slow to import and free of side effects: pydantic's and jsonschema's own parts.
     "annotated_types",
     "typing_inspection",

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
+from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
+from agentflow.contracts.identity import Consent, RefusedAttempt
 from agentflow.contracts.wire import ApprovalId, Sha256, sha256_of
 from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
 from agentflow.core.approvers import TrustedApprovers
@@ -14,6 +15,7 @@ from tests.core.samples import DEADLINE, approval_request
 
 PEOPLE = ("ada lovelace", "Bob Ross", "cy", "dora del mar")
 REQUESTER = "ada lovelace"
+RUN = sha256_of("run")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def decision_of(said: Said, request: ApprovalRequest) -> ApprovalDecision:
 def judged(pending: PendingApproval, said: Said) -> PendingApproval | Refusal:
     decision = decision_of(said, pending.request)
     # A verifier of the user's own may leave the name as it was spelled.
-    approver = Approver(subject=said.spelled, roles=said.roles, method="signed") if said.verified else None
+    approver: Approver | Refusal = Refusal("the signature is not by the key k")
+    if said.verified:
+        approver = Approver(subject=said.spelled, roles=said.roles, method="signed")
     now = DEADLINE - timedelta(seconds=said.seconds_before_deadline)
     return judge(pending, said.verdict, decision, approver, now)
 
@@ -129,13 +133,13 @@ def decided_by(**changes: object) -> Said:
         ({"spelled": "bob\tROSS "}, "has approved already"),
         ({"roles": ("ops",)}, "has none of the roles finance"),
         ({"bound_to": "another"}, "bound to other arguments"),
-        ({"verified": False}, "could not be verified"),
+        ({"verified": False}, "not by the key"),
         ({"seconds_before_deadline": 0}, "has passed"),
     ],
 )
 def test_a_refusal_says_why(changes: dict[str, object], why: str) -> None:
     request = approval_request(people=2, roles=("finance",))
-    refused = judged(PendingApproval(request, approved_by=("Bob Ross",)), decided_by(**changes))
+    refused = judged(PendingApproval(request, (Consent(by="Bob Ross"),)), decided_by(**changes))
     assert isinstance(refused, Refusal)
     assert why in refused.reason
 
@@ -146,7 +150,7 @@ def test_a_refusal_says_why(changes: dict[str, object], why: str) -> None:
 def test_a_name_encoded_in_another_way_is_the_same_person(spelled: str) -> None:
     request = approval_request(people=2, requested_by="José Rossi")
     assert isinstance(judged(PendingApproval(request), decided_by(spelled=spelled)), Refusal)
-    approved = PendingApproval(approval_request(people=2), approved_by=("José Rossi",))
+    approved = PendingApproval(approval_request(people=2), (Consent(by="José Rossi"),))
     assert isinstance(judged(approved, decided_by(spelled=spelled)), Refusal)
 
 
@@ -165,10 +169,59 @@ def test_the_requester_and_people_without_the_role_may_still_reject() -> None:
         assert (after.outcome.status, after.outcome.by) == ("rejected", (name,))
 
 
-def test_an_unknown_id_is_refused() -> None:
-    decision = ApprovalDecision(approval_id=ApprovalId("approval-9"), by="cy")
-    refused = judge(None, "approve", decision, Approver(subject="cy", method="trusted"), DEADLINE)
-    assert refused == Refusal("no approval approval-9")
+def standing_in(by: str, for_whom: str) -> Approver:
+    return Approver(subject=by, on_behalf_of=for_whom, method="signed", kids=("of-both",))
+
+
+@pytest.mark.parametrize(
+    ("by", "for_whom", "why"),
+    [
+        ("cy", "bob ross", "has approved already"),
+        ("bob ross", "cy", "has approved already"),
+        ("cy", "Ada Lovelace", "asked for this run"),
+        ("ADA lovelace", "cy", "asked for this run"),
+    ],
+)
+def test_who_stands_in_for_another_uses_up_both(by: str, for_whom: str, why: str) -> None:
+    pending = PendingApproval(approval_request(people=2), (Consent(by="Bob Ross"),))
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=by)
+    refused = judge(pending, "approve", decision, standing_in(by, for_whom), DEADLINE - timedelta(hours=1))
+    assert isinstance(refused, Refusal)
+    assert why in refused.reason
+
+
+def test_an_outcome_names_who_stood_in_for_whom() -> None:
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by="cy")
+    pending = PendingApproval(approval_request())
+    after = judge(pending, "approve", decision, standing_in("cy", "dora"), DEADLINE - timedelta(hours=1))
+    assert isinstance(after, PendingApproval)
+    assert after.outcome is not None
+    assert after.outcome.by == ("cy for dora",)
+
+
+def test_what_rests_on_a_key_that_is_revoked_is_taken_back_while_the_action_is_open() -> None:
+    by_key = (Consent(by="cy", kids=("k1",)), Consent(by="dora", kids=("k2",)))
+    pending = PendingApproval(approval_request(people=3), by_key)
+    assert pending.without_key("k1").approved_by == ("dora",)
+    decided = PendingApproval(approval_request(), by_key, outcome=ApprovalOutcome(status="approved"))
+    assert decided.without_key("k1") == decided
+
+
+def test_the_last_decisions_that_did_not_count_are_shown_and_all_are_counted() -> None:
+    pending = PendingApproval(approval_request())
+    for number in range(25):
+        attempt = RefusedAttempt(at=DEADLINE, by=f"nobody-{number}", verdict="approve", reason="no")
+        pending = pending.with_refused(attempt)
+    shown = pending.shown()
+    assert (shown.refusals, len(shown.refused), shown.refused[-1].by) == (25, 20, "nobody-24")
+
+
+@given(st.lists(st.sampled_from(["cy", "dora"]), max_size=2, unique=True), st.booleans())
+def test_the_next_execution_takes_an_approval_up_as_it_was(names: list[str], with_keys: bool) -> None:
+    consents = tuple(Consent(by=name, kids=(name,) if with_keys else ()) for name in names)
+    pending = PendingApproval(approval_request(people=3), consents, refusals=2)
+    assert PendingApproval.of(pending.shown()).consents == consents
+    assert PendingApproval.of(pending.shown()).refusals == 2
 
 
 def test_a_deadline_that_passes_is_the_end() -> None:
@@ -189,10 +242,10 @@ def test_a_deadline_changes_nothing_that_was_decided() -> None:
 
 def test_the_trusted_verifier_believes_the_stated_name_without_its_odd_spaces() -> None:
     decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" Bob \t Ross ", roles=("ops",))
-    approver = TrustedApprovers().verify(decision)
+    approver = TrustedApprovers().verify(decision, "approve", RUN, DEADLINE)
     assert approver == Approver(subject="Bob Ross", roles=("ops",), method="trusted")
 
 
 def test_a_name_of_spaces_is_nobody() -> None:
     decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" \t ")
-    assert TrustedApprovers().verify(decision) is None
+    assert isinstance(TrustedApprovers().verify(decision, "approve", RUN, DEADLINE), Refusal)

@@ -163,7 +163,8 @@ class TestCompose:
             assert resolved[name]["read_only"]
             assert resolved[name]["cap_drop"] == ["ALL"]
             assert "no-new-privileges:true" in resolved[name]["security_opt"]
-        assert {volume["target"] for volume in resolved["worker"]["volumes"]} == {"/var/lib/agentflow"}
+        volumes = resolved["worker"]["volumes"]
+        assert {v["target"] for v in volumes if not v.get("read_only")} == {"/var/lib/agentflow"}
 
     def test_no_secret_has_a_default(self, written):
         variables = [pair for service in written.values() for pair in service.get("environment", {}).items()]

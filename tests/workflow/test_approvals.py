@@ -173,7 +173,7 @@ async def test_in_production_a_write_needs_a_rule_that_names_it(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     model = ScriptedModel([call("pay", account="alice", amount="1.00"), DONE])
-    async with serving(temporal, model, tmp_path, tier="production") as bank:
+    async with serving(temporal, model, tmp_path, tier="production", approvers="trusted") as bank:
         outcome = await bank.run(Banker)
         assert bank.bank.paid == []
     assert outcome.tool_calls[0].rule == "default"

@@ -1,0 +1,101 @@
+"""Approvers' keys as a JWK Set (RFC 7517).
+
+Each key has a member ``agentflow`` that says for whom it speaks::
+
+    {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "...", "kid": "rita-1", "alg": "EdDSA",
+               "agentflow": {"subjects": ["rita@example.com"], "roles": ["finance"],
+                             "expires": "2027-12-31T00:00:00Z"}}]}
+
+``not_before``, ``expires`` and ``revoked_at`` are optional. Nothing in the set is passed over: a key that
+can't be used is an error.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import cast
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from agentflow.contracts.identity import ApproverKey
+from agentflow.contracts.wire import Json
+from agentflow.core.answer import describe_errors
+from agentflow.core.jws import imported_key
+from agentflow.core.person import person
+from agentflow.errors import ConfigurationError
+
+MAX_KEYS = 500
+"""They are in each run's history: 500 are some 200 kB."""
+
+_OURS = "agentflow"
+_PUBLIC = {"kty", "crv", "x", "y", "n", "e"}
+_PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+_SIGNING = {"use": "sig", "key_ops": ["verify"]}
+
+
+def keys_of_set(text: bytes) -> tuple[ApproverKey, ...]:
+    """The keys of a JWK Set.
+
+    Raises:
+        ConfigurationError: it can't be read, or has a key that can't be used; the text says which.
+    """
+    try:
+        document = from_json(text)
+    except ValueError as error:
+        raise ConfigurationError(f"it is no JSON: {error}") from None
+    listed = cast(Mapping[str, Json], document).get("keys") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
+        raise ConfigurationError('it is no JWK Set: {"keys": [...]}')
+    entries = cast(list[Json], listed)
+    if len(entries) > MAX_KEYS:
+        raise ConfigurationError(f"it has {len(entries)} keys, more than {MAX_KEYS}")
+    keys = tuple(_key(number, entry) for number, entry in enumerate(entries, 1))
+    if twice := [kid for kid, count in Counter(key.kid for key in keys).items() if count > 1]:
+        raise ConfigurationError(f"two keys have the kid {', '.join(twice)}")
+    return keys
+
+
+def entry_of(key: ApproverKey) -> Json:
+    """A key as the set has it."""
+    ours = key.model_dump(mode="json", exclude={"kid", "alg", "jwk"})
+    return {**key.jwk, "kid": key.kid, "alg": key.alg, "use": "sig", _OURS: ours}
+
+
+def _key(number: int, entry: Json) -> ApproverKey:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"key {number} is no object")
+    members = cast(dict[str, Json], entry)
+    name = f"key {number} ({members.get('kid', 'without kid')})"
+    if private := sorted(_PRIVATE & set(members)):
+        raise ConfigurationError(
+            f"{name} has the private members {', '.join(private)}: whoever reads the set can sign; "
+            "make another key"
+        )
+    if wrong := sorted(name for name, value in _SIGNING.items() if members.get(name, value) != value):
+        raise ConfigurationError(f"{name} is not for verifying signatures: {', '.join(wrong)}")
+    if not isinstance(members.get(_OURS), dict):
+        raise ConfigurationError(f'{name} does not say for whom it speaks: "{_OURS}": {{"subjects": [...]}}')
+    given = {
+        **cast(dict[str, Json], members[_OURS]),
+        "kid": members.get("kid"),
+        "alg": members.get("alg"),
+        "jwk": {part: value for part, value in members.items() if part in _PUBLIC},
+    }
+    try:
+        key = ApproverKey.model_validate(given)
+        imported_key(key.alg, key.jwk)
+    except ValidationError as error:
+        raise ConfigurationError(f"{name}: {describe_errors(error)}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
+    if bad := [pattern for pattern in key.subjects if not _is_subject(pattern)]:
+        raise ConfigurationError(f"{name}: {bad[0]!r} is neither a person nor *@domain nor *")
+    if not key.subjects:
+        raise ConfigurationError(f"{name} speaks for nobody: subjects is empty")
+    return key
+
+
+def _is_subject(pattern: str) -> bool:
+    if "*" not in pattern:
+        return bool(person(pattern))
+    return pattern == "*" or (pattern.startswith("*@") and "*" not in pattern[2:] and len(pattern) > 2)

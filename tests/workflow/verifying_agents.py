@@ -1,0 +1,47 @@
+"""An agent that tells in its own way who people are, for the tests."""
+
+from datetime import datetime
+
+from temporalio import workflow
+
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ApprovalDecision, Resolution
+from agentflow.contracts.approval import Approver
+from agentflow.contracts.escalation import Escalation
+from agentflow.contracts.wire import Sha256
+from agentflow.core.approval import Refusal, Verdict
+
+with workflow.unsafe.imports_passed_through():
+    from tests.workflow.agents import Banker
+    from tests.workflow.settings import PROVEN, QUICK
+    from tests.workflow.tools import Report
+
+ROLES = {"ann": ("finance",)}
+
+
+class Directory:
+    """Knows people by a table, and falls over for whoever isn't in it."""
+
+    method = "directory"
+
+    def verify(
+        self, decision: ApprovalDecision, verdict: Verdict, run: Sha256, now: datetime
+    ) -> Approver | Refusal:
+        return Approver(subject=decision.by, roles=ROLES[decision.by], method=self.method)
+
+    def verify_resolution(
+        self, resolution: Resolution, escalation: Escalation, run: Sha256, now: datetime
+    ) -> str | Refusal:
+        return resolution.by
+
+
+@workflow.defn
+class OwnVerifier(AgentWorkflow[str, Report]):
+    tools = Banker.tools
+    rules = Banker.rules
+    model_options = QUICK
+    release = PROVEN
+    approver_verifier = Directory()
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
