@@ -6,21 +6,17 @@ started first, which new runs look for, and then the runs that are at work are t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from agentflow.adapters.broadcast import RPC_TIMEOUT, SWEEPS, Told, tell_runs
 from agentflow.contracts import names
 from agentflow.contracts.freeze import Freeze, keys_of
-
-RPC_TIMEOUT = timedelta(seconds=10)
-SIGNALS_AT_ONCE = 64
-SWEEPS: tuple[float, ...] = (0, 1, 3)
-"""Seconds after which runs are looked for: visibility follows the runs by a moment."""
 
 _TASK_QUEUE = "agentflow-freezes"
 _IDS = "agentflow-freeze"
@@ -35,19 +31,6 @@ class OpenFreeze:
     by: str
     reason: str
     since: datetime
-
-
-@dataclass
-class Told:
-    """What became of a freeze, or of its end."""
-
-    key: str
-    changed: bool
-    """False when it held already, or did not hold."""
-    runs: int = 0
-    """How many runs were told."""
-    problems: list[str] = field(default_factory=list[str])
-    """Runs that could not be told, and why."""
 
 
 class Freezes:
@@ -126,44 +109,8 @@ class Freezes:
 
     async def _tell(self, signal: str, freeze: Freeze, changed: bool, sweeps: Sequence[float]) -> Told:
         told = Told(freeze.key, changed)
-        seen: set[str] = set()
-        begun = asyncio.get_running_loop().time()
-        for after in sweeps:
-            await asyncio.sleep(max(begun + after - asyncio.get_running_loop().time(), 0))
-            await _at_once(self._new_runs(freeze, seen), lambda run: self._signal(run, signal, freeze, told))
-        return told
-
-    async def _new_runs(self, freeze: Freeze, seen: set[str]) -> AsyncIterator[str]:
-        listed = self._client.list_workflows(_running(freeze), rpc_timeout=RPC_TIMEOUT)
-        async for execution in listed:
-            if execution.id not in seen:
-                seen.add(execution.id)
-                yield execution.id
-
-    async def _signal(self, run: str, signal: str, freeze: Freeze, told: Told) -> None:
-        try:
-            await self._client.get_workflow_handle(run).signal(
-                signal, freeze.model_dump(mode="json"), rpc_timeout=RPC_TIMEOUT
-            )
-        except RPCError as error:
-            # A run that has ended writes nothing.
-            if error.status != RPCStatusCode.NOT_FOUND:
-                told.problems.append(f"{run}: {error.message}")
-            return
-        told.runs += 1
-
-
-async def _at_once(runs: AsyncIterator[str], do: Callable[[str], Awaitable[None]]) -> None:
-    """Do it with all runs, some at a time, the first ones while more are looked up."""
-    free = asyncio.Semaphore(SIGNALS_AT_ONCE)
-
-    async def one(run: str) -> None:
-        async with free:
-            await do(run)
-
-    async with asyncio.TaskGroup() as group:
-        async for run in runs:
-            group.create_task(one(run))
+        payload = freeze.model_dump(mode="json")
+        return await tell_runs(self._client, _running(freeze), signal, payload, told, sweeps=sweeps)
 
 
 def _running(freeze: Freeze) -> str:

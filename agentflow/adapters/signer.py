@@ -91,12 +91,7 @@ class Signer:
         Raises:
             ConfigurationError: it can't be read, or the passphrase is missing or wrong.
         """
-        try:
-            stored = _STORED.validate_json(path.read_bytes())
-        except OSError as error:
-            raise ConfigurationError(f"the approver's key can't be read: {error}") from None
-        except ValidationError as error:
-            raise ConfigurationError(f"{path} is no approver's key: {describe_errors(error)}") from None
+        stored = _stored(path)
         kind = {"ES256": ECKey, "RS256": RSAKey}.get(stored.alg, OKPKey)
         try:
             key = kind.import_key(stored.private_key, password=passphrase)
@@ -221,6 +216,24 @@ class Signer:
 
     def _token(self, claims: Claims, typ: str) -> str:
         return signed(claims.model_dump_json().encode(), self.key, alg=self.alg, kid=self.kid, typ=typ)
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a key's file needs a passphrase.
+
+    Raises:
+        ConfigurationError: it can't be read.
+    """
+    return "ENCRYPTED" in _stored(path).private_key.partition("\n")[0]
+
+
+def _stored(path: Path) -> _Stored:
+    try:
+        return _STORED.validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"the approver's key can't be read: {error}") from None
+    except ValidationError as error:
+        raise ConfigurationError(f"{path} is no approver's key: {describe_errors(error)}") from None
 
 
 def _delegated(token: str) -> DelegationClaims:

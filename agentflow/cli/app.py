@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agentflow.cli.approvals import approvals
+from agentflow.cli.approver import approver_app
 from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
 from agentflow.cli.decide import approve, reject
 from agentflow.cli.demo import demo
@@ -86,6 +87,7 @@ app.command()(approvals)
 app.command()(approve)
 app.command()(reject)
 app.command()(resolve)
+app.add_typer(approver_app)
 # What stops them.
 app.command()(freeze)
 app.command()(unfreeze)

@@ -77,6 +77,9 @@ def approval_views(workflow_id: str, request: ApprovalRequest) -> Iterator[Rende
             ("rule", f"{request.rule}: {request.reason}"),
             ("people", f"{request.quorum.people}{roles}; not {request.requested_by}, who asked for the run"),
             ("sources", sources or None),
+            ("agreed", ", ".join(request.approved_by) or None),
+            ("identity", request.identity),
+            ("refused", _refused(request)),
             (
                 "deadline",
                 f"{when(request.deadline)} ({_left(request.deadline)})",
@@ -98,10 +101,21 @@ def _views(found: Sequence[RunApprovals]) -> Iterator[RenderableType]:
 
 def _approve_command(workflow_id: str, request: ApprovalRequest) -> str:
     """What approves exactly this action; with reject for approve, what rejects it."""
+    if request.identity == "signed":
+        command = ["agentflow", "approver", "approve", workflow_id, request.id]
+        return shlex.join([*command, "--hash", request.arguments_hash])
     words = ["agentflow", "approve", workflow_id, request.id, "--by", "YOUR_NAME"]
     if request.quorum.roles:
         words += ["--role", request.quorum.roles[0]]
     return shlex.join([*words, "--hash", request.arguments_hash])
+
+
+def _refused(request: ApprovalRequest) -> str | None:
+    """What did not count so far, the last of it: the other approvers should know."""
+    if not request.refused:
+        return None
+    last = request.refused[-1]
+    return f"{request.refusals} so far; the last by {last.by}: {last.reason}"
 
 
 def _left(deadline: datetime) -> str:

@@ -1,6 +1,7 @@
 """``agentflow approve`` and ``agentflow reject``."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import safe, visible
-from agentflow.cli.session import open_session
+from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.contracts.wire import ApprovalId
@@ -80,18 +81,63 @@ def reject(
 
 
 def _decide(context: typer.Context, workflow_id: str, said: Said, *, yes: bool, as_json: bool) -> None:
+    def stated(request: ApprovalRequest) -> ApprovalDecision:
+        if request.identity == "signed":
+            raise refused(
+                f"{workflow_id} takes signed decisions only: `agentflow approver {said.verdict} "
+                f"{workflow_id} {request.id}`; nothing was sent"
+            )
+        return _bound_to(request, said)
+
     with open_session(context, as_json=as_json) as session:
-        client = session.client()
-        request = session.run(_pending(client, workflow_id, said))
-        decision = _bound_to(request, said)
-        session.output.show(*approval_views(workflow_id, request))
-        if not yes and sys.stdin.isatty():
-            question = visible(f"{said.verdict.capitalize()} {request.tool} as {said.by}?")
-            if not typer.confirm(question, err=True):
-                raise refused("nothing was sent")
-        receipt = session.run(_send(client, workflow_id, decision))
-        needed = f"; {receipt.people_needed} more needed" if receipt.people_needed else ""
-        session.output.result(receipt, safe(f"{receipt.approval_id} is {receipt.status}{needed}", "bold"))
+        decide(session, workflow_id, said, stated, yes=yes)
+
+
+def decide(
+    session: Session,
+    workflow_id: str,
+    said: Said,
+    make: Callable[[ApprovalRequest], ApprovalDecision],
+    *,
+    yes: bool,
+) -> None:
+    """Show an action, ask, and send what the person says of it.
+
+    Args:
+        session: The command's.
+        workflow_id: The run.
+        said: What they say.
+        make: Makes the decision of it, once they were shown the action and said yes.
+        yes: Don't ask.
+
+    Raises:
+        CommandFailed: it isn't pending, has other arguments than they looked at, or didn't count.
+    """
+    client = session.client()
+    request = session.run(shown_action(client, workflow_id, said))
+    session.output.show(*approval_views(workflow_id, request))
+    if not yes and sys.stdin.isatty():
+        question = visible(f"{said.verdict.capitalize()} {request.tool} as {said.by}?")
+        if not typer.confirm(question, err=True):
+            raise refused("nothing was sent")
+    receipt = session.run(_send(client, workflow_id, make(request)))
+    needed = f"; {receipt.people_needed} more needed" if receipt.people_needed else ""
+    session.output.result(receipt, safe(f"{receipt.approval_id} is {receipt.status}{needed}", "bold"))
+
+
+async def shown_action(client: AgentClient, workflow_id: str, said: Said) -> ApprovalRequest:
+    """The action that a person decides on, if its arguments are those that they looked at.
+
+    Raises:
+        CommandFailed: it isn't pending, or has other arguments.
+    """
+    request = await _pending(client, workflow_id, said)
+    if said.arguments_hash not in (None, request.arguments_hash):
+        raise refused(
+            f"{request.id} has other arguments than those you looked at (their hash is "
+            f"{request.arguments_hash}): look again with `agentflow approvals`; nothing was sent"
+        )
+    return request
 
 
 async def _pending(client: AgentClient, workflow_id: str, said: Said) -> ApprovalRequest:
@@ -106,11 +152,6 @@ async def _pending(client: AgentClient, workflow_id: str, said: Said) -> Approva
 
 def _bound_to(request: ApprovalRequest, said: Said) -> ApprovalDecision:
     """The decision, bound to the arguments that are shown: the run refuses it for any other."""
-    if said.arguments_hash not in (None, request.arguments_hash):
-        raise refused(
-            f"{request.id} has other arguments than those you looked at (their hash is "
-            f"{request.arguments_hash}): look again with `agentflow approvals`; nothing was sent"
-        )
     try:
         return ApprovalDecision(
             approval_id=ApprovalId(said.approval_id),

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from agentflow.adapters.freezes import Freezes, Told
+from agentflow.adapters.broadcast import Told
+from agentflow.adapters.freezes import Freezes
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.options import AsJson, By
 from agentflow.cli.outcome import when

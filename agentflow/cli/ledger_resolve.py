@@ -10,6 +10,7 @@ from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import RPC_TIMEOUT, answer_of, explain
 from agentflow.cli.ledger_view import meaning, standing
 from agentflow.cli.outcome import span
+from agentflow.cli.own_key import signed_if_asked
 from agentflow.cli.resolution import POLL_SECONDS, RECORD_TIMEOUT_SECONDS, resolution_of, send
 from agentflow.cli.session import Session
 from agentflow.client import AgentClient
@@ -118,7 +119,8 @@ def close_record(
         session.output.note(f"{failed}: closing the record without asking the run")
     else:
         if escalation is not None:
-            return session.run(_through_run(client, ledger, record, escalation, word))
+            bound = signed_if_asked(session, client, record.workflow_id, escalation, word.resolution)
+            return session.run(_through_run(client, ledger, record, bound, word))
         session.output.note(
             f"{record.workflow_id} is not open in {record.namespace}: closing the record directly"
         )
@@ -202,10 +204,9 @@ def _doing(status: RunStatus) -> str:
 
 
 async def _through_run(
-    client: AgentClient, ledger: EffectLedger, record: EffectRecord, escalation: Escalation, word: Word
+    client: AgentClient, ledger: EffectLedger, record: EffectRecord, bound: Resolution, word: Word
 ) -> StoredEffect:
     """Tell the run, whose worker closes the record."""
-    bound = word.resolution.model_copy(update={"escalation_id": escalation.id})
     taken = await send(client, record.workflow_id, bound)
     if not taken.accepted:
         raise refused(f"{record.workflow_id} refused it: {taken.detail}")

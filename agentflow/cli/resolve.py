@@ -8,11 +8,11 @@ from agentflow.cli.exits import refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.options import AsJson, By, Result, WorkflowId
 from agentflow.cli.output import safe
+from agentflow.cli.own_key import KeyFile, signed_if_asked
 from agentflow.cli.resolution import resolution_of, send
 from agentflow.cli.session import open_session
 from agentflow.client import AgentClient
-from agentflow.contracts.escalation import Escalation, Resolution, ResolutionAction
-from agentflow.contracts.rules import DecisionRecord
+from agentflow.contracts.escalation import Escalation, ResolutionAction
 
 
 def resolve(
@@ -32,22 +32,23 @@ def resolve(
         str | None, typer.Option(metavar="JSON|@FILE|-", help="The answer, for the action answer.")
     ] = None,
     result: Result = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take over an escalated run. Exit 1 if that doesn't count."""
+    """Take over an escalated run. Exit 1 if that doesn't count.
+
+    Where answers are signed, it is signed with your key, and --by must be whose it is.
+    """
     with open_session(context, as_json=as_json) as session:
         resolution = resolution_of(action, by, text, answer=answer, result=result)
         client = session.client()
+        escalation = session.run(_open_escalation(client, workflow_id))
+        bound = signed_if_asked(session, client, workflow_id, escalation, resolution, key_file=key_file)
         with session.output.progress(f"resolving {workflow_id}"):
-            record = session.run(_resolve(client, workflow_id, resolution))
+            record = session.run(send(client, workflow_id, bound))
         if not record.accepted:
             raise refused(record.detail)
         session.output.result(record, safe(f"accepted: {record.detail}"))
-
-
-async def _resolve(client: AgentClient, workflow_id: str, resolution: Resolution) -> DecisionRecord:
-    escalation = await _open_escalation(client, workflow_id)
-    return await send(client, workflow_id, resolution.model_copy(update={"escalation_id": escalation.id}))
 
 
 async def _open_escalation(client: AgentClient, workflow_id: str) -> Escalation:

@@ -78,7 +78,7 @@ def judge(
     pending: PendingApproval,
     verdict: Verdict,
     decision: ApprovalDecision,
-    approver: Approver | Refusal,
+    approver: Approver | Refusal | None,
     now: datetime,
 ) -> PendingApproval | Refusal:
     """Count one person's decision, or refuse it.
@@ -87,11 +87,11 @@ def judge(
         pending: The approval that the decision names.
         verdict: What the person says.
         decision: The payload.
-        approver: Who it is, by the verifier, or why the identity does not hold.
+        approver: Who it is, by the verifier, or why the identity does not hold. Nothing at all is nobody.
         now: The workflow's clock.
     """
-    if isinstance(approver, Refusal):
-        return approver
+    if not isinstance(approver, Approver):
+        return approver or Refusal(f"the identity of {decision.by} could not be verified")
     if refusal := _why_not(pending, verdict, decision, approver, now):
         return Refusal(refusal)
     if verdict == "reject":

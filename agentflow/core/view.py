@@ -84,9 +84,30 @@ def _approval(workflow_id: str, pending: PendingApproval) -> str:
             f"before {request.deadline.isoformat(timespec='seconds')}. No answer is a refusal.",
             _fenced(_shown(request.arguments), "json"),
             _origin(request),
-            *_commands(workflow_id, decision, is_whole=_is_whole(request.arguments)),
+            *_agreed(pending),
+            *_deciding(workflow_id, request, decision),
         ]
     )
+
+
+def _agreed(pending: PendingApproval) -> list[str]:
+    agreed = [f"Agreed: {_quoted(', '.join(pending.approved_by))}."] if pending.consents else []
+    if not pending.refused:
+        return agreed
+    last = pending.refused[-1]
+    return [*agreed, f"{pending.refusals} did not count; the last by {_quoted(f'{last.by}: {last.reason}')}"]
+
+
+def _deciding(workflow_id: str, request: ApprovalRequest, decision: Json) -> list[str]:
+    if request.identity != "signed":
+        return _commands(workflow_id, decision, is_whole=_is_whole(request.arguments))
+    command = ["agentflow", "approver", "approve", workflow_id, request.id]
+    approve = shlex.join([*command, "--hash", request.arguments_hash])
+    # The command shows all of it before it signs, however long it is.
+    return [
+        "Decisions are signed. Approve (or `reject`, or `sign` to send it from here):",
+        _fenced(approve, "sh"),
+    ]
 
 
 def _commands(workflow_id: str, decision: Json, *, is_whole: bool) -> list[str]:

@@ -244,10 +244,10 @@ class People:
         self._note(subject, True, said, tool=judged.request.tool, by=approver.consent.name)
         return judged
 
-    def _verified(self, verify: Callable[[], IdentityT | Refusal]) -> IdentityT | Refusal:
-        """What a verifier says. One of a user's own may raise: then nobody has been verified."""
+    def _verified(self, verify: Callable[[], IdentityT | Refusal | None]) -> IdentityT | Refusal:
+        """What a verifier says. One of a user's own may raise or say nothing: then nobody is verified."""
         try:
-            return verify()
+            return verify() or Refusal("the identity could not be verified")
         except Exception as error:
             return Refusal(f"the identity could not be verified: {type(error).__name__}: {error}"[:600])
 

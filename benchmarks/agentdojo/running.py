@@ -131,6 +131,7 @@ async def staged(suite: str) -> AsyncIterator[Stage]:
         tools=tools_of_suite(suite),
         ledger=MemoryLedger(),
         tier="production",
+        approvers="trusted",
         search_attributes="off",
     )
     async with DevServer(ui=False) as server:

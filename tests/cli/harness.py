@@ -74,11 +74,11 @@ class CommandLine:
             text=True,
         )
 
-    def worker(self, task_queue: str) -> subprocess.Popen[bytes]:
+    def worker(self, task_queue: str, **env: str) -> subprocess.Popen[bytes]:
         """Start a worker for ``Cashier`` as a process; it ends when its standard input is closed."""
         return subprocess.Popen(
             [sys.executable, "-m", "tests.cli.worker", task_queue],
-            env=self.environment(),
+            env=self.environment(env),
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from agentflow.adapters.jwks_file import JwksFile
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.model import ModelCall
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
@@ -42,7 +43,13 @@ def script(asked: ModelCall) -> Line:
 
 
 async def main(address: str, task_queue: str, ledger: Path) -> None:
-    plugin = scripted_plugin(ScriptedModel(script), tools=(pay, transfer, wire), ledger=SQLiteLedger(ledger))
+    approvers = os.environ.get("AGENTFLOW_APPROVERS")
+    plugin = scripted_plugin(
+        ScriptedModel(script),
+        tools=(pay, transfer, wire),
+        ledger=SQLiteLedger(ledger),
+        approvers=JwksFile(approvers) if approvers else None,
+    )
     client = await Client.connect(address, plugins=[plugin])
     async with Worker(client, task_queue=task_queue, workflows=[Cashier]):
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
