@@ -68,6 +68,9 @@ def approvals(
 def approval_views(workflow_id: str, request: ApprovalRequest) -> Iterator[RenderableType]:
     """One pending action, in full."""
     roles = f", each with the role {' or '.join(request.quorum.roles)}" if request.quorum.roles else ""
+    if request.next_roles_from:
+        also, from_then = " or ".join(request.quorum.next_roles), when(request.next_roles_from)
+        roles += f" (from {from_then} also {also})"
     sources = ", ".join(f"{name} from {source}" for name, source in request.sources.items())
     yield facts(
         [

@@ -36,6 +36,8 @@ class ApprovalRequest(Contract):
     """Who started the run; may not approve it."""
     deadline: datetime
     """No decision counts after this; passing it is a refusal."""
+    next_roles_from: datetime | None = Field(default=None, exclude_if=is_none)
+    """When the quorum's ``next_roles`` begin to count."""
     approved_by: tuple[str, ...] = ()
     """Who has agreed so far."""
     consents: tuple[Consent, ...] = Field(default=(), exclude_if=is_empty)
@@ -50,6 +52,11 @@ class ApprovalRequest(Contract):
     """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])
     """For each argument, where its value was seen before: ``task``, ``tool:<name>``, or ``model``."""
+
+    def roles_at(self, now: datetime) -> tuple[str, ...]:
+        """The roles that count at a time; empty means any."""
+        is_later = self.next_roles_from is not None and now >= self.next_roles_from
+        return (*self.quorum.roles, *self.quorum.next_roles) if is_later else self.quorum.roles
 
 
 class ApprovalDecision(Contract):

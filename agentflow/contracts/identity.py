@@ -4,10 +4,9 @@ A signed decision is a JWS in compact form (RFC 7515). Its protected header has 
 and nothing else; its payload is one of the claims below, as JSON.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from agentflow.contracts.wire import ApprovalId, Contract, Sha256, is_empty, is_none
 
@@ -36,9 +35,9 @@ class ApproverKey(Contract):
     subjects: tuple[str, ...]
     """People by name; ``*@example.com`` is everyone there, ``*`` everyone: an identity provider's key."""
     roles: tuple[str, ...] = ()
-    not_before: datetime | None = Field(default=None, exclude_if=is_none)
-    expires: datetime | None = Field(default=None, exclude_if=is_none)
-    revoked_at: datetime | None = Field(default=None, exclude_if=is_none)
+    not_before: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    expires: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    revoked_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """Decisions that arrive later don't count, whenever they say they were signed."""
 
 
@@ -110,7 +109,7 @@ class Consent(Contract):
 class RefusedAttempt(Contract):
     """A decision on an approval that did not count."""
 
-    at: datetime
+    at: AwareDatetime
     by: str
     """As stated; nobody has verified it."""
     verdict: Literal["approve", "reject"]

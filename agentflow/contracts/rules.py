@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentflow.contracts.wire import Contract, Sha256, ToolCallId, is_empty, is_none
 
@@ -35,6 +35,14 @@ class Quorum(Contract):
     """How many different people."""
     roles: tuple[str, ...] = ()
     """Each of them holds one of these roles; empty means any role."""
+    next_roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Once half the time until the deadline is over, these count as well."""
+
+    @model_validator(mode="after")
+    def _next_to_some(self) -> "Quorum":
+        if self.next_roles and not self.roles:
+            raise ValueError("next_roles without roles: any role may decide anyway")
+        return self
 
 
 class RuleSetName(Contract):

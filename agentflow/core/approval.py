@@ -126,10 +126,10 @@ def _why_not(
     if decision.arguments_hash not in (None, pending.request.arguments_hash):
         return "the decision is bound to other arguments"
     # A person who asked for the action, or who lacks the role, may still stop it.
-    return _may_not_approve(pending, approver) if verdict == "approve" else None
+    return _may_not_approve(pending, approver, now) if verdict == "approve" else None
 
 
-def _may_not_approve(pending: PendingApproval, approver: Approver) -> str | None:
+def _may_not_approve(pending: PendingApproval, approver: Approver, now: datetime) -> str | None:
     request = pending.request
     who = _people(approver.consent)
     if person(request.requested_by) in who:
@@ -137,8 +137,9 @@ def _may_not_approve(pending: PendingApproval, approver: Approver) -> str | None
     # Four eyes must not be two: whoever stands in for somebody uses up both.
     if any(who & _people(consent) for consent in pending.consents):
         return f"{approver.consent.name} has approved already; another person is needed"
-    if request.quorum.roles and not set(request.quorum.roles) & set(approver.roles):
-        return f"{approver.subject} has none of the roles {', '.join(request.quorum.roles)}"
+    roles = request.roles_at(now)
+    if roles and not set(roles) & set(approver.roles):
+        return f"{approver.subject} has none of the roles {', '.join(roles)}"
     return None
 
 

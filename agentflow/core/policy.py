@@ -186,7 +186,12 @@ def _joint(asking: Sequence[Match], binding: Sha256) -> Decision:
         # Nobody could satisfy both, and asking for one of them would drop the other.
         why = f"rules {named} ask for roles that no one person has"
         return Decision(verdict="deny", rule=named, reason=why, arguments_hash=binding)
-    joint = Quorum(people=max(quorum.people for quorum in quorums), roles=tuple(sorted(roles)))
+    later = [{*quorum.roles, *quorum.next_roles} for quorum in quorums if quorum.roles]
+    joint = Quorum(
+        people=max(quorum.people for quorum in quorums),
+        roles=tuple(sorted(roles)),
+        next_roles=tuple(sorted(set[str].intersection(*later) - roles)) if later else (),
+    )
     return Decision(verdict="ask", rule=named, reason=reason, arguments_hash=binding, quorum=joint)
 
 

@@ -167,8 +167,12 @@ def ask(
     tiers: Sequence[Tier] = TIERS_UNLESS_SAID,
     people: int = 1,
     roles: Sequence[str] = (),
+    next_roles: Sequence[str] = (),
 ) -> Rule:
-    """A rule that lets matching calls run if ``people`` different people with one of ``roles`` agree."""
+    """A rule that lets matching calls run if ``people`` different people with one of ``roles`` agree.
+
+    Once half the time until the deadline is over, people with one of ``next_roles`` may as well.
+    """
     return Rule(
         name,
         "ask",
@@ -179,7 +183,7 @@ def ask(
         tuple(scopes),
         tuple(tenants),
         tuple(tiers),
-        Quorum(people=people, roles=tuple(roles)),
+        Quorum(people=people, roles=tuple(roles), next_roles=tuple(next_roles)),
     )
 
 

@@ -74,6 +74,9 @@ def _approval(workflow_id: str, pending: PendingApproval) -> str:
     request = pending.request
     decision = {"approval_id": request.id, "arguments_hash": request.arguments_hash, "by": "YOUR NAME"}
     roles = f" with role {' or '.join(request.quorum.roles)}" if request.quorum.roles else ""
+    if request.next_roles_from:
+        from_then = request.next_roles_from.isoformat(timespec="seconds")
+        roles += f" (from {from_then} also {' or '.join(request.quorum.next_roles)})"
     if request.quorum.roles:
         decision["roles"] = list(request.quorum.roles)[:1]  # type: ignore[assignment]
     return "\n".join(

@@ -117,9 +117,36 @@ class People:
 
     def open_approval(self, request: ApprovalRequest) -> None:
         """Let people decide on an action."""
-        told = {"run": self._run, "identity": self.verifier.method}
+        told: dict[str, object] = {"run": self._run, "identity": self.verifier.method}
+        if request.quorum.next_roles:
+            now = workflow.now()
+            told["next_roles_from"] = now + (request.deadline - now) / 2
         self._approvals[request.id] = PendingApproval(request.model_copy(update=told))
         self.approvals += 1
+
+    async def await_half_time(self, approval_id: ApprovalId, or_until: Callable[[], bool]) -> bool:
+        """Wait until other roles may decide as well, if there are such. Answers whether it came to that.
+
+        Args:
+            approval_id: The approval's.
+            or_until: Ends the wait once it is true.
+        """
+        request = self._approvals[approval_id].request
+        later = request.next_roles_from
+        if later is None or workflow.now() >= later:
+            return False
+        try:
+            await workflow.wait_condition(
+                lambda: self._approvals[approval_id].outcome is not None or or_until(),
+                timeout=_until(later),
+                timeout_summary=f"half the time of {approval_id}",
+            )
+        except TimeoutError:
+            roles = " or ".join(request.quorum.next_roles)
+            half = f"{approval_id}: half the time is over; the role {roles} may decide as well"
+            self._note("approval", True, half, tool=request.tool)
+            return True
+        return False
 
     async def await_approval(
         self, approval_id: ApprovalId, or_until: Callable[[], bool]

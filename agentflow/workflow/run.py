@@ -274,6 +274,8 @@ class Run:
             or_until: Ends the wait without an outcome, as ``None``, once it is true.
         """
         self.enter("waiting_for_approval", request.reason)
+        if await self.people.await_half_time(request.id, or_until):
+            self.show()
         outcome = await self.people.await_approval(request.id, or_until)
         if outcome is not None:
             self.enter("waiting_for_approval" if self.people.pending else "acting")

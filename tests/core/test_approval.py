@@ -5,9 +5,11 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
 from agentflow.contracts.identity import Consent, RefusedAttempt
+from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import ApprovalId, Sha256, sha256_of
 from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
 from agentflow.core.approvers import TrustedApprovers
@@ -222,6 +224,32 @@ def test_the_next_execution_takes_an_approval_up_as_it_was(names: list[str], wit
     pending = PendingApproval(approval_request(people=3), consents, refusals=2)
     assert PendingApproval.of(pending.shown()).consents == consents
     assert PendingApproval.of(pending.shown()).refusals == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds_before", "role", "counts"),
+    [
+        (3600, "ops", False),
+        (1800, "ops", True),
+        (3600, "finance", True),
+        (1800, "finance", True),
+        (1, "x", False),
+    ],
+)
+def test_the_next_roles_count_once_their_time_has_come(seconds_before: int, role: str, counts: bool) -> None:
+    request = approval_request(roles=("finance",)).model_copy(
+        update={
+            "quorum": Quorum(roles=("finance",), next_roles=("ops",)),
+            "next_roles_from": DEADLINE - timedelta(seconds=1800),
+        }
+    )
+    said = decided_by(roles=(role,), seconds_before_deadline=seconds_before)
+    assert isinstance(judged(PendingApproval(request), said), PendingApproval) == counts
+
+
+def test_next_roles_without_roles_make_no_sense() -> None:
+    with pytest.raises(ValidationError, match="any role may decide anyway"):
+        Quorum(next_roles=("ops",))
 
 
 def test_a_deadline_that_passes_is_the_end() -> None:

@@ -286,6 +286,19 @@ def test_several_ask_rules_hold_together() -> None:
     assert (decision.quorum.people, decision.quorum.roles) == (2, ("cfo",))
 
 
+def test_the_next_roles_of_several_ask_rules_are_those_that_all_of_them_accept_then() -> None:
+    rules = [
+        ask("finance", reason="f", roles=("finance", "lead"), next_roles=("cfo", "ceo")),
+        ask("lead", reason="l", roles=("lead",), next_roles=("ceo",)),
+    ]
+    decision = decide(rules, rule_context(effect="write"))
+    assert decision.quorum is not None
+    assert (decision.quorum.roles, decision.quorum.next_roles) == (("lead",), ("ceo",))
+    strict = decide([*rules, ask("board", reason="b", roles=("lead",))], rule_context(effect="write"))
+    assert strict.quorum is not None
+    assert strict.quorum.next_roles == ()
+
+
 def test_ask_rules_that_no_one_person_can_satisfy_deny() -> None:
     rules = [ask("finance", reason="f", roles=("finance",)), ask("legal", reason="l", roles=("legal",))]
     assert decide(rules, rule_context(effect="write")).verdict == "deny"

@@ -17,8 +17,10 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow.adapters.signer import Signer
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
+from agentflow.contracts.identity import ApproverKey
 from agentflow.errors import ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
@@ -28,6 +30,7 @@ from tests.workflow.harness import Harness, chain, serving
 from tests.workflow.stepping_agents import Careful, Remitter, Stepper
 
 VERSION = "0.1.0"
+SIGNERS = [Signer.generate(name) for name in ("ann", "bob", "cy")]
 FOLDER = Path(__file__).parent / "histories"
 DONE = answer({"account": "alice", "amount": "10.00"})
 
@@ -103,6 +106,18 @@ async def cancelled_by_the_step(bank: Harness) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def signed(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """Two people with keys, one that is revoked meanwhile, and a run that continues between the two."""
+    handle = await bank.start(LongBanker)
+    request = await bank.pending(handle)
+    await bank.agents.decide(handle.id, SIGNERS[0].decision(request, "approve"))
+    await handle.signal("revoke", {"kid": SIGNERS[2].kid, "by": "security"})
+    while len(await chain(handle)) < 2:
+        await handle.signal("approve", {"approval_id": request.id, "by": "mallory", "reason": "x" * 1_000})
+    await bank.agents.decide(handle.id, SIGNERS[1].decision(request, "approve"))
+    return handle
+
+
 async def explicit(bank: Harness) -> WorkflowHandle[Any, Any]:
     handle = await bank.start(Careful)
     request = await bank.pending(handle)
@@ -135,6 +150,13 @@ async def circling(bank: Harness) -> WorkflowHandle[Any, Any]:
     await bank.escalation(handle)
     await bank.agents.resolve(handle.id, Resolution(action="guide", by="otto", text="stop looking"))
     return handle
+
+
+class Keys:
+    """Those of the signers."""
+
+    async def keys(self) -> tuple[ApproverKey, ...]:
+        return tuple(signer.public() for signer in SIGNERS)
 
 
 class Nodding:
@@ -202,6 +224,7 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "continued-and-compared": ([*[LOOK] * 9, DONE], started(LongBanker)),
     "checkpoints": ([], started(Stepper, 9)),
     "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
+    "signed": ([call("pay", account="alice", amount="2000.00"), DONE], signed),
     "circling": ([*[LOOK] * 4, DONE], circling),
     "output-guarded": ([LOOK, DONE], plain),
     "compacted": ([*[call("statement", page=page) for page in range(12)], answer("ok")], started(Forgetful)),
@@ -209,6 +232,7 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "compacted": {"context_tokens": {"scripted:model": 2_500}},
     "output-guarded": {"output_guard": Nodding()},
+    "signed": {"approvers": Keys()},
 }
 """Of the worker, for the ways that need some."""
 

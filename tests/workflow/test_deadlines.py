@@ -9,7 +9,8 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironm
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker
-from tests.workflow.harness import serving
+from tests.workflow.deciding_agents import Hierarchic
+from tests.workflow.harness import replayed, serving
 from tests.workflow.stepping_agents import Hasty
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -45,6 +46,26 @@ async def test_a_late_approval_is_recorded_as_refused_and_has_no_effect(
         await bank.agents.reject(handle.id, "approval-2", by="ann")
         await handle.result()
         assert bank.bank.paid == []
+
+
+async def test_the_next_role_may_decide_once_half_the_time_is_over(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    skipper = TimeSkipper(skipping.client, config=TimeSkippingConfig(enabled=False))
+    script = ScriptedModel([call("pay", account="alice", amount="600.00"), DONE])
+    settings = {"client": skipper.client, "workflows": [Hierarchic]}
+    async with serving(skipping, script, tmp_path, **settings) as bank:
+        handle = await bank.start(Hierarchic)
+        request = await bank.pending(handle)
+        with pytest.raises(DecisionRefusedError, match="none of the roles support"):
+            await bank.agents.approve(handle.id, request.id, by="fay", roles=("finance",))
+        await skipper.fast_forward(handle, Hierarchic.approval_timeout / 2 + timedelta(seconds=1))
+        log = [r.detail for r in await bank.agents.decisions(handle.id) if r.accepted]
+        assert any("the role finance may decide as well" in detail for detail in log)
+        await bank.agents.approve(handle.id, request.id, by="fay", roles=("finance",))
+        outcome = await handle.result()
+        await replayed(await handle.fetch_history(), Hierarchic)
+    assert outcome.tool_calls[0].approved_by == ("fay",)
 
 
 async def test_an_escalation_that_nobody_takes_ends_the_run_as_escalated(

@@ -1,10 +1,10 @@
-"""An agent that tells in its own way who people are, for the tests."""
+"""Agents that differ in who may decide, for the tests."""
 
 from datetime import datetime
 
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ApprovalDecision, Resolution
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ApprovalDecision, Resolution, ask
 from agentflow.contracts.approval import Approver
 from agentflow.contracts.escalation import Escalation
 from agentflow.contracts.wire import Sha256
@@ -41,6 +41,20 @@ class OwnVerifier(AgentWorkflow[str, Report]):
     model_options = QUICK
     release = PROVEN
     approver_verifier = Directory()
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Hierarchic(AgentWorkflow[str, Report]):
+    """Asks the support, and later the finance people too."""
+
+    tools = Banker.tools
+    rules = (ask("large", reason="large", tools=("pay",), roles=("support",), next_roles=("finance",)),)
+    model_options = QUICK
+    release = PROVEN
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
