@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
+from agentflow.contracts.attention import Attention
 from agentflow.contracts.budget import UsageReport
 from agentflow.contracts.escalation import Resolution, RunStatus
 from agentflow.contracts.outcome import AgentOutcome
@@ -53,6 +55,52 @@ class AgentClient:
             name, task, id=workflow_id or f"{name}-{uuid4()}", task_queue=task_queue, rpc_timeout=RPC_TIMEOUT
         )
         return handle.id
+
+    async def start_and_wait(
+        self, workflow: type | str, task: AgentTask[Any], *, task_queue: str, workflow_id: str
+    ) -> Attention:
+        """Start a run, and wait until it needs people or has ended: one call of a service without a state.
+
+        Called again with the same ``workflow_id`` while the run is open, it starts nothing, and waits for
+        the same run. Bound the wait with ``asyncio.timeout``: the run goes on.
+
+        Args:
+            workflow: The ``AgentWorkflow`` subclass, or its workflow type.
+            task: What it starts with.
+            task_queue: Where its workers listen.
+            workflow_id: Names the business case.
+
+        Raises:
+            temporalio.exceptions.WorkflowAlreadyStartedError: the run of that id has ended: see ``result``.
+        """
+        name = workflow if isinstance(workflow, str) else workflow.__name__
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            name,
+            task,
+            id=workflow_id,
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        )
+        try:
+            return await self.temporal.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
+                names.AWAIT_ATTENTION_UPDATE, start_workflow_operation=start, result_type=Attention
+            )
+        except WorkflowUpdateFailedError as error:
+            if not _went_on(error):
+                raise
+        return await self.attention(workflow_id)
+
+    async def attention(self, workflow_id: str) -> Attention:
+        """Wait until an open run needs people or has ended. Bound the wait with ``asyncio.timeout``."""
+        while True:
+            try:
+                return await self._handle(workflow_id).execute_update(  # pyright: ignore[reportUnknownMemberType]
+                    names.AWAIT_ATTENTION_UPDATE, result_type=Attention
+                )
+            except WorkflowUpdateFailedError as error:
+                if not _went_on(error):
+                    raise
 
     async def result(self, workflow_id: str, output_type: type[OutputT]) -> AgentOutcome[OutputT]:
         """Wait for a run's end.
@@ -150,6 +198,12 @@ class AgentClient:
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id)
+
+
+def _went_on(error: WorkflowUpdateFailedError) -> bool:
+    """Whether an update was lost as its execution continued as new: the next one takes it."""
+    cause = error.cause
+    return isinstance(cause, ApplicationError) and cause.type == "AcceptedUpdateCompletedWorkflow"
 
 
 def _reason(cause: BaseException) -> str:

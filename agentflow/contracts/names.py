@@ -13,6 +13,7 @@ FREEZE_SIGNAL = "freeze"
 UNFREEZE_SIGNAL = "unfreeze"
 REVOKE_SIGNAL = "revoke"
 DECIDE_UPDATE = "decide"
+AWAIT_ATTENTION_UPDATE = "await_attention"
 
 STATUS_QUERY = "status"
 PENDING_APPROVALS_QUERY = "pending_approvals"

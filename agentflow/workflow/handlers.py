@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalRequest, DecisionReceipt
+from agentflow.contracts.attention import Attention
 from agentflow.contracts.budget import UsageReport
 from agentflow.contracts.escalation import RunStatus
 from agentflow.contracts.rules import DecisionRecord
@@ -59,6 +60,13 @@ class RunHandlers:
         decision = parse_decision((payload.payload.data,))
         if isinstance(decision, Refusal):
             raise ApplicationError(decision.reason, type="DecisionMalformed", non_retryable=True)
+
+    @workflow.update(
+        name=names.AWAIT_ATTENTION_UPDATE, unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON
+    )
+    async def await_attention(self) -> Attention:
+        """Answer as soon as the run waits for people, or has ended. With it, one call starts and waits."""
+        return await self._run.attention()
 
     @workflow.query(name=names.STATUS_QUERY)
     def status(self) -> RunStatus:

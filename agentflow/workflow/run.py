@@ -12,6 +12,7 @@ from typing import Any
 from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
+from agentflow.contracts.attention import Attention
 from agentflow.contracts.escalation import Resolution, RunStatus
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.loops import Circles
@@ -243,6 +244,23 @@ class Run:
         workflow.set_current_details(self._details())
         self.visibility.end(outcome, self._standing())
         self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
+
+    async def attention(self) -> Attention:
+        """What the run needs people for, as soon as it does, or how it ended."""
+        await workflow.wait_condition(
+            lambda: bool(self.people.pending or self.people.escalation or self._outcome)
+        )
+        return self._attention()
+
+    def _attention(self) -> Attention:
+        waiting = "escalated" if self.people.escalation else "waiting_for_approval"
+        return Attention(
+            state="ended" if self._outcome else waiting,
+            approvals=tuple(pending.shown() for pending in self.people.pending),
+            escalation=self.people.escalation,
+            outcome=self._outcome,
+            detail=self._detail,
+        )
 
     def record(self, record: DecisionRecord) -> None:
         """Add to the decision log."""
