@@ -8,8 +8,11 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from agentflow.contracts.names import AGENT_NAME
 from agentflow.contracts.wire import Json
 
+ALL_OPEN_RUNS = f"{AGENT_NAME} IS NOT NULL AND ExecutionStatus = 'Running'"
+"""The visibility query for the runs at work, of every agent."""
 RPC_TIMEOUT = timedelta(seconds=10)
 SIGNALS_AT_ONCE = 64
 SWEEPS: tuple[float, ...] = (0, 1, 3)

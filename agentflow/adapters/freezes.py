@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from agentflow.adapters.broadcast import RPC_TIMEOUT, SWEEPS, Told, tell_runs
+from agentflow.adapters.broadcast import ALL_OPEN_RUNS, RPC_TIMEOUT, SWEEPS, Told, tell_runs
 from agentflow.contracts import names
 from agentflow.contracts.freeze import Freeze, keys_of
 
@@ -117,7 +117,7 @@ def _running(freeze: Freeze) -> str:
     running = "ExecutionStatus = 'Running'"
     match freeze.scope:
         case "fleet":
-            return f"{names.AGENT_NAME} IS NOT NULL AND {running}"
+            return ALL_OPEN_RUNS
         case "agent":
             return f"{names.AGENT_NAME} = '{freeze.name}' AND {running}"
         case "tenant":

@@ -19,6 +19,7 @@ from agentflow.cli.session import open_session
 from agentflow.cli.visibility import approvals_query, find_runs
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalRequest
+from agentflow.core.view import signing_command
 
 CONCURRENT_RUNS = 8
 """Runs asked at the same time: each question makes a worker load a run."""
@@ -105,8 +106,7 @@ def _views(found: Sequence[RunApprovals]) -> Iterator[RenderableType]:
 def _approve_command(workflow_id: str, request: ApprovalRequest) -> str:
     """What approves exactly this action; with reject for approve, what rejects it."""
     if request.identity == "signed":
-        command = ["agentflow", "approver", "approve", workflow_id, request.id]
-        return shlex.join([*command, "--hash", request.arguments_hash])
+        return signing_command(workflow_id, request)
     words = ["agentflow", "approve", workflow_id, request.id, "--by", "YOUR_NAME"]
     if request.quorum.roles:
         words += ["--role", request.quorum.roles[0]]

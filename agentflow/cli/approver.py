@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentflow.adapters.broadcast import Told, tell_runs
+from agentflow.adapters.broadcast import ALL_OPEN_RUNS, Told, tell_runs
 from agentflow.adapters.jwks_file import add_key, revoke_key
 from agentflow.adapters.signer import Signer
 from agentflow.cli.approvals import approval_views
@@ -17,7 +17,6 @@ from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import exact_json, facts
 from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
 from agentflow.cli.session import Session, open_session
-from agentflow.cli.visibility import open_runs_query
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.contracts.identity import Revocation, SigningAlgorithm
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, REVOKE_SIGNAL
@@ -204,7 +203,7 @@ def revoke(
         said = Revocation(kid=kid, by=by, reason=reason).model_dump(mode="json")
         temporal = session.client().temporal
         with session.output.progress(f"telling the runs of {kid}"):
-            telling = tell_runs(temporal, open_runs_query(), REVOKE_SIGNAL, said, Told(kid))
+            telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said, Told(kid))
             told = session.run(telling)
         session.output.result(told, facts([("key", kid), ("revoked by", by), ("runs told", str(told.runs))]))
         if told.problems:

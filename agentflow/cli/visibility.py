@@ -86,11 +86,6 @@ def approvals_query() -> str:
     return f"{names.AGENT_PENDING_APPROVALS} > 0 AND {_OPEN}"
 
 
-def open_runs_query() -> str:
-    """The visibility query for open runs of agents."""
-    return f"{names.AGENT_NAME} IS NOT NULL AND {_OPEN}"
-
-
 def quoted(value: str) -> str:
     """A value as a string of Temporal's query language, in which nothing in it means anything."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"

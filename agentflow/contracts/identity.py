@@ -4,6 +4,7 @@ A signed decision is a JWS in compact form (RFC 7515). Its protected header has 
 and nothing else; its payload is one of the claims below, as JSON.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
@@ -39,6 +40,10 @@ class ApproverKey(Contract):
     expires: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     revoked_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """Decisions that arrive later don't count, whenever they say they were signed."""
+
+    def is_revoked(self, now: datetime) -> bool:
+        """Whether it isn't to be believed any more."""
+        return self.revoked_at is not None and now >= self.revoked_at
 
 
 class Claims(Contract):

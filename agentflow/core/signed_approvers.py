@@ -117,7 +117,7 @@ class SignedApprovers:
     def _objections(self, key: ApproverKey, claims: Claims, now: datetime) -> Iterator[str]:
         """Why a key's word does not count, or not now."""
         # When it was signed is what the signer says. A key that leaked signs at any time it likes.
-        if key.kid in self._revoked or (key.revoked_at and now >= key.revoked_at):
+        if key.kid in self._revoked or key.is_revoked(now):
             yield f"the key {key.kid} is revoked"
         if key.not_before and now < key.not_before:
             yield f"the key {key.kid} is not valid before {key.not_before.isoformat()}"
@@ -146,7 +146,7 @@ def _objections_to_delegation(
 
 def gone_keys(before: Sequence[ApproverKey], after: Sequence[ApproverKey], now: datetime) -> tuple[str, ...]:
     """The keys that counted and no longer do: they are missing, are other keys by now, or are revoked."""
-    still = {(key.kid, sha256_of(key.jwk)) for key in after if not (key.revoked_at and now >= key.revoked_at)}
+    still = {(key.kid, sha256_of(key.jwk)) for key in after if not key.is_revoked(now)}
     return tuple(key.kid for key in before if (key.kid, sha256_of(key.jwk)) not in still)
 
 

@@ -70,6 +70,12 @@ def signal_command(workflow_id: str, signal: str, payload: Json) -> str:
     return " ".join(shlex.quote(word) for word in command)
 
 
+def signing_command(workflow_id: str, request: ApprovalRequest) -> str:
+    """The command that signs an approval of exactly this action, quoted for a POSIX shell."""
+    command = ["agentflow", "approver", "approve", workflow_id, request.id]
+    return shlex.join([*command, "--hash", request.arguments_hash])
+
+
 def _approval(workflow_id: str, pending: PendingApproval) -> str:
     request = pending.request
     decision = {"approval_id": request.id, "arguments_hash": request.arguments_hash, "by": "YOUR NAME"}
@@ -104,12 +110,10 @@ def _agreed(pending: PendingApproval) -> list[str]:
 def _deciding(workflow_id: str, request: ApprovalRequest, decision: Json) -> list[str]:
     if request.identity != "signed":
         return _commands(workflow_id, decision, is_whole=_is_whole(request.arguments))
-    command = ["agentflow", "approver", "approve", workflow_id, request.id]
-    approve = shlex.join([*command, "--hash", request.arguments_hash])
     # The command shows all of it before it signs, however long it is.
     return [
         "Decisions are signed. Approve (or `reject`, or `sign` to send it from here):",
-        _fenced(approve, "sh"),
+        _fenced(signing_command(workflow_id, request), "sh"),
     ]
 
 

@@ -124,6 +124,9 @@ class People:
         self._approvals[request.id] = PendingApproval(request.model_copy(update=told))
         self.approvals += 1
 
+    def _is_over(self, approval_id: ApprovalId) -> bool:
+        return self._approvals[approval_id].outcome is not None
+
     async def await_half_time(self, approval_id: ApprovalId, or_until: Callable[[], bool]) -> bool:
         """Wait until other roles may decide as well, if there are such. Answers whether it came to that.
 
@@ -137,7 +140,7 @@ class People:
             return False
         try:
             await workflow.wait_condition(
-                lambda: self._approvals[approval_id].outcome is not None or or_until(),
+                lambda: self._is_over(approval_id) or or_until(),
                 timeout=_until(later),
                 timeout_summary=f"half the time of {approval_id}",
             )
@@ -160,7 +163,7 @@ class People:
         request = self._approvals[approval_id].request
         try:
             await workflow.wait_condition(
-                lambda: self._approvals[approval_id].outcome is not None or or_until(),
+                lambda: self._is_over(approval_id) or or_until(),
                 timeout=_until(request.deadline),
                 timeout_summary=f"deadline of {approval_id}",
             )
