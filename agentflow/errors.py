@@ -13,6 +13,8 @@
     ├── GuardRefusedError           a guard did not say yes to what a model was to see
     ├── ToolError                   a tool's own refusal; the model is told its text
     ├── ToolUnavailableError        a tool could not start, and certainly did nothing
+    ├── OutsideError                an outside system failed, and may have done what was asked
+    ├── SourceChangedError          an imported tool is not any more what was imported
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
     ├── EffectConflictError         one ledger key, two different arguments
@@ -103,6 +105,24 @@ class ToolUnavailableError(AgentflowError):
     Raise it inside a write when that is certain, such as a refused connection. Any other exception
     leaves the effect in doubt.
     """
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """How long the outside system asked to wait (its ``Retry-After``), if it said."""
+
+
+class OutsideError(AgentflowError):
+    """An outside system failed without saying whether it did what was asked: a 5xx, a lost connection."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """How long it asked to wait, if it said."""
+
+
+class SourceChangedError(AgentflowError):
+    """An API or a server offers a tool in another form than the one imported; the text has the diff."""
 
 
 class EffectUnknownError(AgentflowError):

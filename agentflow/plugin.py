@@ -29,9 +29,10 @@ from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
-from agentflow.activity.tool import Tool
 from agentflow.activity.transcripts import TranscriptStore
+from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.freezes import Freezes
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -69,7 +70,7 @@ class AgentflowPlugin(SimplePlugin):
         *,
         models: ModelRegistry | None = None,
         model_client: ModelClient | None = None,
-        tools: Sequence[Tool[..., Any]] = (),
+        tools: Sequence[WorkerTool] = (),
         ledger: EffectLedger | None = None,
         ledger_retention: timedelta = DEFAULT_RETENTION,
         blobs: BlobStore | None = None,
@@ -87,7 +88,8 @@ class AgentflowPlugin(SimplePlugin):
         Args:
             models: The models that agents may name, with prices.
             model_client: Calls the models.
-            tools: Tools this worker carries out.
+            tools: Tools this worker carries out: functions of one's own, and imported ones, made callable by
+                ``OpenApiService`` or ``McpServer``.
             ledger: Record of side effects; needed as soon as a tool writes. Opened and closed by the caller.
             ledger_retention: How long the ledger keeps what has ended. Longer than the longest run and the
                 namespace's retention together: until then a reset may come back to a call.
@@ -127,6 +129,7 @@ class AgentflowPlugin(SimplePlugin):
         _check_tools(tools)
         _check_sizes(tools, self._max_payload_bytes)
         self._blobs: BlobStore = RecentBlobs(blobs) if blobs else MemoryBlobStore()
+        self._imported = {tool.contract.name: tool for tool in tools if isinstance(tool, OutsideTool)}
         self._ledger = ledger
         self._ledger_retention = ledger_retention
         self._tool_activities: list[Callable[..., Any]] = [
@@ -176,6 +179,7 @@ class AgentflowPlugin(SimplePlugin):
                 frozen_for=Freezes(settings["client"]).holding,
                 output_guard=self._output_guard is not None,
                 approvers=self._approvers,
+                imported=self._imported,
             )
             activities += [chat.chat, manifest.resolve_manifest]
             if self._output_guard:
@@ -224,7 +228,7 @@ def _known(tier: str) -> Tier:
     return cast(Tier, tier)
 
 
-def _check_tools(tools: Sequence[Tool[..., Any]]) -> None:
+def _check_tools(tools: Sequence[WorkerTool]) -> None:
     names = [tool.contract.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"two tools are named {', '.join(twice)}: give one of each another name=")
@@ -232,7 +236,7 @@ def _check_tools(tools: Sequence[Tool[..., Any]]) -> None:
         check_closed(tool.contract)
 
 
-def _check_sizes(tools: Sequence[Tool[..., Any]], limit: int) -> None:
+def _check_sizes(tools: Sequence[WorkerTool], limit: int) -> None:
     for tool in tools:
         options = tool.contract.options
         if max(options.max_result_bytes, options.max_argument_bytes) > limit:

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from agentflow.activity.context import ToolContext
-from agentflow.activity.tool import Happened, Tool
+from agentflow.activity.tool import Happened
+from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectRecord
 from agentflow.contracts.tools import ToolContract, ToolErrorKind, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
@@ -20,7 +21,7 @@ from agentflow.errors import ToolError
 class ToolCaller:
     """Calls one tool. What comes of it is a ``ToolResult``; what the tool raises of its own is raised."""
 
-    def __init__(self, tool: Tool[..., Any]) -> None:
+    def __init__(self, tool: WorkerTool) -> None:
         self.contract: ToolContract = tool.contract
         self._tool = tool
         self._output_check = compile_schema(

@@ -25,6 +25,7 @@ from agentflow.errors import (
     EffectConflictError,
     EffectUnknownError,
     LedgerError,
+    SourceChangedError,
     ToolUnavailableError,
 )
 from agentflow.ports.ledger import EffectLedger
@@ -150,7 +151,7 @@ class _Attempt:
         try:
             async with self.hold.at_work(self._limit, self._delay):
                 result = await self._caller.call(self._invocation)
-        except ToolUnavailableError:
+        except (ToolUnavailableError, SourceChangedError):
             # This attempt did nothing. One before it, of which only the intent is left, may have.
             await (
                 self.hold.withdraw()

@@ -1,7 +1,6 @@
 """A tool as an activity of its own type: decision checked, effect recorded, output held to its contract."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
 from temporalio import activity
@@ -10,11 +9,11 @@ from agentflow.activity.calling import ToolCaller
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
-from agentflow.activity.tool import Tool
+from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.transcript import text_hash, tool_text
-from agentflow.errors import ConfigurationError, EffectConflictError
+from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry import semconv
@@ -25,7 +24,7 @@ _LOG = structlog.get_logger("agentflow")
 ToolActivity = Callable[[ToolInvocation], Awaitable[ToolResult]]
 
 
-def tool_activity(tool: Tool[..., Any], ledger: EffectLedger | None, blobs: BlobStore) -> ToolActivity:
+def tool_activity(tool: WorkerTool, ledger: EffectLedger | None, blobs: BlobStore) -> ToolActivity:
     """Make the activity that carries a tool's calls out.
 
     Raises:
@@ -52,7 +51,7 @@ def tool_activity(tool: Tool[..., Any], ledger: EffectLedger | None, blobs: Blob
 
 
 def effects_of(
-    tool: Tool[..., Any], ledger: EffectLedger | None, caller: ToolCaller | None = None
+    tool: WorkerTool, ledger: EffectLedger | None, caller: ToolCaller | None = None
 ) -> EffectOnce | None:
     """What makes a tool's writes happen once; ``None`` for a read, which needs nothing.
 
@@ -104,6 +103,11 @@ class _Execution:
         if invocation.decision.verdict != "allow" or invocation.decision.arguments_hash != binding:
             rule = invocation.decision.rule
             raise EffectConflictError(f"{self._contract.name} was not allowed with these arguments ({rule})")
+        source = self._contract.source
+        if (source.digest if source else None) != invocation.source:
+            raise SourceChangedError(
+                f"{self._contract.name}: this worker has another import of it than the run; deploy both anew"
+            )
         if self._effects is None:
             return await self._caller.call(invocation)
         return await self._effects.carry_out(invocation)

@@ -16,6 +16,9 @@ from agentflow.errors import (
     GuardRefusedError,
     ModelRejectedError,
     ModelUnavailableError,
+    OutsideError,
+    SourceChangedError,
+    ToolUnavailableError,
 )
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
@@ -38,8 +41,11 @@ _FINAL = (
     EffectUnknownError,
     EffectConflictError,
     ConfigurationError,
+    SourceChangedError,
 )
 """Trying again can't help, or could do harm."""
+_WAITING = (ModelUnavailableError, EffectBusyError, ToolUnavailableError, OutsideError)
+"""They may say when to try again."""
 
 
 def to_application_error(error: Exception) -> ApplicationError:
@@ -51,7 +57,7 @@ def to_application_error(error: Exception) -> ApplicationError:
         return error
     facts = {"attempt": activity.info().attempt}
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
-    wait = error.retry_after if isinstance(error, ModelUnavailableError | EffectBusyError) else None
+    wait = error.retry_after if isinstance(error, _WAITING) else None
     failure = ApplicationError(
         # No payload can carry a lone surrogate, which a file name in an error may hold.
         message[:MAX_MESSAGE].encode(errors="replace").decode(),

@@ -1,21 +1,29 @@
 """The ``resolve_manifest`` local activity: what this worker's configuration makes of an agent."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+import structlog
 from temporalio import activity
 
+from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
-from agentflow.errors import UnknownModelError
+from agentflow.errors import AgentflowError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
+
+_LOG = structlog.get_logger("agentflow")
+
+IMPORT_CHECK_SECONDS = 5.0
+"""For looking whether a tool's source is as it was imported, while a run begins."""
 
 FrozenFor = Callable[[str, str], Awaitable[tuple[str, ...]]]
 """Answers the freezes that concern an agent and a tenant."""
@@ -78,6 +86,7 @@ class ManifestActivity:
         frozen_for: FrozenFor | None = None,
         output_guard: bool = False,
         approvers: ApproverSource | None = None,
+        imported: Mapping[str, OutsideTool] | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -87,6 +96,7 @@ class ManifestActivity:
         self._frozen_for = frozen_for
         self._output_guard = output_guard
         self._approvers = approvers
+        self._imported = dict(imported or {})
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -99,6 +109,7 @@ class ManifestActivity:
                 models.append(self._registry.resolve(name))
             except UnknownModelError as error:
                 problem = str(error)
+        problem = problem or await self._changed_import(request)
         content = {
             "source": self._source_hashes.get(request.agent),
             "tools": request.tools_hash,
@@ -115,6 +126,7 @@ class ManifestActivity:
             problem=problem,
             frozen=await self._frozen(request),
             approver_keys=await self._approvers.keys() if self._approvers else None,
+            imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
             output_guard=self._output_guard,
@@ -122,11 +134,36 @@ class ManifestActivity:
             agentflow_version=_version(),
         )
 
+    async def _changed_import(self, request: ManifestRequest) -> str | None:
+        """How what an imported tool is from differs from what was imported, if this worker can tell.
+
+        A server that can't be asked now may come back before it is called: each call looks again.
+        """
+        # One that this worker doesn't have is another pool's, which looks at each call.
+        tools = {name: self._imported[name] for name in request.imported if name in self._imported}
+        for name, tool in tools.items():
+            source = tool.contract.source
+            if source is None or source.digest != request.imported[name]:
+                return f"this worker carries out another import of {name} than the agent has"
+        found = await asyncio.gather(*(_drift(tool) for tool in tools.values()))
+        return next(
+            (f"{name}: {changed}" for name, changed in zip(tools, found, strict=True) if changed), None
+        )
+
     async def _frozen(self, request: ManifestRequest) -> tuple[str, ...]:
         """The freezes that hold. If the server can't tell, the run doesn't begin: the activity is retried."""
         if self._frozen_for is None or not request.writes:
             return ()
         return await self._frozen_for(request.agent, request.tenant)
+
+
+async def _drift(tool: OutsideTool) -> str | None:
+    try:
+        async with asyncio.timeout(IMPORT_CHECK_SECONDS):
+            return await tool.drift(tool.contract)
+    except (AgentflowError, TimeoutError) as error:
+        _LOG.warning("source of a tool not checked", tool=tool.contract.name, error=str(error)[:500])
+        return None
 
 
 @cache

@@ -1,7 +1,6 @@
 """The ``reconcile_effect`` and ``close_effect`` activities: what became of a write whose activity failed."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from temporalio import activity
 
@@ -9,7 +8,7 @@ from agentflow.activity.effects import EffectOnce
 from agentflow.activity.execution import effects_of
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
-from agentflow.activity.tool import Tool
+from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY, RECONCILE_EFFECT_ACTIVITY
 from agentflow.errors import ConfigurationError
@@ -19,7 +18,7 @@ from agentflow.ports.ledger import EffectLedger
 class EffectActivities:
     """Answers for the writing tools of a worker."""
 
-    def __init__(self, tools: Iterable[Tool[..., Any]], ledger: EffectLedger) -> None:
+    def __init__(self, tools: Iterable[WorkerTool], ledger: EffectLedger) -> None:
         writes = ((tool.contract.name, effects_of(tool, ledger)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
 

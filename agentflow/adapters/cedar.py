@@ -157,7 +157,7 @@ def _names_production(part: Any) -> bool:
 
 def _permitted(found: Sequence[_Policy], context: RuleContext) -> Sequence[Match]:
     """What the permits come to. In production a write needs one that names it, as with Python rules."""
-    if context.tier == "production" and context.tool.effect != "read":
+    if context.tier == "production" and context.tool.sure_effect != "read":
         named = [policy for policy in found if policy.names_production]
         if not named:
             names = ", ".join(policy.name for policy in found)
@@ -190,7 +190,7 @@ def _request(context: RuleContext) -> dict[str, Any]:
 
 
 def _entities(context: RuleContext) -> list[dict[str, Any]]:
-    tool = {"effect": context.tool.effect, "scopes": list(context.tool.scopes)}
+    tool = {"effect": context.tool.sure_effect, "scopes": list(context.tool.scopes)}
     bare = {"Agent": context.agent, "Tenant": context.tenant, "Tier": context.tier}
     return [
         {"uid": {"type": "Tool", "id": context.tool.name}, "attrs": tool, "parents": []},

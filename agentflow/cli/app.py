@@ -22,6 +22,7 @@ from agentflow.cli.run import run
 from agentflow.cli.runs import runs
 from agentflow.cli.setup import setup
 from agentflow.cli.status import status
+from agentflow.cli.tools import tools_app
 from agentflow.telemetry.logs import configure_logs
 
 PACKAGE = "agentflow-temporal"
@@ -97,6 +98,7 @@ app.add_typer(ledger_app)
 # What proves a change.
 app.command()(replay)
 app.add_typer(policy_app)
+app.add_typer(tools_app)
 
 
 def run_app() -> None:

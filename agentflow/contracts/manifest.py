@@ -35,6 +35,8 @@ class ManifestRequest(Contract):
     writes: bool = True
     """Whether any tool on offer writes."""
     tenant: str = "default"
+    imported: dict[str, Sha256] = Field(default_factory=dict[str, Sha256], exclude_if=is_empty)
+    """Imported tools on offer, and the digests of their contracts."""
 
 
 class Manifest(Contract):
@@ -59,6 +61,8 @@ class Manifest(Contract):
     """The freezes that held as it was resolved."""
     approver_keys: tuple[ApproverKey, ...] | None = Field(default=None, exclude_if=is_none)
     """Keys that decisions must be signed with; ``None`` takes people at their word."""
+    imported: dict[str, Sha256] = Field(default_factory=dict[str, Sha256], exclude_if=is_empty)
+    """Imported tools on offer, and the digests of their contracts as the run began."""
     root: Sha256
     """``hash(namespace, workflow id)``: roots transcript and ledger keys in this run. Pinned, since a
     replay may run under other names, and what is hashed over it must come out the same."""

@@ -1,12 +1,15 @@
 """What a tool promises, what it is asked, and what it answers."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
+from string import Formatter
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from agentflow.contracts.rules import Decision
+from agentflow.contracts.sources import ToolSource
 from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_false, is_none
 
 Effect = Literal["read", "write", "irreversible"]
@@ -88,6 +91,18 @@ class Sink(Contract):
     kind: SinkKind = "value"
 
 
+def check_sentence(sentence: str, arguments: Collection[str]) -> None:
+    """See to it that a sentence's ``{places}`` are arguments, as they are: no formats, no attributes.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for _, name, form, conversion in Formatter().parse(sentence):
+        if name is not None and (name not in arguments or form or conversion):
+            known = ", ".join(arguments) or "none"
+            raise ValueError(f"the sentence's {{{name}}} is no argument of it; there are: {known}")
+
+
 class ToolContract(Contract):
     """What a tool promises. JSON Schemas are of Draft 2020-12."""
 
@@ -107,6 +122,23 @@ class ToolContract(Contract):
     """Whether a call runs as a local activity: in the workflow's own worker, within its workflow task. Takes
     one event of history in place of six. For reads of a few seconds at most."""
     options: ToolOptions = ToolOptions()
+    sentence: str | None = Field(default=None, exclude_if=is_none)
+    """What a call does, for whoever approves it: ``Refund {amount_cents} cents of {payment_id}``."""
+    source: ToolSource | None = Field(default=None, exclude_if=is_none)
+    """Where the contract is from, if it is none of our own functions."""
+    effect_is_claimed: bool = Field(default=False, exclude_if=is_false)
+    """Whether that it only reads is the word of the server that it is from, and nobody else's."""
+
+    @property
+    def sure_effect(self) -> Effect:
+        """What rules may rest on: a tool that only claims to read may do anything."""
+        return "irreversible" if self.effect_is_claimed else self.effect
+
+    @model_validator(mode="after")
+    def _check_sentence(self) -> Self:
+        if self.sentence is not None:
+            check_sentence(self.sentence, self.input_schema.get("properties", {}))
+        return self
 
     @model_validator(mode="after")
     def _check_sinks(self) -> Self:
@@ -141,6 +173,8 @@ class ToolInvocation(Contract):
     decision: Decision
     ledger_key: Sha256
     """``hash(run root, call index, tool)``: the same for every attempt and reset."""
+    source: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """Of an imported tool: the digest of the import that the run has."""
 
 
 class ToolError(Contract):

@@ -86,7 +86,7 @@ def _decided(context: RuleContext, findings: Iterable[Finding]) -> Decision:
             reason=f"the arguments can't be hashed: {error}",
             arguments_hash=UNHASHABLE,
         )
-    if context.frozen and context.tool.effect != "read":
+    if context.frozen and context.tool.sure_effect != "read":
         reason = f"writes are frozen for {', '.join(context.frozen)}"
         return Decision(verdict="deny", rule="frozen", reason=reason, arguments_hash=binding)
     matching: list[Match] = []
@@ -132,7 +132,9 @@ def _is_for_others(rule: Rule, context: RuleContext) -> str | None:
     tool = context.tool
     if rule.tools and tool.name not in rule.tools:
         return f"it is for {', '.join(rule.tools)}"
-    if rule.effects and tool.effect not in rule.effects:
+    # That a tool only reads may be its server's word: no more is allowed for that, and no less denied.
+    effect = tool.sure_effect if rule.verdict == "allow" else tool.effect
+    if rule.effects and not {effect, tool.sure_effect} & set(rule.effects):
         return f"it is for effect {', '.join(rule.effects)}"
     if rule.scopes and not set(rule.scopes) & set(tool.scopes):
         return f"it is for scope {', '.join(rule.scopes)}"
@@ -155,7 +157,7 @@ def _first(matching: Sequence[Match], context: RuleContext, binding: Sha256) -> 
         key=lambda match: (_PRECEDENCE[match.verdict], -(match.quorum.people if match.quorum else 0)),
         default=None,
     )
-    is_read = context.tool.effect == "read"
+    is_read = context.tool.sure_effect == "read"
     if strictest is None:
         return _default(context, binding)
     if strictest.verdict == "ask":
@@ -196,9 +198,11 @@ def _joint(asking: Sequence[Match], binding: Sha256) -> Decision:
 
 
 def _default(context: RuleContext, binding: Sha256) -> Decision:
-    if context.tool.effect == "read":
+    if context.tool.sure_effect == "read":
         return Decision(verdict="allow", rule="default", reason="reads are free", arguments_hash=binding)
     reason = f"no rule allows {context.tool.name} in tier {context.tier}"
+    if context.tool.effect_is_claimed:
+        reason += ", and that it only reads is its server's own word"
     return Decision(verdict="deny", rule="default", reason=reason, arguments_hash=binding)
 
 

@@ -217,6 +217,11 @@ def rules_changed(place: str) -> bool:
     return workflow.patched(f"rules-changed:{place}")
 
 
+def import_changed(place: str) -> bool:
+    """Whether a worker with another import of a tool than the run's may stop it here; see above."""
+    return workflow.patched(f"import-changed:{place}")
+
+
 def heed_cancellation() -> None:
     """End here if the run was cancelled, or ran out of time, while an activity ended in another way.
 

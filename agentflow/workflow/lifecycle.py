@@ -176,8 +176,13 @@ class Lifecycle(Generic[InputT, OutputT]):
             release=definition.release,
             tools_hash=definition.tools_hash,
             rules=definition.rules_name,
-            writes=any(contract.effect != "read" for contract in definition.catalog.contracts.values()),
+            writes=any(contract.sure_effect != "read" for contract in definition.catalog.contracts.values()),
             tenant=self._run.task.tenant,
+            imported={
+                name: contract.source.digest
+                for name, contract in definition.catalog.contracts.items()
+                if contract.source
+            },
         )
         return await dispatch.resolve_manifest(request)
 

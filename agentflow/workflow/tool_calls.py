@@ -130,6 +130,7 @@ class ToolCalls:
             arguments=call.arguments,
             decision=decision,
             ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
+            source=contract.source.digest if contract.source else None,
         )
         return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
 
@@ -142,7 +143,7 @@ class ToolCalls:
             place: Names this decision within the run.
 
         Raises:
-            RunDenied: they aren't those that the run was pinned to.
+            RunDenied: they, or the tool's import, aren't those that the run was pinned to.
         """
         definition = self._run.definition
         pinned = self._run.manifest.rules
@@ -150,6 +151,10 @@ class ToolCalls:
             raise RunDenied(
                 f"the run is pinned to the rules {pinned.id}, and its worker has {definition.rules_name.id}"
             )
+        imported = self._run.manifest.imported.get(call.tool)
+        digest = contract.source.digest if contract.source else None
+        if imported and imported != digest and dispatch.import_changed(place):
+            raise RunDenied(f"the run is pinned to another import of {call.tool} than its worker has")
         decision = decide(definition.rules.rules, self._context(call, contract), definition.rules.policies)
         return decision.model_copy(update={"rules": definition.rules_name.id})
 

@@ -1,0 +1,179 @@
+"""One connection to an MCP server, kept by a task of its own, and made anew when it is lost."""
+
+import asyncio
+import string
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from agentflow.errors import ConfigurationError, MissingExtraError, ToolUnavailableError
+from agentflow.ports.secrets import SecretSource
+
+CONNECT_SECONDS = 30.0
+
+
+class McpPlace:
+    """Where a server is: a command that is run, or a URL. Secrets are named, and filled in to connect."""
+
+    def __init__(
+        self,
+        command: Sequence[str] = (),
+        url: str = "",
+        *,
+        environment: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        directory: str | None = None,
+        secrets: SecretSource | None = None,
+    ) -> None:
+        """Say where it is.
+
+        Raises:
+            ConfigurationError: neither or both of command and URL, or a URL that is none of HTTP.
+        """
+        if bool(command) == bool(url):
+            raise ConfigurationError("an MCP server is a command or a URL")
+        if url and (urlsplit(url).scheme not in ("http", "https") or urlsplit(url).password):
+            raise ConfigurationError(
+                "an MCP server's URL is like https://example.com/mcp, without a password"
+            )
+        self._command, self._url, self._directory = tuple(command), url, directory
+        self._environment, self._headers = dict(environment or {}), dict(headers or {})
+        self._secrets = secrets
+        self.used: set[str] = set()
+        """Secrets that the connection was made with: they are taken out of what the server says."""
+
+    async def connected(self, stack: AsyncExitStack, on_message: Callable[[Any], Any]) -> Any:
+        """Connect.
+
+        Raises:
+            ToolUnavailableError: a secret is missing.
+        """
+        mcp = _mcp()
+        if self._command:
+            from mcp import StdioServerParameters
+
+            environment = {name: await self._filled(text) for name, text in self._environment.items()}
+            transport: Any = StdioServerParameters(
+                command=self._command[0],
+                args=list(self._command[1:]),
+                env=environment,
+                cwd=self._directory,
+            )
+        else:
+            import httpx2
+            from mcp.client.streamable_http import streamable_http_client
+
+            headers = {name: await self._filled(text) for name, text in self._headers.items()}
+            client = httpx2.AsyncClient(
+                headers=headers, follow_redirects=False, timeout=httpx2.Timeout(30, read=300)
+            )
+            await stack.enter_async_context(client)
+            transport = streamable_http_client(self._url, http_client=client)
+
+        async def heard(message: Any) -> None:
+            on_message(message)
+
+        return await stack.enter_async_context(mcp.Client(transport, cache=None, message_handler=heard))
+
+    async def _filled(self, text: str) -> str:
+        """A text with ``{name}`` replaced by the secret of that name."""
+        made: list[str] = []
+        for literal, name, _, _ in string.Formatter().parse(text):
+            made.append(literal)
+            if name is not None:
+                secret = await self._secrets.secret(name) if self._secrets else None
+                if secret is None:
+                    raise ToolUnavailableError(f"this worker has no secret for {name}")
+                self.used.add(secret)
+                made.append(secret)
+        return "".join(made)
+
+    def __repr__(self) -> str:
+        return f"<MCP server {self._url or self._command[0]}>"
+
+
+class McpSession:
+    """The connection. The task that opened it closes it, as the SDK's cancel scopes want."""
+
+    def __init__(self, place: McpPlace, on_message: Callable[[Any], Any]) -> None:
+        self._place = place
+        self._on_message = on_message
+        self._lock = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._client: Any = None
+
+    async def client(self) -> Any:
+        """The SDK's client, connected.
+
+        Raises:
+            ToolUnavailableError: there is no connection to be had. Nothing was asked.
+        """
+        async with self._lock:
+            if self._client is None:
+                await self._connect()
+            return self._client
+
+    def lost(self, client: Any) -> None:
+        """The connection is of no more use: the next call makes another."""
+        if client is self._client:
+            self._client = None
+            self._ended.set()
+
+    async def close(self) -> None:
+        """End the connection, and the server if it is a command."""
+        async with self._lock:
+            self._client = None
+            self._ended.set()
+            if self._keeper:
+                await asyncio.wait([self._keeper])
+
+    async def _connect(self) -> None:
+        if self._keeper and not self._keeper.done():
+            # The one before is ending; two of a command could be in each other's way.
+            await asyncio.wait([self._keeper], timeout=CONNECT_SECONDS)
+        ended, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        self._ended = ended
+        self._keeper = asyncio.create_task(self._keep(ready, ended))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._client = await ready
+        except BaseException as error:
+            self._keeper.cancel()
+            if not isinstance(error, Exception):
+                raise
+            if isinstance(error, ToolUnavailableError):
+                raise
+            first = _first(error)
+            said = f"{self._place!r} can't be reached: {type(first).__name__}: {first}"
+            raise ToolUnavailableError(said[:500]) from None
+
+    async def _keep(self, ready: "asyncio.Future[Any]", ended: asyncio.Event) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                client = await self._place.connected(stack, self._on_message)
+                if not ready.done():
+                    ready.set_result(client)
+                await ended.wait()
+        except Exception as error:
+            # After it was ready, whoever called has the error already.
+            if not ready.done():
+                ready.set_exception(error)
+        finally:
+            self.lost(self._client)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What is inside of groups of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast(BaseExceptionGroup[BaseException], error).exceptions[0]
+    return error
+
+
+def _mcp() -> Any:
+    try:
+        import mcp
+    except ImportError as error:
+        raise MissingExtraError("an MCP server", "mcp") from error
+    return mcp

@@ -1,0 +1,268 @@
+"""Calls the operations of an API that were imported from its OpenAPI document."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+from agentflow.activity.context import ToolContext
+from agentflow.activity.outside import OutsideProbe, OutsideTool, UnusableOutput
+from agentflow.contracts.sources import AuthScheme, OpenApiSource
+from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.wire import Json
+from agentflow.core.imported import ImportedTool, drift
+from agentflow.core.openapi import OpenApiDocument
+from agentflow.core.openapi_request import OutsideRequest, build_request
+from agentflow.core.scrub import scrubbed, scrubbed_json
+from agentflow.errors import (
+    ConfigurationError,
+    MissingExtraError,
+    OutsideError,
+    ToolError,
+    ToolUnavailableError,
+)
+from agentflow.ports.secrets import SecretSource
+
+MAX_ERROR_BYTES = 2_000
+"""Of a refusal's text: that much is told to the model."""
+_PATIENCE = 0.9
+"""Of a tool's time for one attempt: the rest is for recording what came of it."""
+
+
+class OpenApiService:
+    """One API: where it is, and the secrets it takes.
+
+    Open it before the worker, and close it after::
+
+    async with OpenApiService("https://orders.example.com", secrets=secrets) as orders:
+        plugin = AgentflowPlugin(tools=[*orders.tools(get_order, cancel_order)], ...)
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        secrets: SecretSource | None = None,
+        document: Json = None,
+        headers: Mapping[str, str] | None = None,
+        max_connections: int = 100,
+    ) -> None:
+        """Say where the API is.
+
+        Args:
+            base_url: What an operation's path is added to. It is said here and nowhere else: a document can't
+                send a secret to another place, and redirects are not followed.
+            secrets: By the names of the document's security schemes.
+            document: The API's document as it is today; tools that differ from it are refused.
+            headers: Sent with each request; no secrets.
+            max_connections: At once; further calls wait.
+
+        Raises:
+            ConfigurationError: ``base_url`` is no URL of HTTP, or ``document`` is no OpenAPI document.
+            MissingExtraError: the ``openapi`` extra isn't installed.
+        """
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ConfigurationError(f"base_url {base_url!r} must be like https://api.example.com/v1")
+        if parts.username or parts.password:
+            raise ConfigurationError("base_url must hold no password: give secrets=")
+        self._base_url = base_url.rstrip("/")
+        self._secrets = secrets
+        self._document = None if document is None else OpenApiDocument(document)
+        self._headers = dict(headers or {})
+        self._max_connections = max_connections
+        self._http = _httpx()
+        self._client: Any = None
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open the connections."""
+        limits = self._http.Limits(max_connections=self._max_connections)
+        client = self._http.AsyncClient(
+            follow_redirects=False, limits=limits, headers=self._headers, timeout=None, trust_env=False
+        )
+        self._client = await self._closing.enter_async_context(client)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self._client = None
+        await self._closing.aclose()
+
+    def tools(self, *tools: ImportedTool) -> tuple[OutsideTool, ...]:
+        """The tools, for a worker's plugin."""
+        return tuple(self.tool(tool) for tool in tools)
+
+    def tool(self, tool: ImportedTool, *, probe: OutsideProbe | None = None) -> OutsideTool:
+        """One tool, for a worker's plugin.
+
+        Args:
+            tool: As it was imported.
+            probe: Asks the API whether a call had its effect; needed with ``recovery="probe"``.
+
+        Raises:
+            ConfigurationError: it is not of an OpenAPI document.
+        """
+        if not isinstance(tool.source, OpenApiSource):
+            raise ConfigurationError(f"{tool!r} is not of an OpenAPI document")
+        return OutsideTool(tool, self._call, self._drift, probe)
+
+    async def _drift(self, contract: ToolContract) -> str | None:
+        if self._document is None:
+            return None
+        source = cast(OpenApiSource, contract.source)
+        try:
+            return drift(contract, self._document.current(source, contract.name))
+        except ConfigurationError as error:
+            return f"{source.server} has another {source.operation} than the one imported: {error}"
+
+    async def _call(
+        self, contract: ToolContract, arguments: Mapping[str, Json], context: ToolContext
+    ) -> Json:
+        source = cast(OpenApiSource, contract.source)
+        if self._client is None:
+            raise ToolUnavailableError(f"{contract.name}: the OpenApiService is not open: use async with")
+        request = build_request(source, arguments, context.idempotency_key)
+        secrets = await self._authorize(source, request)
+        limit = contract.options.start_to_close_timeout.total_seconds() * _PATIENCE
+        try:
+            async with asyncio.timeout(limit):
+                return await self._sent(contract, request, secrets)
+        except TimeoutError:
+            raise OutsideError(f"{contract.name}: no answer within {limit:g} s") from None
+
+    async def _sent(self, contract: ToolContract, request: OutsideRequest, secrets: Sequence[str]) -> Json:
+        http, name = self._http, contract.name
+        try:
+            sending = self._client.stream(
+                request.method,
+                self._base_url + request.path,
+                params=request.query or None,
+                headers=self._all_headers(request),
+                content=request.body,
+            )
+            async with sending as response:
+                body = await _read(response, contract.options.max_result_bytes)
+                return _answer(contract, response, body, secrets)
+        except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout, http.UnsupportedProtocol) as error:
+            # Nothing was sent.
+            raise ToolUnavailableError(scrubbed(f"{name}: no connection: {error}", secrets)) from None
+        except http.HTTPError as error:
+            said = scrubbed(f"{name}: {type(error).__name__}: {error}", secrets)
+            raise OutsideError(said) from None
+
+    def _all_headers(self, request: OutsideRequest) -> dict[str, str]:
+        cookies = "; ".join(f"{name}={value}" for name, value in request.cookies.items())
+        accepted = {"Accept": "application/json, */*;q=0.5"}
+        return {**accepted, **request.headers, **({"Cookie": cookies} if cookies else {})}
+
+    async def _authorize(self, source: OpenApiSource, request: OutsideRequest) -> tuple[str, ...]:
+        """Add who sends it, by the first alternative that there are secrets for; answer the secrets.
+
+        Raises:
+            ToolUnavailableError: there are none. Nothing was sent.
+        """
+        for alternative in source.auth:
+            found = {one.scheme: await self._secret(one.scheme) for one in alternative}
+            known = {name: secret for name, secret in found.items() if secret is not None}
+            if len(known) == len(found):
+                for one in alternative:
+                    _put(one, known[one.scheme], request)
+                return tuple(known.values())
+        if source.auth:
+            names = " or ".join(
+                " and ".join(one.scheme for one in alternative) for alternative in source.auth
+            )
+            raise ToolUnavailableError(f"{source.operation}: this worker has no secret for {names}")
+        return ()
+
+    async def _secret(self, name: str) -> str | None:
+        return await self._secrets.secret(name) if self._secrets else None
+
+    def __repr__(self) -> str:
+        return f"OpenApiService({self._base_url!r})"
+
+
+def _put(scheme: AuthScheme, secret: str, request: OutsideRequest) -> None:
+    match scheme.kind:
+        case "bearer":
+            request.headers["Authorization"] = f"Bearer {secret}"
+        case "basic":
+            request.headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
+        case "header":
+            request.headers[scheme.name] = secret
+        case "query":
+            request.query.append((scheme.name, secret))
+        case "cookie":
+            request.cookies[scheme.name] = secret
+
+
+async def _read(response: Any, limit: int) -> bytes | None:
+    """The body; ``None`` if it is longer than twice the limit: JSON may be written with room to spare."""
+    found = bytearray()
+    async for part in response.aiter_bytes():
+        found += part
+        if len(found) > 2 * limit:
+            return None
+    return bytes(found)
+
+
+def _answer(contract: ToolContract, response: Any, body: bytes | None, secrets: Sequence[str]) -> Json:
+    """What a response means: an output, a refusal for the model, or a failure that Temporal retries."""
+    status: int = response.status_code
+    if 200 <= status < 300:
+        return _output(contract, response, body, secrets)
+    said = (body or b"")[:MAX_ERROR_BYTES].decode(errors="replace")
+    text = scrubbed(f"{contract.name}: HTTP {status}: {said}".rstrip(": "), secrets)
+    wait = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+    if status in (401, 429) or (status < 400 and status != 304):
+        # It did nothing: who asks isn't known, asks too often, or asks in the wrong place.
+        raise ToolUnavailableError(text, retry_after=wait)
+    if status >= 500 or status in (408, 425):
+        raise OutsideError(text, retry_after=wait)
+    raise ToolError(text)
+
+
+def _output(contract: ToolContract, response: Any, body: bytes | None, secrets: Sequence[str]) -> Json:
+    limit = contract.options.max_result_bytes
+    if body is None:
+        return UnusableOutput(f"the answer is longer than the limit of {limit} bytes")
+    if not body:
+        return None
+    kind = str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+    text = body.decode(response.encoding or "utf-8", errors="replace")
+    if kind != "application/json" and not kind.endswith("+json"):
+        return scrubbed(text, secrets)
+    try:
+        return scrubbed_json(json.loads(text), secrets)
+    except (ValueError, RecursionError) as error:
+        return UnusableOutput(f"the answer is not JSON: {error}")
+
+
+def retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """What a ``Retry-After`` asks for: seconds or a date (RFC 9110). ``None`` for what can't be read."""
+    if not header:
+        return None
+    if header.strip().isdigit() and len(header.strip()) < 10:
+        return timedelta(seconds=int(header))
+    try:
+        then = parsedate_to_datetime(header)
+    except (ValueError, TypeError):
+        return None
+    return max(then.replace(tzinfo=then.tzinfo or UTC) - now, timedelta(0))
+
+
+def _httpx() -> Any:
+    try:
+        import httpx2
+    except ImportError as error:
+        raise MissingExtraError("calling an API", "openapi") from error
+    return httpx2
