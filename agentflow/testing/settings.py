@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agentflow.activity.manifest import ModelRegistry
-from agentflow.activity.tool import Tool
+from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.rules import Tier
@@ -38,7 +38,7 @@ class FixedPrices:
 def scripted_plugin(
     model: ModelClient,
     *,
-    tools: Sequence[Tool[..., Any]] = (),
+    tools: Sequence[WorkerTool] = (),
     directory: Path | None = None,
     ledger: EffectLedger | None = None,
     blobs: BlobStore | None = None,

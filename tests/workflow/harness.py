@@ -1,6 +1,9 @@
 """A worker around a scripted model and the test bank, and short words for what tests do with it."""
 
 import asyncio
+import base64
+import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -86,6 +89,13 @@ async def chain(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
     return histories
 
 
+def decoded(history: str) -> str:
+    """The JSON payloads of a history, as one text."""
+    return "\n".join(
+        json.dumps(json.loads(base64.b64decode(data))) for data in re.findall(r'"data": "([^"]+)"', history)
+    )
+
+
 async def replayed(history: WorkflowHistory, *workflows: type) -> None:
     """Replay a history on agents, all test agents by default; raises where they would do otherwise."""
     replayer = Replayer(workflows=workflows or ALL_AGENTS, plugins=[AgentflowPlugin()])
@@ -101,7 +111,8 @@ async def serving(
     queue = settings.pop("queue", None) or f"test-{uuid4()}"
     workflows = settings.pop("workflows", None) or ALL_AGENTS
     clocked: Client = settings.pop("client", environment.client)
-    plugin = scripted_plugin(model, tools=tools_of(bank), directory=directory, **settings)
+    tools = (*tools_of(bank), *settings.pop("more_tools", ()))
+    plugin = scripted_plugin(model, tools=tools, directory=directory, **settings)
     plain = await environment.connect_client(plugins=[plugin])
     # On a server that skips time, the environment's own client has the interceptor that sets the clock.
     config = plain.config()

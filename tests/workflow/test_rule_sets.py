@@ -1,8 +1,5 @@
 """A run decides with the rules that it was pinned to, or stops."""
 
-import base64
-import json
-import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from agentflow.core.rules import RuleSet
 from agentflow.telemetry import semconv, spans
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
-from tests.workflow.harness import chain, replayed, serving
+from tests.workflow.harness import chain, decoded, replayed, serving
 from tests.workflow.other_rules import LaxerLongBanker, StingyBanker, StricterBanker
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -92,13 +89,6 @@ async def test_rules_that_would_have_decided_otherwise_are_found_out_by_replay(
         history = await handle.fetch_history()
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):
         await replayed(history, StingyBanker)
-
-
-def decoded(history: str) -> str:
-    """The JSON payloads of a history, as one text."""
-    return "\n".join(
-        json.dumps(json.loads(base64.b64decode(data))) for data in re.findall(r'"data": "([^"]+)"', history)
-    )
 
 
 async def test_each_span_names_the_rule_set(
