@@ -152,7 +152,14 @@ class PaymentTools:
         self._shop = shop
         self._payments = payments
 
-    @tool(effect="irreversible", scopes=("payments:refund",), recovery="probe", options=_REFUND_OPTIONS)
+    @tool(
+        effect="irreversible",
+        scopes=("payments:refund",),
+        sinks=("order_id", "amount_usd"),
+        recovery="probe",
+        options=_REFUND_OPTIONS,
+        sentence="Refund ${amount_usd} of order {order_id} to the card that paid for it",
+    )
     async def refund_order(
         self,
         context: ToolContext,

@@ -11,6 +11,7 @@ from activities.shop import Email
 from activities.sqlite import SqliteFile
 from agentflow.activity.context import ToolContext
 from agentflow.activity.tool import tool
+from agentflow.contracts.tools import Sink
 from agentflow.contracts.wire import Contract
 from agentflow.errors import EffectConflictError
 
@@ -93,7 +94,13 @@ class ReplyTools:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    @tool(effect="write", scopes=("replies:send",), recovery="key")
+    @tool(
+        effect="write",
+        scopes=("replies:send",),
+        sinks=("to", Sink(argument="subject", kind="links"), Sink(argument="body", kind="links")),
+        recovery="key",
+        sentence="Send {to} the reply {subject}",
+    )
     async def send_reply(self, context: ToolContext, to: Email, subject: Subject, body: Body) -> Reply:
         """Send the customer a reply by e-mail.
 

@@ -177,6 +177,7 @@ def tool(
     local: bool = False,
     options: ToolOptions | None = None,
     name: str | None = None,
+    sentence: str | None = None,
 ) -> Callable[[Callable[P, Awaitable[R]]], Tool[P, R]]:
     """Turn a typed async function into a tool.
 
@@ -193,6 +194,7 @@ def tool(
             For reads that take a few seconds at most, on the run's own workers.
         options: Time-outs, retry, cost, task queue, size limits.
         name: The tool's and its activity's name; the function's by default.
+        sentence: What a call does, for whoever approves it: ``Refund {amount} of {payment}``.
 
     Raises:
         ToolDefinitionError: the function isn't async, lacks a type or a docstring, or its types have
@@ -210,6 +212,7 @@ def tool(
             local=local,
             options=options or (ToolOptions(start_to_close_timeout=LOCAL_LIMIT) if local else ToolOptions()),
             name=name or getattr(function, "__name__", ""),
+            sentence=sentence,
         )
         return Tool(function, contract)
 
@@ -241,6 +244,7 @@ def _contract(
     local: bool,
     options: ToolOptions,
     name: str,
+    sentence: str | None,
 ) -> ToolContract:
     label = getattr(function, "__qualname__", repr(function))
     if not inspect.iscoroutinefunction(function):
@@ -270,6 +274,7 @@ def _contract(
             recovery=recovery,
             local=local,
             options=options,
+            sentence=sentence,
         )
     except ValidationError as error:
         problem = describe_errors(error)

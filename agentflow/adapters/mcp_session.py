@@ -1,10 +1,12 @@
 """One connection to an MCP server, kept by a task of its own, and made anew when it is lost."""
 
 import asyncio
+import os
 import string
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from typing import Any, cast
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
 from agentflow.errors import ConfigurationError, MissingExtraError, ToolUnavailableError
@@ -51,15 +53,16 @@ class McpPlace:
         """
         mcp = _mcp()
         if self._command:
-            from mcp import StdioServerParameters
+            from mcp import StdioServerParameters, stdio_client
 
             environment = {name: await self._filled(text) for name, text in self._environment.items()}
-            transport: Any = StdioServerParameters(
+            parameters = StdioServerParameters(
                 command=self._command[0],
                 args=list(self._command[1:]),
                 env=environment,
                 cwd=self._directory,
             )
+            transport: Any = stdio_client(parameters, errlog=stack.enter_context(_log_for_server()))
         else:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
@@ -162,6 +165,18 @@ class McpSession:
                 ready.set_exception(error)
         finally:
             self.lost(self._client)
+
+
+@contextmanager
+def _log_for_server() -> Generator[TextIO]:
+    """Where a command's standard error goes: to this process's, if it has one that a process can write to."""
+    try:
+        sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            yield nowhere
+    else:
+        yield sys.stderr
 
 
 def _first(error: BaseException) -> BaseException:
