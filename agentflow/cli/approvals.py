@@ -13,16 +13,17 @@ from rich.console import RenderableType
 from agentflow.cli.exits import CommandFailed
 from agentflow.cli.failures import answer_of
 from agentflow.cli.options import AsJson
-from agentflow.cli.outcome import when
 from agentflow.cli.output import exact_json, facts, safe
 from agentflow.cli.session import open_session
 from agentflow.cli.visibility import approvals_query, find_runs
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalRequest
+from agentflow.core.approver_page import page
 from agentflow.core.view import signing_command
 
 CONCURRENT_RUNS = 8
 """Runs asked at the same time: each question makes a worker load a run."""
+_STYLES = {"action": "bold", "at stake": "bold", "not counted": "yellow"}
 SWEEP_TIMEOUT = timedelta(seconds=8)
 """For each of many runs; one without a worker must not hold up the list."""
 
@@ -68,27 +69,14 @@ def approvals(
 
 def approval_views(workflow_id: str, request: ApprovalRequest) -> Iterator[RenderableType]:
     """One pending action, in full."""
-    roles = f", each with the role {' or '.join(request.quorum.roles)}" if request.quorum.roles else ""
-    if request.next_roles_from:
-        also, from_then = " or ".join(request.quorum.next_roles), when(request.next_roles_from)
-        roles += f" (from {from_then} also {also})"
-    sources = ", ".join(f"{name} from {source}" for name, source in request.sources.items())
     yield facts(
         [
             ("run", workflow_id),
             ("approval", safe(request.id, "bold")),
-            ("tool", safe(request.tool, "bold")),
-            ("rule", f"{request.rule}: {request.reason}"),
-            ("people", f"{request.quorum.people}{roles}; not {request.requested_by}, who asked for the run"),
-            ("sources", sources or None),
-            ("agreed", ", ".join(request.approved_by) or None),
-            ("identity", request.identity),
-            ("refused", _refused(request)),
-            (
-                "deadline",
-                f"{when(request.deadline)} ({_left(request.deadline)})",
+            *(
+                (label, safe(text, _STYLES.get(label, "")))
+                for label, text in page(request, datetime.now(UTC))
             ),
-            ("hash", request.arguments_hash),
         ]
     )
     yield exact_json(request.arguments)
@@ -111,22 +99,6 @@ def _approve_command(workflow_id: str, request: ApprovalRequest) -> str:
     if request.quorum.roles:
         words += ["--role", request.quorum.roles[0]]
     return shlex.join([*words, "--hash", request.arguments_hash])
-
-
-def _refused(request: ApprovalRequest) -> str | None:
-    """What did not count so far, the last of it: the other approvers should know."""
-    if not request.refused:
-        return None
-    last = request.refused[-1]
-    return f"{request.refusals} so far; the last by {last.by}: {last.reason}"
-
-
-def _left(deadline: datetime) -> str:
-    seconds = int((deadline - datetime.now(UTC)).total_seconds())
-    if seconds <= 0:
-        return "over"
-    hours, minutes = divmod(seconds // 60, 60)
-    return f"in {hours} h {minutes} min" if hours else f"in {minutes} min {seconds % 60} s"
 
 
 async def _sweep(client: AgentClient, limit: int) -> list[RunApprovals]:

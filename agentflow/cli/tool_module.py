@@ -72,7 +72,7 @@ def _literal(value: Json, indent: str) -> str:
     if isinstance(value, list) and any(isinstance(part, dict | list) for part in cast(list[Json], value)):
         lines = [f"{inner}{_literal(part, inner)}," for part in cast(list[Json], value)]
         return "\n".join(["[", *lines, f"{indent}]"])
-    return repr(value)
+    return repr(cast(object, value))
 
 
 def _one_line(text: str) -> str:

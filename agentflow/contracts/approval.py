@@ -7,12 +7,14 @@ from pydantic import Field
 
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
 from agentflow.contracts.rules import Quorum
+from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import (
     ApprovalId,
     Contract,
     Json,
     Sha256,
     ToolCallId,
+    Usd,
     is_empty,
     is_none,
     is_zero,
@@ -52,6 +54,18 @@ class ApprovalRequest(Contract):
     """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])
     """For each argument, where its value was seen before: ``task``, ``tool:<name>``, or ``model``."""
+    sentence: str = Field(default="", exclude_if=is_empty)
+    """The action in words, for people; what they are bound to are the arguments."""
+    effect: Effect | None = Field(default=None, exclude_if=is_none)
+    """The tool's."""
+    sinks: tuple[str, ...] | None = Field(default=None, exclude_if=is_none)
+    """The tool's arguments of consequence; ``None`` is all of them."""
+    cost_usd: Usd | None = Field(default=None, exclude_if=is_none)
+    """Price of the call itself."""
+    spent_usd: Usd | None = Field(default=None, exclude_if=is_none)
+    """What the run had spent when it asked."""
+    on_refusal: str = Field(default="", exclude_if=is_empty)
+    """What happens if people refuse."""
 
     def roles_at(self, now: datetime) -> tuple[str, ...]:
         """The roles that count at a time; empty means any."""

@@ -13,6 +13,7 @@ from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
 from agentflow.contracts.wire import Json
 from agentflow.core.approval import PendingApproval
+from agentflow.core.approver_page import page
 
 MAX_SHOWN = 4_000
 """Characters of one value: Temporal bounds the details, and a person reads no more."""
@@ -47,7 +48,7 @@ def details(view: RunView) -> str:
         lines.append(f"**Frozen** for {', '.join(view.frozen)}: nothing is written")
     if view.detail:
         lines.append(_quoted(view.detail))
-    lines += [_approval(view.workflow_id, pending) for pending in view.pending]
+    lines += [approval_details(view.workflow_id, pending.shown()) for pending in view.pending]
     if view.escalation:
         lines.append(_escalation(view.workflow_id, view.escalation))
     return "\n\n".join(lines)
@@ -76,35 +77,21 @@ def signing_command(workflow_id: str, request: ApprovalRequest) -> str:
     return shlex.join([*command, "--hash", request.arguments_hash])
 
 
-def _approval(workflow_id: str, pending: PendingApproval) -> str:
-    request = pending.request
+def approval_details(workflow_id: str, request: ApprovalRequest) -> str:
+    """One pending action as Markdown: the approver's page, the exact arguments, how to decide."""
     decision = {"approval_id": request.id, "arguments_hash": request.arguments_hash, "by": "YOUR NAME"}
-    roles = f" with role {' or '.join(request.quorum.roles)}" if request.quorum.roles else ""
-    if request.next_roles_from:
-        from_then = request.next_roles_from.isoformat(timespec="seconds")
-        roles += f" (from {from_then} also {' or '.join(request.quorum.next_roles)})"
     if request.quorum.roles:
         decision["roles"] = list(request.quorum.roles)[:1]  # type: ignore[assignment]
-    return "\n".join(
+    # Two spaces end a line of a paragraph.
+    facts = "  \n".join(f"**{label}**: {_quoted(text)}" for label, text in page(request))
+    return "\n\n".join(
         [
             f"### Approval `{request.id}`: {_quoted(request.tool)}",
-            f"{_quoted(request.reason)} (rule `{request.rule}`)",
-            f"Needs {pending.people_needed} more of {request.quorum.people}{roles}, "
-            f"before {request.deadline.isoformat(timespec='seconds')}. No answer is a refusal.",
+            facts,
             _fenced(_shown(request.arguments), "json"),
-            _origin(request),
-            *_agreed(pending),
             *_deciding(workflow_id, request, decision),
         ]
     )
-
-
-def _agreed(pending: PendingApproval) -> list[str]:
-    agreed = [f"Agreed: {_quoted(', '.join(pending.approved_by))}."] if pending.consents else []
-    if not pending.refused:
-        return agreed
-    last = pending.refused[-1]
-    return [*agreed, f"{pending.refusals} did not count; the last by {_quoted(f'{last.by}: {last.reason}')}"]
 
 
 def _deciding(workflow_id: str, request: ApprovalRequest, decision: Json) -> list[str]:
@@ -128,11 +115,6 @@ def _commands(workflow_id: str, decision: Json, *, is_whole: bool) -> list[str]:
         ]
     approve = signal_command(workflow_id, APPROVE_SIGNAL, decision)
     return ["Approve or reject:", _fenced(f"{approve}\n{reject}", "sh")]
-
-
-def _origin(request: ApprovalRequest) -> str:
-    said = ", ".join(f"{name} from {source}" for name, source in request.sources.items())
-    return f"Values: {_quoted(said)}." if said else ""
 
 
 def _escalation(workflow_id: str, escalation: Escalation) -> str:

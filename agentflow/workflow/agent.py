@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from pydantic_core import to_jsonable_python
 from temporalio import workflow
 
-from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
+from agentflow.contracts.approval import ApprovalOutcome
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.carried import HeldCall
 from agentflow.contracts.escalation import Resolution
@@ -23,7 +23,6 @@ from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core import evidence
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
-from agentflow.core.idempotency import arguments_hash
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.transcript import tool_text
 from agentflow.ports.approvers import ApproverVerifier
@@ -33,7 +32,7 @@ from agentflow.workflow.definition import AgentDefinition, compile_definition
 from agentflow.workflow.handlers import RunHandlers
 from agentflow.workflow.lifecycle import Lifecycle
 from agentflow.workflow.loop import ModelLoop
-from agentflow.workflow.run import Run
+from agentflow.workflow.run import Action, Run
 from agentflow.workflow.tool_calls import ToolCalls
 
 InputT = TypeVar("InputT")
@@ -221,22 +220,10 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             people: How many different people must agree.
             roles: Each holds one of these; empty is any.
         """
-        run = self._run
-        request = ApprovalRequest(
-            id=run.people.next_approval_id(),
-            tool=action,
-            tool_call_id=None,
-            arguments=arguments,
-            arguments_hash=arguments_hash(action, arguments),
-            rule="request_approval",
-            reason=reason,
-            quorum=Quorum(people=people, roles=tuple(roles)),
-            requested_by=run.task.requested_by,
-            deadline=workflow.now() + self.approval_timeout,
-            sources=run.provenance.origins(arguments, run.past_calls),
-        )
-        run.open_approval(request)
-        outcome = await run.await_approval(request)
+        quorum = Quorum(people=people, roles=tuple(roles))
+        asked = Action(action, arguments)
+        request = self._run.open_approval(asked, reason, quorum, self.approval_timeout, "request_approval")
+        outcome = await self._run.await_approval(request)
         assert outcome is not None  # nothing else ends this wait
         return outcome
 

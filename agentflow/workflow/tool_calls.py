@@ -31,7 +31,7 @@ from agentflow.errors import (
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
-from agentflow.workflow.run import Run
+from agentflow.workflow.run import Action, Run
 
 _NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
 
@@ -193,26 +193,14 @@ class ToolCalls:
             frozen=run.frozen,
         )
 
-    def _asked(self, held: HeldCall, asked: Decision) -> ApprovalRequest:
+    def _asked(self, held: HeldCall, contract: ToolContract, asked: Decision) -> ApprovalRequest:
         """The approval that a call waits for: a new one, unless it waited before the run continued as new."""
         run, call = self._run, held.call
         if held.approval_id is not None:
             return run.people.request(held.approval_id)
-        request = ApprovalRequest(
-            id=run.people.next_approval_id(),
-            tool=call.tool,
-            tool_call_id=call.id,
-            arguments=call.arguments,
-            arguments_hash=asked.arguments_hash,
-            rule=asked.rule,
-            reason=asked.reason,
-            quorum=asked.quorum or Quorum(),
-            requested_by=run.task.requested_by,
-            deadline=workflow.now() + self._approval_timeout,
-            sources=run.provenance.origins(call.arguments, run.past_calls),
-        )
-        run.open_approval(request)
-        return request
+        action = Action(call.tool, call.arguments, contract, call.id)
+        quorum = asked.quorum or Quorum()
+        return run.open_approval(action, asked.reason, quorum, self._approval_timeout, asked.rule)
 
     def _may_let_go(self) -> bool:
         """Whether all that the run does is wait for people, and it should continue as new."""
@@ -221,7 +209,7 @@ class ToolCalls:
     async def _ask_people(
         self, held: HeldCall, contract: ToolContract, asked: Decision
     ) -> tuple[Decision, ToolProblem | None]:
-        call, request = held.call, self._asked(held, asked)
+        call, request = held.call, self._asked(held, contract, asked)
         self._waiting += 1
         try:
             outcome = await self._run.await_approval(request, self._may_let_go)

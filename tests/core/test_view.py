@@ -13,6 +13,7 @@ from agentflow.contracts.budget import Budget, Spend
 from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.wire import ToolCallId, sha256_of
 from agentflow.core.approval import PendingApproval
+from agentflow.core.approver_page import sentence_of
 from agentflow.core.budget import Purse
 from agentflow.core.view import MAX_SHOWN, RunView, details, signal_command
 from tests.core.samples import DEADLINE, approval_request
@@ -84,8 +85,14 @@ def test_nor_can_a_workflow_id_close_that_of_the_commands(workflow_id: str) -> N
 
 @given(hostile_text | st.sampled_from(HOSTILE), hostile_text | st.sampled_from(HOSTILE))
 def test_no_text_of_a_request_writes_the_approvers_page(name: str, text: str) -> None:
-    said = approval_request(arguments={name: text}, reason=text, tool=text, sources={name: f"tool:{text}"})
-    assert marks(view_of(said)) == PLAIN_MARKS
+    def shown(name: str, text: str) -> list[str]:
+        said = approval_request(
+            arguments={name: text}, reason=text, tool=text, sources={name: f"tool:{text}"}
+        )
+        about = {"sentence": sentence_of(text, None, {name: text}) or "x", "on_refusal": text or "x"}
+        return marks(view_of(said.model_copy(update=about)))
+
+    assert shown(name, text) == shown("name", "text")
 
 
 @given(hostile_text | st.sampled_from(HOSTILE))
@@ -177,7 +184,8 @@ def test_the_page_says_what_was_spent_of_what() -> None:
 
 def test_the_page_says_how_many_people_and_which_roles_are_needed() -> None:
     page = details(view_of(approval_request(people=2, roles=("finance", "ops"))))
-    assert "Needs 2 more of 2 with role finance or ops, before 2026-11-22T12:00:00+00:00" in page
+    assert "2 more of 2 with role finance or ops; not ada lovelace, who asked for the run" in page
+    assert "11-22 12:00:00+00:00; no answer is a refusal" in page
 
 
 def test_what_is_too_long_to_show_comes_without_a_command_that_approves_it() -> None:

@@ -1,0 +1,134 @@
+"""What a person needs to know of an action to decide on it: one page, whoever shows it."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.wire import Json
+
+MAX_VALUE = 120
+"""Characters of one value in a sentence; the exact arguments are on the page beside it."""
+MAX_SENTENCE = 400
+
+NOT_DONE = "it is not done; the model is told so, and goes on without it"
+"""What happens to a tool call that people refuse."""
+CODE_IS_TOLD = "the agent's own code is told, and decides how to go on"
+"""What happens to an approval that the code asked for."""
+
+_TOKEN = re.compile(r"[\w.@:/+,-]+")
+
+
+def sentence_of(tool: str, contract: ToolContract | None, arguments: Mapping[str, Json]) -> str:
+    """An action in a sentence: the contract's own, or what its description and its arguments say.
+
+    Free text in it stands in quotes: a value must not read as a part of the sentence.
+    """
+    if contract is not None and contract.sentence is not None:
+        filled = re.sub(
+            r"{{|}}|{(\w+)}",
+            lambda found: _value(arguments.get(found[1])) if found[1] else found[0][0],
+            contract.sentence,
+        )
+        return filled[:MAX_SENTENCE]
+    said = tool
+    if contract is not None and contract.description:
+        said = re.split(r"(?<=[.!?])\s|\n", contract.description.strip(), maxsplit=1)[0].rstrip(".")
+    shown = ", ".join(f"{name} {_value(value)}" for name, value in arguments.items())
+    return (f"{said}: {shown}" if shown else said)[:MAX_SENTENCE]
+
+
+def page(request: ApprovalRequest, now: datetime | None = None) -> tuple[tuple[str, str], ...]:
+    """The page, as labels and what there is to say; the exact arguments go below it.
+
+    Args:
+        request: The action, with who agreed so far.
+        now: For how long is left; without it the deadline stands alone.
+    """
+    said: list[tuple[str, str | None]] = [
+        ("action", request.sentence or None),
+        ("tool", f"{request.tool} ({request.effect})" if request.effect else request.tool),
+        ("rule", f"{request.rule}: {request.reason}"),
+        ("people", _people(request)),
+        ("agreed", ", ".join(request.approved_by) or None),
+        ("not counted", _refused(request)),
+        ("bound to", f"exactly these arguments, hash {request.arguments_hash}"),
+        *_origins(request),
+        ("cost", _cost(request)),
+        ("if refused", request.on_refusal or None),
+        ("deadline", _deadline(request.deadline, now)),
+    ]
+    return tuple((label, text) for label, text in said if text is not None)
+
+
+def people_needed(request: ApprovalRequest) -> int:
+    """How many more people must agree."""
+    return max(request.quorum.people - len(request.approved_by), 0)
+
+
+def left(time: timedelta) -> str:
+    """A span of time in its two largest units."""
+    seconds = int(time.total_seconds())
+    if seconds <= 0:
+        return "over"
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"in {days} d {hours} h"
+    return f"in {hours} h {minutes} min" if hours else f"in {minutes} min {seconds % 60} s"
+
+
+def _value(value: Json) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    line = " ".join(text.split())
+    shown = line if len(line) <= MAX_VALUE else f"{line[:MAX_VALUE]}…"
+    if isinstance(value, str) and not _TOKEN.fullmatch(shown):
+        return json.dumps(shown, ensure_ascii=False)
+    return shown
+
+
+def _people(request: ApprovalRequest) -> str:
+    quorum = request.quorum
+    roles = f" with role {' or '.join(quorum.roles)}" if quorum.roles else ""
+    if request.next_roles_from:
+        from_then = request.next_roles_from.isoformat(timespec="seconds")
+        roles += f" (from {from_then} also {' or '.join(quorum.next_roles)})"
+    signed = ", signed" if request.identity == "signed" else ""
+    asked = f"; not {request.requested_by}, who asked for the run"
+    return f"{people_needed(request)} more of {quorum.people}{roles}{signed}{asked}"
+
+
+def _refused(request: ApprovalRequest) -> str | None:
+    """What did not count so far, the last of it: the other approvers should know."""
+    if not request.refused:
+        return None
+    last = request.refused[-1]
+    return f"{request.refusals} so far; the last by {last.by}: {last.reason}"
+
+
+def _origins(request: ApprovalRequest) -> list[tuple[str, str | None]]:
+    """Where values are from: first those that decide where it goes, or how much of it."""
+    said = {name: f"{name} from {source}" for name, source in request.sources.items()}
+    if request.sinks is None:
+        return [("values", ", ".join(said.values()) or None)]
+    at_stake = [text for name, text in said.items() if name in request.sinks]
+    others = [text for name, text in said.items() if name not in request.sinks]
+    return [("at stake", ", ".join(at_stake) or None), ("other values", ", ".join(others) or None)]
+
+
+def _cost(request: ApprovalRequest) -> str | None:
+    if request.cost_usd is None:
+        return None
+    spent = "" if request.spent_usd is None else f"; the run has spent {_dollars(request.spent_usd)} so far"
+    return f"{_dollars(request.cost_usd)} for the call itself{spent}"
+
+
+def _dollars(value: Decimal) -> str:
+    return f"${value:.2f}" if value == value.quantize(Decimal("0.01")) else f"${value:.6f}"
+
+
+def _deadline(deadline: datetime, now: datetime | None) -> str:
+    remaining = f" ({left(deadline - now)})" if now else ""
+    return f"{deadline.isoformat(sep=' ', timespec='seconds')}{remaining}; no answer is a refusal"
