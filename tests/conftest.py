@@ -33,6 +33,7 @@ KEY_TYPES = {
     "Keyword": SearchAttributeKey.for_keyword,
     "Double": SearchAttributeKey.for_float,
     "Int": SearchAttributeKey.for_int,
+    "KeywordList": SearchAttributeKey.for_keyword_list,
 }
 
 

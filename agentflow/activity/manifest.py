@@ -129,6 +129,7 @@ class ManifestActivity:
             imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
+            lists_approvals=self._search_attributes,
             output_guard=self._output_guard,
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=_version(),

@@ -1,6 +1,7 @@
 """Registers the search attributes of runs in a Temporal namespace."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -128,4 +129,5 @@ def _type_name(kind: "IndexedValueType.ValueType") -> str:
 
 
 def _type_number(kind: str) -> "IndexedValueType.ValueType":
-    return IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind.upper()}")
+    words = "_".join(re.findall("[A-Z][a-z]*", kind))
+    return IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{words.upper()}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agentflow.cli.approvals import approvals
+from agentflow.cli.approvals import approvals_app
 from agentflow.cli.approver import approver_app
 from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
 from agentflow.cli.decide import approve, reject
@@ -84,7 +84,7 @@ app.command()(run)
 app.command()(runs)
 app.command()(status)
 # What answers them.
-app.command()(approvals)
+app.add_typer(approvals_app)
 app.command()(approve)
 app.command()(reject)
 app.command()(resolve)

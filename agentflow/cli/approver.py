@@ -10,7 +10,7 @@ import typer
 from agentflow.adapters.broadcast import ALL_OPEN_RUNS, Told, tell_runs
 from agentflow.adapters.jwks_file import add_key, revoke_key
 from agentflow.adapters.signer import Signer
-from agentflow.cli.approvals import approval_views
+from agentflow.cli.approval_views import approval_views
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, Yes, decide, shown_action
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.options import AsJson, By, WorkflowId

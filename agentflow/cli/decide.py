@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 
-from agentflow.cli.approvals import approval_views
+from agentflow.cli.approval_views import approval_views
 from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.options import AsJson, By, WorkflowId

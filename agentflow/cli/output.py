@@ -12,7 +12,8 @@ from typing import TextIO
 
 from pydantic_core import to_jsonable_python
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -127,10 +128,51 @@ class Output:
         self._err.print(Text.assemble(("agentflow: ", "bold red"), safe(stop)), soft_wrap=True)
 
     @contextmanager
+    def screen(self) -> Generator["Screen"]:
+        """A view that is drawn again and again, or lines where there is no terminal to draw on."""
+        with Screen(self._out, self._stdout, as_json=self.as_json) as screen:
+            yield screen
+
+    @contextmanager
     def progress(self, message: str) -> Generator["Progress"]:
         """Show on standard error that something takes a while."""
         with Progress(self._err, message) as progress:
             yield progress
+
+
+class Screen:
+    """What changes while it is looked at."""
+
+    def __init__(self, console: Console, stream: TextIO, *, as_json: bool) -> None:
+        self._stream = stream
+        self._as_json = as_json
+        self._console = console
+        is_drawn = console.is_terminal and not as_json
+        self._live = Live(console=console, auto_refresh=False, screen=True) if is_drawn else None
+
+    def draw(self, *views: RenderableType) -> None:
+        """Show this in place of what was shown."""
+        if self._live:
+            self._live.update(Group(*views), refresh=True)
+
+    def tell(self, document: Json, line: str) -> None:
+        """Say what happened, where nothing is drawn: a line of JSON, or of text."""
+        if self._live:
+            return
+        if self._as_json:
+            self._stream.write(json.dumps(to_jsonable_python(document)) + "\n")
+            self._stream.flush()
+        else:
+            self._console.print(safe(line), soft_wrap=True)
+
+    def __enter__(self) -> "Screen":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
 
 
 class Progress:

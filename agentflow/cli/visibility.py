@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
+from agentflow.adapters.visibility import OPEN, quoted
 from agentflow.cli.failures import RPC_TIMEOUT
 from agentflow.contracts import names
 from agentflow.contracts.wire import Contract
@@ -30,8 +31,6 @@ RunFilter = Literal[
 MAX_PAGE = 200
 
 _PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
-
-_OPEN = "ExecutionStatus = 'Running'"
 
 
 class RunRow(Contract):
@@ -81,16 +80,6 @@ def runs_query(
     return " AND ".join(terms)
 
 
-def approvals_query() -> str:
-    """The visibility query for open runs that wait for approvals."""
-    return f"{names.AGENT_PENDING_APPROVALS} > 0 AND {_OPEN}"
-
-
-def quoted(value: str) -> str:
-    """A value as a string of Temporal's query language, in which nothing in it means anything."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
 async def find_runs(client: Client, query: str, limit: int) -> list[RunRow]:
     """The runs that a query finds, in visibility's order: the newest first."""
     found = client.list_workflows(query, limit=limit, page_size=min(limit, MAX_PAGE), rpc_timeout=RPC_TIMEOUT)
@@ -98,11 +87,11 @@ async def find_runs(client: Client, query: str, limit: int) -> list[RunRow]:
 
 
 def _status_term(status: RunFilter) -> str:
-    open_state = f"({names.AGENT_STATUS} = {quoted(status)} AND {_OPEN})"
+    open_state = f"({names.AGENT_STATUS} = {quoted(status)} AND {OPEN})"
     ended = f"{names.AGENT_OUTCOME} = {quoted(status)}"
     match status:
         case "running":
-            return _OPEN
+            return OPEN
         case "failed" | "terminated":
             return f"ExecutionStatus = {quoted(status.capitalize())}"
         case "waiting_for_approval":

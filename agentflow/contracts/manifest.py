@@ -68,6 +68,9 @@ class Manifest(Contract):
     replay may run under other names, and what is hashed over it must come out the same."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
+    lists_approvals: bool = Field(default=False, exclude_if=is_false)
+    """Whether the run's pending actions are in its memo, and their roles in a search attribute. Not in runs
+    that began before they were."""
     output_guard: bool = Field(default=False, exclude_if=is_false)
     """Whether an output is checked before it leaves."""
     max_payload_bytes: int = MAX_PAYLOAD_BYTES

@@ -30,6 +30,12 @@ AGENT_RELEASE = "AgentRelease"
 AGENT_TENANT = "AgentTenant"
 AGENT_COST_USD = "AgentCostUsd"
 AGENT_PENDING_APPROVALS = "AgentPendingApprovals"
+AGENT_APPROVAL_ROLES = "AgentApprovalRoles"
+
+ANY_ROLE = "*"
+"""In ``AgentApprovalRoles``: of an action that everybody may decide on."""
+APPROVALS_MEMO = "agentflow.approvals"
+"""Memo of a run: its pending actions, so that a list of them asks no worker. Encrypted as payloads are."""
 
 SEARCH_ATTRIBUTES: dict[str, str] = {
     AGENT_NAME: "Keyword",
@@ -39,6 +45,7 @@ SEARCH_ATTRIBUTES: dict[str, str] = {
     AGENT_TENANT: "Keyword",
     AGENT_COST_USD: "Double",
     AGENT_PENDING_APPROVALS: "Int",
+    AGENT_APPROVAL_ROLES: "KeywordList",
 }
 """Search attributes by name, with their Temporal type. None holds personal data."""
 

@@ -207,6 +207,7 @@ class Run:
         self.people.identify(self._fingerprint(), manifest.approver_keys)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
         self.visibility.is_on = manifest.search_attributes
+        self.visibility.lists_approvals = manifest.lists_approvals
         self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
 
     def freeze_too(self, keys: Sequence[str]) -> None:
@@ -237,6 +238,7 @@ class Run:
         self._manifest = manifest
         self.people.identify(self._fingerprint(), manifest.approver_keys)
         self.visibility.is_on = manifest.search_attributes
+        self.visibility.lists_approvals = manifest.lists_approvals
         self.visibility.told = dict(attributes)
 
     def enter(self, state: str, detail: str = "") -> None:
@@ -409,7 +411,8 @@ class Run:
         return run_fingerprint(self.manifest.root, workflow.info().first_execution_run_id)
 
     def _standing(self) -> Standing:
-        return Standing(self._state, len(self.people.pending), self.purse.settled.cost_usd)
+        pending = tuple(approval.shown() for approval in self.people.pending)
+        return Standing(self._state, pending, self.purse.settled.cost_usd)
 
     def _details(self) -> str:
         # The server bounds details; a run that waits for very much shows the first of it.

@@ -1,5 +1,6 @@
 """What lists and filters of runs see: search attributes, sent when they change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,8 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 from agentflow.contracts import names
-from agentflow.contracts.wire import Json
+from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.wire import Json, canonical_json
 
 _NAME = SearchAttributeKey.for_keyword(names.AGENT_NAME)
 _RELEASE = SearchAttributeKey.for_keyword(names.AGENT_RELEASE)
@@ -17,6 +19,11 @@ _STATUS = SearchAttributeKey.for_keyword(names.AGENT_STATUS)
 _PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
 _COST = SearchAttributeKey.for_float(names.AGENT_COST_USD)
 _OUTCOME = SearchAttributeKey.for_keyword(names.AGENT_OUTCOME)
+_ROLES = SearchAttributeKey.for_keyword_list(names.AGENT_APPROVAL_ROLES)
+
+MAX_MEMO_BYTES = 16 * 1024
+"""Of the pending actions of a run in its memo: a list of many runs must fit an answer of the server's. For
+longer ones the run is asked."""
 
 _BUSY = ("starting", "thinking", "acting")
 
@@ -26,7 +33,7 @@ class Standing:
     """Where a run stands."""
 
     state: str
-    pending_approvals: int
+    pending: tuple[ApprovalRequest, ...]
     cost_usd: Decimal
 
 
@@ -43,6 +50,9 @@ class Visibility:
         self.is_on: bool = False
         """Whether the server has them."""
         self.is_lean: bool = False
+        self.lists_approvals: bool = False
+        """Whether pending actions are told as well."""
+        self._memo: Json = None
 
     def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
         """The run is pinned."""
@@ -52,8 +62,9 @@ class Visibility:
     def show(self, standing: Standing) -> None:
         """The run may have moved. The cost alone is no reason for an event; it goes with the next one."""
         attributes = self._attributes(standing)
-        if any(self.told.get(key.name) != attributes[key] for key in (_STATUS, _PENDING)):
+        if any(self.told.get(key.name) != attributes.get(key) for key in (_STATUS, _PENDING, _ROLES)):
             self._tell(attributes)
+        self._list(standing.pending)
 
     def end(self, outcome: str, standing: Standing) -> None:
         """The run is over."""
@@ -62,20 +73,42 @@ class Visibility:
         else:
             self.show(standing)
             self._tell({_OUTCOME: outcome})
+        self._list(())
 
     def _attributes(self, standing: Standing) -> dict[SearchAttributeKey[Any], Json]:
         state = "running" if self.is_lean and standing.state in _BUSY else standing.state
-        return {
+        attributes: dict[SearchAttributeKey[Any], Json] = {
             _STATUS: state,
-            _PENDING: standing.pending_approvals,
+            _PENDING: len(standing.pending),
             _COST: float(standing.cost_usd),
         }
+        if self.lists_approvals:
+            attributes[_ROLES] = _roles(standing.pending)
+        return attributes
+
+    def _list(self, pending: Sequence[ApprovalRequest]) -> None:
+        """Put the pending actions where a list of many runs finds them."""
+        if not (self.is_on and self.lists_approvals):
+            return
+        memo: Json = [request.model_dump(mode="json") for request in pending] or None
+        if memo is not None and len(canonical_json(memo)) > MAX_MEMO_BYTES:
+            memo = None
+        if memo != self._memo:
+            self._memo = memo
+            workflow.upsert_memo({names.APPROVALS_MEMO: memo})
 
     def _tell(self, attributes: dict[SearchAttributeKey[Any], Json]) -> None:
         new = {key: value for key, value in attributes.items() if self.told.get(key.name) != value}
         if not new or not self.is_on:
             return
         workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] - untyped there
-            [key.value_set(value) for key, value in new.items()]
+            [key.value_unset() if value is None else key.value_set(value) for key, value in new.items()]
         )
         self.told |= {key.name: value for key, value in new.items()}
+
+
+def _roles(pending: Sequence[ApprovalRequest]) -> list[str] | None:
+    """The roles that may decide on any of them now; ``None`` where nothing is pending."""
+    now = workflow.now()
+    found = {role for request in pending for role in request.roles_at(now) or (names.ANY_ROLE,)}
+    return sorted(found) or None

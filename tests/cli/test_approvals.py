@@ -186,20 +186,8 @@ def test_anything_but_yes_sends_nothing(agentflow: CommandLine, typed: bytes, co
 
 
 @pytest.mark.slow
-def test_a_run_whose_worker_is_gone_is_reported_and_the_others_are_shown(agentflow: CommandLine) -> None:
+def test_a_run_whose_worker_is_gone_is_listed_all_the_same(agentflow: CommandLine) -> None:
     with agentflow.worker("abandoned") as worker:
         lost = agentflow.waiting("pay 1.00", task_queue="abandoned")
         worker.kill()
-    found = agentflow.waiting("pay 2.00")
-
-    def both() -> dict[str, str | None] | None:
-        runs = agentflow("approvals", "--json").document["runs"]
-        problems = {run["workflow_id"]: run["problem"] for run in runs}
-        return problems if {lost, found} <= set(problems) else None
-
-    problems = eventually(both)
-    assert problems[found] is None
-    assert (
-        problems[lost]
-        == f"no worker answered for {lost}: is one running for its task queue and workflow type?"
-    )
+    eventually(lambda: pending_ids(agentflow, lost) == ["approval-1"])
