@@ -14,6 +14,7 @@
     ├── ToolError                   a tool's own refusal; the model is told its text
     ├── ToolUnavailableError        a tool could not start, and certainly did nothing
     ├── OutsideError                an outside system failed, and may have done what was asked
+    ├── NoticeRefusedError          nobody wants a notice; it is not tried again
     ├── SourceChangedError          an imported tool is not any more what was imported
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
@@ -119,6 +120,10 @@ class OutsideError(AgentflowError):
         super().__init__(message)
         self.retry_after = retry_after
         """How long it asked to wait, if it said."""
+
+
+class NoticeRefusedError(AgentflowError):
+    """Nobody wants a notice any more; it is not tried again."""
 
 
 class SourceChangedError(AgentflowError):

@@ -4,7 +4,8 @@ It sets, on the client: the pydantic data converter, with external storage if th
 the interpreter; and the tracing interceptor if a tracer provider is set by then. On the worker and the
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
 the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
-``reconcile_effect`` and ``close_effect`` for those that write, and ``guard_output`` with an output guard;
+``reconcile_effect`` and ``close_effect`` for those that write, ``guard_output`` with an output guard and
+``notify`` with a notifier;
 checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep; and as
 many activities at once as models and tools that take their time ask for, unless the worker says otherwise.
 """
@@ -29,6 +30,7 @@ from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.transcripts import TranscriptStore
@@ -51,6 +53,7 @@ from agentflow.ports.blobs import BlobStore
 from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
+from agentflow.ports.notices import Notifier
 from agentflow.telemetry.spans import is_recording
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.sandbox import lean, passing_through
@@ -82,6 +85,7 @@ class AgentflowPlugin(SimplePlugin):
         output_guard: OutputGuard | None = None,
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
 
@@ -107,6 +111,7 @@ class AgentflowPlugin(SimplePlugin):
             approvers: Whose signed decisions count, such as ``JwksFile``. ``trusted`` takes people at their
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
+            notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
 
         Raises:
             ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
@@ -121,6 +126,7 @@ class AgentflowPlugin(SimplePlugin):
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
+        self._notifier = notifier
         self._trusts_approvers = approvers == "trusted"
         self._search_attributes = search_attributes
         self._max_payload_bytes = max_payload_bytes or (
@@ -180,10 +186,13 @@ class AgentflowPlugin(SimplePlugin):
                 output_guard=self._output_guard is not None,
                 approvers=self._approvers,
                 imported=self._imported,
+                notifies=self._notifier is not None,
             )
             activities += [chat.chat, manifest.resolve_manifest]
             if self._output_guard:
                 activities.append(OutputGuardActivity(self._output_guard, self._guard_timeout).guard_output)
+            if self._notifier:
+                activities.append(NotifyActivity(self._notifier).notify)
         config["activities"] = activities
         if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
             settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES

@@ -16,6 +16,7 @@ from agentflow.errors import (
     GuardRefusedError,
     ModelRejectedError,
     ModelUnavailableError,
+    NoticeRefusedError,
     OutsideError,
     SourceChangedError,
     ToolUnavailableError,
@@ -42,6 +43,7 @@ _FINAL = (
     EffectConflictError,
     ConfigurationError,
     SourceChangedError,
+    NoticeRefusedError,
 )
 """Trying again can't help, or could do harm."""
 _WAITING = (ModelUnavailableError, EffectBusyError, ToolUnavailableError, OutsideError)

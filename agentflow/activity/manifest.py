@@ -87,6 +87,7 @@ class ManifestActivity:
         output_guard: bool = False,
         approvers: ApproverSource | None = None,
         imported: Mapping[str, OutsideTool] | None = None,
+        notifies: bool = False,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -97,6 +98,7 @@ class ManifestActivity:
         self._output_guard = output_guard
         self._approvers = approvers
         self._imported = dict(imported or {})
+        self._notifies = notifies
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -130,6 +132,7 @@ class ManifestActivity:
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
             lists_approvals=self._search_attributes,
+            notifies=self._notifies,
             output_guard=self._output_guard,
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=_version(),

@@ -10,6 +10,7 @@ from agentflow.contracts.budget import Spend
 from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import Entry, ToolCall
+from agentflow.contracts.notice import PendingNotice
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolResult
@@ -91,6 +92,8 @@ class CarriedRun(Contract):
     """The freezes that hold."""
     revoked: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Keys of approvers that the run has heard are not to be believed."""
+    notices: tuple[PendingNotice, ...] = Field(default=(), exclude_if=is_empty)
+    """What people were not told of yet."""
     circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()

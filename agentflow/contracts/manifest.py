@@ -71,6 +71,8 @@ class Manifest(Contract):
     lists_approvals: bool = Field(default=False, exclude_if=is_false)
     """Whether the run's pending actions are in its memo, and their roles in a search attribute. Not in runs
     that began before they were."""
+    notifies: bool = Field(default=False, exclude_if=is_false)
+    """Whether people are told outside of what waits for them."""
     output_guard: bool = Field(default=False, exclude_if=is_false)
     """Whether an output is checked before it leaves."""
     max_payload_bytes: int = MAX_PAYLOAD_BYTES

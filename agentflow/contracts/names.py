@@ -5,6 +5,7 @@ RESOLVE_MANIFEST_ACTIVITY = "resolve_manifest"
 RECONCILE_EFFECT_ACTIVITY = "reconcile_effect"
 GUARD_OUTPUT_ACTIVITY = "guard_output"
 CLOSE_EFFECT_ACTIVITY = "close_effect"
+NOTIFY_ACTIVITY = "notify"
 
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"

@@ -22,6 +22,7 @@ Subject = Literal[
     "revocation",
     "signal",
     "check",
+    "notice",
     "compaction",
     "continuation",
 ]

@@ -50,7 +50,7 @@ def details(view: RunView) -> str:
         lines.append(_quoted(view.detail))
     lines += [approval_details(view.workflow_id, pending.shown()) for pending in view.pending]
     if view.escalation:
-        lines.append(_escalation(view.workflow_id, view.escalation))
+        lines.append(escalation_details(view.workflow_id, view.escalation))
     return "\n\n".join(lines)
 
 
@@ -117,7 +117,8 @@ def _commands(workflow_id: str, decision: Json, *, is_whole: bool) -> list[str]:
     return ["Approve or reject:", _fenced(f"{approve}\n{reject}", "sh")]
 
 
-def _escalation(workflow_id: str, escalation: Escalation) -> str:
+def escalation_details(workflow_id: str, escalation: Escalation) -> str:
+    """An escalation as Markdown: why, what to look at, how to answer."""
     commands = [signal_command(workflow_id, RESOLVE_SIGNAL, payload) for payload in _answers(escalation)]
     effect = escalation.effect
     return "\n".join(

@@ -119,6 +119,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         guidance=run.guidance,
         frozen=run.frozen,
         revoked=run.people.revoked,
+        notices=run.notices.undelivered,
         circles=run.circles,
         summaries=run.summaries,
         evidence=run.evidence,
@@ -151,4 +152,5 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     run.people.revoked = carried.revoked
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
+    run.notices.again(carried.notices, carried.pending)
     run.note("continuation", True, f"execution {carried.executions + 1} goes on after turn {carried.turn}")

@@ -23,10 +23,12 @@ from agentflow.contracts.names import (
     CHAT_ACTIVITY,
     CLOSE_EFFECT_ACTIVITY,
     GUARD_OUTPUT_ACTIVITY,
+    NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
     TRANSCRIPT_MISSING_ERROR,
 )
+from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.errors import PayloadTooLargeError
 
@@ -184,6 +186,25 @@ async def guard_output(check: OutputCheck, limit: int) -> OutputVerdict:
         retry_policy=RetryPolicy(maximum_attempts=3),
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary="output guard",
+    )
+
+
+async def notify(notice: Notice, limit: int) -> None:
+    """Tell people outside, and try again until the notice's deadline.
+
+    Raises:
+        PayloadTooLargeError: the notice is too big for Temporal.
+        ActivityError: it was not delivered.
+    """
+    await workflow.execute_activity(
+        NOTIFY_ACTIVITY,
+        sized("the notice", notice, limit),
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=max(notice.deadline - workflow.now(), timedelta(minutes=1)),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=5)
+        ),
+        summary=f"{notice.kind}: {notice.subject}",
     )
 
 

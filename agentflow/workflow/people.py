@@ -115,6 +115,10 @@ class People:
         """The approval's request."""
         return self._approvals[approval_id].request
 
+    def shown(self, approval_id: ApprovalId) -> ApprovalRequest:
+        """The approval's request, with what became of it so far."""
+        return self._approvals[approval_id].shown()
+
     def open_approval(self, request: ApprovalRequest) -> None:
         """Let people decide on an action."""
         told: dict[str, object] = {"run": self._run, "identity": self.verifier.method}

@@ -38,6 +38,7 @@ from agentflow.errors import AgentflowError, RunEscalated
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.telemetry.logs import RunLog
 from agentflow.workflow.definition import AgentDefinition
+from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import Doubt, People
 from agentflow.workflow.visibility import Standing, Visibility
 
@@ -102,6 +103,7 @@ class Run:
         self._detail = ""
         self._one_escalation = asyncio.Lock()
         self.visibility: Visibility = Visibility()
+        self.notices: Notices = Notices(lambda why: self.note("notice", False, why))
 
     @property
     def manifest(self) -> Manifest:
@@ -206,8 +208,7 @@ class Run:
         self.freeze_too(manifest.frozen)
         self.people.identify(self._fingerprint(), manifest.approver_keys)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
-        self.visibility.is_on = manifest.search_attributes
-        self.visibility.lists_approvals = manifest.lists_approvals
+        self._begin_telling(manifest)
         self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
 
     def freeze_too(self, keys: Sequence[str]) -> None:
@@ -237,9 +238,16 @@ class Run:
         """The run was pinned by an execution before this one, and is visible."""
         self._manifest = manifest
         self.people.identify(self._fingerprint(), manifest.approver_keys)
+        self._begin_telling(manifest)
+        self.visibility.told = dict(attributes)
+
+    def _begin_telling(self, manifest: Manifest) -> None:
+        """Lists, and people outside, hear of the run as its manifest says."""
         self.visibility.is_on = manifest.search_attributes
         self.visibility.lists_approvals = manifest.lists_approvals
-        self.visibility.told = dict(attributes)
+        if manifest.notifies:
+            name, tenant = self.definition.name, self.task.tenant
+            self.notices.begin(name, tenant, self._fingerprint(), manifest.max_payload_bytes)
 
     def enter(self, state: str, detail: str = "") -> None:
         """Move to a state and show it: details in the Web UI, search attributes in lists."""
@@ -326,7 +334,9 @@ class Run:
         )
         self.people.open_approval(request)
         self.log.warning("approval needed", tool=request.tool, rule=rule, approval_id=request.id)
-        return self.people.request(request.id)
+        opened = self.people.request(request.id)
+        self.notices.of_approval("approval.requested", opened)
+        return opened
 
     async def await_approval(
         self, request: ApprovalRequest, or_until: Callable[[], bool] = lambda: False
@@ -340,8 +350,10 @@ class Run:
         self.enter("waiting_for_approval", request.reason)
         if await self.people.await_half_time(request.id, or_until):
             self.show()
+            self.notices.of_approval("approval.next_roles", self.people.shown(request.id))
         outcome = await self.people.await_approval(request.id, or_until)
         if outcome is not None:
+            self.notices.is_over(request.id)
             self.enter("waiting_for_approval" if self.people.pending else "acting")
         return outcome
 
@@ -383,7 +395,11 @@ class Run:
             self.log.warning("escalated", reason=reason)
             self.people.open_escalation(reason, workflow.now() + timeout, form, doubt)
             self.enter("escalated", reason)
+            escalation = self.people.escalation
+            assert escalation is not None
+            self.notices.of_escalation(escalation)
             resolution = await self.people.await_resolution()
+            self.notices.is_over(escalation.id)
         if resolution is None:
             raise RunEscalated(f"{reason} (nobody took over in time)")
         return resolution
