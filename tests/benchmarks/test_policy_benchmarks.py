@@ -71,3 +71,9 @@ def test_a_suite_of_agentdojo_runs_and_every_user_task_is_done() -> None:
 def test_a_freeze_reaches_every_run() -> None:
     found = measured("freezing", "--runs", "5", "--rounds", "1")
     assert (found["told"], found["frozen"]) == (5, 5)
+
+
+@pytest.mark.slow
+def test_pending_approvals_are_listed_and_decided_in_a_batch() -> None:
+    found = measured("approvals", "--runs", "20", "--rounds", "1")
+    assert (found["listed"], found["counted"], found["refunds"]) == (20, 20, 20)

@@ -11,7 +11,7 @@ import pytest
 
 from agentflow.adapters.jwks_file import read_keys
 from agentflow.adapters.signer import Signer
-from tests.cli.harness import Answer, CommandLine
+from tests.cli.harness import Answer, CommandLine, eventually
 from tests.conftest import temporal_binary
 
 
@@ -94,6 +94,16 @@ class TestRun:
             "approver", "approve", waiting, "approval-1", "--key-file", str(ann), "--json", "--reason", "ok"
         )
         assert signed.document["status"] == "approved"
+
+    def test_a_batch_is_signed_too(self, agentflow: CommandLine, waiting: str, ann: Path) -> None:
+        which = ["approvals", "approve", "--query", f"WorkflowId = '{waiting}'", "--yes"]
+        eventually(lambda: agentflow("approvals", *which[2:4], "--json").document["runs"])
+        stated = agentflow(*which, "--by", "ann")
+        assert stated.exit_code == 1
+        assert "takes signed decisions only: say --signed" in stated.stderr
+        signed = agentflow(*which, "--signed", "--key-file", str(ann))
+        assert signed.exit_code == 0, signed.stderr
+        assert agentflow.outcome(waiting)["tool_calls"][0]["approved_by"] == ["ann"]
 
     def test_what_sign_prints_can_be_sent_as_a_signal_and_counts_once(
         self, agentflow: CommandLine, waiting: str, ann: Path
