@@ -25,6 +25,7 @@ from agentflow.adapters.jwks_file import JwksFile
 from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.adapters.stores import open_blobs, open_external_storage
+from agentflow.adapters.webhook import Webhook
 from agentflow.telemetry.logs import configure_logs
 from workflows.support_refund import SupportRefund
 
@@ -53,6 +54,9 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         else None,
         tier=settings.tier,
         approvers=_approvers(settings.approvers),
+        notifier=Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value())
+        if settings.webhook_url
+        else None,
     )
     client = await Client.connect(**ClientConfig.load_client_connect_config(), plugins=[plugin])
     worker = Worker(

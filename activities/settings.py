@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     approvers: str = ""
     """Whose signed decisions count: a JWK Set file; or ``trusted``, which takes whoever may signal a run at
     their word. Without it, a worker in production does not start, and others trust."""
+    webhook_url: str = ""
+    """Where people are told of approvals and escalations; nobody is by default."""
+    webhook_secret: SecretStr = SecretStr("")
+    """What the webhook is signed with: ``whsec_`` and base64 of 24 to 64 bytes."""
     log_format: LogFormat = "json"
     shutdown_grace: timedelta = timedelta(seconds=20)
     """How long activities under way may take to end when the worker is told to stop. ISO 8601: PT20S."""

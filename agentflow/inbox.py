@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from temporalio.client import Client, WorkflowExecution
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
@@ -170,7 +170,8 @@ async def _listed(run: WorkflowExecution) -> list[ApprovalRequest] | None:
     try:
         memo: Any = await run.memo_value(names.APPROVALS_MEMO, None)
         return None if memo is None else _REQUESTS.validate_python(memo)
-    except (ValidationError, RuntimeError, ValueError):
+    except Exception:
+        # A codec may raise anything: what can't be read here, the run is asked.
         return None
 
 

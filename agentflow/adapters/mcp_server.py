@@ -16,6 +16,7 @@ from agentflow.core.imported import ImportedTool, drift
 from agentflow.core.mcp_tools import TEXT, mcp_contract
 from agentflow.core.scrub import scrubbed, scrubbed_json
 from agentflow.errors import (
+    AgentflowError,
     ConfigurationError,
     OutsideError,
     SourceChangedError,
@@ -75,6 +76,7 @@ class McpServer:
         )
         self._session = McpSession(self._place, self._on_message)
         self._listing: tuple[float, dict[str, dict[str, Json]]] | None = None
+        self._asking: asyncio.Task[dict[str, dict[str, Json]]] | None = None
 
     async def __aenter__(self) -> Self:
         """Nothing yet: it is connected to when it is needed."""
@@ -84,6 +86,8 @@ class McpServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the connection, and the server if it is a command."""
+        if self._asking:
+            self._asking.cancel()
         await self._session.close()
 
     def tools(self, *tools: ImportedTool) -> tuple[OutsideTool, ...]:
@@ -130,34 +134,39 @@ class McpServer:
     async def _call(
         self, contract: ToolContract, arguments: Mapping[str, Json], context: ToolContext
     ) -> Json:
-        # A server may show a harmless tool to who imports it, and another one later.
-        if changed := await self._drift(contract, fresh=contract.sure_effect != "read"):
-            raise SourceChangedError(changed)
-        client = await self._session.client()
         limit = contract.options.start_to_close_timeout.total_seconds() * _PATIENCE
+        client: Any = None
         try:
             async with asyncio.timeout(limit):
+                # A server may show a harmless tool to who imports it, and another one later.
+                if changed := await self._drift(contract, fresh=contract.sure_effect != "read"):
+                    raise SourceChangedError(changed)
+                client = await self._session.client()
                 result = await client.call_tool(
                     cast(McpSource, contract.source).operation,
                     dict(arguments),
                     meta={KEY_META: context.idempotency_key},
                 )
         except TimeoutError:
-            raise OutsideError(f"{contract.name}: no answer within {limit:g} s") from None
+            said = f"{contract.name}: no answer within {limit:g} s"
+            raise (OutsideError(said) if client else ToolUnavailableError(said)) from None
+        except AgentflowError:
+            raise
         except Exception as error:
             raise self._failure(contract, client, error) from None
         return self._answer(contract, result)
 
     def _failure(self, contract: ToolContract, client: Any, error: Exception) -> Exception:
         from mcp import MCPError
-        from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND
+        from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
         said = self._scrubbed(f"{contract.name}: {type(error).__name__}: {error}")
         if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
             # The server didn't take the request: the specification has these for unknown tools and arguments.
             return ToolError(said)
-        # Also where it only said that it is unwell: a new connection is a new start.
-        self._session.lost(client)
+        # Other calls may be under way, so only a connection that is of no more use is given up.
+        if not isinstance(error, MCPError) or error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
+            self._session.lost(client)
         return OutsideError(said)
 
     def _answer(self, contract: ToolContract, result: Any) -> Json:
@@ -180,6 +189,19 @@ class McpServer:
         held = self._listing
         if held and not fresh and time.monotonic() - held[0] < LISTING_SECONDS:
             return held[1]
+        # Runs that begin at the same time ask for each of their tools: they share one question.
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(self._asked)
+        return await asyncio.shield(self._asking)
+
+    def _asked(self, asking: "asyncio.Task[dict[str, dict[str, Json]]]") -> None:
+        self._asking = None
+        if not asking.cancelled():
+            # Whoever asked has it; if they have gone, nobody needs to hear of it.
+            asking.exception()
+
+    async def _ask(self) -> dict[str, dict[str, Json]]:
         client = await self._session.client()
         found: dict[str, dict[str, Json]] = {}
         cursor: str | None = None

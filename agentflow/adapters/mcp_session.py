@@ -120,7 +120,7 @@ class McpSession:
 
     def lost(self, client: Any) -> None:
         """The connection is of no more use: the next call makes another."""
-        if client is self._client:
+        if client is not None and client is self._client:
             self._client = None
             self._ended.set()
 
@@ -153,6 +153,7 @@ class McpSession:
             raise ToolUnavailableError(said[:500]) from None
 
     async def _keep(self, ready: "asyncio.Future[Any]", ended: asyncio.Event) -> None:
+        client: Any = None
         try:
             async with AsyncExitStack() as stack:
                 client = await self._place.connected(stack, self._on_message)
@@ -164,7 +165,7 @@ class McpSession:
             if not ready.done():
                 ready.set_exception(error)
         finally:
-            self.lost(self._client)
+            self.lost(client)
 
 
 @contextmanager

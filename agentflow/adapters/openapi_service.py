@@ -29,6 +29,7 @@ from agentflow.errors import (
 )
 from agentflow.ports.secrets import SecretSource
 
+CONNECT_SECONDS = 10.0
 MAX_ERROR_BYTES = 2_000
 """Of a refusal's text: that much is told to the model."""
 _PATIENCE = 0.9
@@ -84,8 +85,10 @@ class OpenApiService:
     async def __aenter__(self) -> Self:
         """Open the connections."""
         limits = self._http.Limits(max_connections=self._max_connections)
+        # Until there is a connection nothing is sent; how long the answer may take is the tool's to say.
+        timeout = self._http.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
         client = self._http.AsyncClient(
-            follow_redirects=False, limits=limits, headers=self._headers, timeout=None, trust_env=False
+            follow_redirects=False, limits=limits, headers=self._headers, timeout=timeout
         )
         self._client = await self._closing.enter_async_context(client)
         return self
@@ -131,13 +134,16 @@ class OpenApiService:
         if self._client is None:
             raise ToolUnavailableError(f"{contract.name}: the OpenApiService is not open: use async with")
         request = build_request(source, arguments, context.idempotency_key)
-        secrets = await self._authorize(source, request)
         limit = contract.options.start_to_close_timeout.total_seconds() * _PATIENCE
+        secrets: tuple[str, ...] | None = None
         try:
             async with asyncio.timeout(limit):
+                secrets = await self._authorize(source, request)
                 return await self._sent(contract, request, secrets)
         except TimeoutError:
-            raise OutsideError(f"{contract.name}: no answer within {limit:g} s") from None
+            said = f"{contract.name}: no answer within {limit:g} s"
+            # Where the secrets didn't come, nothing was sent.
+            raise (ToolUnavailableError(said) if secrets is None else OutsideError(said)) from None
 
     async def _sent(self, contract: ToolContract, request: OutsideRequest, secrets: Sequence[str]) -> Json:
         http, name = self._http, contract.name

@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated
 
 import typer
+from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.cli.approval_options import Agent, Limit, Query, Roles, RuleName, Tenant, ToolName, filter_of
 from agentflow.cli.approval_views import run_views, short_table
@@ -84,7 +85,14 @@ def watch(
         known: dict[tuple[str, ApprovalId], str] = {}
         with session.output.screen() as screen:
             while True:
-                found = session.run(inbox.pending(wanted, limit=limit))
+                try:
+                    found = session.run(inbox.pending(wanted, limit=limit))
+                except RPCError as error:
+                    if error.status not in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED):
+                        raise
+                    screen.draw(safe(f"Temporal doesn't answer: {error.message}", "red"))
+                    session.run(asyncio.sleep(every))
+                    continue
                 now = {
                     (run.workflow_id, request.id): request.sentence or request.tool
                     for run in found

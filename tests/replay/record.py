@@ -9,6 +9,7 @@ conversation again. All that were recorded before ``lean-runs`` stand for runs t
 
 import asyncio
 import re
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,17 +22,23 @@ from agentflow.adapters.signer import Signer
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
 from agentflow.contracts.identity import ApproverKey
+from agentflow.contracts.notice import Notice
 from agentflow.errors import ModelUnavailableError
+from agentflow.imported import McpServer
 from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.chatting_agents import Circling, Forgetful, Local
 from tests.workflow.harness import Harness, chain, serving
+from tests.workflow.importing_agents import Noter, note, notes
 from tests.workflow.stepping_agents import Careful, Remitter, Stepper
 
 VERSION = "0.1.0"
 SIGNERS = [Signer.generate(name) for name in ("ann", "bob", "cy")]
 FOLDER = Path(__file__).parent / "histories"
+NOTES = McpServer(
+    command=[sys.executable, str(Path(__file__).parents[1] / "adapters/notes_server.py"), tempfile.mkdtemp()]
+)
 DONE = answer({"account": "alice", "amount": "10.00"})
 
 WIRE = [call("wire", account="alice", amount="10.00"), DONE]
@@ -166,6 +173,13 @@ class Nodding:
         return None
 
 
+class Deaf:
+    """A notifier that nobody hears."""
+
+    async def notify(self, notice: Notice) -> None:
+        pass
+
+
 def started(workflow: type, text: Any = "hello") -> Way:
     async def way(bank: Harness) -> WorkflowHandle[Any, Any]:
         return await bank.start(workflow, text)
@@ -225,6 +239,8 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "checkpoints": ([], started(Stepper, 9)),
     "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
     "signed": ([call("pay", account="alice", amount="2000.00"), DONE], signed),
+    "told-of-approvals": ([call("pay", account="alice", amount="2000.00"), DONE], approved),
+    "imported-tools": ([call("read_notes"), call("add_note", text="hello"), answer("ok")], started(Noter)),
     "circling": ([*[LOOK] * 4, DONE], circling),
     "output-guarded": ([LOOK, DONE], plain),
     "compacted": ([*[call("statement", page=page) for page in range(12)], answer("ok")], started(Forgetful)),
@@ -233,12 +249,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "compacted": {"context_tokens": {"scripted:model": 2_500}},
     "output-guarded": {"output_guard": Nodding()},
     "signed": {"approvers": Keys()},
+    "told-of-approvals": {"notifier": Deaf()},
+    "imported-tools": {"more_tools": NOTES.tools(note, notes), "workflows": [Noter]},
 }
 """Of the worker, for the ways that need some."""
 
 
 async def main() -> None:
-    async with server_started() as environment:
+    async with server_started() as environment, NOTES:
         for name, (script, way) in WAYS.items():
             await _record(environment, name, script, way)
 

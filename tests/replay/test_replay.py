@@ -8,8 +8,10 @@ from temporalio.worker import Replayer
 
 from agentflow import AgentflowPlugin
 from tests.workflow.harness import ALL_AGENTS
+from tests.workflow.importing_agents import Noter
 from workflows.support_refund import SupportRefund
 
+AGENTS = [*ALL_AGENTS, Noter, SupportRefund]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 TEXTS = {path.stem: path.read_text("utf-8") for path in HISTORIES}
 
@@ -21,7 +23,7 @@ def test_there_are_histories_to_replay() -> None:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
     history = WorkflowHistory.from_json(path.stem, TEXTS[path.stem])
-    replayer = Replayer(workflows=[*ALL_AGENTS, SupportRefund], plugins=[AgentflowPlugin()])
+    replayer = Replayer(workflows=AGENTS, plugins=[AgentflowPlugin()])
     result = await replayer.replay_workflow(history)
     assert result.replay_failure is None
 
@@ -29,6 +31,6 @@ async def test_a_recorded_history_replays(path: Path) -> None:
 async def test_a_history_that_today_would_write_otherwise_is_found_out() -> None:
     text = TEXTS[HISTORIES[0].stem].replace('"name": "chat"', '"name": "chatter"')
     history = WorkflowHistory.from_json("changed", text)
-    replayer = Replayer(workflows=[*ALL_AGENTS, SupportRefund], plugins=[AgentflowPlugin()])
+    replayer = Replayer(workflows=AGENTS, plugins=[AgentflowPlugin()])
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):
         await replayer.replay_workflow(history)
