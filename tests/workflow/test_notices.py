@@ -77,6 +77,9 @@ async def test_a_run_goes_on_while_nobody_can_be_told(temporal: WorkflowEnvironm
         await bank.agents.approve(handle.id, asked.id, by="ann")
         assert (await handle.result()).status == "completed"
         told.open.set()
+        # And nobody is told any more once it is decided.
+        history = (await handle.fetch_history()).to_json()
+        assert "EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED" in history
 
 
 async def test_a_notice_is_tried_again_under_the_same_id(
