@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +16,7 @@ from temporalio.converter import (
     StorageDriverWorkflowInfo,
 )
 
+from agentflow.adapters.whole_file import write_whole
 from agentflow.errors import StoredValueError
 
 
@@ -64,18 +63,7 @@ class DirectoryStorageDriver(StorageDriver):
         data = payload.SerializeToString()
         digest = hashlib.sha256(data).hexdigest()
         place = self._directory / folder
-        place.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=place)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, place / digest)
-        except OSError:
-            Path(aside).unlink(missing_ok=True)
-            raise
-        _sync(place)
+        write_whole(place / digest, data)
         return StorageDriverClaim({"place": f"{folder}/{digest}", "sha256": digest})
 
     def _read(self, claim: StorageDriverClaim) -> Payload:
@@ -111,14 +99,3 @@ def _parts(place: str) -> list[str]:
         # A reference comes out of history; it may not lead out of the directory.
         raise StoredValueError(f"a reference to an externally stored value is malformed: {place[:200]!r}")
     return parts
-
-
-def _sync(folder: Path) -> None:
-    """Have the directory's entry for a new file on the disk; not every system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+from agentflow.adapters.whole_file import write_whole
 from agentflow.contracts.identity import ApproverKey
 from agentflow.core.jwks import entry_of, keys_of_set
 from agentflow.errors import ConfigurationError
@@ -81,16 +80,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     text = json.dumps(document, indent=2).encode() + b"\n"
     try:
         keys_of_set(text)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(text)
-            Path(aside).chmod(path.stat().st_mode if path.exists() else 0o644)
-            Path(aside).replace(path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
+        write_whole(path, text, mode=path.stat().st_mode if path.exists() else 0o644)
     except OSError as error:
         raise ConfigurationError(f"the approvers' keys can't be written: {error}") from None
     except ConfigurationError as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from agentflow.adapters.whole_file import write_whole
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.project import load_module
 from agentflow.contracts.tools import ToolContract
@@ -56,8 +57,7 @@ def write_module(path: Path, text: str) -> None:
     try:
         if path.exists() and not path.read_text("utf-8").startswith(MARK):
             raise refused(f"{path} was not written by `agentflow tools import`: it stays as it is")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        write_whole(path, text.encode(), mode=0o644)
     except (OSError, UnicodeDecodeError) as error:
         raise misused(f"--out: {path} can't be written: {error}") from None
 

@@ -1,0 +1,43 @@
+"""Files that are there as a whole or not at all, whatever dies while they are written."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file, or replace it, in one step that is on the disk when this returns.
+
+    Args:
+        path: Where; its folder is made.
+        data: What.
+        mode: Who may read it.
+
+    Raises:
+        OSError: it could not be; what was there before still is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Aside in the same folder: a name can be moved only within a file system.
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(aside).chmod(mode)
+        Path(aside).replace(path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the directory's entry for a new file on the disk; not every system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
