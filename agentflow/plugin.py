@@ -54,7 +54,7 @@ from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
-from agentflow.telemetry.spans import is_recording
+from agentflow.telemetry.spans import is_recording, is_replay_safe
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.sandbox import lean, passing_through
 from agentflow.workflow.sources import module_source
@@ -256,15 +256,16 @@ def _check_sizes(tools: Sequence[WorkerTool], limit: int) -> None:
 
 
 def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
-    """Temporal's tracing interceptor, where the application has set a tracer provider to record with.
+    """Temporal's tracing, where the application has set a tracer provider to record with.
 
     Without one no span would be recorded, and the interceptor would cost each call all the same. It needs the
-    OpenTelemetry SDK to be importable.
+    OpenTelemetry SDK to be importable. With a provider that can't record workflow code, calls are connected,
+    and no more.
     """
     if not is_recording() or importlib.util.find_spec("opentelemetry.sdk") is None:
         return []
     module = importlib.import_module("temporalio.contrib.opentelemetry")
-    return [module.TracingInterceptor()]
+    return [module.OpenTelemetryInterceptor() if is_replay_safe() else module.TracingInterceptor()]
 
 
 def _source_hash(workflow: type) -> Sha256:

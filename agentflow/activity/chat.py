@@ -111,17 +111,16 @@ class ChatActivity:
             timeout=brief.timeout,
             idempotency_key=key,
         )
-        with current_span(f"{semconv.CHAT} {brief.model.name}") as span:
-            span.set_attributes(
-                {
-                    semconv.OPERATION_NAME: semconv.CHAT,
-                    semconv.PROVIDER_NAME: brief.model.name.partition(":")[0],
-                    semconv.REQUEST_MODEL: brief.model.name.partition(":")[2],
-                    semconv.CONVERSATION_ID: info.workflow_id or "",
-                    semconv.RULES: brief.rules or "",
-                    semconv.ATTEMPT: info.attempt,
-                }
-            )
+        provider, _, model = brief.model.name.partition(":")
+        attributes: dict[str, str | int] = {
+            semconv.OPERATION_NAME: semconv.CHAT,
+            semconv.PROVIDER_NAME: provider,
+            semconv.REQUEST_MODEL: model,
+            semconv.CONVERSATION_ID: info.workflow_id or "",
+            semconv.RULES: brief.rules or "",
+            semconv.ATTEMPT: info.attempt,
+        }
+        with current_span(f"{semconv.CHAT} {model}", attributes) as span:
             answer = await self._client.chat(call)
             span.set_attributes(
                 {
@@ -129,6 +128,7 @@ class ChatActivity:
                     semconv.RESPONSE_FINISH_REASONS: [answer.finish_reason],
                     semconv.INPUT_TOKENS: answer.usage.input_tokens,
                     semconv.OUTPUT_TOKENS: answer.usage.output_tokens,
+                    semconv.CACHE_READ_TOKENS: answer.usage.cache_read_input_tokens,
                 }
             )
         return answer

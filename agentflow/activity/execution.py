@@ -80,18 +80,18 @@ class _Execution:
 
     async def traced(self, invocation: ToolInvocation) -> ToolResult:
         contract = self._contract
-        with current_span(f"{semconv.EXECUTE_TOOL} {contract.name}") as span:
-            span.set_attributes(
-                {
-                    semconv.OPERATION_NAME: semconv.EXECUTE_TOOL,
-                    semconv.TOOL_NAME: contract.name,
-                    semconv.TOOL_CALL_ID: invocation.call_id,
-                    semconv.EFFECT: contract.effect,
-                    semconv.DECISION_RULE: invocation.decision.rule,
-                    semconv.RULES: invocation.decision.rules or "",
-                    semconv.ATTEMPT: activity.info().attempt,
-                }
-            )
+        info = activity.info()
+        attributes: dict[str, str | int] = {
+            semconv.OPERATION_NAME: semconv.EXECUTE_TOOL,
+            semconv.CONVERSATION_ID: info.workflow_id or "",
+            semconv.TOOL_NAME: contract.name,
+            semconv.TOOL_CALL_ID: invocation.call_id,
+            semconv.EFFECT: contract.effect,
+            semconv.DECISION_RULE: invocation.decision.rule,
+            semconv.RULES: invocation.decision.rules or "",
+            semconv.ATTEMPT: info.attempt,
+        }
+        with current_span(f"{semconv.EXECUTE_TOOL} {contract.name}", attributes) as span:
             result = await self._checked(invocation)
             if result.error:
                 span.set_attribute(semconv.ERROR_TYPE, result.error.kind)

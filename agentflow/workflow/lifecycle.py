@@ -23,6 +23,8 @@ from agentflow.errors import (
     RunEscalated,
     RunStopped,
 )
+from agentflow.telemetry import semconv
+from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.run import Run
@@ -64,6 +66,30 @@ class Lifecycle(Generic[InputT, OutputT]):
         Raises:
             ApplicationError: there is a bug in the agent; the run fails with its text.
         """
+        with workflow_span(f"{semconv.INVOKE_AGENT} {self._run.definition.name}") as span:
+            span.set_attributes(self._about(task))
+            outcome = await self._ended(task)
+            span.set_attributes(
+                {
+                    semconv.OUTCOME: outcome.status,
+                    semconv.COST_USD: float(outcome.cost_usd),
+                    semconv.RELEASE: outcome.release,
+                }
+            )
+            return outcome
+
+    def _about(self, task: AgentTask[InputT]) -> dict[str, str | int]:
+        definition = self._run.definition
+        return {
+            semconv.OPERATION_NAME: semconv.INVOKE_AGENT,
+            semconv.AGENT_NAME: definition.name,
+            semconv.AGENT_VERSION: definition.release.version,
+            semconv.CONVERSATION_ID: workflow.info().workflow_id,
+            semconv.RULES: definition.rules_name.id,
+            semconv.EXECUTION: task.carried.executions + 1 if task.carried else 1,
+        }
+
+    async def _ended(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         try:
             output = await self._within_wall_time(task)
         except RunStopped as stop:

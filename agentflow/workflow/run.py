@@ -36,7 +36,9 @@ from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
 from agentflow.errors import AgentflowError, RunEscalated
 from agentflow.ports.approvers import ApproverVerifier
+from agentflow.telemetry import semconv
 from agentflow.telemetry.logs import RunLog
+from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import Doubt, People
@@ -347,6 +349,19 @@ class Run:
             request: The action.
             or_until: Ends the wait without an outcome, as ``None``, once it is true.
         """
+        about = {
+            semconv.TOOL_NAME: request.tool,
+            semconv.APPROVAL_ID: request.id,
+            semconv.DECISION_RULE: request.rule,
+        }
+        with workflow_span(f"{semconv.AWAIT_APPROVAL} {request.tool}", about) as span:
+            outcome = await self._decided_by_people(request, or_until)
+            span.set_attribute(semconv.APPROVAL_STATUS, outcome.status if outcome else "held")
+        return outcome
+
+    async def _decided_by_people(
+        self, request: ApprovalRequest, or_until: Callable[[], bool]
+    ) -> ApprovalOutcome | None:
         self.enter("waiting_for_approval", request.reason)
         if await self.people.await_half_time(request.id, or_until):
             self.show()
@@ -398,7 +413,11 @@ class Run:
             escalation = self.people.escalation
             assert escalation is not None
             self.notices.of_escalation(escalation)
-            resolution = await self.people.await_resolution()
+            with workflow_span(semconv.AWAIT_PERSON, {semconv.ESCALATION_ID: escalation.id}) as span:
+                resolution = await self.people.await_resolution()
+                span.set_attribute(
+                    semconv.ESCALATION_ACTION, resolution.action if resolution else "nobody came"
+                )
             self.notices.is_over(escalation.id)
         if resolution is None:
             raise RunEscalated(f"{reason} (nobody took over in time)")

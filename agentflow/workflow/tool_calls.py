@@ -28,6 +28,8 @@ from agentflow.errors import (
     RunStopped,
     ToolUnavailableError,
 )
+from agentflow.telemetry import semconv
+from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
@@ -159,6 +161,16 @@ class ToolCalls:
         return decision.model_copy(update={"rules": definition.rules_name.id})
 
     def _recorded(self, call: ToolCall, decision: Decision) -> Decision:
+        attributes = {
+            semconv.TOOL_NAME: call.tool,
+            semconv.TOOL_CALL_ID: call.id,
+            semconv.DECISION_RULE: decision.rule,
+            semconv.DECISION_VERDICT: decision.verdict,
+            semconv.RULES: decision.rules or "",
+        }
+        with workflow_span(f"{semconv.DECIDE} {call.tool}", attributes):
+            # It takes no time of the run's; what it came to is what there is to see.
+            pass
         self._run.record(
             DecisionRecord(
                 subject="tool_call",

@@ -2,15 +2,14 @@
 
 import json
 import sys
-from importlib.metadata import files
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agentflow.cli.project import load_module
 from agentflow.core.imported import ImportedTool
 from tests.cli.harness import CommandLine
+from tests.core.samples import AIRFLOW_API
 
 NOTES = Path(__file__).parents[1] / "adapters" / "notes_server.py"
 
@@ -205,9 +204,6 @@ def test_a_title_can_not_write_python(tools: CommandLine, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_large_public_document_is_listed_whole(tools: CommandLine) -> None:
-    place: Any = next(
-        one for one in files("apache-airflow-core") or () if one.name == "v2-rest-api-generated.yaml"
-    )
-    found = tools("tools", "list", "--openapi", str(place.locate()), "--json").document["tools"]
+    found = tools("tools", "list", "--openapi", str(AIRFLOW_API), "--json").document["tools"]
     assert len(found) > 100
     assert not [one for one in found if one["problem"]]

@@ -1,7 +1,9 @@
 """Ordinary values, of which a test changes what it is about."""
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from agentflow.contracts.approval import ApprovalRequest
@@ -13,6 +15,11 @@ from agentflow.contracts.wire import ApprovalId, Json, ToolCallId
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.provenance import PastCall
 from agentflow.core.rule_context import RuleContext
+
+AIRFLOW_API = Path(sys.prefix).joinpath(
+    "share/airflow/airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml"
+)
+"""The OpenAPI document of Apache Airflow, as its package ships it; `make setup` fetches it."""
 
 DEADLINE = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

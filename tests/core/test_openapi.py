@@ -1,6 +1,5 @@
 """Operations of an OpenAPI document become contracts, or a clear error."""
 
-from importlib.metadata import files
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from agentflow.core.imported import ImportedTool
 from agentflow.core.openapi import OpenApiDocument
 from agentflow.core.schema import compile_schema
 from agentflow.errors import ConfigurationError
+from tests.core.samples import AIRFLOW_API
 
 ORDER = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
 
@@ -46,14 +46,6 @@ def source_of(contract: ToolContract) -> OpenApiSource:
 
 def one(method: str = "get", path: str = "/orders", **given: Any) -> ToolContract:
     return document({path: {method: operation(**given)}}).contract("get_order")
-
-
-def airflow() -> OpenApiDocument:
-    """The API of Apache Airflow, as its package ships it."""
-    found = next(
-        path for path in files("apache-airflow-core") or () if path.name == "v2-rest-api-generated.yaml"
-    )
-    return OpenApiDocument(parse_openapi(found.locate().read_bytes()))
 
 
 def test_an_operation_becomes_a_contract_with_its_description_and_schemas() -> None:
@@ -369,7 +361,7 @@ def test_unsupported_authentication_is_an_error() -> None:
 
 @pytest.mark.slow
 def test_every_operation_of_a_large_public_api_can_be_imported() -> None:
-    found = airflow()
+    found = OpenApiDocument(parse_openapi(AIRFLOW_API.read_bytes()))
     assert len(found.operations) > 100
     for each in found.operations:
         contract = found.contract(each.label)

@@ -1,0 +1,125 @@
+"""A run is one trace: what it did, why, how long it waited. Replayed at every step, and yet each span once."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from agentflow.telemetry import semconv
+
+ROOT = Path(__file__).parents[2]
+TEXT = "a secret that no span may hold"
+
+Span = dict[str, Any]
+
+
+def spans_of(temporal: WorkflowEnvironment, way: str) -> list[Span]:
+    address = temporal.client.service_client.config.target_host
+    command = [sys.executable, "-m", "tests.telemetry.traced", address, way]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def named(spans: list[Span], name: str) -> list[Span]:
+    return [span for span in spans if span["name"] == name]
+
+
+def told(span: Span, *keys: str) -> tuple[Any, ...]:
+    return tuple(span["attributes"].get(key) for key in keys)
+
+
+@pytest.fixture(scope="module")
+def approved(temporal: WorkflowEnvironment) -> list[Span]:
+    return spans_of(temporal, "approved")
+
+
+def test_a_run_is_one_trace_under_whoever_started_it(approved: list[Span]) -> None:
+    assert len({span["trace"] for span in approved}) == 1
+    (caller,) = named(approved, "caller")
+    (agent,) = named(approved, "invoke_agent Banker")
+    assert agent["parent"] == caller["id"]
+    children = [span for span in approved if span not in (caller, agent)]
+    assert {span["parent"] for span in children} == {agent["id"]}
+
+
+def test_each_span_is_there_once_and_attempts_are_attempts(approved: list[Span]) -> None:
+    assert Counter(span["name"] for span in approved) == {
+        "caller": 1,
+        "invoke_agent Banker": 1,
+        "chat model": 3,
+        # The rules are asked of a read, of a write, and again when people have agreed.
+        "agentflow.decide balance": 1,
+        "agentflow.decide pay": 2,
+        "agentflow.await_approval pay": 1,
+        "execute_tool balance": 2,
+        "execute_tool pay": 1,
+    }
+    looks = named(approved, "execute_tool balance")
+    assert sorted(told(span, semconv.ATTEMPT) for span in looks) == [(1,), (2,)]
+    assert len({span["id"] for span in approved}) == len(approved)
+
+
+def test_the_run_says_what_it_was_and_what_it_came_to(approved: list[Span]) -> None:
+    (agent,) = named(approved, "invoke_agent Banker")
+    keys = (semconv.OPERATION_NAME, semconv.AGENT_NAME, semconv.AGENT_VERSION, semconv.OUTCOME)
+    assert told(agent, *keys) == ("invoke_agent", "Banker", "1", "completed")
+    assert agent["attributes"][semconv.RULES].startswith("Banker@1+")
+    assert agent["attributes"][semconv.COST_USD] > 0
+    (chat, *_) = named(approved, "chat model")
+    assert told(chat, semconv.PROVIDER_NAME, semconv.REQUEST_MODEL) == ("scripted", "model")
+    assert chat["attributes"][semconv.CONVERSATION_ID] == agent["attributes"][semconv.CONVERSATION_ID]
+
+
+def test_a_decision_and_a_wait_say_by_which_rule_and_how_they_ended(approved: list[Span]) -> None:
+    asked, allowed = named(approved, "agentflow.decide pay")
+    assert told(asked, semconv.DECISION_VERDICT, semconv.DECISION_RULE) == ("ask", "large, huge")
+    assert told(allowed, semconv.DECISION_VERDICT) == ("allow",)
+    (wait,) = named(approved, "agentflow.await_approval pay")
+    assert told(wait, semconv.APPROVAL_ID, semconv.APPROVAL_STATUS) == ("approval-1", "approved")
+    (agent,) = named(approved, "invoke_agent Banker")
+    assert 0 < wait["seconds"] < agent["seconds"]
+
+
+def test_a_failed_attempt_is_an_error_without_its_text(approved: list[Span]) -> None:
+    failed = [span for span in named(approved, "execute_tool balance") if span["status"] == "ERROR"]
+    assert [told(span, semconv.ERROR_TYPE, semconv.ATTEMPT) for span in failed] == [("RuntimeError", 1)]
+    assert not [span["name"] for span in approved if TEXT in span["whole"]]
+
+
+def test_an_escalation_is_a_wait_that_says_how_it_ended(temporal: WorkflowEnvironment) -> None:
+    spans = spans_of(temporal, "escalated")
+    (wait,) = named(spans, semconv.AWAIT_PERSON)
+    assert told(wait, semconv.ESCALATION_ID, semconv.ESCALATION_ACTION) == ("escalation-1", "guide")
+    assert not [span["name"] for span in spans if TEXT in span["whole"]]
+
+
+def test_what_a_rule_denied_is_in_the_trace_although_nothing_ran(temporal: WorkflowEnvironment) -> None:
+    spans = spans_of(temporal, "denied")
+    (decision,) = named(spans, "agentflow.decide pay")
+    assert told(decision, semconv.DECISION_VERDICT, semconv.DECISION_RULE) == ("deny", "frozen")
+    assert named(spans, "execute_tool pay") == []
+
+
+def test_a_run_that_continues_as_new_stays_one_trace(temporal: WorkflowEnvironment) -> None:
+    spans = spans_of(temporal, "long")
+    agents = named(spans, "invoke_agent LongBanker")
+    assert len(agents) > 1
+    assert len({span["trace"] for span in spans}) == 1
+    executions = sorted(told(span, semconv.EXECUTION)[0] for span in agents)
+    assert executions == list(range(1, len(agents) + 1))
+    assert len(named(spans, "chat model")) == 13
+    assert len(named(spans, "execute_tool balance")) == 12
+
+
+def test_with_a_provider_that_can_not_record_workflow_code_calls_are_still_traced(
+    temporal: WorkflowEnvironment,
+) -> None:
+    spans = spans_of(temporal, "plain-provider")
+    assert named(spans, "invoke_agent Banker") == []
+    assert len(named(spans, "chat model")) == 2
