@@ -1,9 +1,12 @@
 """Sets tracing up for a worker or a client. For applications; the library never calls it."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.util.re import parse_env_headers
 
 from agentflow.errors import ConfigurationError, MissingExtraError
 
@@ -11,17 +14,28 @@ MAX_ATTRIBUTE = 1_024
 """Characters of an attribute's text; of a longer one the beginning is recorded."""
 
 
-def configure_tracing(
-    *exporters: Any, service: str = "agentflow", resource: Mapping[str, str] | None = None
-) -> Any:
-    """Record spans of runs, those of workflow code included, and send them through these exporters.
+DEFAULT_ENDPOINT = "http://localhost:4318"
+"""Where OTLP over HTTP is, unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` says another place."""
 
-    Call it once in a process, before ``Client.connect``. Spans are sent in batches, in the background: a
-    collector that is slow or down holds nothing up, and what its queue (2,048 spans) can't hold is dropped.
-    Shut the provider down at the end, so that the last batch is sent.
+
+def configure_tracing(
+    *exporters: Any,
+    spool: Path | None = None,
+    service: str = "agentflow",
+    resource: Mapping[str, str] | None = None,
+) -> Any:
+    """Record spans of runs, those of workflow code included, and send them.
+
+    Call it once in a process, before ``Client.connect``, and shut the provider down at the end. A collector
+    that is slow or down holds nothing up. Spans that wait in memory, as they do with ``exporters``, are lost
+    when the process is killed; with ``spool`` they are on the disk by the time a step is over.
 
     Args:
-        *exporters: Of OpenTelemetry's SDK; ``OTLPSpanExporter()`` reads ``OTEL_EXPORTER_OTLP_…``.
+        *exporters: Of OpenTelemetry's SDK; ``OTLPSpanExporter()`` reads ``OTEL_EXPORTER_OTLP_…``. They get
+            batches of a queue of 2,048 spans, and what finds no room there is dropped.
+        spool: A directory of this machine. Spans go through it, in OTLP over HTTP, to where
+            ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or ``…_TRACES_ENDPOINT``) says, with the headers of
+            ``OTEL_EXPORTER_OTLP_HEADERS``.
         service: ``service.name``, unless ``OTEL_SERVICE_NAME`` says another.
         resource: More attributes of the process.
 
@@ -48,5 +62,23 @@ def configure_tracing(
     )
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))
+    if spool is not None:
+        provider.add_span_processor(_spooling(spool))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def _spooling(directory: Path) -> Any:
+    try:
+        from agentflow.telemetry.spool import SpanSpool, http_sender
+    except ImportError as error:
+        raise MissingExtraError("spans on the disk", "otel") from error
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (
+        os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/") + "/v1/traces"
+    )
+    said = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS") or os.environ.get("OTEL_EXPORTER_OTLP_HEADERS")
+    headers = dict(parse_env_headers(said or "", liberal=True))
+    try:
+        return SpanSpool(directory, http_sender(endpoint, headers))
+    except OSError as error:
+        raise ConfigurationError(f"spans can't be kept in {directory}: {error}") from None
