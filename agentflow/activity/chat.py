@@ -119,6 +119,7 @@ class ChatActivity:
             semconv.CONVERSATION_ID: info.workflow_id or "",
             semconv.RULES: brief.rules or "",
             semconv.ATTEMPT: info.attempt,
+            semconv.ACTIVITY_ID: info.activity_id,
         }
         with current_span(f"{semconv.CHAT} {model}", attributes) as span:
             answer = await self._client.chat(call)

@@ -90,6 +90,7 @@ class _Execution:
             semconv.DECISION_RULE: invocation.decision.rule,
             semconv.RULES: invocation.decision.rules or "",
             semconv.ATTEMPT: info.attempt,
+            semconv.ACTIVITY_ID: info.activity_id,
         }
         with current_span(f"{semconv.EXECUTE_TOOL} {contract.name}", attributes) as span:
             result = await self._checked(invocation)

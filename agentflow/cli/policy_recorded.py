@@ -112,10 +112,13 @@ def _manifest(run: RecordedRun, task: Json) -> Manifest:
 
 
 def _json(run: RecordedRun, payload: Payload) -> Any:
+    encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
+    if encoding == "binary/null":
+        # An activity that answers nothing.
+        return None
     try:
         value: Any = json.loads(payload.data)
     except ValueError:
-        encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
         raise misused(
             f"{run.source}: a payload is {encoding or 'encoded'} and no JSON: decode the history first"
         ) from None

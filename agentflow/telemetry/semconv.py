@@ -26,6 +26,8 @@ AWAIT_PERSON = "agentflow.await_person"
 """Span: a run waits for a person to take over."""
 
 ATTEMPT = "agentflow.attempt"
+ACTIVITY_ID = "agentflow.activity_id"
+"""Temporal's id of the activity: the step's place in the run's history."""
 DECISION_RULE = "agentflow.decision.rule"
 DECISION_VERDICT = "agentflow.decision.verdict"
 APPROVAL_ID = "agentflow.approval.id"

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
+from temporalio import workflow
 
 from agentflow.telemetry import semconv
 
@@ -43,7 +44,10 @@ def current_span(name: str, attributes: Attributes | None = None) -> AbstractCon
 
 def workflow_span(name: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:
     """The same in workflow code: over all that it waits for, and once however often it is replayed."""
-    return _started(name, attributes) if is_replay_safe() else _NOBODY_RECORDS
+    if not is_replay_safe():
+        return _NOBODY_RECORDS
+    run = {semconv.CONVERSATION_ID: workflow.info().workflow_id}
+    return _started(name, {**run, **(attributes or {})})
 
 
 @contextmanager

@@ -84,7 +84,6 @@ class Lifecycle(Generic[InputT, OutputT]):
             semconv.OPERATION_NAME: semconv.INVOKE_AGENT,
             semconv.AGENT_NAME: definition.name,
             semconv.AGENT_VERSION: definition.release.version,
-            semconv.CONVERSATION_ID: workflow.info().workflow_id,
             semconv.RULES: definition.rules_name.id,
             semconv.EXECUTION: task.carried.executions + 1 if task.carried else 1,
         }

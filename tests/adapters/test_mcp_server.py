@@ -20,6 +20,7 @@ from agentflow.core.imported import ImportedTool
 from agentflow.core.mcp_tools import mcp_contracts
 from agentflow.errors import ConfigurationError, OutsideError, SourceChangedError
 from agentflow.imported import EnvironmentSecrets, McpServer
+from tests.conftest import installed
 
 CONTEXT = ToolContext(call_id=ToolCallId("c"), idempotency_key=Sha256("k" * 64))
 NOTES = [sys.executable, str(Path(__file__).with_name("notes_server.py"))]
@@ -47,7 +48,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 async def test_a_public_server_is_imported_and_called_unmodified(repository: Path) -> None:
-    async with McpServer(command=["mcp-server-git"]) as git:
+    async with McpServer(command=[installed("mcp-server-git")]) as git:
         add, status = await imported(git, "git_add", "git_status")
         assert (add.contract.effect, status.contract.effect_is_claimed) == ("write", True)
         (repository / "a.txt").write_text("a")
@@ -58,7 +59,7 @@ async def test_a_public_server_is_imported_and_called_unmodified(repository: Pat
 
 
 async def test_a_public_server_with_output_schemas_answers_with_what_they_promise() -> None:
-    async with McpServer(command=["mcp-server-time", "--local-timezone", "UTC"]) as clock:
+    async with McpServer(command=[installed("mcp-server-time"), "--local-timezone", "UTC"]) as clock:
         (convert,) = clock.tools(*await imported(clock, "convert_time"))
         found = await called(convert, source_timezone="UTC", time="12:00", target_timezone="Asia/Tokyo")
         assert found["target"]["timezone"] == "Asia/Tokyo"

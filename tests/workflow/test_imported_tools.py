@@ -16,6 +16,7 @@ from agentflow import AgentOutcome
 from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.imported import EnvironmentSecrets, McpServer, OpenApiService
 from agentflow.testing import ScriptedModel, answer, call
+from tests.conftest import installed
 from tests.workflow.harness import Harness, decoded, eventually, replayed, serving
 from tests.workflow.importing_agents import (
     Noter,
@@ -116,7 +117,7 @@ async def releasing(
     async with (
         airflow() as (api, url),
         OpenApiService(url, secrets=secrets) as service,
-        McpServer(command=["mcp-server-git"]) as git,
+        McpServer(command=[installed("mcp-server-git")]) as git,
     ):
         tools = (*service.tools(trigger, look_up), *git.tools(commit, log))
         async with serving(

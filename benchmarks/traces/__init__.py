@@ -1,0 +1,1 @@
+"""Whether every run has its whole trace, whatever is killed: ``python -m benchmarks.traces``."""
