@@ -1,4 +1,4 @@
-"""Small runs of the benchmarks of rules and guards: that they run, and that what must be zero is."""
+"""Small runs of the benchmarks: that they run, and that what must be zero is."""
 
 import asyncio
 import json
@@ -77,3 +77,10 @@ def test_a_freeze_reaches_every_run() -> None:
 def test_pending_approvals_are_listed_and_decided_in_a_batch() -> None:
     found = measured("approvals", "--runs", "20", "--rounds", "1")
     assert (found["listed"], found["counted"], found["refunds"]) == (20, 20, 20)
+
+
+@pytest.mark.slow
+def test_every_run_has_its_whole_trace_although_workers_are_killed() -> None:
+    found = measured("traces", "--runs", "30", "--rounds", "0")
+    assert (found["complete_share"], found["duplicate_spans"]) == (1.0, 0)
+    assert found["spans"] >= 30 * 8
