@@ -21,6 +21,7 @@ from agentflow.cli.resolve import resolve
 from agentflow.cli.run import run
 from agentflow.cli.runs import runs
 from agentflow.cli.setup import setup
+from agentflow.cli.show import show, watch
 from agentflow.cli.status import status
 from agentflow.cli.tools import tools_app
 from agentflow.telemetry.logs import configure_logs
@@ -83,6 +84,8 @@ app.command()(setup)
 app.command()(run)
 app.command()(runs)
 app.command()(status)
+app.command()(show)
+app.command()(watch)
 # What answers them.
 app.add_typer(approvals_app)
 app.command()(approve)
