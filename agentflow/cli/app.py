@@ -9,6 +9,7 @@ import typer
 from agentflow.cli.approvals import approvals_app
 from agentflow.cli.approver import approver_app
 from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
+from agentflow.cli.cost import cost
 from agentflow.cli.decide import approve, reject
 from agentflow.cli.demo import demo
 from agentflow.cli.dev import dev
@@ -86,6 +87,7 @@ app.command()(runs)
 app.command()(status)
 app.command()(show)
 app.command()(watch)
+app.command()(cost)
 # What answers them.
 app.add_typer(approvals_app)
 app.command()(approve)

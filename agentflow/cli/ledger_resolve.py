@@ -9,7 +9,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import RPC_TIMEOUT, answer_of, explain
 from agentflow.cli.ledger_view import meaning, standing
-from agentflow.cli.outcome import span
 from agentflow.cli.own_key import signed_if_asked
 from agentflow.cli.resolution import POLL_SECONDS, RECORD_TIMEOUT_SECONDS, resolution_of, send
 from agentflow.cli.session import Session
@@ -19,6 +18,7 @@ from agentflow.contracts.escalation import Escalation, Resolution, RunStatus
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
 from agentflow.core.effects import closed, result_of
+from agentflow.core.words import span
 from agentflow.errors import LedgerError
 from agentflow.ports.ledger import EffectLedger
 

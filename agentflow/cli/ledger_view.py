@@ -12,11 +12,12 @@ from rich.console import RenderableType
 
 from agentflow.cli.connection import Connection
 from agentflow.cli.ledger_place import DEFAULT_LEDGER, LEDGER_VARIABLE, shown_url
-from agentflow.cli.outcome import span, when
+from agentflow.cli.outcome import when
 from agentflow.cli.output import columns, exact_json, facts, safe
 from agentflow.contracts.effects import StoredEffect
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json
+from agentflow.core.words import span
 
 COLUMNS = ("STATE", "TOOL", "WORKFLOW ID", "CALL", "ATTEMPTS", "AGE", "KEY")
 

@@ -1,8 +1,7 @@
 """How a run's end, and what it spent, look to a person."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from rich.console import RenderableType
@@ -11,6 +10,7 @@ from rich.text import Text
 from agentflow.cli.output import exact_json, facts, safe, table
 from agentflow.contracts.budget import Spend, UsageReport
 from agentflow.contracts.outcome import AgentOutcome, Evidence, ToolCallSummary
+from agentflow.core.words import dollars
 
 STYLES = {"completed": "green", "running": "cyan", "waiting_for_approval": "yellow", "escalated": "yellow"}
 """Colours of states and outcomes; what isn't here ended badly, and is red."""
@@ -23,25 +23,9 @@ EFFECTS: dict[str, str | Text] = {
 """Of a write that was allowed: whether it happened."""
 
 
-def dollars(value: Decimal) -> str:
-    """An amount with the places that matter: cents, or as many as a small one needs."""
-    return f"${value:.2f}" if value == value.quantize(Decimal("0.01")) else f"${value:.6f}"
-
-
 def when(moment: datetime) -> str:
     """A moment to the second, with its zone."""
     return moment.isoformat(sep=" ", timespec="seconds")
-
-
-def span(time: timedelta) -> str:
-    """A span of time in its two largest units."""
-    seconds = max(0, int(time.total_seconds()))
-    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
 def outcome_views(outcome: AgentOutcome[Any]) -> Iterator[RenderableType]:

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from agentflow.cli.options import AsJson
-from agentflow.cli.outcome import STYLES, dollars, when
+from agentflow.cli.outcome import STYLES, when
 from agentflow.cli.output import safe, table
 from agentflow.cli.session import open_session
 from agentflow.cli.visibility import RunFilter, RunRow, find_runs, runs_query
+from agentflow.core.words import dollars
 
 COLUMNS = ("WORKFLOW ID", "AGENT", "STATUS", "TENANT", "RELEASE", "COST", "APPROVALS", "STARTED")
 

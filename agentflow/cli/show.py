@@ -12,10 +12,10 @@ from rich.text import Text
 
 from agentflow.adapters.run_timeline import timeline_of
 from agentflow.cli.options import AsJson, WorkflowId
-from agentflow.cli.outcome import dollars, span
 from agentflow.cli.output import exact_json, safe, table
 from agentflow.cli.session import open_session
 from agentflow.contracts.timeline import Step, Timeline
+from agentflow.core.words import dollars, span
 
 Content = Annotated[bool, typer.Option("--content", help="With what was said: arguments, outputs, answers.")]
 _STYLES = {"failed": "red", "open": "yellow", "cancelled": "magenta"}

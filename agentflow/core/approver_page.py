@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
+from agentflow.core.words import dollars, span
 
 MAX_VALUE = 120
 """Characters of one value in a sentence; the exact arguments are on the page beside it."""
@@ -70,14 +70,8 @@ def people_needed(request: ApprovalRequest) -> int:
 
 
 def left(time: timedelta) -> str:
-    """A span of time in its two largest units."""
-    seconds = int(time.total_seconds())
-    if seconds <= 0:
-        return "over"
-    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
-    if days:
-        return f"in {days} d {hours} h"
-    return f"in {hours} h {minutes} min" if hours else f"in {minutes} min {seconds % 60} s"
+    """How long there is still time."""
+    return f"in {span(time)}" if time > timedelta(0) else "over"
 
 
 def _value(value: Json) -> str:
@@ -121,12 +115,8 @@ def _origins(request: ApprovalRequest) -> list[tuple[str, str | None]]:
 def _cost(request: ApprovalRequest) -> str | None:
     if request.cost_usd is None:
         return None
-    spent = "" if request.spent_usd is None else f"; the run has spent {_dollars(request.spent_usd)} so far"
-    return f"{_dollars(request.cost_usd)} for the call itself{spent}"
-
-
-def _dollars(value: Decimal) -> str:
-    return f"${value:.2f}" if value == value.quantize(Decimal("0.01")) else f"${value:.6f}"
+    spent = "" if request.spent_usd is None else f"; the run has spent {dollars(request.spent_usd)} so far"
+    return f"{dollars(request.cost_usd)} for the call itself{spent}"
 
 
 def _deadline(deadline: datetime, now: datetime | None) -> str:
