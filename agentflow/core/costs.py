@@ -27,8 +27,8 @@ class CostLine(Contract):
     cost_usd: Usd
     """Of all its runs, those that came to nothing included."""
     cpsc_usd: Usd | None
-    """Cost per successful completion: ``cost_usd / completed``, to a millionth of a dollar. ``None`` without a
-    completion: what one would cost is not known, and zero it isn't."""
+    """Cost per successful completion: ``cost_usd / completed``, to a millionth of a dollar. ``None`` without
+    any: what one would cost is not known, and zero it isn't."""
 
 
 def cost_lines(costs: Iterable[RunCost]) -> tuple[CostLine, ...]:
