@@ -119,6 +119,14 @@ def test_a_run_that_continues_as_new_stays_one_trace(temporal: WorkflowEnvironme
     assert len(named(spans, "execute_tool balance")) == 12
 
 
+def test_a_run_that_another_started_is_in_its_trace(temporal: WorkflowEnvironment) -> None:
+    spans = spans_of(temporal, "delegated")
+    (parent,), (child,) = named(spans, "invoke_agent Parent"), named(spans, "invoke_agent Child")
+    assert (child["parent"], child["trace"]) == (parent["id"], parent["trace"])
+    (chat,) = named(spans, "chat model")
+    assert chat["parent"] == child["id"]
+
+
 def test_with_a_provider_that_can_not_record_workflow_code_calls_are_still_traced(
     temporal: WorkflowEnvironment,
 ) -> None:

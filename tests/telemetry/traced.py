@@ -25,8 +25,10 @@ from agentflow.telemetry.tracing import configure_tracing
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.harness import Harness
+from tests.workflow.parent_agents import Child, Parent
 from tests.workflow.tools import Bank
 
+WORKFLOWS = [Banker, LongBanker, Parent, Child]
 DONE = answer({"account": "alice", "amount": "10.00"})
 LOOK = call("balance", account="alice")
 SMALL = call("pay", account="alice", amount="10.00")
@@ -63,11 +65,16 @@ async def long(bank: Harness) -> WorkflowHandle[Any, Any]:
     return await bank.start(LongBanker)
 
 
+async def delegated(bank: Harness) -> WorkflowHandle[Any, Any]:
+    return await bank.start(Parent)
+
+
 WAYS: dict[str, tuple[list[Any], Way]] = {
     "approved": ([LOOK, HUGE, DONE], approved),
     "escalated": ([call("no_such_tool"), call("no_such_tool"), DONE], escalated),
     "denied": ([call("pay", account="frozen", amount="1.00"), DONE], denied),
     "long": ([*[LOOK] * 12, DONE], long),
+    "delegated": ([answer("hello")], delegated),
     "plain-provider": ([LOOK, DONE], denied),
 }
 
@@ -101,7 +108,7 @@ async def main(address: str, way: str) -> None:
         plugin = scripted_plugin(ScriptedModel(script), tools=tools_of(bank), directory=Path(directory))
         client = await Client.connect(address, plugins=[plugin])
         # Without a cache each workflow task is a replay of all before it.
-        async with Worker(client, task_queue=queue, workflows=[Banker, LongBanker], max_cached_workflows=0):
+        async with Worker(client, task_queue=queue, workflows=WORKFLOWS, max_cached_workflows=0):
             handle = await work(Harness(client, AgentClient(client), bank, queue))
             await handle.result()
     for span in kept.get_finished_spans():

@@ -11,6 +11,7 @@ from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.chatting_agents import Local
 from tests.workflow.harness import serving
+from tests.workflow.parent_agents import Child, Parent
 
 DONE = answer({"account": "alice", "amount": "10.00"})
 LOOK = call("balance", account="alice")
@@ -128,3 +129,17 @@ async def test_a_local_tool_is_in_the_timeline(temporal: WorkflowEnvironment, tm
         found = await timeline_of(bank.client, handle.id)
     local: list[Any] = [step for step in found.steps if step.detail == "local"]
     assert [step.kind for step in local] == ["tool"]
+
+
+async def test_a_run_that_another_started_is_below_it(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+    async with serving(
+        temporal, ScriptedModel([answer("hello")]), tmp_path, workflows=[Parent, Child]
+    ) as bank:
+        handle = await bank.start(Parent)
+        await handle.result()
+        found = await timeline_of(bank.client, handle.id)
+    assert one(found, "child", "Child").detail == f"{handle.id}-child"
+    (child,) = found.children
+    assert (child.workflow_type, child.steps[-1].name) == ("Child", "completed")
+    assert [step.kind for step in child.steps].count("model") == 1
+    assert (await timeline_of(bank.client, handle.id, depth=0)).children == ()
