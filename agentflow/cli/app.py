@@ -10,7 +10,7 @@ from agentflow.cli.approvals import approvals_app
 from agentflow.cli.approver import approver_app
 from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
 from agentflow.cli.cost import cost
-from agentflow.cli.decide import approve, reject
+from agentflow.cli.decide import deciding
 from agentflow.cli.demo import demo
 from agentflow.cli.dev import dev
 from agentflow.cli.exits import MEANINGS
@@ -90,8 +90,13 @@ app.command()(watch)
 app.command()(cost)
 # What answers them.
 app.add_typer(approvals_app)
-app.command()(approve)
-app.command()(reject)
+app.command(
+    "approve", help="Approve a pending action, exactly as it is shown. Exit 1 if that doesn't count."
+)(deciding("approve"))
+app.command(
+    "reject",
+    help="Reject a pending action: it isn't done, and the model is told so. Exit 1 if that doesn't count.",
+)(deciding("reject"))
 app.command()(resolve)
 app.add_typer(approver_app)
 # What stops them.

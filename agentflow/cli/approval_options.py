@@ -6,30 +6,25 @@ import typer
 
 from agentflow.inbox import ApprovalFilter
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of this agent's runs.")]
-Tenant = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Of this tenant's runs.")]
 Roles = Annotated[
     list[str] | None,
     typer.Option(
         "--role", metavar="ROLE", help="That somebody with this role may decide on; as often as needed."
     ),
 ]
-ToolName = Annotated[str | None, typer.Option("--tool", metavar="NAME", help="That call this tool.")]
-RuleName = Annotated[str | None, typer.Option("--rule", metavar="NAME", help="That this rule asks about.")]
-Query = Annotated[
-    str | None, typer.Option("--query", metavar="QUERY", help="A visibility query, added to the others.")
-]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Of at most so many runs.")]
 
 
-def filter_of(
+def approval_filter(
     *,
-    agent: str | None,
-    tenant: str | None,
-    role: list[str] | None,
-    tool: str | None,
-    rule: str | None,
-    query: str | None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Of this agent's runs.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Of this tenant's runs.")] = None,
+    role: Roles = None,
+    tool: Annotated[str | None, typer.Option(metavar="NAME", help="That call this tool.")] = None,
+    rule: Annotated[str | None, typer.Option(metavar="NAME", help="That this rule asks about.")] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="A visibility query, added to the others.")
+    ] = None,
 ) -> ApprovalFilter:
-    """What the options say."""
+    """What the options say; for ``taking``."""
     return ApprovalFilter(agent, tenant, tuple(role or ()), tool, rule, query)

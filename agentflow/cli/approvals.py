@@ -6,39 +6,41 @@ from typing import Annotated
 import typer
 from temporalio.service import RPCError, RPCStatusCode
 
-from agentflow.cli.approval_options import Agent, Limit, Query, Roles, RuleName, Tenant, ToolName, filter_of
+from agentflow.cli.approval_options import Limit, approval_filter
 from agentflow.cli.approval_views import run_views, short_table
-from agentflow.cli.approvals_batch import approve_all, reject_all
+from agentflow.cli.approvals_batch import deciding_on_all
 from agentflow.cli.default_command import WithList
 from agentflow.cli.failures import answer_of
+from agentflow.cli.option_groups import taking
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe
 from agentflow.cli.session import open_session
 from agentflow.contracts.wire import ApprovalId
-from agentflow.inbox import Inbox, RunApprovals
+from agentflow.inbox import ApprovalFilter, Inbox, RunApprovals
 
 approvals_app: typer.Typer = typer.Typer(
     name="approvals",
     cls=WithList,
     help="Show what waits for people (list, which is also meant where no command is), and decide on it.",
 )
-approvals_app.command("approve")(approve_all)
-approvals_app.command("reject")(reject_all)
+approvals_app.command(
+    "approve",
+    help="Approve many pending actions, each exactly as it is shown. Exit 1 if one of them didn't count.",
+)(deciding_on_all("approve"))
+approvals_app.command("reject", help="Reject many pending actions. Exit 1 if one of them didn't count.")(
+    deciding_on_all("reject")
+)
 
 
 @approvals_app.command("list")
+@taking("wanted", approval_filter)
 def list_approvals(
     context: typer.Context,
     workflow_id: Annotated[
         str | None, typer.Argument(metavar="[WORKFLOW_ID]", help="One run; else all that wait.")
     ] = None,
     *,
-    agent: Agent = None,
-    tenant: Tenant = None,
-    role: Roles = None,
-    tool: ToolName = None,
-    rule: RuleName = None,
-    query: Query = None,
+    wanted: ApprovalFilter,
     limit: Limit = 1_000,
     short: Annotated[bool, typer.Option("--short", help="A line for each.")] = False,
     as_json: AsJson = False,
@@ -50,7 +52,6 @@ def list_approvals(
             asked = answer_of(workflow_id, client.pending_approvals(workflow_id))
             found = [RunApprovals(workflow_id, approvals=session.run(asked))]
         else:
-            wanted = filter_of(agent=agent, tenant=tenant, role=role, tool=tool, rule=rule, query=query)
             found = session.run(Inbox(client).pending(wanted, limit=limit))
             if len(found) == limit:
                 session.output.note(f"there may be more: --limit is {limit}")
@@ -62,15 +63,11 @@ def list_approvals(
 
 
 @approvals_app.command()
+@taking("wanted", approval_filter)
 def watch(
     context: typer.Context,
     *,
-    agent: Agent = None,
-    tenant: Tenant = None,
-    role: Roles = None,
-    tool: ToolName = None,
-    rule: RuleName = None,
-    query: Query = None,
+    wanted: ApprovalFilter,
     limit: Limit = 1_000,
     every: Annotated[float, typer.Option(min=0.2, max=3_600, help="Seconds between looks.")] = 2.0,
     as_json: AsJson = False,
@@ -81,7 +78,6 @@ def watch(
     """
     with open_session(context, as_json=as_json) as session:
         inbox = Inbox(session.client())
-        wanted = filter_of(agent=agent, tenant=tenant, role=role, tool=tool, rule=rule, query=query)
         known: dict[tuple[str, ApprovalId], str] = {}
         with session.output.screen() as screen:
             while True:

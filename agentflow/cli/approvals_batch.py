@@ -12,8 +12,10 @@ import typer
 from rich.table import Table
 
 from agentflow.adapters.signer import Signer
-from agentflow.cli.approval_options import Agent, Limit, Query, Roles, RuleName, Tenant, ToolName, filter_of
+from agentflow.cli.approval_options import Limit, approval_filter
+from agentflow.cli.decide import Reason, Yes
 from agentflow.cli.exits import ExitCode, misused, refused
+from agentflow.cli.option_groups import Command, taking
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import Progress, safe, table, visible
 from agentflow.cli.own_key import KeyFile, check_run, own_key
@@ -31,63 +33,33 @@ By = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who you are, where decisions are not signed.")
 ]
 Signed = Annotated[bool, typer.Option("--signed", help="Sign each with your key.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
 Everything = Annotated[bool, typer.Option("--all", help="All that is pending, whatever it is.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 
 Item = tuple[str, ApprovalRequest]
 
 
-def approve_all(
-    context: typer.Context,
-    *,
-    by: By = None,
-    signed: Signed = False,
-    key_file: KeyFile = None,
-    agent: Agent = None,
-    tenant: Tenant = None,
-    role: Roles = None,
-    tool: ToolName = None,
-    rule: RuleName = None,
-    query: Query = None,
-    everything: Everything = False,
-    limit: Limit = 1_000,
-    reason: Reason = "",
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Approve many pending actions, each exactly as it is shown. Exit 1 if one of them didn't count."""
-    with open_session(context, as_json=as_json) as session:
-        wanted = filter_of(agent=agent, tenant=tenant, role=role, tool=tool, rule=rule, query=query)
-        person = _person(by, key_file, signed=signed)
-        batch = _Batch("approve", person, wanted, reason)
-        batch.decide(session, limit=limit, everything=everything, yes=yes)
+def deciding_on_all(verdict: Verdict) -> Command:
+    """The command that says this of many actions."""
 
+    @taking("wanted", approval_filter)
+    def decide_on_all(
+        context: typer.Context,
+        *,
+        by: By = None,
+        signed: Signed = False,
+        key_file: KeyFile = None,
+        wanted: ApprovalFilter,
+        everything: Everything = False,
+        limit: Limit = 1_000,
+        reason: Reason = "",
+        yes: Yes = False,
+        as_json: AsJson = False,
+    ) -> None:
+        with open_session(context, as_json=as_json) as session:
+            batch = _Batch(verdict, _person(by, key_file, signed=signed), wanted, reason)
+            batch.decide(session, limit=limit, everything=everything, yes=yes)
 
-def reject_all(
-    context: typer.Context,
-    *,
-    by: By = None,
-    signed: Signed = False,
-    key_file: KeyFile = None,
-    agent: Agent = None,
-    tenant: Tenant = None,
-    role: Roles = None,
-    tool: ToolName = None,
-    rule: RuleName = None,
-    query: Query = None,
-    everything: Everything = False,
-    limit: Limit = 1_000,
-    reason: Reason = "",
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Reject many pending actions. Exit 1 if one of them didn't count."""
-    with open_session(context, as_json=as_json) as session:
-        wanted = filter_of(agent=agent, tenant=tenant, role=role, tool=tool, rule=rule, query=query)
-        person = _person(by, key_file, signed=signed)
-        batch = _Batch("reject", person, wanted, reason)
-        batch.decide(session, limit=limit, everything=everything, yes=yes)
+    return decide_on_all
 
 
 def _person(by: str | None, key_file: Path | None, *, signed: bool) -> str | Signer:

@@ -13,6 +13,7 @@ from agentflow.adapters.signer import Signer
 from agentflow.cli.approval_views import approval_views
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, Yes, decide, shown_action
 from agentflow.cli.exits import misused, refused
+from agentflow.cli.option_groups import Command
 from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import exact_json, facts
 from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
@@ -87,42 +88,34 @@ def show(context: typer.Context, *, key_file: KeyFile = None, as_json: AsJson = 
         session.output.result(entry, exact_json(entry))
 
 
-@approver_app.command()
-def approve(
-    context: typer.Context,
-    workflow_id: WorkflowId,
-    approval_id: ApprovalIdArgument,
-    *,
-    reason: Reason = "",
-    arguments_hash: Hash = None,
-    delegation: Delegation = None,
-    key_file: KeyFile = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Approve a pending action, exactly as it is shown, signed. Exit 1 if that doesn't count."""
-    with open_session(context, as_json=as_json) as session:
-        mine = _Mine("approve", workflow_id, reason, delegation=delegation, signer=own_key(key_file))
-        mine.decide(session, approval_id, arguments_hash, yes=yes)
+def _deciding_with_key(verdict: Verdict) -> Command:
+    """The command that says this of one action, signed."""
+
+    def decide_on(
+        context: typer.Context,
+        workflow_id: WorkflowId,
+        approval_id: ApprovalIdArgument,
+        *,
+        reason: Reason = "",
+        arguments_hash: Hash = None,
+        delegation: Delegation = None,
+        key_file: KeyFile = None,
+        yes: Yes = False,
+        as_json: AsJson = False,
+    ) -> None:
+        with open_session(context, as_json=as_json) as session:
+            mine = _Mine(verdict, workflow_id, reason, delegation=delegation, signer=own_key(key_file))
+            mine.decide(session, approval_id, arguments_hash, yes=yes)
+
+    return decide_on
 
 
-@approver_app.command()
-def reject(
-    context: typer.Context,
-    workflow_id: WorkflowId,
-    approval_id: ApprovalIdArgument,
-    *,
-    reason: Reason = "",
-    arguments_hash: Hash = None,
-    delegation: Delegation = None,
-    key_file: KeyFile = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Reject a pending action, signed. Exit 1 if that doesn't count."""
-    with open_session(context, as_json=as_json) as session:
-        mine = _Mine("reject", workflow_id, reason, delegation=delegation, signer=own_key(key_file))
-        mine.decide(session, approval_id, arguments_hash, yes=yes)
+approver_app.command(
+    "approve", help="Approve a pending action, exactly as it is shown, signed. Exit 1 if that doesn't count."
+)(_deciding_with_key("approve"))
+approver_app.command("reject", help="Reject a pending action, signed. Exit 1 if that doesn't count.")(
+    _deciding_with_key("reject")
+)
 
 
 @approver_app.command()

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from agentflow.cli.approval_views import approval_views
 from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import answer_of
+from agentflow.cli.option_groups import Command
 from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import safe, visible
 from agentflow.cli.session import Session, open_session
@@ -18,6 +19,7 @@ from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.contracts.wire import ApprovalId
 from agentflow.core.answer import describe_errors
+from agentflow.core.approval import Verdict
 
 ApprovalIdArgument = Annotated[str, typer.Argument(metavar="APPROVAL_ID", help="Such as approval-1.")]
 Roles = Annotated[
@@ -37,7 +39,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmati
 class Said:
     """What the person at the shell says."""
 
-    verdict: Literal["approve", "reject"]
+    verdict: Verdict
     approval_id: str
     by: str
     roles: tuple[str, ...]
@@ -46,38 +48,25 @@ class Said:
     """Of the arguments that the person looked at, if they say so."""
 
 
-def approve(
-    context: typer.Context,
-    workflow_id: WorkflowId,
-    approval_id: ApprovalIdArgument,
-    *,
-    by: By,
-    role: Roles = None,
-    reason: Reason = "",
-    arguments_hash: Hash = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Approve a pending action, exactly as it is shown. Exit 1 if that doesn't count."""
-    said = Said("approve", approval_id, by, tuple(role or ()), reason, arguments_hash)
-    _decide(context, workflow_id, said, yes=yes, as_json=as_json)
+def deciding(verdict: Verdict) -> Command:
+    """The command that says this of one action."""
 
+    def decide_on(
+        context: typer.Context,
+        workflow_id: WorkflowId,
+        approval_id: ApprovalIdArgument,
+        *,
+        by: By,
+        role: Roles = None,
+        reason: Reason = "",
+        arguments_hash: Hash = None,
+        yes: Yes = False,
+        as_json: AsJson = False,
+    ) -> None:
+        said = Said(verdict, approval_id, by, tuple(role or ()), reason, arguments_hash)
+        _decide(context, workflow_id, said, yes=yes, as_json=as_json)
 
-def reject(
-    context: typer.Context,
-    workflow_id: WorkflowId,
-    approval_id: ApprovalIdArgument,
-    *,
-    by: By,
-    role: Roles = None,
-    reason: Reason = "",
-    arguments_hash: Hash = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Reject a pending action: it isn't done, and the model is told so. Exit 1 if that doesn't count."""
-    said = Said("reject", approval_id, by, tuple(role or ()), reason, arguments_hash)
-    _decide(context, workflow_id, said, yes=yes, as_json=as_json)
+    return decide_on
 
 
 def _decide(context: typer.Context, workflow_id: str, said: Said, *, yes: bool, as_json: bool) -> None:

@@ -21,25 +21,6 @@ from agentflow.core.mcp_tools import mcp_contract, mcp_contracts
 from agentflow.core.openapi import OpenApiDocument
 from agentflow.errors import ConfigurationError
 
-OpenApi = Annotated[
-    str | None, typer.Option("--openapi", metavar="FILE|URL", help="An OpenAPI document, JSON or YAML.")
-]
-Mcp = Annotated[
-    str | None, typer.Option("--mcp", metavar="COMMAND|URL", help="An MCP server: a command line, or a URL.")
-]
-PassedOn = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--env", metavar="NAME", help="An environment variable that the MCP command gets; as often as needed."
-    ),
-]
-BearerFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--bearer-from", metavar="NAME", help="Environment variable with the token for an MCP server's URL."
-    ),
-]
-
 
 @dataclass(frozen=True)
 class Source:
@@ -50,10 +31,28 @@ class Source:
     passed_on: Sequence[str] = ()
     bearer_from: str | None = None
 
-    @property
-    def label(self) -> str:
-        """For a heading."""
-        return self.openapi or self.mcp or "this project"
+
+def source_of(
+    *,
+    openapi: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="An OpenAPI document, JSON or YAML.")
+    ] = None,
+    mcp: Annotated[
+        str | None, typer.Option(metavar="COMMAND|URL", help="An MCP server: a command line, or a URL.")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="An environment variable that the MCP command gets; as often as needed."
+        ),
+    ] = None,
+    bearer_from: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Environment variable with the token for an MCP server's URL."),
+    ] = None,
+) -> Source:
+    """What the options say; for ``taking``."""
+    return Source(openapi, mcp, env or (), bearer_from)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """``agentflow tools``: contracts looked at, checked, and imported from elsewhere."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +8,15 @@ import typer
 from rich.console import RenderableType
 
 from agentflow.cli.exits import ExitCode, refused
+from agentflow.cli.option_groups import taking
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import columns, exact_json, facts, safe, table
 from agentflow.cli.session import open_session
 from agentflow.cli.tool_module import changes, module_text, write_module
-from agentflow.cli.tool_sources import BearerFrom, Mcp, Offered, OpenApi, PassedOn, Source, chosen, offered_by
+from agentflow.cli.tool_sources import Offered, Source, chosen, offered_by, source_of
 from agentflow.contracts.tools import ToolContract
 from agentflow.core.tool_lint import lint
+from agentflow.core.words import near
 
 MAX_ABOUT = 90
 
@@ -27,18 +28,16 @@ Name = Annotated[str, typer.Argument(metavar="TOOL", help="As `agentflow tools l
 
 
 @tools_app.command("list")
+@taking("source", source_of)
 def list_tools(
     context: typer.Context,
     *,
-    openapi: OpenApi = None,
-    mcp: Mcp = None,
-    env: PassedOn = None,
-    bearer_from: BearerFrom = None,
+    source: Source,
     as_json: AsJson = False,
 ) -> None:
     """List the tools of this project's agents, or what a document or a server has on offer."""
     with open_session(context, as_json=as_json) as session:
-        offered = offered_by(session, Source(openapi, mcp, env or (), bearer_from))
+        offered = offered_by(session, source)
         document = [
             {
                 "name": one.name,
@@ -55,23 +54,20 @@ def list_tools(
 
 
 @tools_app.command()
+@taking("source", source_of)
 def show(
     context: typer.Context,
     name: Name,
     *,
-    openapi: OpenApi = None,
-    mcp: Mcp = None,
-    env: PassedOn = None,
-    bearer_from: BearerFrom = None,
+    source: Source,
     as_json: AsJson = False,
 ) -> None:
     """Show a tool's contract: what the model is told, what is checked, and what it may do."""
     with open_session(context, as_json=as_json) as session:
-        offered = offered_by(session, Source(openapi, mcp, env or (), bearer_from))
+        offered = offered_by(session, source)
         found = next((one for one in offered if one.name == name), None)
         if found is None:
-            near = difflib.get_close_matches(name, [one.name for one in offered], 3)
-            hint = f"; is it {' or '.join(near)}?" if near else ""
+            hint = near(name, [one.name for one in offered])
             raise refused(f"there is no tool {name} among {len(offered)}{hint}")
         if found.contract is None:
             raise refused(found.problem)
@@ -79,21 +75,19 @@ def show(
 
 
 @tools_app.command("lint")
+@taking("source", source_of)
 def lint_tools(
     context: typer.Context,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[TOOL]...", help="These; by default all.")
     ] = None,
     *,
-    openapi: OpenApi = None,
-    mcp: Mcp = None,
-    env: PassedOn = None,
-    bearer_from: BearerFrom = None,
+    source: Source,
     as_json: AsJson = False,
 ) -> None:
     """Find contracts that a model will misuse, or whose calls a person can't judge. Exit 1 if there are."""
     with open_session(context, as_json=as_json) as session:
-        offered = offered_by(session, Source(openapi, mcp, env or (), bearer_from))
+        offered = offered_by(session, source)
         if unknown := sorted(set(names or ()) - {one.name for one in offered}):
             raise refused(f"there is no tool {', '.join(unknown)}")
         looked_at = [one for one in offered if not names or one.name in names]
@@ -114,6 +108,7 @@ def lint_tools(
 
 
 @tools_app.command("import")
+@taking("source", source_of)
 def import_tools(
     context: typer.Context,
     names: Annotated[
@@ -125,10 +120,7 @@ def import_tools(
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="FILE.py", help="The module to write.")],
-    openapi: OpenApi = None,
-    mcp: Mcp = None,
-    env: PassedOn = None,
-    bearer_from: BearerFrom = None,
+    source: Source,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if the source is not as it was.")
     ] = False,
@@ -136,7 +128,7 @@ def import_tools(
 ) -> None:
     """Import tools as a module of your project: their contracts stay as you looked at them."""
     with open_session(context, as_json=as_json) as session:
-        contracts = chosen(session, Source(openapi, mcp, env or (), bearer_from), names)
+        contracts = chosen(session, source, names)
         changed = changes(out, contracts) if out.exists() else [f"{one.name} is new" for one in contracts]
         if not check:
             write_module(out, module_text(contracts))

@@ -1,6 +1,5 @@
 """Operations of an OpenAPI document (3.0 and 3.1) as tool contracts."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from agentflow.core.answer import describe_errors
 from agentflow.core.imported import ImportedTool, digest_of
 from agentflow.core.openapi_schema import Schema, Schemas
 from agentflow.core.tool_names import tool_name
+from agentflow.core.words import near
 from agentflow.errors import ConfigurationError
 
 METHODS = ("get", "head", "post", "put", "patch", "delete")
@@ -135,8 +135,7 @@ class OpenApiDocument:
             if found:
                 return found[0], name
         known = [said for one in self.operations for said in (one.id, one.label) if said]
-        near = difflib.get_close_matches(selector, known, 3)
-        hint = f"; is it {' or '.join(near)}?" if near else ""
+        hint = near(selector, known)
         raise ConfigurationError(
             f"{self.title} has no operation {selector!r} among its {len(self.operations)}{hint}"
         )

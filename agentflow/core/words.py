@@ -1,5 +1,7 @@
-"""Amounts and spans of time as people read them."""
+"""Amounts, spans of time and hints as people read them."""
 
+import difflib
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -18,3 +20,9 @@ def span(time: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def near(wanted: str, known: Sequence[str]) -> str:
+    """What may have been meant, as the end of a sentence that says there is no such name; or nothing."""
+    found = difflib.get_close_matches(wanted, known, 3)
+    return f"; is it {' or '.join(found)}?" if found else ""
