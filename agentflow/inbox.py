@@ -151,8 +151,6 @@ class Inbox:
             return RunApprovals(run.id, agent, tenant, listed, _altered(listed))
         async with free:
             found, problem = await _answer(self._client.pending_approvals(run.id))
-        if problem:
-            problem = f"{run.id}: {problem}"
         return RunApprovals(run.id, agent, tenant, tuple(found or ()), problem or _altered(found or ()))
 
 

@@ -104,8 +104,7 @@ class _Execution:
         if invocation.decision.verdict != "allow" or invocation.decision.arguments_hash != binding:
             rule = invocation.decision.rule
             raise EffectConflictError(f"{self._contract.name} was not allowed with these arguments ({rule})")
-        source = self._contract.source
-        if (source.digest if source else None) != invocation.source:
+        if self._contract.import_digest != invocation.source:
             raise SourceChangedError(
                 f"{self._contract.name}: this worker has another import of it than the run; deploy both anew"
             )

@@ -146,8 +146,7 @@ class ManifestActivity:
         # One that this worker doesn't have is another pool's, which looks at each call.
         tools = {name: self._imported[name] for name in request.imported if name in self._imported}
         for name, tool in tools.items():
-            source = tool.contract.source
-            if source is None or source.digest != request.imported[name]:
+            if tool.contract.import_digest != request.imported[name]:
                 return f"this worker carries out another import of {name} than the agent has"
         found = await asyncio.gather(*(_drift(tool) for tool in tools.values()))
         return next(

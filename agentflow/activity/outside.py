@@ -1,15 +1,20 @@
 """An imported tool as a worker carries it out: records, checks and limits as for a function of one's own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.tool import DidNotHappen, Happened
+from agentflow.contracts.sources import ToolSource
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.imported import ImportedTool
+from agentflow.errors import ConfigurationError
+
+PATIENCE = 0.9
+"""Of a tool's time for one attempt, what an outside system gets: the rest is for recording its answer."""
 
 OutsideCall = Callable[[ToolContract, Mapping[str, Json], ToolContext], Awaitable[Json]]
 """Carries out a call: contract, all arguments with the fixed ones, idempotency key in the context."""
@@ -54,10 +59,6 @@ class OutsideTool:
             whole[source.key_argument] = context.idempotency_key
         return {"arguments": whole, "context": context}
 
-    def typed_arguments(self, arguments: Mapping[str, Json]) -> SimpleNamespace:
-        """JSON arguments by attribute, for rules."""
-        return self._tool.typed_arguments(arguments)
-
     async def perform(self, values: Mapping[str, Any]) -> Json:
         """Carry the call out."""
         return await self._call(self.contract, values["arguments"], values["context"])
@@ -79,3 +80,38 @@ class OutsideTool:
 
     def __repr__(self) -> str:
         return repr(self._tool)
+
+
+class OutsideSystem(ABC):
+    """What carries imported tools out: an API, an MCP server."""
+
+    source_kind: ClassVar[type[ToolSource]]
+    """Whose tools it can carry out."""
+    source_name: ClassVar[str]
+    """The same in words."""
+
+    def tools(self, *tools: ImportedTool) -> tuple[OutsideTool, ...]:
+        """The tools, for a worker's plugin."""
+        return tuple(self.tool(tool) for tool in tools)
+
+    def tool(self, tool: ImportedTool, *, probe: OutsideProbe | None = None) -> OutsideTool:
+        """One tool, for a worker's plugin.
+
+        Args:
+            tool: As it was imported.
+            probe: Finds out whether a call had its effect; needed with ``recovery="probe"``.
+
+        Raises:
+            ConfigurationError: its source is of another kind.
+        """
+        if not isinstance(tool.source, self.source_kind):
+            raise ConfigurationError(f"{tool!r} is not of {self.source_name}")
+        return OutsideTool(tool, self._call, self._drift, probe)
+
+    @abstractmethod
+    async def _call(
+        self, contract: ToolContract, arguments: Mapping[str, Json], context: ToolContext
+    ) -> Json: ...
+
+    @abstractmethod
+    async def _drift(self, contract: ToolContract) -> str | None: ...

@@ -206,7 +206,7 @@ def tool(
             function,
             effect=effect,
             scopes=scopes,
-            sinks=None if sinks is None else tuple(_sink(sink) for sink in sinks),
+            sinks=None if sinks is None else tuple(Sink.of(sink) for sink in sinks),
             trusted_output=trusted_output,
             recovery=recovery,
             local=local,
@@ -217,10 +217,6 @@ def tool(
         return Tool(function, contract)
 
     return decorate
-
-
-def _sink(sink: str | Sink) -> Sink:
-    return Sink(argument=sink) if isinstance(sink, str) else sink
 
 
 def tools_of(owner: object) -> tuple[Tool[..., Any], ...]:

@@ -4,20 +4,19 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from agentflow.activity.context import ToolContext
-from agentflow.activity.outside import OutsideProbe, OutsideTool, UnusableOutput
+from agentflow.activity.outside import PATIENCE, OutsideSystem, UnusableOutput
 from agentflow.adapters.mcp_session import McpPlace, McpSession
-from agentflow.contracts.sources import McpSource
+from agentflow.contracts.sources import McpSource, ToolSource
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
-from agentflow.core.imported import ImportedTool, drift
+from agentflow.core.imported import drift_of
 from agentflow.core.mcp_tools import TEXT, mcp_contract
 from agentflow.core.scrub import scrubbed, scrubbed_json
 from agentflow.errors import (
     AgentflowError,
-    ConfigurationError,
     OutsideError,
     SourceChangedError,
     ToolError,
@@ -31,11 +30,9 @@ MAX_PAGES = 100
 """Of a server's list of tools."""
 KEY_META = "agentflow/idempotency-key"
 """Where a call's idempotency key is in its ``_meta``, for servers that look there."""
-_PATIENCE = 0.9
-"""Of a tool's time for one attempt: the rest is for recording what came of it."""
 
 
-class McpServer:
+class McpServer(OutsideSystem):
     """One MCP server.
 
     Open it before the worker, and close it after::
@@ -46,6 +43,9 @@ class McpServer:
     It is connected to at the first call. A connection that is lost is made anew; what a call that was under
     way has done, the ledger finds out, or a person. Elicitation and sampling are not on offer to the server.
     """
+
+    source_kind: ClassVar[type[ToolSource]] = McpSource
+    source_name: ClassVar[str] = "an MCP server"
 
     def __init__(
         self,
@@ -71,9 +71,7 @@ class McpServer:
         Raises:
             ConfigurationError: neither or both of ``command`` and ``url``.
         """
-        self._place = McpPlace(
-            command, url, environment=environment, headers=headers, directory=directory, secrets=secrets
-        )
+        self._place = McpPlace(tuple(command), url, environment or {}, headers or {}, directory, secrets)
         self._session = McpSession(self._place, self._on_message)
         self._listing: tuple[float, dict[str, dict[str, Json]]] | None = None
         self._asking: asyncio.Task[dict[str, dict[str, Json]]] | None = None
@@ -89,24 +87,6 @@ class McpServer:
         if self._asking:
             self._asking.cancel()
         await self._session.close()
-
-    def tools(self, *tools: ImportedTool) -> tuple[OutsideTool, ...]:
-        """The tools, for a worker's plugin."""
-        return tuple(self.tool(tool) for tool in tools)
-
-    def tool(self, tool: ImportedTool, *, probe: OutsideProbe | None = None) -> OutsideTool:
-        """One tool, for a worker's plugin.
-
-        Args:
-            tool: As it was imported.
-            probe: Finds out whether a call had its effect; needed with ``recovery="probe"``.
-
-        Raises:
-            ConfigurationError: it is not of an MCP server.
-        """
-        if not isinstance(tool.source, McpSource):
-            raise ConfigurationError(f"{tool!r} is not of an MCP server")
-        return OutsideTool(tool, self._call, self._drift, probe)
 
     async def offered(self) -> Mapping[str, Mapping[str, Json]]:
         """The server's tools by its names, as ``tools/list`` has them now.
@@ -124,17 +104,14 @@ class McpServer:
     async def _drift(self, contract: ToolContract, *, fresh: bool = True) -> str | None:
         source = cast(McpSource, contract.source)
         found = (await self._listed(fresh=fresh)).get(source.operation)
-        if found is None:
-            return drift(contract, None)
-        try:
-            return drift(contract, mcp_contract(source.server, found, contract.name))
-        except ConfigurationError as error:
-            return f"{source.server} has another {source.operation} than the one imported: {error}"
+        return drift_of(
+            contract, lambda: mcp_contract(source.server, found, contract.name) if found else None
+        )
 
     async def _call(
         self, contract: ToolContract, arguments: Mapping[str, Json], context: ToolContext
     ) -> Json:
-        limit = contract.options.start_to_close_timeout.total_seconds() * _PATIENCE
+        limit = contract.options.start_to_close_timeout.total_seconds() * PATIENCE
         client: Any = None
         try:
             async with asyncio.timeout(limit):

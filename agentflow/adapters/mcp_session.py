@@ -4,8 +4,9 @@ import asyncio
 import os
 import string
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
@@ -15,35 +16,31 @@ from agentflow.ports.secrets import SecretSource
 CONNECT_SECONDS = 30.0
 
 
+@dataclass(frozen=True)
 class McpPlace:
-    """Where a server is: a command that is run, or a URL. Secrets are named, and filled in to connect."""
+    """Where a server is: a command that is run, or a URL. Secrets are named, and filled in to connect.
 
-    def __init__(
-        self,
-        command: Sequence[str] = (),
-        url: str = "",
-        *,
-        environment: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        directory: str | None = None,
-        secrets: SecretSource | None = None,
-    ) -> None:
-        """Say where it is.
+    Raises:
+        ConfigurationError: neither or both of command and URL, or a URL that is none of HTTP.
+    """
 
-        Raises:
-            ConfigurationError: neither or both of command and URL, or a URL that is none of HTTP.
-        """
-        if bool(command) == bool(url):
+    command: tuple[str, ...]
+    url: str
+    environment: Mapping[str, str]
+    headers: Mapping[str, str]
+    directory: str | None
+    secrets: SecretSource | None
+    used: set[str] = field(default_factory=set[str])
+    """Secrets that the connection was made with: they are taken out of what the server says."""
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
             raise ConfigurationError("an MCP server is a command or a URL")
-        if url and (urlsplit(url).scheme not in ("http", "https") or urlsplit(url).password):
+        parts = urlsplit(self.url)
+        if self.url and (parts.scheme not in ("http", "https") or parts.password):
             raise ConfigurationError(
                 "an MCP server's URL is like https://example.com/mcp, without a password"
             )
-        self._command, self._url, self._directory = tuple(command), url, directory
-        self._environment, self._headers = dict(environment or {}), dict(headers or {})
-        self._secrets = secrets
-        self.used: set[str] = set()
-        """Secrets that the connection was made with: they are taken out of what the server says."""
 
     async def connected(self, stack: AsyncExitStack, on_message: Callable[[Any], Any]) -> Any:
         """Connect.
@@ -52,27 +49,27 @@ class McpPlace:
             ToolUnavailableError: a secret is missing.
         """
         mcp = _mcp()
-        if self._command:
+        if self.command:
             from mcp import StdioServerParameters, stdio_client
 
-            environment = {name: await self._filled(text) for name, text in self._environment.items()}
+            environment = {name: await self._filled(text) for name, text in self.environment.items()}
             parameters = StdioServerParameters(
-                command=self._command[0],
-                args=list(self._command[1:]),
+                command=self.command[0],
+                args=list(self.command[1:]),
                 env=environment,
-                cwd=self._directory,
+                cwd=self.directory,
             )
             transport: Any = stdio_client(parameters, errlog=stack.enter_context(_log_for_server()))
         else:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
 
-            headers = {name: await self._filled(text) for name, text in self._headers.items()}
+            headers = {name: await self._filled(text) for name, text in self.headers.items()}
             client = httpx2.AsyncClient(
                 headers=headers, follow_redirects=False, timeout=httpx2.Timeout(30, read=300)
             )
             await stack.enter_async_context(client)
-            transport = streamable_http_client(self._url, http_client=client)
+            transport = streamable_http_client(self.url, http_client=client)
 
         async def heard(message: Any) -> None:
             on_message(message)
@@ -85,7 +82,7 @@ class McpPlace:
         for literal, name, _, _ in string.Formatter().parse(text):
             made.append(literal)
             if name is not None:
-                secret = await self._secrets.secret(name) if self._secrets else None
+                secret = await self.secrets.secret(name) if self.secrets else None
                 if secret is None:
                     raise ToolUnavailableError(f"this worker has no secret for {name}")
                 self.used.add(secret)
@@ -93,7 +90,7 @@ class McpPlace:
         return "".join(made)
 
     def __repr__(self) -> str:
-        return f"<MCP server {self._url or self._command[0]}>"
+        return f"<MCP server {self.url or self.command[0]}>"
 
 
 class McpSession:

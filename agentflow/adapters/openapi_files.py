@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from agentflow.adapters.http import http_library
 from agentflow.contracts.wire import Json
 from agentflow.errors import ConfigurationError, MissingExtraError
 
@@ -94,14 +95,11 @@ def _read(path: Path) -> bytes:
 
 
 async def _fetch(url: str) -> bytes:
-    try:
-        import httpx2
-    except ImportError as error:
-        raise MissingExtraError("a document over HTTP", "openapi") from error
+    http = http_library("a document over HTTP", "openapi")
     found = bytearray()
     try:
         async with (
-            httpx2.AsyncClient(follow_redirects=True, timeout=FETCH_SECONDS) as client,
+            http.AsyncClient(follow_redirects=True, timeout=FETCH_SECONDS) as client,
             client.stream("GET", url) as response,
         ):
             response.raise_for_status()
@@ -109,6 +107,6 @@ async def _fetch(url: str) -> bytes:
                 found += part
                 if len(found) > MAX_DOCUMENT_BYTES:
                     raise ConfigurationError(f"{url} is longer than {MAX_DOCUMENT_BYTES} bytes")
-    except httpx2.HTTPError as error:
+    except http.HTTPError as error:
         raise ConfigurationError(f"{url} can't be fetched: {error}") from None
     return bytes(found)

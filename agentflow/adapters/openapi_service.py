@@ -5,24 +5,23 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
 from agentflow.activity.context import ToolContext
-from agentflow.activity.outside import OutsideProbe, OutsideTool, UnusableOutput
-from agentflow.contracts.sources import AuthScheme, OpenApiSource
+from agentflow.activity.outside import PATIENCE, OutsideSystem, UnusableOutput
+from agentflow.adapters.http import http_library, retry_after
+from agentflow.contracts.sources import AuthScheme, OpenApiSource, ToolSource
 from agentflow.contracts.tools import ToolContract
-from agentflow.contracts.wire import Json
-from agentflow.core.imported import ImportedTool, drift
+from agentflow.contracts.wire import Json, Sha256
+from agentflow.core.imported import drift_of
 from agentflow.core.openapi import OpenApiDocument
 from agentflow.core.openapi_request import OutsideRequest, build_request
 from agentflow.core.scrub import scrubbed, scrubbed_json
 from agentflow.errors import (
     ConfigurationError,
-    MissingExtraError,
     OutsideError,
     ToolError,
     ToolUnavailableError,
@@ -32,18 +31,19 @@ from agentflow.ports.secrets import SecretSource
 CONNECT_SECONDS = 10.0
 MAX_ERROR_BYTES = 2_000
 """Of a refusal's text: that much is told to the model."""
-_PATIENCE = 0.9
-"""Of a tool's time for one attempt: the rest is for recording what came of it."""
 
 
-class OpenApiService:
+class OpenApiService(OutsideSystem):
     """One API: where it is, and the secrets it takes.
 
     Open it before the worker, and close it after::
 
-    async with OpenApiService("https://orders.example.com", secrets=secrets) as orders:
-        plugin = AgentflowPlugin(tools=[*orders.tools(get_order, cancel_order)], ...)
+        async with OpenApiService("https://orders.example.com", secrets=secrets) as orders:
+            plugin = AgentflowPlugin(tools=[*orders.tools(get_order, cancel_order)], ...)
     """
+
+    source_kind: ClassVar[type[ToolSource]] = OpenApiSource
+    source_name: ClassVar[str] = "an OpenAPI document"
 
     def __init__(
         self,
@@ -78,9 +78,10 @@ class OpenApiService:
         self._document = None if document is None else OpenApiDocument(document)
         self._headers = dict(headers or {})
         self._max_connections = max_connections
-        self._http = _httpx()
+        self._http = http_library("calling an API", "openapi")
         self._client: Any = None
         self._closing = AsyncExitStack()
+        self._drifts: dict[Sha256, str | None] = {}
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -100,32 +101,14 @@ class OpenApiService:
         self._client = None
         await self._closing.aclose()
 
-    def tools(self, *tools: ImportedTool) -> tuple[OutsideTool, ...]:
-        """The tools, for a worker's plugin."""
-        return tuple(self.tool(tool) for tool in tools)
-
-    def tool(self, tool: ImportedTool, *, probe: OutsideProbe | None = None) -> OutsideTool:
-        """One tool, for a worker's plugin.
-
-        Args:
-            tool: As it was imported.
-            probe: Asks the API whether a call had its effect; needed with ``recovery="probe"``.
-
-        Raises:
-            ConfigurationError: it is not of an OpenAPI document.
-        """
-        if not isinstance(tool.source, OpenApiSource):
-            raise ConfigurationError(f"{tool!r} is not of an OpenAPI document")
-        return OutsideTool(tool, self._call, self._drift, probe)
-
     async def _drift(self, contract: ToolContract) -> str | None:
-        if self._document is None:
+        document, source = self._document, cast(OpenApiSource, contract.source)
+        if document is None:
             return None
-        source = cast(OpenApiSource, contract.source)
-        try:
-            return drift(contract, self._document.current(source, contract.name))
-        except ConfigurationError as error:
-            return f"{source.server} has another {source.operation} than the one imported: {error}"
+        # The document stays as it is, and each run that begins asks.
+        if source.digest not in self._drifts:
+            self._drifts[source.digest] = drift_of(contract, lambda: document.current(source, contract.name))
+        return self._drifts[source.digest]
 
     async def _call(
         self, contract: ToolContract, arguments: Mapping[str, Json], context: ToolContext
@@ -134,7 +117,7 @@ class OpenApiService:
         if self._client is None:
             raise ToolUnavailableError(f"{contract.name}: the OpenApiService is not open: use async with")
         request = build_request(source, arguments, context.idempotency_key)
-        limit = contract.options.start_to_close_timeout.total_seconds() * _PATIENCE
+        limit = contract.options.start_to_close_timeout.total_seconds() * PATIENCE
         secrets: tuple[str, ...] | None = None
         try:
             async with asyncio.timeout(limit):
@@ -251,24 +234,3 @@ def _output(contract: ToolContract, response: Any, body: bytes | None, secrets: 
         return scrubbed_json(json.loads(text), secrets)
     except (ValueError, RecursionError) as error:
         return UnusableOutput(f"the answer is not JSON: {error}")
-
-
-def retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """What a ``Retry-After`` asks for: seconds or a date (RFC 9110). ``None`` for what can't be read."""
-    if not header:
-        return None
-    if header.strip().isdigit() and len(header.strip()) < 10:
-        return timedelta(seconds=int(header))
-    try:
-        then = parsedate_to_datetime(header)
-    except (ValueError, TypeError):
-        return None
-    return max(then.replace(tzinfo=then.tzinfo or UTC) - now, timedelta(0))
-
-
-def _httpx() -> Any:
-    try:
-        import httpx2
-    except ImportError as error:
-        raise MissingExtraError("calling an API", "openapi") from error
-    return httpx2

@@ -6,13 +6,12 @@ import hmac
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-from agentflow.adapters.openapi_service import retry_after
+from agentflow.adapters.http import http_library, retry_after
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.wire import Json
-from agentflow.errors import ConfigurationError, MissingExtraError, NoticeRefusedError, OutsideError
+from agentflow.errors import ConfigurationError, NoticeRefusedError, OutsideError
 
 PREFIX = "whsec_"
 MIN_SECRET_BYTES = 24
@@ -68,7 +67,7 @@ class Webhook:
         if not self._secrets:
             raise ConfigurationError("a webhook needs a secret")
         self._now = now or (lambda: datetime.now(UTC))
-        self._http = _httpx()
+        self._http = http_library("a webhook", "webhook")
 
     async def notify(self, notice: Notice) -> None:
         """Post it.
@@ -118,11 +117,3 @@ def _secret(text: str) -> bytes:
     if len(found) < MIN_SECRET_BYTES:
         raise ConfigurationError(f"a webhook's secret has at least {MIN_SECRET_BYTES} bytes")
     return found
-
-
-def _httpx() -> Any:
-    try:
-        import httpx2
-    except ImportError as error:
-        raise MissingExtraError("a webhook", "webhook") from error
-    return httpx2

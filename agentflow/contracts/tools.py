@@ -90,6 +90,11 @@ class Sink(Contract):
     argument: str
     kind: SinkKind = "value"
 
+    @staticmethod
+    def of(sink: "str | Sink") -> "Sink":
+        """A sink, which its argument's name may stand for."""
+        return Sink(argument=sink) if isinstance(sink, str) else sink
+
 
 def check_sentence(sentence: str, arguments: Collection[str]) -> None:
     """See to it that a sentence's ``{places}`` are arguments, as they are: no formats, no attributes.
@@ -128,6 +133,11 @@ class ToolContract(Contract):
     """Where the contract is from, if it is none of our own functions."""
     effect_is_claimed: bool = Field(default=False, exclude_if=is_false)
     """Whether that it only reads is the word of the server that it is from, and nobody else's."""
+
+    @property
+    def import_digest(self) -> Sha256 | None:
+        """Names the import that it is from; ``None`` for a function of our own."""
+        return self.source.digest if self.source else None
 
     @property
     def sure_effect(self) -> Effect:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,8 +12,10 @@ from agentflow.contracts.sources import McpSource, OpenApiSource, ToolSource
 from agentflow.contracts.tools import Effect, Recovery, Sink, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.answer import describe_errors
-from agentflow.errors import ToolDefinitionError
+from agentflow.errors import ConfigurationError, ToolDefinitionError
 
+NO_DIGEST = Sha256("0" * 64)
+"""Of a contract that is being made; ``with_digest`` puts its own there."""
 MAX_DIFF_LINES = 60
 """Of a contract that changed: the first lines say enough."""
 
@@ -93,9 +95,7 @@ class ImportedTool:
             "name": name,
             "effect": effect,
             "scopes": None if scopes is None else tuple(scopes),
-            "sinks": None
-            if sinks is None
-            else tuple(Sink(argument=sink) if isinstance(sink, str) else sink for sink in sinks),
+            "sinks": None if sinks is None else tuple(Sink.of(sink) for sink in sinks),
             "trusted_output": trusted_output,
             "recovery": recovery or ("key" if key_argument else None),
             "options": options,
@@ -148,7 +148,32 @@ def drift(pinned: ToolContract, now: ToolContract | None) -> str | None:
     lines = list(difflib.unified_diff(before, after, "imported", "now", lineterm="", n=1))
     rest = [f"… {len(lines) - MAX_DIFF_LINES} lines more"] if len(lines) > MAX_DIFF_LINES else []
     shown = "\n".join([*lines[:MAX_DIFF_LINES], *rest])
-    return f"{pinned.source.server} has another {pinned.source.operation} than the one imported:\n{shown}"
+    return f"{_changed(pinned)}\n{shown}"
+
+
+def drift_of(pinned: ToolContract, import_again: Callable[[], ToolContract | None]) -> str | None:
+    """``drift``, where the import itself may fail by now.
+
+    Args:
+        pinned: The tool's contract, adapted or not.
+        import_again: Makes the contract of its source today; ``None`` when it isn't there any more.
+    """
+    try:
+        return drift(pinned, import_again())
+    except ConfigurationError as error:
+        return f"{_changed(pinned)} {error}"
+
+
+def with_digest(contract: ToolContract) -> ToolContract:
+    """A contract that was just imported, with the digest of what its source says."""
+    assert contract.source is not None
+    source = contract.source.model_copy(update={"digest": digest_of(contract)})
+    return contract.model_copy(update={"source": source})
+
+
+def _changed(pinned: ToolContract) -> str:
+    assert pinned.source is not None
+    return f"{pinned.source.server} has another {pinned.source.operation} than the one imported:"
 
 
 def _said_by_source(contract: ToolContract) -> dict[str, Json]:

@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from agentflow.contracts.sources import McpSource
 from agentflow.contracts.tools import Effect, ToolContract
-from agentflow.contracts.wire import Json, Sha256
+from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
-from agentflow.core.imported import digest_of
-from agentflow.core.openapi_schema import Schema, Schemas
+from agentflow.core.imported import NO_DIGEST, with_digest
+from agentflow.core.imported_schema import Schema, Schemas
 from agentflow.core.tool_names import tool_name
 from agentflow.errors import ConfigurationError
 
@@ -54,13 +54,11 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
             output_schema=output or TEXT,
             effect=effect,
             effect_is_claimed=effect == "read",
-            source=McpSource(server=server, operation=theirs, digest=Sha256("0" * 64)),
+            source=McpSource(server=server, operation=theirs, digest=NO_DIGEST),
         )
     except ValidationError as error:
         raise ConfigurationError(f"{where} can't be a tool: {describe_errors(error)}") from None
-    assert contract.source is not None
-    source = contract.source.model_copy(update={"digest": digest_of(contract)})
-    return contract.model_copy(update={"source": source})
+    return with_digest(contract)
 
 
 def mcp_contracts(

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from agentflow.contracts.sources import AuthKind, AuthScheme, OpenApiSource, RequestArgument, Style
 from agentflow.contracts.tools import ToolContract
-from agentflow.contracts.wire import Json, Sha256
+from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
-from agentflow.core.imported import ImportedTool, digest_of
-from agentflow.core.openapi_schema import Schema, Schemas
+from agentflow.core.imported import NO_DIGEST, with_digest
+from agentflow.core.imported_schema import Schema, Schemas
 from agentflow.core.tool_names import tool_name
 from agentflow.core.words import near
 from agentflow.errors import ConfigurationError
@@ -24,7 +24,6 @@ _IGNORED_HEADERS = ("accept", "content-type", "authorization")
 _KEY_HEADER = "idempotency-key"
 """draft-ietf-httpapi-idempotency-key-header; Stripe's and others' as well."""
 _FORM = "application/x-www-form-urlencoded"
-_NO_DIGEST = Sha256("0" * 64)
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class OpenApiDocument:
             media_type=request.media_type,
             auth=self._auth(operation, where),
             key_header=request.key_header,
-            digest=_NO_DIGEST,
+            digest=NO_DIGEST,
         )
         said = (str(operation.definition.get(key) or "").strip() for key in ("summary", "description"))
         try:
@@ -167,8 +166,7 @@ class OpenApiDocument:
             )
         except ValidationError as error:
             raise ConfigurationError(f"{where} can't be a tool: {describe_errors(error)}") from None
-        source = source.model_copy(update={"digest": digest_of(contract)})
-        return ImportedTool(contract.model_copy(update={"source": source})).contract
+        return with_digest(contract)
 
     def _output_schema(self, operation: Operation, where: str) -> Schema:
         """What the successful responses have: JSON as it is, other texts as a string, nothing as ``null``."""

@@ -1,7 +1,7 @@
 """Secrets taken out of what an outside system says: an error text may quote what it was sent."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 from urllib.parse import quote
 
@@ -13,25 +13,36 @@ MIN_SECRET = 4
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
     """The text without the secrets, as they are and as URLs and basic authentication write them."""
-    forms = {form for secret in secrets if len(secret) >= MIN_SECRET for form in _forms(secret)}
-    # The longest first: one may be part of another.
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "[secret]")
-    return text
+    return _without(text, _forms(secrets))
 
 
 def scrubbed_json(value: Json, secrets: Iterable[str]) -> Json:
     """A JSON value with the secrets taken out of all its texts, keys included."""
-    known = tuple(secrets)
+    forms = _forms(secrets)
+    return _scrubbed_json(value, forms) if forms else value
+
+
+def _scrubbed_json(value: Json, forms: Sequence[str]) -> Json:
     if isinstance(value, str):
-        return scrubbed(value, known)
+        return _without(value, forms)
     if isinstance(value, list):
-        return [scrubbed_json(part, known) for part in cast(list[Json], value)]
+        return [_scrubbed_json(part, forms) for part in cast(list[Json], value)]
     if isinstance(value, dict):
         parts = cast(dict[str, Json], value).items()
-        return {scrubbed(key, known): scrubbed_json(part, known) for key, part in parts}
+        return {_without(key, forms): _scrubbed_json(part, forms) for key, part in parts}
     return value
 
 
-def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+def _without(text: str, forms: Sequence[str]) -> str:
+    for form in forms:
+        text = text.replace(form, "[secret]")
+    return text
+
+
+def _forms(secrets: Iterable[str]) -> list[str]:
+    """All that stands for a secret, the longest first: one may be part of another."""
+    forms: set[str] = set()
+    for secret in secrets:
+        if len(secret) >= MIN_SECRET:
+            forms |= {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+    return sorted(forms, key=len, reverse=True)

@@ -204,9 +204,9 @@ class Lifecycle(Generic[InputT, OutputT]):
             writes=any(contract.sure_effect != "read" for contract in definition.catalog.contracts.values()),
             tenant=self._run.task.tenant,
             imported={
-                name: contract.source.digest
+                name: contract.import_digest
                 for name, contract in definition.catalog.contracts.items()
-                if contract.source
+                if contract.import_digest
             },
         )
         return await dispatch.resolve_manifest(request)

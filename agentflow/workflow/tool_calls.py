@@ -132,7 +132,7 @@ class ToolCalls:
             arguments=call.arguments,
             decision=decision,
             ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
-            source=contract.source.digest if contract.source else None,
+            source=contract.import_digest,
         )
         return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
 
@@ -154,8 +154,7 @@ class ToolCalls:
                 f"the run is pinned to the rules {pinned.id}, and its worker has {definition.rules_name.id}"
             )
         imported = self._run.manifest.imported.get(call.tool)
-        digest = contract.source.digest if contract.source else None
-        if imported and imported != digest and dispatch.import_changed(place):
+        if imported and imported != contract.import_digest and dispatch.import_changed(place):
             raise RunDenied(f"the run is pinned to another import of {call.tool} than its worker has")
         decision = decide(definition.rules.rules, self._context(call, contract), definition.rules.policies)
         return decision.model_copy(update={"rules": definition.rules_name.id})

@@ -52,6 +52,7 @@ class Visibility:
         self.is_lean: bool = False
         self.lists_approvals: bool = False
         """Whether pending actions are told as well."""
+        self._pending: tuple[ApprovalRequest, ...] = ()
         self._memo: Json = None
 
     def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
@@ -86,10 +87,13 @@ class Visibility:
             attributes[_ROLES] = _roles(standing.pending)
         return attributes
 
-    def _list(self, pending: Sequence[ApprovalRequest]) -> None:
+    def _list(self, pending: tuple[ApprovalRequest, ...]) -> None:
         """Put the pending actions where a list of many runs finds them."""
         if not (self.is_on and self.lists_approvals):
             return
+        if pending == self._pending:
+            return
+        self._pending = pending
         memo: Json = [request.model_dump(mode="json") for request in pending] or None
         if memo is not None and len(canonical_json(memo)) > MAX_MEMO_BYTES:
             memo = None

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agentflow import ToolContext, ToolError, ToolOptions, ToolUnavailableError
 from agentflow.activity.outside import OutsideTool, UnusableOutput
-from agentflow.adapters.openapi_service import retry_after
+from agentflow.adapters.http import retry_after
 from agentflow.contracts.wire import Sha256, ToolCallId
 from agentflow.core.imported import ImportedTool
 from agentflow.core.openapi import OpenApiDocument

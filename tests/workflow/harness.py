@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from agentflow import AgentClient, AgentflowPlugin, AgentOutcome, AgentTask, AgentWorkflow, tools_of
+from agentflow.adapters.run_timeline import executions_of
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation
 from agentflow.ports.model import ModelClient
@@ -80,13 +81,7 @@ async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
 
 async def chain(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
     """The histories of the run's executions so far."""
-    run_id = (await handle.describe()).raw_description.workflow_execution_info.first_run_id
-    histories: list[WorkflowHistory] = []
-    while run_id:
-        histories.append(await handle._client.get_workflow_handle(handle.id, run_id=run_id).fetch_history())
-        last = histories[-1].events[-1]
-        run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
-    return histories
+    return await executions_of(handle._client, handle.id)
 
 
 def decoded(history: str) -> str:
