@@ -71,7 +71,6 @@ class SpanSpool(SpanProcessor):
         self._current: _File | None = None
         self._full: list[_File] = []
         self._left = max_bytes - sum(file.stat().st_size for file in directory.glob(f"*{_SUFFIX}"))
-        self._wake = threading.Event()
         self._stop = threading.Event()
         self.dropped: int = 0
         """Spans that found no room."""
@@ -106,7 +105,6 @@ class SpanSpool(SpanProcessor):
     def shutdown(self) -> None:
         """Send what is there, for a moment. What the collector doesn't take stays for the next process."""
         self._stop.set()
-        self._wake.set()
         self._thread.join(timeout=10)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -121,7 +119,7 @@ class SpanSpool(SpanProcessor):
     def _run(self) -> None:
         pause = self._every
         while not self._stop.is_set():
-            self._wake.wait(pause)
+            self._stop.wait(pause)
             is_sent = self._send_all()
             pause = self._every if is_sent else min(pause * 2, MAX_PAUSE)
         self._send_all()
@@ -162,8 +160,12 @@ class _File:
 
     def append(self, data: bytes) -> None:
         # In one call: a process that is killed leaves whole spans, or a beginning that is not read.
-        os.write(self._handle, len(data).to_bytes(_LENGTH, "big") + data)
-        self.size += len(data) + _LENGTH
+        frame = len(data).to_bytes(_LENGTH, "big") + data
+        if os.write(self._handle, frame) < len(frame):
+            # The disk is full. What is written next must not be taken for this span's end.
+            os.ftruncate(self._handle, self.size)
+            raise OSError("the disk is full")
+        self.size += len(frame)
 
     def frames(self) -> list[bytes]:
         """The spans in it. Requests of OTLP can be put behind each other: together they are one."""

@@ -1,5 +1,6 @@
 """Spans survive what they are to tell of: killed workers and a collector that is down."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -157,6 +158,21 @@ def test_a_directory_that_is_gone_costs_spans_and_nothing_else(tmp_path: Path, c
     place.rmdir()
     recorded(spool, "a")
     assert spool.dropped == 1
+    spool.shutdown()
+
+
+def test_a_disk_that_gets_full_in_the_middle_of_a_span_costs_that_span_only(
+    tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = SpanSpool(tmp_path, collector, every=NEVER)
+    recorded(spool, "before")
+    whole = os.write
+    monkeypatch.setattr("os.write", lambda handle, data: whole(handle, data[:10]))
+    recorded(spool, "cut off")
+    monkeypatch.setattr("os.write", whole)
+    recorded(spool, "after")
+    assert spool.force_flush()
+    assert (collector.names, spool.dropped) == (["before", "after"], 1)
     spool.shutdown()
 
 
