@@ -130,12 +130,8 @@ class _Reader:
             await self._memo(key, at, attributes.upserted_memo.fields)
         elif which in _ENDS:
             self.is_open = False
-            outcome = (
-                await self._value(attributes.result.payloads)
-                if which.startswith("workflow_execution_comp")
-                else None
-            )
-            self._ended(key, at, outcome, _ENDS[which])
+            result = attributes.result.payloads if _ENDS[which] == "done" else ()
+            self._ended(key, at, await self._value(result), _ENDS[which])
         else:
             await self._from_outside(key, at, which, attributes)
 

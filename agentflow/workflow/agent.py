@@ -21,6 +21,7 @@ from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core import evidence
+from agentflow.core.action import Action, Asking
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
 from agentflow.core.rules import Rule, RuleSet
@@ -32,7 +33,7 @@ from agentflow.workflow.definition import AgentDefinition, compile_definition
 from agentflow.workflow.handlers import RunHandlers
 from agentflow.workflow.lifecycle import Lifecycle
 from agentflow.workflow.loop import ModelLoop
-from agentflow.workflow.run import Action, Run
+from agentflow.workflow.run import Run
 from agentflow.workflow.tool_calls import ToolCalls
 
 InputT = TypeVar("InputT")
@@ -221,8 +222,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             roles: Each holds one of these; empty is any.
         """
         quorum = Quorum(people=people, roles=tuple(roles))
-        asked = Action(action, arguments)
-        request = self._run.open_approval(asked, reason, quorum, self.approval_timeout, "request_approval")
+        asking = Asking("request_approval", reason, quorum, workflow.now() + self.approval_timeout)
+        request = self._run.open_approval(Action(action, arguments), asking)
         outcome = await self._run.await_approval(request)
         assert outcome is not None  # nothing else ends this wait
         return outcome

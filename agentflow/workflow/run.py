@@ -5,7 +5,6 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,15 +19,15 @@ from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
-from agentflow.contracts.rules import DecisionRecord, Quorum, Subject
+from agentflow.contracts.rules import DecisionRecord, Subject
 from agentflow.contracts.task import AgentTask
-from agentflow.contracts.tools import ToolContract, ToolResult
-from agentflow.contracts.wire import Json, Sha256, ToolCallId
+from agentflow.contracts.tools import ToolResult
+from agentflow.contracts.wire import Json, Sha256
+from agentflow.core.action import Action, Asking, request_for
 from agentflow.core.answer import AnswerForm
-from agentflow.core.approver_page import CODE_IS_TOLD, NOT_DONE, sentence_of
 from agentflow.core.budget import Purse
 from agentflow.core.freeze import FreezeVerb, hear
-from agentflow.core.idempotency import arguments_hash, run_fingerprint
+from agentflow.core.idempotency import run_fingerprint
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.record import DecisionLog
 from agentflow.core.signed_approvers import gone_keys
@@ -46,16 +45,6 @@ from agentflow.workflow.visibility import Standing, Visibility
 
 _UNPINNED = Sha256("0" * 64)
 """Root of the transcript before the manifest is there; nothing is said until then."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """Something that people are to decide on: a tool call, or what an agent's own code asks for."""
-
-    name: str
-    arguments: Mapping[str, Json]
-    contract: ToolContract | None = None
-    call_id: ToolCallId | None = None
 
 
 class Run:
@@ -301,41 +290,18 @@ class Run:
         at = workflow.now().isoformat()
         self.record(DecisionRecord(subject=subject, accepted=accepted, detail=detail[:2_000], at=at))
 
-    def open_approval(
-        self, action: Action, reason: str, quorum: Quorum, timeout: timedelta, rule: str
-    ) -> ApprovalRequest:
-        """Let people decide on one action.
-
-        Args:
-            action: What is to be done.
-            reason: Why they are asked.
-            quorum: Who must agree.
-            timeout: How long they have.
-            rule: What asked.
-        """
-        contract = action.contract
-        sinks = contract.sinks if contract else None
-        request = ApprovalRequest(
-            id=self.people.next_approval_id(),
-            tool=action.name,
-            tool_call_id=action.call_id,
-            arguments=dict(action.arguments),
-            arguments_hash=arguments_hash(action.name, action.arguments),
-            rule=rule,
-            reason=reason,
-            quorum=quorum,
+    def open_approval(self, action: Action, asking: Asking) -> ApprovalRequest:
+        """Let people decide on one action."""
+        request = request_for(
+            action,
+            asking,
+            self.people.next_approval_id(),
             requested_by=self.task.requested_by,
-            deadline=workflow.now() + timeout,
             sources=self.provenance.origins(action.arguments, self.past_calls),
-            sentence=sentence_of(action.name, contract, action.arguments),
-            effect=contract.effect if contract else None,
-            sinks=None if sinks is None else tuple(sink.argument for sink in sinks),
-            cost_usd=contract.options.cost_usd if contract else None,
             spent_usd=self.purse.settled.cost_usd,
-            on_refusal=NOT_DONE if contract else CODE_IS_TOLD,
         )
         self.people.open_approval(request)
-        self.log.warning("approval needed", tool=request.tool, rule=rule, approval_id=request.id)
+        self.log.warning("approval needed", tool=request.tool, rule=request.rule, approval_id=request.id)
         opened = self.people.request(request.id)
         self.notices.of_approval("approval.requested", opened)
         return opened

@@ -17,6 +17,7 @@ from agentflow.contracts.outcome import ToolCallSummary
 from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
+from agentflow.core.action import Action, Asking
 from agentflow.core.idempotency import ledger_key
 from agentflow.core.policy import decide
 from agentflow.core.provenance import PastCall
@@ -33,7 +34,7 @@ from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
-from agentflow.workflow.run import Action, Run
+from agentflow.workflow.run import Run
 
 _NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
 
@@ -210,8 +211,9 @@ class ToolCalls:
         if held.approval_id is not None:
             return run.people.request(held.approval_id)
         action = Action(call.tool, call.arguments, contract, call.id)
-        quorum = asked.quorum or Quorum()
-        return run.open_approval(action, asked.reason, quorum, self._approval_timeout, asked.rule)
+        deadline = workflow.now() + self._approval_timeout
+        asking = Asking(asked.rule, asked.reason, asked.quorum or Quorum(), deadline)
+        return run.open_approval(action, asking)
 
     def _may_let_go(self) -> bool:
         """Whether all that the run does is wait for people, and it should continue as new."""

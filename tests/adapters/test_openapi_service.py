@@ -18,6 +18,7 @@ from agentflow.core.imported import ImportedTool
 from agentflow.core.openapi import OpenApiDocument
 from agentflow.errors import ConfigurationError, OutsideError
 from agentflow.imported import EnvironmentSecrets, OpenApiService
+from tests.http_app import served
 
 CONTEXT = ToolContext(call_id=ToolCallId("c"), idempotency_key=Sha256("k" * 64))
 SECRET = "s3cret-token/with+signs"
@@ -85,14 +86,9 @@ async def api() -> AsyncIterator[Api]:
     found = Api()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", found.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    found.url = f"http://{host}:{port}/v1"
-    yield found
-    await runner.cleanup()
+    async with served(app) as url:
+        found.url = f"{url}/v1"
+        yield found
 
 
 async def called(tool: OutsideTool, **arguments: Any) -> Any:

@@ -15,6 +15,7 @@ from agentflow.adapters.webhook import Webhook
 from agentflow.contracts.notice import Notice
 from agentflow.errors import ConfigurationError, NoticeRefusedError, OutsideError
 from tests.core.samples import DEADLINE, approval_request
+from tests.http_app import served
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
@@ -50,12 +51,9 @@ async def endpoint() -> AsyncIterator[Endpoint]:
     found = Endpoint()
     app = web.Application()
     app.router.add_post("/hook", found.take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = "http://{}:{}/hook".format(*runner.addresses[0][:2])
-    yield found
-    await runner.cleanup()
+    async with served(app) as url:
+        found.url = f"{url}/hook"
+        yield found
 
 
 async def test_a_receivers_own_library_believes_it_and_it_says_what_is_to_be_decided(

@@ -17,6 +17,7 @@ from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.imported import EnvironmentSecrets, McpServer, OpenApiService
 from agentflow.testing import ScriptedModel, answer, call
 from tests.conftest import installed
+from tests.http_app import served
 from tests.workflow.harness import Harness, decoded, eventually, replayed, serving
 from tests.workflow.importing_agents import (
     Noter,
@@ -85,14 +86,8 @@ async def airflow() -> AsyncIterator[tuple[Airflow, str]]:
     found = Airflow()
     app = web.Application()
     app.router.add_post("/api/v2/dags/{dag}/dagRuns", found.trigger)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield found, f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    async with served(app) as url:
+        yield found, url
 
 
 @pytest.fixture
