@@ -5,9 +5,9 @@ the interpreter; and the tracing interceptor if a tracer provider is set by then
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
 the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
 ``reconcile_effect`` and ``close_effect`` for those that write, ``guard_output`` with an output guard and
-``notify`` with a notifier;
-checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep; and as
-many activities at once as models and tools that take their time ask for, unless the worker says otherwise.
+``notify`` with a notifier; checks that the server has the search attributes and that the ledger can be used;
+the ledger's upkeep; gauges of the runs that wait for people, where metrics are recorded; and as many
+activities at once as models and tools that take their time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -41,6 +41,7 @@ from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.recent_blobs import RecentBlobs
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
+from agentflow.adapters.waiting import waiting_measured
 from agentflow.clean_exit import ensure_clean_exit
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES
 from agentflow.contracts.rules import Tier
@@ -86,6 +87,7 @@ class AgentflowPlugin(SimplePlugin):
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
         notifier: Notifier | None = None,
+        waiting_every: timedelta | None = timedelta(seconds=30),
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
 
@@ -112,6 +114,8 @@ class AgentflowPlugin(SimplePlugin):
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
             notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
+            waiting_every: How often the worker measures which runs wait for people, where metrics are
+                recorded; ``None`` leaves it to others.
 
         Raises:
             ConfigurationError: ``models`` without ``model_client`` or the reverse, or a tool that
@@ -127,6 +131,7 @@ class AgentflowPlugin(SimplePlugin):
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
         self._notifier = notifier
+        self._waiting_every = waiting_every if search_attributes == "require" and models else None
         self._trusts_approvers = approvers == "trusted"
         self._search_attributes = search_attributes
         self._max_payload_bytes = max_payload_bytes or (
@@ -210,7 +215,10 @@ class AgentflowPlugin(SimplePlugin):
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
             await self._approvers.keys()
-        async with ledger_kept(self._ledger, self._ledger_retention, worker.client):
+        async with (
+            ledger_kept(self._ledger, self._ledger_retention, worker.client),
+            waiting_measured(worker.client, self._waiting_every),
+        ):
             await super().run_worker(worker, next)
 
     def _check_approvers(self, workflows: Sequence[type]) -> None:

@@ -18,7 +18,7 @@ from agentflow.core.idempotency import run_root
 from agentflow.core.transcript import node_hash, written_out
 from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
-from agentflow.telemetry import semconv
+from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.spans import current_span
 
 Guarding = Callable[[Sequence[Entry]], Awaitable[None]]
@@ -79,6 +79,8 @@ class ChatActivity:
         # An attempt before this one may have got the answer, and died before Temporal heard of it.
         kept = await self._answers.get(root, key) if info.attempt > 1 else None
         response, head = kept, None
+        if kept is not None:
+            metrics.cache_hit("answer")
         if response is None:
             if self._guard is not None:
                 await self._guard(news)
@@ -121,8 +123,15 @@ class ChatActivity:
             semconv.ATTEMPT: info.attempt,
             semconv.ACTIVITY_ID: info.activity_id,
         }
+        labels = {
+            semconv.OPERATION_NAME: semconv.CHAT,
+            semconv.PROVIDER_NAME: provider,
+            semconv.REQUEST_MODEL: model,
+        }
         with current_span(f"{semconv.CHAT} {model}", attributes) as span:
-            answer = await self._client.chat(call)
+            with metrics.operation(labels):
+                answer = await self._client.chat(call)
+            metrics.tokens(answer.usage, labels)
             span.set_attributes(
                 {
                     semconv.RESPONSE_MODEL: answer.response_model,

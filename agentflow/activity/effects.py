@@ -29,6 +29,7 @@ from agentflow.errors import (
     ToolUnavailableError,
 )
 from agentflow.ports.ledger import EffectLedger
+from agentflow.telemetry import metrics
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -63,6 +64,7 @@ class EffectOnce:
             case effects.Busy(wait):
                 raise attempt.busy(wait)
             case effects.Doubtful(detail):
+                metrics.effect_unknown(self.caller.contract.name)
                 raise EffectUnknownError(detail)
             case effects.Abandoned() as abandoned:
                 return await attempt.resume(found, abandoned)
@@ -258,6 +260,7 @@ class _Attempt:
     async def _doubt(self, detail: str) -> EffectUnknownError:
         """Mark the call as one that only a person can tell the end of."""
         detail = f"{detail.strip()} (key {self._invocation.ledger_key})"
+        metrics.effect_unknown(self._caller.contract.name)
         try:
             await self.hold.write(effects.in_doubt(self.hold.record, detail))
         except LedgerError as error:
@@ -278,6 +281,7 @@ class _Attempt:
         if against is None or against.record.result == record.result:
             return result
         _LOG.error("ledger contradicts", tool=tool, key=record.key, state=against.record.state)
+        metrics.effect_unknown(tool)
         came = "was carried out" if happened else "was refused"
         raise EffectUnknownError(
             f"{tool} {came} by this attempt, while the ledger says {against.record.state} by another "

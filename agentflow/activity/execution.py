@@ -16,7 +16,7 @@ from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
-from agentflow.telemetry import semconv
+from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.spans import current_span
 
 _LOG = structlog.get_logger("agentflow")
@@ -92,10 +92,17 @@ class _Execution:
             semconv.ATTEMPT: info.attempt,
             semconv.ACTIVITY_ID: info.activity_id,
         }
-        with current_span(f"{semconv.EXECUTE_TOOL} {contract.name}", attributes) as span:
+        labels = {semconv.OPERATION_NAME: semconv.EXECUTE_TOOL, semconv.TOOL_NAME: contract.name}
+        with (
+            current_span(f"{semconv.EXECUTE_TOOL} {contract.name}", attributes) as span,
+            metrics.operation(labels) as measured,
+        ):
             result = await self._checked(invocation)
+            if result.replayed:
+                metrics.cache_hit("effect")
             if result.error:
                 span.set_attribute(semconv.ERROR_TYPE, result.error.kind)
+                measured[semconv.ERROR_TYPE] = result.error.kind
             return await self._kept(result)
 
     async def _checked(self, invocation: ToolInvocation) -> ToolResult:

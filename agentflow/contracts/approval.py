@@ -38,6 +38,8 @@ class ApprovalRequest(Contract):
     """Who started the run; may not approve it."""
     deadline: datetime
     """No decision counts after this; passing it is a refusal."""
+    asked_at: datetime | None = Field(default=None, exclude_if=is_none)
+    """When people were asked. ``None`` in runs that began before it was told."""
     next_roles_from: datetime | None = Field(default=None, exclude_if=is_none)
     """When the quorum's ``next_roles`` begin to count."""
     approved_by: tuple[str, ...] = ()

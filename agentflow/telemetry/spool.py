@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from agentflow.telemetry import metrics
 from agentflow.telemetry.file_lock import locked
 
 _LOG = structlog.get_logger("agentflow")
@@ -98,6 +99,7 @@ class SpanSpool(SpanProcessor):
                     self._rotate()
         except Exception as error:
             self.dropped += 1
+            metrics.dropped("spans")
             if self.dropped.bit_count() == 1:
                 # At 1, 2, 4, 8 …: a collector that is down for hours must not flood the log.
                 _LOG.warning("spans dropped", spans=self.dropped, error=str(error)[:200])

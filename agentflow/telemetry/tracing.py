@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.util.re import parse_env_headers
 
 from agentflow.errors import ConfigurationError, MissingExtraError
+from agentflow.telemetry.resource import resource_of
 
 MAX_ATTRIBUTE = 1_024
 """Characters of an attribute's text; of a longer one the beginning is recorded."""
@@ -47,7 +48,6 @@ def configure_tracing(
         ConfigurationError: another provider is set already; workflow code could not be recorded.
     """
     try:
-        from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import SpanLimits
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from temporalio.contrib.opentelemetry import create_tracer_provider
@@ -55,10 +55,8 @@ def configure_tracing(
         raise MissingExtraError("tracing", "otel") from error
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         raise ConfigurationError("a tracer provider is set already: call configure_tracing before any other")
-    # What the environment says goes before what the code says.
-    ours = Resource({SERVICE_NAME: service, **(resource or {})}).merge(OTELResourceDetector().detect())
     provider = create_tracer_provider(
-        resource=Resource.create().merge(ours), span_limits=SpanLimits(max_attribute_length=MAX_ATTRIBUTE)
+        resource=resource_of(service, resource), span_limits=SpanLimits(max_attribute_length=MAX_ATTRIBUTE)
     )
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))

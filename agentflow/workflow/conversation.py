@@ -223,6 +223,8 @@ class Conversation:
         for model in route:
             worst = worst_case(model.price, tokens, options.max_output_tokens)
             if fitting := run.purse.affordable_attempts(worst, options.retry.max_attempts):
+                if model is not route[0]:
+                    run.metrics.fell_back(model.name)
                 return _Reserved(f"chat-{run.turn}", model, worst, fitting)
         cheapest = route[-1]
         worst = worst_case(cheapest.price, tokens, options.max_output_tokens)

@@ -121,9 +121,9 @@ class People:
 
     def open_approval(self, request: ApprovalRequest) -> None:
         """Let people decide on an action."""
-        told: dict[str, object] = {"run": self._run, "identity": self.verifier.method}
+        now = workflow.now()
+        told: dict[str, object] = {"run": self._run, "identity": self.verifier.method, "asked_at": now}
         if request.quorum.next_roles:
-            now = workflow.now()
             told["next_roles_from"] = now + (request.deadline - now) / 2
         self._approvals[request.id] = PendingApproval(request.model_copy(update=told))
         self.approvals += 1

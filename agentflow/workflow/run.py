@@ -37,6 +37,7 @@ from agentflow.errors import AgentflowError, RunEscalated
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.telemetry import semconv
 from agentflow.telemetry.logs import RunLog
+from agentflow.telemetry.metrics import RunMetrics
 from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.notices import Notices
@@ -53,6 +54,7 @@ class Run:
     def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier | None) -> None:
         self.definition = definition
         self.log: RunLog = RunLog()
+        self.metrics: RunMetrics = RunMetrics(definition.name)
         self.people: People = People(verifier, self.record)
         self.purse: Purse = Purse(definition.budget)
         self.transcript: Transcript = Transcript(_UNPINNED)
@@ -257,6 +259,9 @@ class Run:
         workflow.set_current_details(self._details())
         self.visibility.end(outcome, self._standing())
         self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
+        release = self._manifest.release_id if self._manifest else ""
+        cost = float(self.purse.settled.cost_usd)
+        self.metrics.ended(outcome, release, cost, _seconds_since(self.started_at))
 
     async def attention(self) -> Attention:
         """What the run needs people for, as soon as it does, or how it ended."""
@@ -334,6 +339,7 @@ class Run:
             self.notices.of_approval("approval.next_roles", self.people.shown(request.id))
         outcome = await self.people.await_approval(request.id, or_until)
         if outcome is not None:
+            self.metrics.approval_ended(outcome.status, request.tool, _seconds_since(request.asked_at))
             self.notices.is_over(request.id)
             self.enter("waiting_for_approval" if self.people.pending else "acting")
         return outcome
@@ -373,6 +379,8 @@ class Run:
     ) -> Resolution:
         # One escalation is open at a time: of two calls of a turn that both fail, the second waits.
         async with self._one_escalation:
+            began = workflow.now()
+            self.metrics.escalated()
             self.log.warning("escalated", reason=reason)
             self.people.open_escalation(reason, workflow.now() + timeout, form, doubt)
             self.enter("escalated", reason)
@@ -381,9 +389,9 @@ class Run:
             self.notices.of_escalation(escalation)
             with workflow_span(semconv.AWAIT_PERSON, {semconv.ESCALATION_ID: escalation.id}) as span:
                 resolution = await self.people.await_resolution()
-                span.set_attribute(
-                    semconv.ESCALATION_ACTION, resolution.action if resolution else "nobody came"
-                )
+                action = resolution.action if resolution else "nobody came"
+                span.set_attribute(semconv.ESCALATION_ACTION, action)
+            self.metrics.escalation_ended(action, _seconds_since(began))
             self.notices.is_over(escalation.id)
         if resolution is None:
             raise RunEscalated(f"{reason} (nobody took over in time)")
@@ -432,6 +440,10 @@ class Run:
             detail=self._detail,
             frozen=self.frozen,
         )
+
+
+def _seconds_since(time: datetime | None) -> float:
+    return (workflow.now() - time).total_seconds() if time else 0.0
 
 
 def aborted(reason: str, resolution: Resolution) -> RunEscalated:

@@ -157,7 +157,10 @@ class ToolCalls:
         imported = self._run.manifest.imported.get(call.tool)
         if imported and imported != contract.import_digest and dispatch.import_changed(place):
             raise RunDenied(f"the run is pinned to another import of {call.tool} than its worker has")
-        decision = decide(definition.rules.rules, self._context(call, contract), definition.rules.policies)
+        with self._run.metrics.deciding(call.tool) as measured:
+            rules = definition.rules
+            decision = decide(rules.rules, self._context(call, contract), rules.policies)
+            measured[semconv.DECISION_VERDICT] = decision.verdict
         return decision.model_copy(update={"rules": definition.rules_name.id})
 
     def _recorded(self, call: ToolCall, decision: Decision) -> Decision:
