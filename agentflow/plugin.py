@@ -55,6 +55,8 @@ from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
+from agentflow.telemetry.content import SpanContent, captures_content
+from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.sandbox import lean, passing_through
@@ -87,6 +89,7 @@ class AgentflowPlugin(SimplePlugin):
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
         notifier: Notifier | None = None,
+        redactor: Redactor | None = None,
         waiting_every: timedelta | None = timedelta(seconds=30),
     ) -> None:
         """Configure the parts. A client that only starts runs needs none of them.
@@ -114,6 +117,9 @@ class AgentflowPlugin(SimplePlugin):
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
             notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
+            redactor: Takes out of details, memo and spans what is told by its form (cards, IBANs …), as what
+                types mark always is; of spans also what its detectors find. One by default where
+                ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for contents in spans.
             waiting_every: How often the worker measures which runs wait for people, where metrics are
                 recorded; ``None`` leaves it to others.
 
@@ -141,10 +147,12 @@ class AgentflowPlugin(SimplePlugin):
         _check_sizes(tools, self._max_payload_bytes)
         self._blobs: BlobStore = RecentBlobs(blobs) if blobs else MemoryBlobStore()
         self._imported = {tool.contract.name: tool for tool in tools if isinstance(tool, OutsideTool)}
+        self._content = SpanContent(redactor or Redactor()) if captures_content() else None
+        self._redacts = redactor is not None or self._content is not None
         self._ledger = ledger
         self._ledger_retention = ledger_retention
         self._tool_activities: list[Callable[..., Any]] = [
-            tool_activity(tool, ledger, self._blobs) for tool in tools
+            tool_activity(tool, ledger, self._blobs, self._content) for tool in tools
         ]
         if ledger is not None:
             effects = EffectActivities(tools, ledger)
@@ -180,6 +188,7 @@ class AgentflowPlugin(SimplePlugin):
                 guard=partial(check_input, self._input_guard, self._guard_timeout)
                 if self._input_guard
                 else None,
+                content=self._content,
             )
             manifest = ManifestActivity(
                 self._models,
@@ -192,6 +201,7 @@ class AgentflowPlugin(SimplePlugin):
                 approvers=self._approvers,
                 imported=self._imported,
                 notifies=self._notifier is not None,
+                redacts=self._redacts,
             )
             activities += [chat.chat, manifest.resolve_manifest]
             if self._output_guard:

@@ -1,6 +1,7 @@
 """The ``chat`` activity: rebuild the conversation, call the model, keep its answer."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from temporalio import activity
 
@@ -10,15 +11,28 @@ from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.history import blobs_of_this_run
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.messages import Entry
-from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
+from agentflow.contracts.model import (
+    HEAD_DIGITS,
+    Brief,
+    ChatRequest,
+    ChatResponse,
+    ModelAnswer,
+    ModelCall,
+    ToolOffer,
+)
 from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.wire import Sha256
 from agentflow.core.compaction import compacted
 from agentflow.core.idempotency import run_root
+from agentflow.core.known_values import KnownValues
+from agentflow.core.pricing import cost_usd
+from agentflow.core.tags import TagFinder, Tagged, without_tags
 from agentflow.core.transcript import node_hash, written_out
 from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import metrics, semconv
+from agentflow.telemetry.content import SpanContent
+from agentflow.telemetry.logs import KNOWN
 from agentflow.telemetry.spans import current_span
 
 Guarding = Callable[[Sequence[Entry]], Awaitable[None]]
@@ -34,7 +48,9 @@ class ChatActivity:
         transcripts: TranscriptStore,
         answers: AnswerStore,
         history: Callable[[Sha256], Awaitable[Mapping[Sha256, bytes]]] = blobs_of_this_run,
+        *,
         guard: Guarding | None = None,
+        content: SpanContent | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -44,12 +60,14 @@ class ChatActivity:
             answers: Answers that earlier attempts got.
             history: Makes the blobs of the activity's run anew, given its root.
             guard: Looks at what is new before a model sees it.
+            content: Puts what is said into spans.
         """
         self._client = client
         self._transcripts = transcripts
         self._answers = answers
         self._history = history
         self._guard = guard
+        self._content = content
 
     @activity.defn(name=CHAT_ACTIVITY)
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -66,6 +84,7 @@ class ChatActivity:
 
     async def _chat(self, request: ChatRequest) -> ChatResponse:
         info = activity.info()
+        KNOWN.set(KnownValues.of(request.known))
         root = run_root(info.namespace, info.workflow_id or "")
         transcript = self._transcripts.of_run(root, lambda: self._history(root))
         before = await transcript.load(request.parent)
@@ -84,7 +103,7 @@ class ChatActivity:
         if response is None:
             if self._guard is not None:
                 await self._guard(news)
-            answer = await self._call(brief, (*before.messages, *news), key)
+            answer = await self._call(brief, name, (*before.messages, *news), key)
             head = node_hash(root, request.parent, (*sent, answer.message), name)
             response = _response(answer, head, asked_for=brief.model.name)
         await transcript.extend(
@@ -99,14 +118,16 @@ class ChatActivity:
         )
         return response
 
-    async def _call(self, brief: Brief, messages: tuple[Entry, ...], key: Sha256) -> ModelAnswer:
+    async def _call(
+        self, brief: Brief, name: Sha256, messages: tuple[Entry, ...], key: Sha256
+    ) -> ModelAnswer:
         info = activity.info()
         call = ModelCall(
             model=brief.model,
             instructions=brief.instructions,
             messages=compacted(messages),
-            tools=brief.tools,
-            output_schema=brief.output_schema,
+            tools=tuple(_unmarked(offer) for offer in brief.tools),
+            output_schema=without_tags(brief.output_schema),
             output_name=brief.output_name,
             max_output_tokens=brief.max_output_tokens,
             temperature=brief.temperature,
@@ -120,6 +141,7 @@ class ChatActivity:
             semconv.REQUEST_MODEL: model,
             semconv.CONVERSATION_ID: info.workflow_id or "",
             semconv.RULES: brief.rules or "",
+            semconv.PROMPT_HASH: name,
             semconv.ATTEMPT: info.attempt,
             semconv.ACTIVITY_ID: info.activity_id,
         }
@@ -132,6 +154,10 @@ class ChatActivity:
             with metrics.operation(labels):
                 answer = await self._client.chat(call)
             metrics.tokens(answer.usage, labels)
+            if self._content is not None and span.is_recording():
+                known = KNOWN.get().plus(_marked(brief, answer))
+                span.set_attributes(self._content.asked(call, known))
+                span.set_attributes(self._content.answered(answer, known))
             span.set_attributes(
                 {
                     semconv.RESPONSE_MODEL: answer.response_model,
@@ -139,9 +165,30 @@ class ChatActivity:
                     semconv.INPUT_TOKENS: answer.usage.input_tokens,
                     semconv.OUTPUT_TOKENS: answer.usage.output_tokens,
                     semconv.CACHE_READ_TOKENS: answer.usage.cache_read_input_tokens,
+                    semconv.CACHE_WRITE_TOKENS: answer.usage.cache_write_input_tokens,
+                    semconv.REASONING_TOKENS: answer.usage.reasoning_output_tokens,
+                    semconv.COST_USD: float(cost_usd(answer.usage, brief.model.price)),
                 }
             )
         return answer
+
+
+def _unmarked(offer: ToolOffer) -> ToolOffer:
+    return offer.model_copy(update={"input_schema": without_tags(offer.input_schema)})
+
+
+def _marked(brief: Brief, answer: ModelAnswer) -> Iterator[Tagged]:
+    """What the types mark in an answer that the run has not seen yet."""
+    schemas = {offer.name: offer.input_schema for offer in brief.tools}
+    for call in answer.message.tool_calls:
+        yield from TagFinder(schemas.get(call.tool)).find(call.arguments)
+    form = TagFinder(brief.output_schema)
+    if form.has_tags and answer.message.text:
+        try:
+            yield from form.find(json.loads(answer.message.text))
+        except ValueError:
+            # Nobody can tell what in it is marked.
+            yield Tagged("answer", answer.message.text, ())
 
 
 def _response(answer: ModelAnswer, head: Sha256, *, asked_for: str) -> ChatResponse:

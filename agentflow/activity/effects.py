@@ -30,6 +30,7 @@ from agentflow.errors import (
 )
 from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry import metrics
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -265,7 +266,7 @@ class _Attempt:
             await self.hold.write(effects.in_doubt(self.hold.record, detail))
         except LedgerError as error:
             # It stays an intent whose lease runs out, which is in doubt as well.
-            _LOG.warning("ledger not updated", key=self.hold.record.key, error=str(error)[:500])
+            _LOG.warning("ledger not updated", key=self.hold.record.key, **failure(error))
         return EffectUnknownError(detail)
 
     async def _end(self, result: ToolResult, *, happened: bool) -> ToolResult:
@@ -276,7 +277,7 @@ class _Attempt:
         except LedgerError as error:
             # The result is known, and Temporal keeps it. Should this be lost as well, the record is an
             # intent without an end: in doubt, as it should be.
-            _LOG.error("effect not recorded", tool=tool, key=record.key, error=str(error)[:500])
+            _LOG.error("effect not recorded", tool=tool, key=record.key, **failure(error))
             return result
         if against is None or against.record.result == record.result:
             return result

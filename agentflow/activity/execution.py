@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import structlog
+from opentelemetry.trace import Span
 from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
@@ -11,12 +12,17 @@ from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
+from agentflow.contracts.wire import Json
 from agentflow.core.idempotency import arguments_hash, run_root
+from agentflow.core.known_values import KnownValues
+from agentflow.core.tags import TagFinder
 from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry import metrics, semconv
+from agentflow.telemetry.content import SpanContent
+from agentflow.telemetry.logs import KNOWN, failure
 from agentflow.telemetry.spans import current_span
 
 _LOG = structlog.get_logger("agentflow")
@@ -24,8 +30,19 @@ _LOG = structlog.get_logger("agentflow")
 ToolActivity = Callable[[ToolInvocation], Awaitable[ToolResult]]
 
 
-def tool_activity(tool: WorkerTool, ledger: EffectLedger | None, blobs: BlobStore) -> ToolActivity:
+def tool_activity(
+    tool: WorkerTool,
+    ledger: EffectLedger | None,
+    blobs: BlobStore,
+    content: SpanContent | None = None,
+) -> ToolActivity:
     """Make the activity that carries a tool's calls out.
+
+    Args:
+        tool: The tool.
+        ledger: Record of side effects.
+        blobs: Where texts go that chats name by their hash.
+        content: Puts arguments and outputs into spans.
 
     Raises:
         ConfigurationError: the tool writes and there is no ledger, it lacks its probe, or it was taken from
@@ -34,7 +51,7 @@ def tool_activity(tool: WorkerTool, ledger: EffectLedger | None, blobs: BlobStor
     if not tool.is_bound:
         raise ConfigurationError(f"{tool!r} has no object: register tools_of(MyTools(...))")
     caller = ToolCaller(tool)
-    execution = _Execution(caller, effects_of(tool, ledger, caller), blobs)
+    execution = _Execution(caller, effects_of(tool, ledger, caller), blobs, content)
 
     @activity.defn(name=tool.contract.name)
     async def run(invocation: ToolInvocation) -> ToolResult:
@@ -72,15 +89,25 @@ def effects_of(
 
 
 class _Execution:
-    def __init__(self, caller: ToolCaller, effects: EffectOnce | None, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        caller: ToolCaller,
+        effects: EffectOnce | None,
+        blobs: BlobStore,
+        content: SpanContent | None,
+    ) -> None:
         self._caller = caller
         self._contract = caller.contract
         self._effects = effects
         self._blobs = blobs
+        self._content = content
+        self._argument_tags = TagFinder(caller.contract.input_schema)
+        self._output_tags = TagFinder(caller.contract.output_schema)
 
     async def traced(self, invocation: ToolInvocation) -> ToolResult:
         contract = self._contract
         info = activity.info()
+        KNOWN.set(KnownValues.of(invocation.known).plus(self._argument_tags.find(invocation.arguments)))
         attributes: dict[str, str | int] = {
             semconv.OPERATION_NAME: semconv.EXECUTE_TOOL,
             semconv.CONVERSATION_ID: info.workflow_id or "",
@@ -98,12 +125,22 @@ class _Execution:
             metrics.operation(labels) as measured,
         ):
             result = await self._checked(invocation)
+            KNOWN.set(KNOWN.get().plus(self._output_tags.find(result.output)))
+            self._tell_content(span, invocation, result)
+            if contract.effect != "read":
+                span.set_attribute(semconv.EFFECT_STATE, "done before" if result.replayed else "ended")
             if result.replayed:
                 metrics.cache_hit("effect")
             if result.error:
                 span.set_attribute(semconv.ERROR_TYPE, result.error.kind)
                 measured[semconv.ERROR_TYPE] = result.error.kind
             return await self._kept(result)
+
+    def _tell_content(self, span: Span, invocation: ToolInvocation, result: ToolResult) -> None:
+        if self._content is not None and span.is_recording():
+            told: Json = result.error.message if result.error else result.output
+            span.set_attributes(self._content.arguments(invocation.arguments, KNOWN.get()))
+            span.set_attributes(self._content.result(told, KNOWN.get()))
 
     async def _checked(self, invocation: ToolInvocation) -> ToolResult:
         """The decision travelled with the call; here it is checked once more against what will run."""
@@ -136,5 +173,5 @@ class _Execution:
             await self._blobs.put_all(root, blobs)
         except OSError as error:
             # The chat makes it anew from history.
-            _LOG.warning("tool output not stored", tool=self._contract.name, error=str(error)[:500])
+            _LOG.warning("tool output not stored", tool=self._contract.name, **failure(error))
         return result

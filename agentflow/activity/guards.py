@@ -12,6 +12,7 @@ from agentflow.contracts.messages import Entry, ToolMessage, UserMessage
 from agentflow.contracts.names import GUARD_OUTPUT_ACTIVITY
 from agentflow.errors import GuardRefusedError
 from agentflow.ports.guards import GuardedText, InputGuard, OutputGuard
+from agentflow.telemetry.logs import failure
 
 GUARD_TIMEOUT = timedelta(seconds=10)
 """A guard that takes longer refuses, unless the plugin says otherwise."""
@@ -63,7 +64,7 @@ async def _refusal(verdict: Awaitable[object], timeout: timedelta) -> str | None
         return f"it took longer than {timeout.total_seconds():g} s"
     except Exception as error:
         # Its text may quote what it was to guard: it goes into the worker's log and not into history.
-        _LOG.warning("guard failed", error=f"{type(error).__name__}: {error}"[:2_000])
+        _LOG.warning("guard failed", **failure(error))
         return f"it failed: {type(error).__name__}"
     if answer is None:
         return None

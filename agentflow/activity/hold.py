@@ -13,6 +13,7 @@ from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.core import effects
 from agentflow.errors import EffectBusyError, LedgerError, ToolUnavailableError
 from agentflow.ports.ledger import EffectLedger
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -153,7 +154,7 @@ class Hold:
             try:
                 kept = await asyncio.shield(self.write(effects.renewed(self.record, lease + delay)))
             except LedgerError as error:
-                _LOG.warning("lease not renewed", key=self.record.key, error=str(error)[:500])
+                _LOG.warning("lease not renewed", key=self.record.key, **failure(error))
                 continue  # the clock runs on: if no later try succeeds, it ends the attempt
             if clock.expired():
                 return
@@ -166,7 +167,7 @@ class Hold:
         try:
             await change
         except LedgerError as error:
-            _LOG.warning("ledger not updated", key=self.record.key, error=str(error)[:500])
+            _LOG.warning("ledger not updated", key=self.record.key, **failure(error))
 
     def _raced(self) -> EffectBusyError:
         return EffectBusyError(

@@ -19,6 +19,7 @@ from agentflow.core.idempotency import run_root
 from agentflow.errors import AgentflowError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -88,6 +89,7 @@ class ManifestActivity:
         approvers: ApproverSource | None = None,
         imported: Mapping[str, OutsideTool] | None = None,
         notifies: bool = False,
+        redacts: bool = False,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -99,6 +101,7 @@ class ManifestActivity:
         self._approvers = approvers
         self._imported = dict(imported or {})
         self._notifies = notifies
+        self._redacts = redacts
 
     @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
@@ -133,6 +136,7 @@ class ManifestActivity:
             search_attributes=self._search_attributes,
             lists_approvals=self._search_attributes,
             notifies=self._notifies,
+            redacts=self._redacts,
             output_guard=self._output_guard,
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=_version(),
@@ -165,7 +169,7 @@ async def _drift(tool: OutsideTool) -> str | None:
         async with asyncio.timeout(IMPORT_CHECK_SECONDS):
             return await tool.drift(tool.contract)
     except (AgentflowError, TimeoutError) as error:
-        _LOG.warning("source of a tool not checked", tool=tool.contract.name, error=str(error)[:500])
+        _LOG.warning("source of a tool not checked", tool=tool.contract.name, **failure(error))
         return None
 
 

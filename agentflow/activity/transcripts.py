@@ -21,6 +21,7 @@ from agentflow.contracts.wire import Contract, Sha256, canonical_json, sha256_of
 from agentflow.core.transcript import node_hash, text_hash
 from agentflow.errors import BlobMissingError
 from agentflow.ports.blobs import BlobStore
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -165,7 +166,7 @@ class RunTranscript:
             await self._blobs.put_all(self._root, blobs)
         except OSError as error:
             # The store is a cache: what it lacks is made anew from history.
-            _LOG.warning("transcript not stored", error=str(error)[:500])
+            _LOG.warning("transcript not stored", **failure(error))
 
     async def _resolved(self, message: Entry) -> Entry:
         if not isinstance(message, ToolMessage) or message.content is not None:

@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from agentflow.errors import LedgerError
 from agentflow.ports.ledger import EffectLedger
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -37,7 +38,7 @@ async def ledger_kept(
     try:
         await ledger.check()
     except LedgerError as error:
-        _LOG.warning("the ledger can't be reached: no write runs until it can", error=str(error)[:500])
+        _LOG.warning("the ledger can't be reached: no write runs until it can", **failure(error))
     await _warn_of_short_retention(retention, client)
     upkeep = asyncio.create_task(_purge(ledger, retention))
     try:
@@ -53,7 +54,7 @@ async def _purge(ledger: EffectLedger, retention: timedelta) -> None:
             if gone := await ledger.purge(retention):
                 _LOG.info("ledger purged", records=gone, older_than=str(retention))
         except LedgerError as error:
-            _LOG.warning("ledger not purged", error=str(error)[:500])
+            _LOG.warning("ledger not purged", **failure(error))
         await asyncio.sleep(PURGE_INTERVAL.total_seconds())
 
 

@@ -27,6 +27,7 @@ from agentflow.errors import (
     ToolUnavailableError,
 )
 from agentflow.ports.secrets import SecretSource
+from agentflow.telemetry.propagation import trace_headers
 
 CONNECT_SECONDS = 10.0
 MAX_ERROR_BYTES = 2_000
@@ -151,7 +152,7 @@ class OpenApiService(OutsideSystem):
     def _all_headers(self, request: OutsideRequest) -> dict[str, str]:
         cookies = "; ".join(f"{name}={value}" for name, value in request.cookies.items())
         accepted = {"Accept": "application/json, */*;q=0.5"}
-        return {**accepted, **request.headers, **({"Cookie": cookies} if cookies else {})}
+        return {**accepted, **trace_headers(), **request.headers, **({"Cookie": cookies} if cookies else {})}
 
     async def _authorize(self, source: OpenApiSource, request: OutsideRequest) -> tuple[str, ...]:
         """Add who sends it, by the first alternative that there are secrets for; answer the secrets.

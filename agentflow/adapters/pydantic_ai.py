@@ -35,6 +35,7 @@ from agentflow.contracts.model import ModelAnswer, ModelCall, ToolOffer
 from agentflow.core.constrained import ReplyForm, plain_messages
 from agentflow.core.grammar import Schema, for_grammar
 from agentflow.core.pricing import input_token_bound
+from agentflow.telemetry.propagation import trace_headers
 
 __all__ = ["ModelEndpoint", "PydanticAIModelClient"]
 
@@ -179,6 +180,8 @@ def _settings(call: ModelCall, model: Model) -> ModelSettings:
         settings["timeout"] = seconds
     if "max_retries" not in model.unsupported_settings:
         settings["max_retries"] = 0
+    if "extra_headers" not in model.unsupported_settings and (headers := trace_headers()):
+        settings["extra_headers"] = headers
     if call.model.name.startswith("ollama:"):
         # pydantic-ai sends max_completion_tokens, which Ollama ignores (its issue 7125).
         settings["extra_body"] = {"max_tokens": call.max_output_tokens}

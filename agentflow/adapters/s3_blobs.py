@@ -7,6 +7,7 @@ import structlog
 
 from agentflow.adapters.s3_client import S3Bucket, S3Error
 from agentflow.contracts.wire import Sha256
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -31,14 +32,14 @@ class S3BlobStore:
             await self._bucket.check()
         except S3Error as error:
             # The store may be lost, and so it may be away: runs go on without it.
-            _LOG.warning("blob store can't be reached", error=str(error)[:500])
+            _LOG.warning("blob store can't be reached", **failure(error))
 
     async def get(self, root: Sha256, name: Sha256) -> bytes | None:
         """The bytes, or ``None``: unreachable is as good as lost."""
         try:
             return await self._bucket.get(self._key(root, name))
         except S3Error as error:
-            _LOG.warning("blob not read", error=str(error)[:500])
+            _LOG.warning("blob not read", **failure(error))
             return None
 
     async def put(self, root: Sha256, name: Sha256, data: bytes) -> None:

@@ -73,6 +73,9 @@ class Manifest(Contract):
     that began before they were."""
     notifies: bool = Field(default=False, exclude_if=is_false)
     """Whether people are told outside of what waits for them."""
+    redacts: bool = Field(default=False, exclude_if=is_false)
+    """Whether values that are told by their form (cards, IBANs …) are left out of details and memo, as marked
+    ones always are, and activities know the marked ones."""
     output_guard: bool = Field(default=False, exclude_if=is_false)
     """Whether an output is checked before it leaves."""
     max_payload_bytes: int = MAX_PAYLOAD_BYTES

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, Entry, Message, ToolCall
+from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.tools import RetryOptions
 from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_empty, is_none
 
@@ -104,6 +105,8 @@ class ChatRequest(Contract):
     """Names the ``Brief``: ``sha256_of`` its JSON. ``None`` is the one that the parent was answered with."""
     brief_in_full: Brief | None = Field(default=None, exclude_if=is_none)
     """At its first use in a workflow execution; a worker finds it in the blob store after that."""
+    known: ToldValues | None = Field(default=None, exclude_if=is_none)
+    """The run's marked values, where the run's worker has a redactor."""
 
 
 class ChatResponse(Contract):

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.sources import ToolSource
+from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_false, is_none
 
 Effect = Literal["read", "write", "irreversible"]
@@ -185,6 +186,8 @@ class ToolInvocation(Contract):
     """``hash(run root, call index, tool)``: the same for every attempt and reset."""
     source: Sha256 | None = Field(default=None, exclude_if=is_none)
     """Of an imported tool: the digest of the import that the run has."""
+    known: ToldValues | None = Field(default=None, exclude_if=is_none)
+    """The run's marked values, where the run's worker has a redactor."""
 
 
 class ToolError(Contract):

@@ -11,6 +11,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 
 from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.tags import TagFinder
 from agentflow.errors import ConfigurationError
 
 MAX_PROBLEMS = 5
@@ -56,6 +57,7 @@ def _compiled(schema: str) -> SchemaCheck:
     # Without a registry of our own, jsonschema would fetch what a reference names, files included.
     nothing_else: Registry[Any] = Registry()
     validator: Any = Draft202012Validator(parsed, registry=nothing_else)
+    sentence = _sentence_without_values if TagFinder(parsed).has_tags else _sentence
 
     def check(value: Json) -> str | None:
         try:
@@ -64,9 +66,15 @@ def _compiled(schema: str) -> SchemaCheck:
         except Exception as error:
             # NaN where a multiple is asked for, a number or a depth beyond Python's, a dangling reference.
             return f"value: can't be checked ({type(error).__name__})"
-        return "; ".join(_sentence(error) for error in errors) or None
+        return "; ".join(sentence(error) for error in errors) or None
 
     return check
+
+
+def _sentence_without_values(error: ValidationError) -> str:
+    """For schemas that mark values as personal: a message goes where they must not."""
+    place = "/".join(str(part) for part in error.absolute_path)
+    return f"{place or 'value'}: breaks {error.validator} {str(error.validator_value)[:300]}"
 
 
 def _sentence(error: ValidationError) -> str:

@@ -22,6 +22,12 @@ def scrubbed_json(value: Json, secrets: Iterable[str]) -> Json:
     return _scrubbed_json(value, forms) if forms else value
 
 
+def forms_of(secret: str) -> tuple[str, ...]:
+    """A secret as it is, and as URLs and basic authentication write it."""
+    data = secret.encode(errors="surrogatepass")
+    return secret, quote(data, safe=""), base64.b64encode(data).decode()
+
+
 def _scrubbed_json(value: Json, forms: Sequence[str]) -> Json:
     if isinstance(value, str):
         return _without(value, forms)
@@ -44,5 +50,5 @@ def _forms(secrets: Iterable[str]) -> list[str]:
     forms: set[str] = set()
     for secret in secrets:
         if len(secret) >= MIN_SECRET:
-            forms |= {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+            forms.update(forms_of(secret))
     return sorted(forms, key=len, reverse=True)

@@ -12,8 +12,8 @@ from agentflow.contracts.budget import UsageReport
 from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
 from agentflow.contracts.wire import Json
-from agentflow.core.approval import PendingApproval
 from agentflow.core.approver_page import page
+from agentflow.core.idempotency import arguments_hash
 
 MAX_SHOWN = 4_000
 """Characters of one value: Temporal bounds the details, and a person reads no more."""
@@ -29,7 +29,7 @@ class RunView:
     state: str
     turn: int
     usage: UsageReport
-    pending: Sequence[PendingApproval] = ()
+    pending: Sequence[ApprovalRequest] = ()
     escalation: Escalation | None = None
     detail: str = ""
     frozen: Sequence[str] = ()
@@ -48,7 +48,7 @@ def details(view: RunView) -> str:
         lines.append(f"**Frozen** for {', '.join(view.frozen)}: nothing is written")
     if view.detail:
         lines.append(_quoted(view.detail))
-    lines += [approval_details(view.workflow_id, pending.shown()) for pending in view.pending]
+    lines += [approval_details(view.workflow_id, pending) for pending in view.pending]
     if view.escalation:
         lines.append(escalation_details(view.workflow_id, view.escalation))
     return "\n\n".join(lines)
@@ -96,7 +96,7 @@ def approval_details(workflow_id: str, request: ApprovalRequest) -> str:
 
 def _deciding(workflow_id: str, request: ApprovalRequest, decision: Json) -> list[str]:
     if request.identity != "signed":
-        return _commands(workflow_id, decision, is_whole=_is_whole(request.arguments))
+        return _commands(workflow_id, decision, is_whole=_is_whole(request.arguments) and _is_exact(request))
     # The command shows all of it before it signs, however long it is.
     return [
         "Decisions are signed. Approve (or `reject`, or `sign` to send it from here):",
@@ -110,7 +110,8 @@ def _commands(workflow_id: str, decision: Json, *, is_whole: bool) -> list[str]:
     if not is_whole:
         whole = shlex.join(["agentflow", "approvals", workflow_id])
         return [
-            "Too long to show whole here. Read all of it first, or reject:",
+            "Not all of it is shown here: it is too long, or not for everybody's eyes. Read all of it first, "
+            "or reject:",
             _fenced(f"{whole}\n{reject}", "sh"),
         ]
     approve = signal_command(workflow_id, APPROVE_SIGNAL, decision)
@@ -161,6 +162,11 @@ def _shown(value: Json) -> str:
 
 def _is_whole(value: Json) -> bool:
     return len(_as_text(value)) <= MAX_SHOWN
+
+
+def _is_exact(request: ApprovalRequest) -> bool:
+    """Whether the arguments are those that a decision is bound to, and nothing in them is redacted."""
+    return arguments_hash(request.tool, request.arguments) == request.arguments_hash
 
 
 def _as_text(value: Json) -> str:

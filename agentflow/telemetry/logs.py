@@ -1,33 +1,69 @@
-"""Structured logs: JSON for machines, colours for a terminal, silence on replay."""
+"""Structured logs: JSON for machines, colours for a terminal, silence on replay, no text unredacted."""
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import structlog
 from temporalio import workflow
 
+from agentflow.core.known_values import KnownValues
+from agentflow.telemetry import log_fields
+from agentflow.telemetry.redactor import NOTHING_KNOWN, Redactor
+
 LogFormat = Literal["json", "console"]
+
+MAX_TEXT = 4_000
+"""Characters of a text that is logged."""
+
+KNOWN: ContextVar[KnownValues] = ContextVar("agentflow_known_values", default=NOTHING_KNOWN)
+"""The marked values of the run that an activity works for."""
+
+
+class _Texts:
+    """What texts go through. Of the process, as structlog's configuration is: no run depends on it."""
+
+    redactor: Redactor | None = None
+
+
+def log_texts(redactor: Redactor | None) -> None:
+    """Have the library log texts (reasons, errors) through a redactor; ``None``, as at first, logs none.
+
+    For applications that don't call ``configure_logs``.
+    """
+    _Texts.redactor = redactor
 
 
 def configure_logs(
-    log_format: LogFormat = "json", level: int = logging.INFO, file: Path | None = None
+    log_format: LogFormat = "json",
+    level: int = logging.INFO,
+    file: Path | None = None,
+    *,
+    texts: Redactor | None = None,
+    fields: Sequence[str] = (),
 ) -> None:
     """Send structlog's events, and the standard library's, to one place in one format.
 
-    For applications (a worker's ``main``); the library never calls it.
+    For applications (a worker's ``main``); the library never calls it. A line has the ids of the run and of
+    the trace that it is from. Fields that may hold anything (reasons, errors, messages of other loggers) are
+    left out, and named in ``withheld``, unless ``texts`` says what they go through.
 
     Args:
         log_format: ``json`` for machines, ``console`` for a terminal.
         level: Events below it are dropped.
         file: Where to; by default standard error, so that standard output stays free for what a
             command prints.
+        texts: What texts go through.
+        fields: Of your own log calls, those that never hold a text.
     """
+    log_texts(texts)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
@@ -43,8 +79,8 @@ def configure_logs(
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
+            _Allowlist(frozenset(fields)),
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
             renderer,
         ],
     )
@@ -52,30 +88,95 @@ def configure_logs(
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
+class _Allowlist:
+    """The last look at a line: what it may say, who speaks, nothing without end."""
+
+    def __init__(self, fields: frozenset[str]) -> None:
+        self._fields = fields | log_fields.ALLOWED
+
+    def __call__(
+        self, logger: object, method: str, line: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        meta = {name: line.pop(name) for name in ("_record", "_from_structlog") if name in line}
+        error = _error_of(line)
+        told: dict[str, Any] = {**log_fields.ids()}
+        texts: dict[str, Any] = {}
+        for name, value in line.items():
+            is_ours = name != "event" or line.get("logger") == "agentflow"
+            (told if name in self._fields and is_ours else texts)[name] = value
+        if error is not None:
+            told |= log_fields.of_error(error)
+            texts.setdefault("error", error)
+        shown = {name: log_fields.bounded(value) for name, value in told.items() if value is not None}
+        return {**shown, **_clean(texts), **meta}
+
+
+def _clean(texts: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The texts as far as they may be told. ``event`` is always there, since a line is nothing without it."""
+    redactor = _Texts.redactor
+    if redactor is None:
+        withheld = {"withheld": sorted(texts)} if texts else {}
+        return {**({"event": "a message"} if "event" in texts else {}), **withheld}
+    known = KNOWN.get()
+    return {name: redactor.text(str(value), known)[:MAX_TEXT] for name, value in texts.items()}
+
+
+def _error_of(line: MutableMapping[str, Any]) -> BaseException | None:
+    given = line.pop("exc_info", None)
+    line.pop("exception", None)
+    line.pop("stack_info", None)
+    if given is True:
+        return sys.exc_info()[1]
+    if isinstance(given, tuple):
+        given = cast(tuple[object, ...], given)[1]
+    return given if isinstance(given, BaseException) else None
+
+
+def failure(error: BaseException) -> dict[str, object]:
+    """An error as fields of a line: its type, and its text if texts are logged."""
+    told: dict[str, object] = {"error_type": type(error).__name__}
+    if redactor := _Texts.redactor:
+        told["error"] = redactor.text(str(error), KNOWN.get())[:MAX_TEXT]
+    return told
+
+
 class RunLog:
     """The log of one run, for workflow code: bound to its ids, silent while history is replayed."""
 
-    def __init__(self) -> None:
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        """Begin it.
+
+        Args:
+            clean: A text without the run's marked values.
+        """
         info = workflow.info()
+        self._clean = clean
         self._log = structlog.get_logger("agentflow").bind(workflow_id=info.workflow_id, run_id=info.run_id)
 
     def debug(self, event: str, **fields: object) -> None:
         """A step was taken; at each turn there are several."""
         # Where nobody has configured structlog it prints whatever it is given.
         if structlog.is_configured() and not workflow.unsafe.is_replaying():
-            self._log.debug(event, **_short(fields))
+            self._log.debug(event, **self._told(fields))
 
     def info(self, event: str, **fields: object) -> None:
         """Something happened."""
         if not workflow.unsafe.is_replaying():
-            self._log.info(event, **_short(fields))
+            self._log.info(event, **self._told(fields))
 
     def warning(self, event: str, **fields: object) -> None:
         """Something was refused, or needs a person."""
         if not workflow.unsafe.is_replaying():
-            self._log.warning(event, **_short(fields))
+            self._log.warning(event, **self._told(fields))
 
-
-def _short(fields: MutableMapping[str, object]) -> dict[str, object]:
-    """No field may flood the log: an error's text can be as long as a provider likes."""
-    return {name: v[:500] if isinstance(v, str) else v for name, v in fields.items() if v is not None}
+    def _told(self, fields: dict[str, object]) -> dict[str, object]:
+        redactor = _Texts.redactor
+        texts = log_fields.texts_in(fields)
+        told = {
+            name: log_fields.bounded(value)
+            for name, value in fields.items()
+            if name not in texts and value is not None
+        }
+        if redactor:
+            told |= {name: redactor.text(self._clean(str(fields[name])))[:MAX_TEXT] for name in texts}
+        return told

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from agentflow.telemetry import metrics
 from agentflow.telemetry.file_lock import locked
+from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -102,7 +103,7 @@ class SpanSpool(SpanProcessor):
             metrics.dropped("spans")
             if self.dropped.bit_count() == 1:
                 # At 1, 2, 4, 8 …: a collector that is down for hours must not flood the log.
-                _LOG.warning("spans dropped", spans=self.dropped, error=str(error)[:200])
+                _LOG.warning("spans dropped", spans=self.dropped, **failure(error))
 
     def shutdown(self) -> None:
         """Send what is there, for a moment. What the collector doesn't take stays for the next process."""

@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.util.re import parse_env_headers
 
 from agentflow.errors import ConfigurationError, MissingExtraError
+from agentflow.telemetry.content import MAX_CONTENT, captures_content
 from agentflow.telemetry.resource import resource_of
 
 MAX_ATTRIBUTE = 1_024
@@ -56,7 +57,8 @@ def configure_tracing(
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         raise ConfigurationError("a tracer provider is set already: call configure_tracing before any other")
     provider = create_tracer_provider(
-        resource=resource_of(service, resource), span_limits=SpanLimits(max_attribute_length=MAX_ATTRIBUTE)
+        resource=resource_of(service, resource),
+        span_limits=SpanLimits(max_attribute_length=MAX_CONTENT if captures_content() else MAX_ATTRIBUTE),
     )
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))

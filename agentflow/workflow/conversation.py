@@ -174,6 +174,7 @@ class Conversation:
             messages=messages,
             brief=None if named.name == run.parent_brief else named.name,
             brief_in_full=None if named.name in run.briefs_sent else named.brief,
+            known=run.told_values(),
         )
         summary = f"turn {run.turn}"
         if reserved.model != run.manifest.models[0]:

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions, ToolOffer
 from agentflow.contracts.rules import RuleSetName
-from agentflow.contracts.wire import Sha256
+from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
 from agentflow.core.rules import Rule, RuleSet
+from agentflow.core.tags import AgentTags, TagFinder
 from agentflow.errors import WorkflowDefinitionError
 from agentflow.workflow.sources import code_source
 
@@ -48,6 +52,8 @@ class AgentDefinition(Generic[OutputT]):
     budget: Budget
     release: Release
     output_form: AnswerForm[OutputT]
+    tags: AgentTags
+    """What its types mark as personal or secret."""
     performs_by_default: bool
     """Whether ``perform`` is the library's: then the run can continue as new by itself."""
 
@@ -69,6 +75,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
     names = [rule.name for rule in rules.rules]
     if twice := {name for name in names if names.count(name) > 1}:
         raise WorkflowDefinitionError(f"{agent.__name__} has two rules named {', '.join(sorted(twice))}")
+    output_form = answer_form(output_type)
     catalog = Catalog.of((tool.contract for tool in agent.tools), agent.release.scopes)
     return AgentDefinition(
         name=agent.__name__,
@@ -83,9 +90,27 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         rules_name=rules.named(code_source),
         budget=agent.budget,
         release=agent.release,
-        output_form=answer_form(output_type),
+        output_form=output_form,
+        tags=AgentTags(
+            task=TagFinder(_input_schema(input_type)),
+            arguments={name: TagFinder(tool.input_schema) for name, tool in catalog.contracts.items()},
+            outputs={name: TagFinder(tool.output_schema) for name, tool in catalog.contracts.items()},
+            answer=TagFinder(output_form.schema),
+        ),
         performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
     )
+
+
+def _input_schema(input_type: Any) -> dict[str, Json] | None:
+    """JSON Schema of a task's input as a run has it: by the fields' names."""
+    if input_type is Any or input_type in (str, int, float, bool, dict, list):
+        return None
+    try:
+        return TypeAdapter(input_type).json_schema(by_alias=False, mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise WorkflowDefinitionError(
+            f"input type {input_type!r} has no JSON Schema that would say what in it is personal: {error}"
+        ) from error
 
 
 def _rule_set(agent: Any) -> RuleSet:

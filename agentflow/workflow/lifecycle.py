@@ -74,6 +74,7 @@ class Lifecycle(Generic[InputT, OutputT]):
                     semconv.OUTCOME: outcome.status,
                     semconv.COST_USD: float(outcome.cost_usd),
                     semconv.RELEASE: outcome.release,
+                    semconv.TIER: self._run.tier or "",
                 }
             )
             return outcome
@@ -85,6 +86,8 @@ class Lifecycle(Generic[InputT, OutputT]):
             semconv.AGENT_NAME: definition.name,
             semconv.AGENT_VERSION: definition.release.version,
             semconv.RULES: definition.rules_name.id,
+            semconv.TENANT: task.tenant,
+            semconv.CUSTOMER_TIER: task.customer_tier,
             semconv.EXECUTION: task.carried.executions + 1 if task.carried else 1,
         }
 
@@ -145,6 +148,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         elif workflow.patched(dispatch.CONTINUED_RELEASE):
             await self._compare_release()
         output = await self._steps.perform(task)
+        self._run.redaction.of_answer(output)
         await self._checked("postflight", self._steps.postflight(output))
         if self._run.manifest.output_guard:
             await self._guarded(output)

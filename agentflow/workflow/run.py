@@ -19,7 +19,8 @@ from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
-from agentflow.contracts.rules import DecisionRecord, Subject
+from agentflow.contracts.rules import DecisionRecord, Subject, Tier
+from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
@@ -42,6 +43,7 @@ from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import Doubt, People
+from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.visibility import Standing, Visibility
 
 _UNPINNED = Sha256("0" * 64)
@@ -53,7 +55,8 @@ class Run:
 
     def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier | None) -> None:
         self.definition = definition
-        self.log: RunLog = RunLog()
+        self.redaction: RunRedaction = RunRedaction(definition)
+        self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
         self.people: People = People(verifier, self.record)
         self.purse: Purse = Purse(definition.budget)
@@ -110,6 +113,11 @@ class Run:
         return self._manifest
 
     @property
+    def tier(self) -> Tier | None:
+        """The environment that the run is pinned to; ``None`` before it is."""
+        return self._manifest.tier if self._manifest else None
+
+    @property
     def max_payload_bytes(self) -> int:
         """Longest single value that may be sent."""
         return self._manifest.max_payload_bytes if self._manifest else MAX_PAYLOAD_BYTES
@@ -145,6 +153,7 @@ class Run:
         """The task is accepted."""
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
+        self.redaction.of_task(self._task_input)
         self.purse = purse
         definition = self.definition
         self.provenance = Provenance.of_task(
@@ -154,6 +163,8 @@ class Run:
     def remember(self, call: PastCall) -> None:
         """A tool call was carried out: rules and citations see it from here on."""
         self.past_calls = (*self.past_calls, call)
+        self.redaction.of_arguments(call.tool, call.arguments)
+        self.redaction.of_output(call.tool, call.output)
         # Not there any more if the run goes on with the code of a release that dropped the tool.
         if contract := self.definition.catalog.contracts.get(call.tool):
             self.provenance = self.provenance.after(contract, call)
@@ -236,6 +247,7 @@ class Run:
 
     def _begin_telling(self, manifest: Manifest) -> None:
         """Lists, and people outside, hear of the run as its manifest says."""
+        self.redaction.finds_patterns = manifest.redacts
         self.visibility.is_on = manifest.search_attributes
         self.visibility.lists_approvals = manifest.lists_approvals
         if manifest.notifies:
@@ -411,6 +423,10 @@ class Run:
             frozen=self.frozen,
         )
 
+    def told_values(self) -> ToldValues | None:
+        """The marked values, for activities that may log or trace texts."""
+        return self.redaction.known.told() if self._manifest and self._manifest.redacts else None
+
     def cost_usd(self) -> Decimal:
         """What the run has cost so far."""
         return self.purse.settled.cost_usd
@@ -421,7 +437,8 @@ class Run:
 
     def _standing(self) -> Standing:
         pending = tuple(approval.shown() for approval in self.people.pending)
-        return Standing(self._state, pending, self.purse.settled.cost_usd)
+        listed = pending if tuple(map(self.redaction.request, pending)) == pending else None
+        return Standing(self._state, pending, listed, self.purse.settled.cost_usd)
 
     def _details(self) -> str:
         # The server bounds details; a run that waits for very much shows the first of it.
@@ -435,9 +452,9 @@ class Run:
             state=self._state,
             turn=self.turn,
             usage=self.purse.report(),
-            pending=self.people.pending,
-            escalation=self.people.escalation,
-            detail=self._detail,
+            pending=[self.redaction.request(pending.shown()) for pending in self.people.pending],
+            escalation=self.redaction.escalation(self.people.escalation),
+            detail=self.redaction.text(self._detail),
             frozen=self.frozen,
         )
 

@@ -30,7 +30,7 @@ from agentflow.errors import (
     ToolUnavailableError,
 )
 from agentflow.telemetry import semconv
-from agentflow.telemetry.spans import workflow_span
+from agentflow.telemetry.spans import is_replay_safe, workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
@@ -108,6 +108,7 @@ class ToolCalls:
         if problem := self._run.definition.catalog.check(call):
             return self._done(call, None, ToolResult(error=problem))
         contract = self._run.definition.catalog.contracts[call.tool]
+        self._run.redaction.of_arguments(call.tool, call.arguments)
         if held.index is None or held.decision is None:
             # The index is taken before anything is awaited, so that it follows the order of the calls.
             self._run.call_index += 1
@@ -134,6 +135,7 @@ class ToolCalls:
             decision=decision,
             ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
             source=contract.import_digest,
+            known=self._run.told_values(),
         )
         return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
 
@@ -170,6 +172,7 @@ class ToolCalls:
             semconv.DECISION_RULE: decision.rule,
             semconv.DECISION_VERDICT: decision.verdict,
             semconv.RULES: decision.rules or "",
+            semconv.LABELS: self._labels(call),
         }
         with workflow_span(f"{semconv.DECIDE} {call.tool}", attributes):
             # It takes no time of the run's; what it came to is what there is to see.
@@ -188,6 +191,13 @@ class ToolCalls:
             )
         )
         return decision
+
+    def _labels(self, call: ToolCall) -> list[str]:
+        """Where the arguments' values are from, for whoever records spans."""
+        if not is_replay_safe():
+            return []
+        origins = self._run.provenance.origins(call.arguments, self._run.past_calls)
+        return [f"{name}={label}" for name, label in origins.items()]
 
     def _context(self, call: ToolCall, contract: ToolContract) -> RuleContext:
         run = self._run
@@ -357,7 +367,9 @@ class ToolCalls:
             effect=effect,
         )
         run.summaries = (*run.summaries, summary)
-        run.log.debug("tool call ended", turn=run.turn, tool=call.tool, error=error.kind if error else None)
+        run.log.debug(
+            "tool call ended", turn=run.turn, tool=call.tool, error_kind=error.kind if error else None
+        )
         return result.model_copy(update={"call_id": call.id})
 
 

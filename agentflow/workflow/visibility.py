@@ -34,6 +34,8 @@ class Standing:
 
     state: str
     pending: tuple[ApprovalRequest, ...]
+    listed: tuple[ApprovalRequest, ...] | None
+    """The same for everybody to see; ``None`` where not everybody may."""
     cost_usd: Decimal
 
 
@@ -52,7 +54,7 @@ class Visibility:
         self.is_lean: bool = False
         self.lists_approvals: bool = False
         """Whether pending actions are told as well."""
-        self._pending: tuple[ApprovalRequest, ...] = ()
+        self._pending: tuple[ApprovalRequest, ...] | None = ()
         self._memo: Json = None
 
     def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
@@ -65,7 +67,7 @@ class Visibility:
         attributes = self._attributes(standing)
         if any(self.told.get(key.name) != attributes.get(key) for key in (_STATUS, _PENDING, _ROLES)):
             self._tell(attributes)
-        self._list(standing.pending)
+        self._list(standing.listed)
 
     def end(self, outcome: str, standing: Standing) -> None:
         """The run is over."""
@@ -87,14 +89,14 @@ class Visibility:
             attributes[_ROLES] = _roles(standing.pending)
         return attributes
 
-    def _list(self, pending: tuple[ApprovalRequest, ...]) -> None:
-        """Put the pending actions where a list of many runs finds them."""
+    def _list(self, pending: tuple[ApprovalRequest, ...] | None) -> None:
+        """Put the pending actions where a list of many runs finds them; for ``None`` it asks the run."""
         if not (self.is_on and self.lists_approvals):
             return
         if pending == self._pending:
             return
         self._pending = pending
-        memo: Json = [request.model_dump(mode="json") for request in pending] or None
+        memo: Json = [request.model_dump(mode="json") for request in pending or ()] or None
         if memo is not None and len(canonical_json(memo)) > MAX_MEMO_BYTES:
             memo = None
         if memo != self._memo:

@@ -12,7 +12,6 @@ from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Budget, Spend
 from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.wire import ToolCallId, sha256_of
-from agentflow.core.approval import PendingApproval
 from agentflow.core.approver_page import sentence_of
 from agentflow.core.budget import Purse
 from agentflow.core.view import MAX_SHOWN, RunView, details, signal_command
@@ -45,7 +44,7 @@ def view_of(
         state="waiting_for_approval",
         turn=3,
         usage=purse.report(),
-        pending=[PendingApproval(request) for request in requests],
+        pending=requests,
         **fields,
     )
 

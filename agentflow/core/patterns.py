@@ -1,0 +1,123 @@
+"""Values that can be told by their form alone: cards, IBANs, social security numbers, addresses, keys.
+
+Each pattern reads a text once: what it begins with can't begin anywhere within what it matched.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+PatternKind = Literal["card", "iban", "ssn", "email", "phone", "api_key"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A part of a text that must not leave."""
+
+    start: int
+    end: int
+    kind: str
+    """What stands in its place, in brackets."""
+
+
+# ISO/IEC 7812: 12 to 19 digits, the last of which is Luhn's; issuers of cards begin with 2 to 6.
+_CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){11,18}(?![\w])")
+
+# ISO 13616. The length is the country's, since what follows may look like more of it.
+_IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}", re.IGNORECASE)
+_IBAN_LENGTHS: dict[str, int] = {
+    country: length
+    for length, countries in {
+        15: "NO",
+        16: "BE",
+        18: "DK FI FK FO GL NL SD",
+        19: "MK SI",
+        20: "AT BA EE KZ LT LU MN XK",
+        21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ OM SO TL",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
+        25: "LY PT ST",
+        26: "IS TR",
+        27: "BI DJ FR GR IT MC MR SM",
+        28: "AL AZ BY CY DO GT HU LB NI PL SV",
+        29: "BR EG PS QA UA",
+        30: "JO KW MU YE",
+        31: "MT SC",
+        32: "LC",
+        33: "RU",
+    }.items()
+    for country in countries.split()
+}
+
+# As the Social Security Administration gives them: no area 000, 666 or 9xx, no group 00, no serial 0000.
+# There is no check digit, so nine digits without separators are not taken for one.
+_SSN = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])")
+
+# RFC 5322's dot-atom, in a domain with a dot.
+_EMAIL = re.compile(r"(?<![\w.+'%-])[\w.+'%-]+@[\w-]+(?:\.[\w-]+)+")
+
+# E.164 with its plus; numbers without a country look like any other.
+_PHONE = re.compile(r"(?<![\w+])\+[1-9](?:[ ().-]{0,2}\d){7,14}(?!\d)")
+
+# Keys that say whose they are, tokens of JWT's form, private keys in PEM, passwords in URLs.
+_API_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:sk|rk|pk)[-_](?:[A-Za-z0-9]{2,12}[-_]){0,3}[A-Za-z0-9_-]{16,200}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{22,255}|glpat-[\w-]{20,64}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|ya29\.[\w-]{20,500}"
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,250}|whsec_[A-Za-z0-9+/=]{16,100}"
+    r"|npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,500}|hf_[A-Za-z0-9]{30,50}|SG\.[\w-]{16,64}\.[\w-]{16,64}"
+    r"|eyJ[\w-]{8,4000}\.[\w-]{8,8000}\.[\w-]{0,2000}"
+    r")"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END)[\s\S]){0,10000}(?:-----END [A-Z ]{0,30}-----)?"
+    r"|(?<=://)[^\s/:@]{1,200}:[^\s/@]{1,200}(?=@)"
+)
+
+
+def find_patterns(text: str) -> Iterator[Finding]:
+    """All that the patterns find; findings may overlap."""
+    for match in _CARD.finditer(text):
+        if end := _card_end(match[0]):
+            yield Finding(match.start(), match.start() + end, "card")
+    yield from _ibans(text)
+    for kind, pattern in (("ssn", _SSN), ("email", _EMAIL), ("phone", _PHONE), ("api_key", _API_KEY)):
+        yield from (Finding(match.start(), match.end(), kind) for match in pattern.finditer(text))
+
+
+def is_luhn(digits: str) -> bool:
+    """Whether the last of some digits is their check digit, by Luhn's formula (ISO/IEC 7812-1, annex B)."""
+    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
+    return (sum(map(int, digits[-1::-2])) + sum(doubled)) % 10 == 0
+
+
+def is_iban(text: str) -> bool:
+    """Whether a text without spaces, in capitals, is an IBAN: its country's length, and 1 modulo 97."""
+    if _IBAN_LENGTHS.get(text[:2]) != len(text):
+        return False
+    return int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 == 1
+
+
+def _card_end(candidate: str) -> int:
+    """Where the longest card number that a candidate begins with ends; 0 if there is none."""
+    ends = [place for place, character in enumerate(candidate, 1) if character.isdigit()]
+    for end in reversed(ends):
+        digits = "".join(filter(str.isdigit, candidate[:end]))
+        if len(digits) >= 12 and is_luhn(digits):
+            return end
+    return 0
+
+
+def _ibans(text: str) -> Iterator[Finding]:
+    place = 0
+    while match := _IBAN.search(text, place):
+        length = _IBAN_LENGTHS.get(match[0][:2].upper(), 0)
+        ends = [at for at, character in enumerate(match[0], 1) if character != " "]
+        is_found = 0 < length <= len(ends) and is_iban(match[0][: ends[length - 1]].replace(" ", "").upper())
+        if is_found:
+            place = match.start() + ends[length - 1]
+            yield Finding(match.start(), place, "iban")
+        else:
+            # What it takes in may begin with a word, and have one further on.
+            place = match.start() + 2

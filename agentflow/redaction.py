@@ -1,0 +1,7 @@
+"""What must not leave: marks for types, and the redactor of logs and spans."""
+
+from agentflow.contracts.tags import Personal, Secret
+from agentflow.ports.detectors import Detector, Finding
+from agentflow.telemetry.redactor import Redactor
+
+__all__ = ["Detector", "Finding", "Personal", "Redactor", "Secret"]

@@ -1,0 +1,100 @@
+"""Texts on their way to logs and spans, without what must not leave. What can't be looked at is dropped."""
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future
+from datetime import timedelta
+from queue import SimpleQueue
+
+from agentflow.contracts.wire import Json
+from agentflow.core.known_values import KnownValues
+from agentflow.core.patterns import Finding
+from agentflow.core.redaction import MAX_SCANNED, PATTERNS, Find, map_texts, redacted
+from agentflow.ports.detectors import Detector
+from agentflow.telemetry import metrics
+
+TIMEOUT = timedelta(milliseconds=250)
+"""For one detector and one text. Logging waits for it, and so does the run."""
+
+NOTHING_KNOWN = KnownValues()
+
+
+class Redactor:
+    """Takes out what a text must not tell.
+
+    Cards, IBANs, social security numbers, e-mail addresses, telephone numbers and keys; the values that a
+    run's types mark; and what further detectors find.
+    """
+
+    def __init__(self, *detectors: Detector, timeout: timedelta = TIMEOUT) -> None:
+        """Put it together.
+
+        Args:
+            *detectors: Such as ``DetectSecrets()`` and ``Presidio(...)``.
+            timeout: For one detector and one text.
+        """
+        self._watched = [_Watched(detector, timeout.total_seconds()) for detector in detectors]
+
+    def text(self, text: str, known: KnownValues = NOTHING_KNOWN) -> str:
+        """The text with ``[kind]`` in place of what must not leave. Never raises."""
+        if known.is_full:
+            metrics.dropped("texts")
+            return "[dropped: the run has too many marked values]"
+        finders: list[Find] = [known.find, *PATTERNS]
+        # In the order of their cost; what is dropped for one needn't be looked at by the next.
+        clean = redacted(text, finders)
+        for watched in self._watched:
+            found = watched.find(clean[:MAX_SCANNED])
+            if found is None:
+                metrics.dropped("texts")
+                return f"[dropped: {watched.name} could not look at it]"
+            clean = redacted(clean, [lambda _, found=found: found])
+        return clean
+
+    def json(self, value: Json, known: KnownValues = NOTHING_KNOWN, limit: int | None = None) -> Json:
+        """A JSON value with all its texts redacted, names of fields included.
+
+        Args:
+            value: The value.
+            known: The run's marked values.
+            limit: Characters of each text; of a longer one the beginning is kept.
+        """
+        return map_texts(value, lambda text: self.text(text, known)[:limit])
+
+
+class _Watched:
+    """A detector in a thread of its own, so that one that hangs holds nobody up for long."""
+
+    def __init__(self, detector: Detector, timeout: float) -> None:
+        self.name = detector.name
+        self._detector = detector
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._asked: SimpleQueue[tuple[str, Future[list[Finding]]]] = SimpleQueue()
+        self._last: Future[list[Finding]] | None = None
+        self._thread: threading.Thread | None = None
+
+    def find(self, text: str) -> Iterable[Finding] | None:
+        """What it finds; ``None`` if it raises, takes too long, or isn't back from the text before."""
+        with self._lock:
+            if self._last is not None and not self._last.done():
+                return None
+            if self._thread is None:
+                # Only now: a process that forks after it was made has no threads of before.
+                self._thread = threading.Thread(target=self._run, name=f"agentflow-{self.name}", daemon=True)
+                self._thread.start()
+            asked: Future[list[Finding]] = Future()
+            self._last = asked
+            self._asked.put((text, asked))
+            try:
+                return asked.result(timeout=self._timeout)
+            except Exception:
+                return None
+
+    def _run(self) -> None:
+        while True:
+            text, asked = self._asked.get()
+            try:
+                asked.set_result(list(self._detector.find(text)))
+            except BaseException as error:
+                asked.set_exception(error)
