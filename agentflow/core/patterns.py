@@ -1,6 +1,6 @@
 """Values that can be told by their form alone: cards, IBANs, social security numbers, addresses, keys.
 
-Each pattern reads a text once: what it begins with can't begin anywhere within what it matched.
+Each pattern reads a text in time that grows as its length.
 """
 
 import re
@@ -22,10 +22,10 @@ class Finding:
 
 
 # ISO/IEC 7812: 12 to 19 digits, the last of which is Luhn's; issuers of cards begin with 2 to 6.
-_CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){11,18}(?![\w])")
+_CARD = re.compile(r"(?<![\d.])[2-6](?:[ -]?\d){11,18}(?!\d)")
 
 # ISO 13616. The length is the country's, since what follows may look like more of it.
-_IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}", re.IGNORECASE)
+_IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}", re.IGNORECASE)
 _IBAN_LENGTHS: dict[str, int] = {
     country: length
     for length, countries in {
@@ -119,5 +119,5 @@ def _ibans(text: str) -> Iterator[Finding]:
             place = match.start() + ends[length - 1]
             yield Finding(match.start(), place, "iban")
         else:
-            # What it takes in may begin with a word, and have one further on.
-            place = match.start() + 2
+            # What it took in may have one further on.
+            place = match.start() + 1

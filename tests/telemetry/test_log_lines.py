@@ -1,0 +1,132 @@
+"""One line of a log: what it may say, who speaks, and no more than that."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from agentflow.redaction import Redactor
+from agentflow.telemetry.log_fields import MAX_FIELD
+from agentflow.telemetry.logs import configure_logs, failure, log_texts
+
+Lines = Callable[[], list[dict[str, Any]]]
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:], root.level = handlers, level
+    log_texts(None)
+    structlog.reset_defaults()
+    if before:
+        structlog.configure(**before)
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Callable[..., Lines]:
+    def begin(**settings: Any) -> Lines:
+        file = tmp_path / "log"
+        configure_logs(file=file, **settings)
+        return lambda: [json.loads(line) for line in file.read_text().splitlines()]
+
+    return begin
+
+
+def raise_with(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_fields_that_may_hold_anything_are_withheld_and_named(logged: Callable[..., Lines]) -> None:
+    lines = logged()
+    structlog.get_logger("agentflow").info("run ended", outcome="denied", reason=f"card {CARD}", order="7")
+    (line,) = lines()
+    assert (line["event"], line["outcome"], line["withheld"]) == ("run ended", "denied", ["order", "reason"])
+
+
+def test_fields_of_your_own_are_logged_when_you_vouch_for_them(logged: Callable[..., Lines]) -> None:
+    lines = logged(fields=["order"])
+    structlog.get_logger("agentflow").info("run ended", order="7")
+    assert lines()[0]["order"] == "7"
+
+
+def test_messages_of_other_loggers_are_texts(logged: Callable[..., Lines]) -> None:
+    lines = logged()
+    logging.getLogger("shop").warning("card %s refused", CARD)
+    structlog.get_logger("shop").warning(f"card {CARD} refused")
+    assert [(line["event"], line["logger"], line["withheld"]) for line in lines()] == [
+        ("a message", "shop", ["event"])
+    ] * 2
+
+
+def test_with_a_redactor_texts_are_logged_through_it(logged: Callable[..., Lines]) -> None:
+    lines = logged(texts=Redactor())
+    logging.getLogger("shop").warning("card %s refused", CARD)
+    structlog.get_logger("agentflow").info("run ended", reason=f"card {CARD}")
+    first, second = lines()
+    assert (first["event"], second["reason"]) == ("card [card] refused", "card [card]")
+
+
+def test_an_exception_is_its_type_and_its_place(logged: Callable[..., Lines]) -> None:
+    lines = logged()
+    try:
+        raise_with(CARD)
+    except ValueError:
+        logging.getLogger("shop").exception("no")
+    (line,) = lines()
+    assert line["error_type"] == "ValueError"
+    assert "test_log_lines.py" in line["where"]
+    assert CARD not in json.dumps(line)
+
+
+@pytest.mark.parametrize("texts", [None, Redactor()], ids=["without texts", "with texts"])
+def test_an_exception_text_of_ten_megabytes_makes_a_short_line(
+    logged: Callable[..., Lines], tmp_path: Path, texts: Redactor | None
+) -> None:
+    lines = logged(texts=texts)
+    try:
+        raise_with("x" * 10_000_000)
+    except ValueError:
+        logging.getLogger("shop").exception("no")
+    assert lines()[0]["error_type"] == "ValueError"
+    assert (tmp_path / "log").stat().st_size < 6_000
+
+
+def test_a_value_with_control_characters_stays_in_its_line(
+    logged: Callable[..., Lines], tmp_path: Path
+) -> None:
+    lines = logged(log_format="console")
+    structlog.get_logger("agentflow").info("run started", agent="a\nroot: \x1b[2J\u202e" + "x" * 1_000)
+    assert lines  # written as text
+    text = (tmp_path / "log").read_text()
+    assert text.count("\n") == 1
+    assert "\x1b[2J" not in text
+    assert "\u202e" not in text
+    assert len(text) < MAX_FIELD + 500
+
+
+def test_a_line_names_the_trace_that_it_is_from(logged: Callable[..., Lines]) -> None:
+    lines = logged()
+    here = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(here)):
+        structlog.get_logger("agentflow").info("run ended")
+    (line,) = lines()
+    assert (line["trace_id"], line["span_id"]) == (f"{0xABC:032x}", f"{0xDEF:016x}")
+
+
+def test_where_the_application_has_its_own_logs_an_error_is_its_type() -> None:
+    assert failure(ValueError(CARD)) == {"error_type": "ValueError"}
+    log_texts(Redactor())
+    assert failure(ValueError(CARD)) == {"error_type": "ValueError", "error": "[card]"}
