@@ -1,0 +1,1 @@
+"""Whether anything personal or secret leaves, looked for in all that leaves of real runs."""
