@@ -25,6 +25,7 @@ def configure_tracing(
     spool: Path | None = None,
     service: str = "agentflow",
     resource: Mapping[str, str] | None = None,
+    openinference: bool = False,
 ) -> Any:
     """Record spans of runs, those of workflow code included, and send them.
 
@@ -40,6 +41,7 @@ def configure_tracing(
             ``OTEL_EXPORTER_OTLP_HEADERS``.
         service: ``service.name``, unless ``OTEL_SERVICE_NAME`` says another.
         resource: More attributes of the process.
+        openinference: Whether spans have OpenInference's names as well, as Phoenix and Arize read them.
 
     Returns:
         The tracer provider.
@@ -52,6 +54,8 @@ def configure_tracing(
         from opentelemetry.sdk.trace import SpanLimits
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from temporalio.contrib.opentelemetry import create_tracer_provider
+
+        from agentflow.telemetry.openinference import OpenInference
     except ImportError as error:
         raise MissingExtraError("tracing", "otel") from error
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -60,10 +64,11 @@ def configure_tracing(
         resource=resource_of(service, resource),
         span_limits=SpanLimits(max_attribute_length=MAX_CONTENT if captures_content() else MAX_ATTRIBUTE),
     )
-    for exporter in exporters:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+    processors: list[Any] = [BatchSpanProcessor(exporter) for exporter in exporters]
     if spool is not None:
-        provider.add_span_processor(_spooling(spool))
+        processors.append(_spooling(spool))
+    for processor in processors:
+        provider.add_span_processor(OpenInference(processor) if openinference else processor)
     trace.set_tracer_provider(provider)
     return provider
 

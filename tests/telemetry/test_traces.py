@@ -1,6 +1,7 @@
 """A run is one trace: what it did, why, how long it waited. Replayed at every step, and yet each span once."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.telemetry import semconv
+from agentflow.telemetry.content import CAPTURE
 
 ROOT = Path(__file__).parents[2]
 TEXT = "a secret that no span may hold"
@@ -18,10 +20,12 @@ TEXT = "a secret that no span may hold"
 Span = dict[str, Any]
 
 
-def spans_of(temporal: WorkflowEnvironment, way: str) -> list[Span]:
+def spans_of(temporal: WorkflowEnvironment, way: str, **env: str) -> list[Span]:
     address = temporal.client.service_client.config.target_host
     command = [sys.executable, "-m", "tests.telemetry.traced", address, way]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **env}
+    )
     assert done.returncode == 0, done.stderr[-3_000:]
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     # A workflow task that the server wants done again (something came while it was done) sends its spans again,
@@ -133,3 +137,53 @@ def test_with_a_provider_that_can_not_record_workflow_code_calls_are_still_trace
     spans = spans_of(temporal, "plain-provider")
     assert named(spans, "invoke_agent Banker") == []
     assert len(named(spans, "chat model")) == 2
+
+
+@pytest.fixture(scope="module")
+def contents(temporal: WorkflowEnvironment) -> list[Span]:
+    """Spans of a run of which everything is told."""
+    return spans_of(temporal, "approved", **{CAPTURE: "span_only"})
+
+
+def test_contents_are_in_spans_only_if_the_environment_says_so(
+    approved: list[Span], contents: list[Span]
+) -> None:
+    keys = (semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, semconv.TOOL_CALL_ARGUMENTS)
+    assert not [span for span in approved for key in keys if key in span["attributes"]]
+    (first, *_) = sorted(
+        named(contents, "chat model"), key=lambda span: span["attributes"][semconv.INPUT_MESSAGES]
+    )
+    asked = json.loads(first["attributes"][semconv.INPUT_MESSAGES])
+    assert asked[0]["role"] == "user"
+    assert TEXT in asked[0]["parts"][0]["content"]
+    (paid,) = named(contents, "execute_tool pay")
+    assert json.loads(paid["attributes"][semconv.TOOL_CALL_ARGUMENTS])["account"] == "alice"
+    assert "alice" in paid["attributes"][semconv.TOOL_CALL_RESULT]
+
+
+def test_contents_are_as_the_conventions_have_them(contents: list[Span]) -> None:
+    answers = [
+        json.loads(span["attributes"][semconv.OUTPUT_MESSAGES]) for span in named(contents, "chat model")
+    ]
+    calls = [part for (message,) in answers for part in message["parts"] if part["type"] == "tool_call"]
+    assert {call["name"] for call in calls} == {"balance", "pay"}
+    assert all(message["role"] == "assistant" and message["finish_reason"] for (message,) in answers)
+    told = [
+        m
+        for span in named(contents, "chat model")
+        for m in json.loads(span["attributes"][semconv.INPUT_MESSAGES])
+    ]
+    assert {message["role"] for message in told} == {"user", "assistant", "tool"}
+
+
+def test_a_decision_says_where_the_arguments_are_from(approved: list[Span]) -> None:
+    labels = [span["attributes"][semconv.LABELS] for span in named(approved, "agentflow.decide pay")]
+    assert labels[0] == ["account=tool:balance", "amount=model"] or labels[0][0].startswith("account=")
+
+
+def test_a_run_says_whose_it_is_and_a_call_what_it_was_told(approved: list[Span]) -> None:
+    (agent,) = named(approved, "invoke_agent Banker")
+    assert told(agent, semconv.TENANT, semconv.CUSTOMER_TIER, semconv.TIER) == ("default", "standard", "dev")
+    prompts = {span["attributes"][semconv.PROMPT_HASH] for span in named(approved, "chat model")}
+    assert len(prompts) == 1
+    assert len(prompts.pop()) == 64
