@@ -42,7 +42,7 @@ def _histogram(name: str, unit: str, about: str, bounds: list[float]) -> Histogr
 _OPERATIONS = _histogram(semconv.OPERATION_DURATION, "s", "One attempt of a model or tool call", _SECONDS)
 _TOKEN_USAGE = _histogram(semconv.TOKEN_USAGE, "{token}", "Tokens of one model call", [*_TOKENS])
 _TOKEN_COUNT = _METER.create_counter(semconv.TOKENS, "{token}", "Tokens by what they are priced as")
-_COST = _histogram(semconv.RUN_COST, "USD", "What a run cost", _DOLLARS)
+_COST = _histogram(semconv.RUN_COST, "{USD}", "What a run cost", _DOLLARS)
 _RUNS = _histogram(semconv.RUN_DURATION, "s", "From a run's start to its outcome", _RUN_SECONDS)
 _OUTCOMES = _METER.create_counter(semconv.RUN_OUTCOMES, "{run}", "Runs that ended")
 _STOPS = _METER.create_counter(semconv.BUDGET_STOPS, "{run}", "Runs that their budget ended")
@@ -123,6 +123,11 @@ def cache_hit(cache: str) -> None:
 def effect_unknown(tool: str) -> None:
     """Nobody knows whether a write happened."""
     _UNKNOWNS.add(1, {semconv.TOOL_NAME: tool})
+
+
+def may_be_unknown(tool: str) -> None:
+    """Have the count of a tool begin at none: an alert sees nothing of a count that begins with one."""
+    _UNKNOWNS.add(0, {semconv.TOOL_NAME: tool})
 
 
 def waiting(agent: str, state: str, runs: int, oldest_seconds: float) -> None:

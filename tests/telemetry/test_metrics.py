@@ -45,7 +45,7 @@ def approved(temporal: WorkflowEnvironment) -> Samples:
 def test_a_run_is_counted_once_though_each_step_is_a_replay(approved: Samples) -> None:
     run = {"gen_ai_agent_name": "Banker", "agentflow_outcome": "completed"}
     assert told(approved, "agentflow_run_outcomes_total", **run) == 1
-    assert told(approved, "agentflow_run_cost_usd_USD_sum", **run) > 0
+    assert told(approved, "agentflow_run_cost_usd_sum", **run) > 0
     assert told(approved, "agentflow_run_duration_seconds_count", **run) == 1
 
 
