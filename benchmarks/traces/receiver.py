@@ -8,6 +8,9 @@ from typing import Any, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+_FAILED = 2
+"""``STATUS_CODE_ERROR`` of OTLP."""
+
 
 @dataclass(frozen=True)
 class Received:
@@ -17,6 +20,11 @@ class Received:
     id: bytes
     name: str
     attributes: dict[str, str | int | float]
+    parent: bytes = b""
+    start: int = 0
+    """Nanoseconds since 1970."""
+    end: int = 0
+    failed: bool = False
 
 
 class Receiver:
@@ -69,7 +77,16 @@ def _spans(request: ExportTraceServiceRequest) -> Any:
         for scope in part.scope_spans:
             for span in scope.spans:
                 attributes = {one.key: _value(one.value) for one in span.attributes}
-                yield Received(span.trace_id, span.span_id, span.name, attributes)
+                yield Received(
+                    trace=span.trace_id,
+                    id=span.span_id,
+                    name=span.name,
+                    attributes=attributes,
+                    parent=span.parent_span_id,
+                    start=span.start_time_unix_nano,
+                    end=span.end_time_unix_nano,
+                    failed=span.status.code == _FAILED,
+                )
 
 
 def _value(value: Any) -> Any:
