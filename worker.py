@@ -12,6 +12,7 @@ from typing import Literal
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
 from activities.orders import OrderTools
@@ -26,12 +27,17 @@ from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
 from agentflow.adapters.stores import open_blobs, open_external_storage
 from agentflow.adapters.webhook import Webhook
+from agentflow.redaction import Redactor
 from agentflow.telemetry.logs import configure_logs
+from agentflow.telemetry.metering import configure_metrics
+from agentflow.telemetry.tracing import configure_tracing
 from workflows.support_refund import SupportRefund
+
+REDACTOR = Redactor()
 
 
 @asynccontextmanager
-async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
+async def running(settings: Settings | None = None, runtime: Runtime | None = None) -> AsyncGenerator[Client]:
     """A worker, with settings from the environment by default; at the end it finishes what it has begun."""
     settings = settings or Settings.model_validate({})
     shop, outbox = ShopDatabase(settings.shop_database), Outbox(settings.outbox)
@@ -57,8 +63,10 @@ async def running(settings: Settings | None = None) -> AsyncGenerator[Client]:
         notifier=Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value())
         if settings.webhook_url
         else None,
+        redactor=REDACTOR,
     )
-    client = await Client.connect(**ClientConfig.load_client_connect_config(), plugins=[plugin])
+    config = ClientConfig.load_client_connect_config()
+    client = await Client.connect(**config, plugins=[plugin], runtime=runtime)
     worker = Worker(
         client,
         task_queue=settings.task_queue,
@@ -77,10 +85,25 @@ def _approvers(said: str) -> JwksFile | Literal["trusted"] | None:
     return JwksFile(said) if said else None
 
 
+@asynccontextmanager
+async def observed(settings: Settings) -> AsyncGenerator[Runtime | None]:
+    """Logs, and spans and metrics where the settings ask for them."""
+    configure_logs(settings.log_format, texts=REDACTOR if settings.log_texts else None)
+    spans = configure_tracing(spool=settings.spans, service="agentflow-worker") if settings.spans else None
+    try:
+        if settings.metrics_port is None:
+            yield None
+            return
+        async with configure_metrics(prometheus=settings.metrics_port, service="agentflow-worker") as metrics:
+            yield metrics.runtime
+    finally:
+        if spans is not None:
+            await asyncio.to_thread(spans.shutdown)
+
+
 async def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = Settings.model_validate({})
-    configure_logs(settings.log_format)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def on_signal(number: int, frame: object) -> None:
@@ -88,7 +111,7 @@ async def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    async with running(settings):
+    async with observed(settings) as runtime, running(settings, runtime):
         await stop.wait()
 
 

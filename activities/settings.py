@@ -46,5 +46,12 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = SecretStr("")
     """What the webhook is signed with: ``whsec_`` and base64 of 24 to 64 bytes."""
     log_format: LogFormat = "json"
+    log_texts: bool = False
+    """Whether reasons, errors and other loggers' messages are logged, through the redactor."""
+    spans: Path | None = None
+    """A directory of this machine, in which spans wait for the collector that ``OTEL_EXPORTER_OTLP_ENDPOINT``
+    names; without it none are recorded."""
+    metrics_port: int | None = None
+    """Where Prometheus fetches metrics; without it none are recorded."""
     shutdown_grace: timedelta = timedelta(seconds=20)
     """How long activities under way may take to end when the worker is told to stop. ISO 8601: PT20S."""

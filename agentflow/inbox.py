@@ -86,8 +86,8 @@ class Inbox:
     ) -> list[RunApprovals]:
         """The runs that wait for approvals, the newest first, with the actions that are wanted.
 
-        No worker is asked, but for runs whose actions are too long for a list, or that began before runs told
-        of them. Visibility follows the runs by a moment: a decision on what is no longer pending is refused.
+        No worker is asked, but for runs whose actions are too long for a list or hold what is personal, or that
+        began before runs told of them. Visibility follows the runs by a moment: a decision on what is no longer pending is refused.
 
         Args:
             wanted: Which.
@@ -147,8 +147,8 @@ class Inbox:
         agent = run.typed_search_attributes.get(_AGENT) or ""
         tenant = run.typed_search_attributes.get(_TENANT) or ""
         listed = await _listed(run)
-        if listed is not None:
-            return RunApprovals(run.id, agent, tenant, listed, _altered(listed))
+        if listed is not None and _altered(listed) is None:
+            return RunApprovals(run.id, agent, tenant, listed)
         async with free:
             found, problem = await _answer(self._client.pending_approvals(run.id))
         return RunApprovals(run.id, agent, tenant, tuple(found or ()), problem or _altered(found or ()))

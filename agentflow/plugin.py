@@ -55,6 +55,7 @@ from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
+from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
@@ -149,6 +150,7 @@ class AgentflowPlugin(SimplePlugin):
         self._imported = {tool.contract.name: tool for tool in tools if isinstance(tool, OutsideTool)}
         self._content = SpanContent(redactor or Redactor()) if captures_content() else None
         self._redacts = redactor is not None or self._content is not None
+        self._writes = [tool.contract.name for tool in tools if tool.contract.effect != "read"]
         self._ledger = ledger
         self._ledger_retention = ledger_retention
         self._tool_activities: list[Callable[..., Any]] = [
@@ -225,6 +227,8 @@ class AgentflowPlugin(SimplePlugin):
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
             await self._approvers.keys()
+        for name in self._writes:
+            metrics.may_be_unknown(name)
         async with (
             ledger_kept(self._ledger, self._ledger_retention, worker.client),
             waiting_measured(worker.client, self._waiting_every),

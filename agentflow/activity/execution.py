@@ -85,7 +85,6 @@ def effects_of(
         raise ConfigurationError(
             f'{tool!r} says recovery="probe": write its probe, an async function under @{tool.__name__}.probe'
         )
-    metrics.may_be_unknown(tool.contract.name)
     return EffectOnce(caller or ToolCaller(tool), ledger)
 
 

@@ -41,24 +41,46 @@ _Key = tuple[int, int]
 """Of a step: the event that began it, and its number among those that the event began."""
 
 
-async def executions_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:
-    """The histories of a run's executions, the first one first, as far as the server still has them.
+class Histories:
+    """Histories that were read, for whoever looks again: what has not grown since is not read again."""
 
-    Raises:
-        temporalio.service.RPCError: there is no such run, or the server can't be reached.
-    """
-    described = await client.get_workflow_handle(workflow_id).describe()
-    run_id = described.raw_description.workflow_execution_info.first_run_id or described.run_id
-    found: list[WorkflowHistory] = []
-    while run_id and len(found) < MAX_EXECUTIONS:
-        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
-        found.append(history)
-        run_id = _next_run(history)
-    return found
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._read: dict[str, WorkflowHistory] = {}
+
+    async def of(self, workflow_id: str) -> list[WorkflowHistory]:
+        """The histories of a run's executions, the first one first, as far as the server still has them.
+
+        Raises:
+            temporalio.service.RPCError: there is no such run, or the server can't be reached.
+        """
+        described = await self._client.get_workflow_handle(workflow_id).describe()
+        run_id = described.raw_description.workflow_execution_info.first_run_id or described.run_id
+        found: list[WorkflowHistory] = []
+        while run_id and len(found) < MAX_EXECUTIONS:
+            history = self._read.get(run_id)
+            is_last = run_id == described.run_id
+            # One that another execution followed grows no more.
+            if history is None or (is_last and len(history.events) < described.history_length):
+                handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
+                history = self._read[run_id] = await handle.fetch_history()
+            found.append(history)
+            run_id = _next_run(history)
+        return found
+
+
+async def executions_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:
+    """The histories of a run's executions; see ``Histories``."""
+    return await Histories(client).of(workflow_id)
 
 
 async def timeline_of(
-    client: Client, workflow_id: str, *, content: bool = False, depth: int = MAX_CHILD_DEPTH
+    client: Client,
+    workflow_id: str,
+    *,
+    content: bool = False,
+    depth: int = MAX_CHILD_DEPTH,
+    histories: Histories | None = None,
 ) -> Timeline:
     """A run's timeline.
 
@@ -67,23 +89,25 @@ async def timeline_of(
         workflow_id: The run.
         content: Whether what was said is in it.
         depth: How many levels of child runs to follow.
+        histories: What looks before this one have read.
 
     Raises:
         temporalio.service.RPCError: there is no such run, or the server can't be reached.
     """
-    histories = await executions_of(client, workflow_id)
+    histories = histories or Histories(client)
+    found = await histories.of(workflow_id)
     reader = _Reader(client, content=content)
-    for history in histories:
+    for history in found:
         await reader.read(history)
     children = [
-        await timeline_of(client, child, content=content, depth=depth - 1)
+        await timeline_of(client, child, content=content, depth=depth - 1, histories=histories)
         for child in reader.children
         if depth > 0
     ]
     return Timeline(
         workflow_id=workflow_id,
         workflow_type=reader.workflow_type,
-        executions=len(histories),
+        executions=len(found),
         is_open=reader.is_open,
         steps=tuple(sorted(reader.steps.values(), key=lambda step: step.at)),
         children=tuple(children),

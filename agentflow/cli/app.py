@@ -26,6 +26,7 @@ from agentflow.cli.show import show, watch
 from agentflow.cli.status import status
 from agentflow.cli.tools import tools_app
 from agentflow.telemetry.logs import configure_logs
+from agentflow.telemetry.redactor import Redactor
 
 PACKAGE = "agentflow-temporal"
 
@@ -114,7 +115,7 @@ app.add_typer(tools_app)
 def run_app() -> None:
     """Run the command that the process was started with."""
     # Standard output is for results; what libraries have to say goes to standard error.
-    configure_logs("console", logging.WARNING)
+    configure_logs("console", logging.WARNING, texts=Redactor())
     # It tells of each try to connect; the command says once that it could not.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     app()

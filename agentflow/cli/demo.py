@@ -24,6 +24,7 @@ from agentflow.cli.session import open_session
 from agentflow.cli.stack import RunningStack, running_stack, steps
 from agentflow.cli.suite import DemoCase, DemoSuite
 from agentflow.telemetry.logs import configure_logs
+from agentflow.telemetry.redactor import Redactor
 
 
 def demo(
@@ -88,7 +89,7 @@ async def _demo(
         console.print("Two stand-in people decide on what needs approval, by each ticket's label.")
     with tempfile.TemporaryDirectory(prefix="agentflow-demo-") as name:
         directory = Path(name)
-        configure_logs("json", file=directory / "worker.log")
+        configure_logs("json", file=directory / "worker.log", texts=Redactor())
         async with running_stack(project, choice, directory, steps(console)) as stack:
             console.print(f"Temporal Web UI: {stack.web_url}")
             result = await _run(console, stack, suite, cases, stand_ins=stand_ins)

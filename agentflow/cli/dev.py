@@ -13,6 +13,7 @@ from agentflow.cli.project import Project
 from agentflow.cli.session import open_session
 from agentflow.cli.stack import running_stack, steps
 from agentflow.telemetry.logs import configure_logs
+from agentflow.telemetry.redactor import Redactor
 
 
 def dev(
@@ -34,7 +35,7 @@ def dev(
 async def _dev(model: str | None, ports: tuple[int, int], directory: Path) -> None:
     console = Console(stderr=True)
     project = Project.load_from(Path.cwd())
-    configure_logs("console")
+    configure_logs("console", texts=Redactor())
     choice = choose_model(model, os.environ)
     database = directory / "temporal.sqlite"
     async with running_stack(

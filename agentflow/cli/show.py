@@ -10,7 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from agentflow.adapters.run_timeline import timeline_of
+from agentflow.adapters.run_timeline import Histories, timeline_of
 from agentflow.cli.options import AsJson, WorkflowId
 from agentflow.cli.output import exact_json, safe, table
 from agentflow.cli.session import open_session
@@ -42,9 +42,10 @@ def watch(
     with open_session(context, as_json=as_json) as session:
         client = session.client().temporal
         told: dict[tuple[str, int], Step] = {}
+        histories = Histories(client)
         with session.output.screen() as screen:
             while True:
-                found = session.run(timeline_of(client, workflow_id))
+                found = session.run(timeline_of(client, workflow_id, histories=histories))
                 for number, step in enumerate(found.steps):
                     if told.get((step.name, number)) != step:
                         told[step.name, number] = step

@@ -437,7 +437,7 @@ class Run:
 
     def _standing(self) -> Standing:
         pending = tuple(approval.shown() for approval in self.people.pending)
-        listed = pending if tuple(map(self.redaction.request, pending)) == pending else None
+        listed = tuple(map(self.redaction.request, pending))
         return Standing(self._state, pending, listed, self.purse.settled.cost_usd)
 
     def _details(self) -> str:

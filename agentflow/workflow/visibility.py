@@ -34,8 +34,8 @@ class Standing:
 
     state: str
     pending: tuple[ApprovalRequest, ...]
-    listed: tuple[ApprovalRequest, ...] | None
-    """The same for everybody to see; ``None`` where not everybody may."""
+    listed: tuple[ApprovalRequest, ...]
+    """The same without what is marked as personal or secret."""
     cost_usd: Decimal
 
 
@@ -54,7 +54,7 @@ class Visibility:
         self.is_lean: bool = False
         self.lists_approvals: bool = False
         """Whether pending actions are told as well."""
-        self._pending: tuple[ApprovalRequest, ...] | None = ()
+        self._pending: tuple[ApprovalRequest, ...] = ()
         self._memo: Json = None
 
     def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
@@ -89,14 +89,14 @@ class Visibility:
             attributes[_ROLES] = _roles(standing.pending)
         return attributes
 
-    def _list(self, pending: tuple[ApprovalRequest, ...] | None) -> None:
-        """Put the pending actions where a list of many runs finds them; for ``None`` it asks the run."""
+    def _list(self, pending: tuple[ApprovalRequest, ...]) -> None:
+        """Put the pending actions where a list of many runs finds them."""
         if not (self.is_on and self.lists_approvals):
             return
         if pending == self._pending:
             return
         self._pending = pending
-        memo: Json = [request.model_dump(mode="json") for request in pending or ()] or None
+        memo: Json = [request.model_dump(mode="json") for request in pending] or None
         if memo is not None and len(canonical_json(memo)) > MAX_MEMO_BYTES:
             memo = None
         if memo != self._memo:

@@ -72,6 +72,11 @@ def test_decisions_and_waits_for_people_are_timed(approved: Samples) -> None:
     assert told(approved, "agentflow_approval_duration_seconds_count", **decided) == 1
 
 
+def test_writes_in_doubt_are_counted_from_none_on(approved: Samples) -> None:
+    # An alert on an increase sees nothing of a count that begins with one.
+    assert told(approved, "agentflow_ledger_unknowns_total", gen_ai_tool_name="pay") == 0
+
+
 def test_metrics_of_temporals_sdk_come_the_same_way(approved: Samples) -> None:
     assert told(approved, "temporal_workflow_completed_total") == 1
     assert told(approved, "temporal_activity_execution_latency_milliseconds_count") >= 5

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow.adapters.run_timeline import timeline_of
+from agentflow.adapters.run_timeline import Histories, timeline_of
 from agentflow.contracts.timeline import Step, Timeline
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
@@ -143,3 +145,28 @@ async def test_a_run_that_another_started_is_below_it(temporal: WorkflowEnvironm
     assert (child.workflow_type, child.steps[-1].name) == ("Child", "completed")
     assert [step.kind for step in child.steps].count("model") == 1
     assert (await timeline_of(bank.client, handle.id, depth=0)).children == ()
+
+
+async def test_who_looks_again_reads_only_what_has_grown(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    fetch = WorkflowHandle.fetch_history
+
+    async def counted(handle: WorkflowHandle[Any, Any], **options: Any) -> WorkflowHistory:
+        read.append(handle.id)
+        return await fetch(handle, **options)
+
+    async with serving(temporal, ScriptedModel([HUGE, DONE]), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        asked = await bank.pending(handle)
+        monkeypatch.setattr(WorkflowHandle, "fetch_history", counted)
+        histories = Histories(bank.client)
+        looks = [await timeline_of(bank.client, handle.id, histories=histories) for _ in range(3)]
+        assert len(read) == 1
+        assert looks[0] == looks[2]
+        for name in ("ann", "bob"):
+            await bank.agents.approve(handle.id, asked.id, by=name)
+        await handle.result()
+        assert not (await timeline_of(bank.client, handle.id, histories=histories)).is_open
+        assert len(read) == 2
