@@ -86,8 +86,9 @@ class Inbox:
     ) -> list[RunApprovals]:
         """The runs that wait for approvals, the newest first, with the actions that are wanted.
 
-        No worker is asked, but for runs whose actions are too long for a list or hold what is personal, or that
-        began before runs told of them. Visibility follows the runs by a moment: a decision on what is no longer pending is refused.
+        No worker is asked, but for runs whose actions are too long for a list or hold what is personal, or
+        that began before runs told of them. Visibility follows the runs by a moment: a decision on what is no
+        longer pending is refused.
 
         Args:
             wanted: Which.
