@@ -23,6 +23,7 @@ class RunRedaction:
     def __init__(self, definition: AgentDefinition[Any]) -> None:
         self._tags = definition.tags
         self._contracts = definition.catalog.contracts
+        self._has_marks = definition.tags.are_any
         self.known: KnownValues = KnownValues()
         """The marked values that the run has seen."""
         self.finds_patterns: bool = False
@@ -102,4 +103,4 @@ class RunRedaction:
 
     @property
     def _is_needed(self) -> bool:
-        return self._tags.are_any or self.finds_patterns
+        return self._has_marks or self.finds_patterns

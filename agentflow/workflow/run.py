@@ -425,7 +425,8 @@ class Run:
 
     def told_values(self) -> ToldValues | None:
         """The marked values, for activities that may log or trace texts."""
-        return self.redaction.known.told() if self._manifest and self._manifest.redacts else None
+        known = self.redaction.known
+        return known.told() if known.kinds and self._manifest and self._manifest.redacts else None
 
     def cost_usd(self) -> Decimal:
         """What the run has cost so far."""

@@ -367,9 +367,10 @@ class ToolCalls:
             effect=effect,
         )
         run.summaries = (*run.summaries, summary)
-        run.log.debug(
-            "tool call ended", turn=run.turn, tool=call.tool, error_kind=error.kind if error else None
-        )
+        kind = error.kind if error else None
+        # A name that the model made up may be anything.
+        tool = call.tool if kind != "unknown_tool" else None
+        run.log.debug("tool call ended", turn=run.turn, tool=tool, error_kind=kind)
         return result.model_copy(update={"call_id": call.id})
 
 

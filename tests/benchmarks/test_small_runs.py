@@ -84,3 +84,14 @@ def test_every_run_has_its_whole_trace_although_workers_are_killed() -> None:
     found = measured("traces", "--runs", "15", "--rounds", "0")
     assert (found["complete_share"], found["duplicate_spans"]) == (1.0, 0)
     assert found["spans"] >= 15 * 8
+
+
+@pytest.mark.slow
+def test_no_planted_value_leaves_and_all_of_them_could_be_found() -> None:
+    found = measured("redaction", "--runs", "3")
+    assert found["leaks"] == 0, found["leaks_by_sink"]
+    assert found["not_planted"] == 0
+    assert found["placeholders"]["logs"] > 100
+    assert found["placeholders"]["spans"] > 100
+    # What nothing tells is found in free text: the search sees what is there.
+    assert all(kind["found"] == kind["planted"] for kind in found["free_text"].values())

@@ -3,11 +3,15 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
@@ -15,10 +19,14 @@ from agentflow import tools_of
 from agentflow.adapters.run_timeline import timeline_of
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.names import APPROVALS_MEMO
+from agentflow.contracts.rules import Quorum
+from agentflow.contracts.wire import ApprovalId
+from agentflow.core.action import Action, Asking, request_for
 from agentflow.inbox import Inbox
 from agentflow.redaction import Redactor
 from agentflow.telemetry.logs import configure_logs, log_texts
 from agentflow.testing import ScriptedModel, answer, call
+from agentflow.workflow.redaction import RunRedaction
 from tests.workflow.desk import Desk
 from tests.workflow.harness import chain, eventually, replayed, serving
 from tests.workflow.marked_agents import LongMarked, Marked
@@ -178,6 +186,23 @@ async def test_what_is_seen_is_the_same_when_the_run_is_replayed(
         await handle.result()
         for history in await chain(handle):
             await replayed(history, Marked)
+
+
+@given(st.text(min_size=4, max_size=40).filter(lambda text: len(text.strip()) >= 4), st.integers())
+def test_whatever_is_marked_is_not_in_what_may_be_seen_of_an_action(email: str, age: int) -> None:
+    definition: Any = Marked._definition
+    redaction = RunRedaction(definition)
+    redaction.of_task({"email": email, "age": age, "text": ""})
+    arguments = {"email": email, "age": age, "text": f"for {email}!"}
+    action = Action("greet", arguments, definition.catalog.contracts["greet"])
+    asking = Asking("rule", f"because of {email.upper()}", Quorum(), datetime(2026, 1, 1, tzinfo=UTC))
+    request = request_for(action, asking, ApprovalId("a"), requested_by="r", sources={}, spent_usd=Decimal(0))
+    seen = redaction.request(request)
+    assert seen.arguments["email"] == "[email]"
+    assert seen.arguments["age"] == "[age]"
+    hidden = [seen.arguments["text"], seen.reason, seen.sentence]
+    assert [text for text in hidden if email.strip().lower() in text.replace("[email]", "").lower()] == []
+    assert seen.arguments_hash == request.arguments_hash
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
