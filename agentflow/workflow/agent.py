@@ -28,6 +28,7 @@ from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.transcript import tool_text
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.ports.tooling import HasContract
+from agentflow.workflow import waiting
 from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.definition import AgentDefinition, compile_definition
 from agentflow.workflow.handlers import RunHandlers
@@ -223,8 +224,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         """
         quorum = Quorum(people=people, roles=tuple(roles))
         asking = Asking("request_approval", reason, quorum, workflow.now() + self.approval_timeout)
-        request = self._run.open_approval(Action(action, arguments), asking)
-        outcome = await self._run.await_approval(request)
+        request = waiting.open_approval(self._run, Action(action, arguments), asking)
+        outcome = await waiting.await_approval(self._run, request)
         assert outcome is not None  # nothing else ends this wait
         return outcome
 
@@ -234,7 +235,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         Raises:
             RunEscalated: a person aborted, or nobody came before the deadline.
         """
-        resolution = await self._run.escalate(reason, self.escalation_timeout)
+        resolution = await waiting.escalate(self._run, reason, self.escalation_timeout)
         self.tell(resolution.text)
         return resolution
 

@@ -16,7 +16,7 @@ from agentflow.core.compaction import CompactionStrategy, Summarise
 from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
 from agentflow.core.transcript import abridged
 from agentflow.errors import BudgetExhausted, RunDenied
-from agentflow.workflow import dispatch
+from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.run import Run
 
 
@@ -90,7 +90,9 @@ class Conversation:
                 dispatch.heed_cancellation()
                 return response
             dispatch.heed_cancellation()
-            await run.escalate(f"the model can't be reached: {failure.message}", self._escalation_timeout)
+            await waiting.escalate(
+                run, f"the model can't be reached: {failure.message}", self._escalation_timeout
+            )
 
     async def _make_room(self) -> None:
         """Have the conversation shortened while it doesn't fit the smallest context of the route.
@@ -105,7 +107,7 @@ class Conversation:
                 plan = await self._summarised(plan, self._compaction.name)
             if plan is None:
                 reason = "the conversation is longer than the model's context, and nothing more may go"
-                await run.escalate(reason, self._escalation_timeout)
+                await waiting.escalate(run, reason, self._escalation_timeout)
                 return
             before = run.transcript.tokens
             run.transcript = run.transcript.add(plan)

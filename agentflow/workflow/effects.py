@@ -9,9 +9,9 @@ from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.tools import ToolContract, ToolInvocation
 from agentflow.core.effects import result_of
-from agentflow.workflow import dispatch
+from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.people import Doubt
-from agentflow.workflow.run import Run, aborted
+from agentflow.workflow.run import Run
 
 
 class FailedWrite:
@@ -46,13 +46,15 @@ class FailedWrite:
         """
         while report.state == "unknown" or _is_unusable(report):
             reason = self._reason(report)
-            resolution = await self._run.ask_what_happened(reason, self._timeout, self._doubt(report))
+            resolution = await waiting.ask_what_happened(
+                self._run, reason, self._timeout, self._doubt(report)
+            )
             if _is_unusable(report) and resolution.action != "abort":
                 # The ledger has its end already; what the person adds is in history.
                 return _told(resolution)
             report = await self._close(resolution, report)
             if resolution.action == "abort":
-                raise aborted(reason, resolution)
+                raise waiting.aborted(reason, resolution)
         return report
 
     async def _close(self, resolution: Resolution, report: EffectReport) -> EffectReport:

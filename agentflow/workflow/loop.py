@@ -19,7 +19,7 @@ from agentflow.core.answer import AnswerForm
 from agentflow.core.compaction import CompactionStrategy
 from agentflow.core.transcript import tool_message
 from agentflow.errors import RunDenied
-from agentflow.workflow import dispatch
+from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.conversation import Conversation
 from agentflow.workflow.run import Run
@@ -96,7 +96,7 @@ class ModelLoop(Generic[AnswerT]):
 
     async def _taken_over(self, state: turn.TurnState[AnswerT], reason: str) -> turn.TurnState[AnswerT]:
         answerable = cast(AnswerForm[Json], self._form)
-        resolution = await self._run.escalate(reason, self._escalation_timeout, answerable)
+        resolution = await waiting.escalate(self._run, reason, self._escalation_timeout, answerable)
         self._run.circles = loops.after_guidance()
         return self._resolved(state, resolution)
 

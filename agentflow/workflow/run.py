@@ -4,16 +4,15 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from temporalio import workflow
 
-from agentflow.contracts.approval import ApprovalOutcome, ApprovalRequest
 from agentflow.contracts.attention import Attention
-from agentflow.contracts.escalation import Resolution, RunStatus
+from agentflow.contracts.escalation import RunStatus
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
@@ -24,8 +23,6 @@ from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
-from agentflow.core.action import Action, Asking, request_for
-from agentflow.core.answer import AnswerForm
 from agentflow.core.budget import Purse
 from agentflow.core.freeze import FreezeVerb, hear
 from agentflow.core.idempotency import run_fingerprint
@@ -34,15 +31,13 @@ from agentflow.core.record import DecisionLog
 from agentflow.core.signed_approvers import gone_keys
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
-from agentflow.errors import AgentflowError, RunEscalated
+from agentflow.errors import AgentflowError
 from agentflow.ports.approvers import ApproverVerifier
-from agentflow.telemetry import semconv
 from agentflow.telemetry.logs import RunLog
 from agentflow.telemetry.metrics import RunMetrics
-from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.notices import Notices
-from agentflow.workflow.people import Doubt, People
+from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.visibility import Standing, Visibility
 
@@ -97,7 +92,7 @@ class Run:
         self._state = "starting"
         self._outcome: str | None = None
         self._detail = ""
-        self._one_escalation = asyncio.Lock()
+        self.one_escalation: asyncio.Lock = asyncio.Lock()
         self.visibility: Visibility = Visibility()
         self.notices: Notices = Notices(lambda why: self.note("notice", False, why))
 
@@ -273,7 +268,7 @@ class Run:
         self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
         release = self._manifest.release_id if self._manifest else ""
         cost = float(self.purse.settled.cost_usd)
-        self.metrics.ended(outcome, release, cost, _seconds_since(self.started_at))
+        self.metrics.ended(outcome, release, cost, seconds_since(self.started_at))
 
     async def attention(self) -> Attention:
         """What the run needs people for, as soon as it does, or how it ended."""
@@ -306,108 +301,6 @@ class Run:
         """Add a line of the run's own to the decision log."""
         at = workflow.now().isoformat()
         self.record(DecisionRecord(subject=subject, accepted=accepted, detail=detail[:2_000], at=at))
-
-    def open_approval(self, action: Action, asking: Asking) -> ApprovalRequest:
-        """Let people decide on one action."""
-        request = request_for(
-            action,
-            asking,
-            self.people.next_approval_id(),
-            requested_by=self.task.requested_by,
-            sources=self.provenance.origins(action.arguments, self.past_calls),
-            spent_usd=self.purse.settled.cost_usd,
-        )
-        self.people.open_approval(request)
-        self.log.warning("approval needed", tool=request.tool, rule=request.rule, approval_id=request.id)
-        opened = self.people.request(request.id)
-        self.notices.of_approval("approval.requested", opened)
-        return opened
-
-    async def await_approval(
-        self, request: ApprovalRequest, or_until: Callable[[], bool] = lambda: False
-    ) -> ApprovalOutcome | None:
-        """Wait for people to decide on one action, and show that the run waits.
-
-        Args:
-            request: The action.
-            or_until: Ends the wait without an outcome, as ``None``, once it is true.
-        """
-        about = {
-            semconv.TOOL_NAME: request.tool,
-            semconv.APPROVAL_ID: request.id,
-            semconv.DECISION_RULE: request.rule,
-        }
-        with workflow_span(f"{semconv.AWAIT_APPROVAL} {request.tool}", about) as span:
-            outcome = await self._decided_by_people(request, or_until)
-            span.set_attribute(semconv.APPROVAL_STATUS, outcome.status if outcome else "held")
-        return outcome
-
-    async def _decided_by_people(
-        self, request: ApprovalRequest, or_until: Callable[[], bool]
-    ) -> ApprovalOutcome | None:
-        self.enter("waiting_for_approval", request.reason)
-        if await self.people.await_half_time(request.id, or_until):
-            self.show()
-            self.notices.of_approval("approval.next_roles", self.people.shown(request.id))
-        outcome = await self.people.await_approval(request.id, or_until)
-        if outcome is not None:
-            self.metrics.approval_ended(outcome.status, request.tool, _seconds_since(request.asked_at))
-            self.notices.is_over(request.id)
-            self.enter("waiting_for_approval" if self.people.pending else "acting")
-        return outcome
-
-    async def escalate(
-        self, reason: str, timeout: timedelta, form: AnswerForm[Json] | None = None
-    ) -> Resolution:
-        """Wait for a person to guide, to answer (where a form is given) or to abort.
-
-        Raises:
-            RunEscalated: a person aborted, or nobody came before the deadline.
-        """
-        resolution = await self._await_person(reason, timeout, form)
-        if resolution.action == "abort":
-            raise aborted(reason, resolution)
-        self.heed([resolution.text, resolution.answer])
-        self.enter("thinking")
-        return resolution
-
-    async def ask_what_happened(self, reason: str, timeout: timedelta, doubt: Doubt) -> Resolution:
-        """Wait for a person to say whether a write happened, or to abort.
-
-        Raises:
-            RunEscalated: nobody came before the deadline.
-        """
-        resolution = await self._await_person(reason, timeout, doubt=doubt)
-        self.heed([resolution.text, resolution.result])
-        self.enter("acting", reason)
-        return resolution
-
-    async def _await_person(
-        self,
-        reason: str,
-        timeout: timedelta,
-        form: AnswerForm[Json] | None = None,
-        doubt: Doubt | None = None,
-    ) -> Resolution:
-        # One escalation is open at a time: of two calls of a turn that both fail, the second waits.
-        async with self._one_escalation:
-            began = workflow.now()
-            self.metrics.escalated()
-            self.log.warning("escalated", reason=reason)
-            self.people.open_escalation(reason, workflow.now() + timeout, form, doubt)
-            self.enter("escalated", reason)
-            escalation = self.people.escalation
-            assert escalation is not None
-            self.notices.of_escalation(escalation)
-            with workflow_span(semconv.AWAIT_PERSON, {semconv.ESCALATION_ID: escalation.id}) as span:
-                resolution = await self.people.await_resolution()
-                action = resolution.action if resolution else "nobody came"
-                span.set_attribute(semconv.ESCALATION_ACTION, action)
-            self.metrics.escalation_ended(action, _seconds_since(began))
-            self.notices.is_over(escalation.id)
-        if resolution is None:
-            raise RunEscalated(f"{reason} (nobody took over in time)")
-        return resolution
 
     def status(self) -> RunStatus:
         """Answer of the ``status`` query."""
@@ -460,10 +353,6 @@ class Run:
         )
 
 
-def _seconds_since(time: datetime | None) -> float:
+def seconds_since(time: datetime | None) -> float:
+    """Of the workflow's clock; none if nobody knows since when."""
     return (workflow.now() - time).total_seconds() if time else 0.0
-
-
-def aborted(reason: str, resolution: Resolution) -> RunEscalated:
-    """The end of a run that a person aborted."""
-    return RunEscalated(f"{reason} (aborted by {resolution.by}: {resolution.text})")

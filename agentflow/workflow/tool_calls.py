@@ -31,7 +31,7 @@ from agentflow.errors import (
 )
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import is_replay_safe, workflow_span
-from agentflow.workflow import dispatch
+from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite
 from agentflow.workflow.run import Run
@@ -226,7 +226,7 @@ class ToolCalls:
         action = Action(call.tool, call.arguments, contract, call.id)
         deadline = workflow.now() + self._approval_timeout
         asking = Asking(asked.rule, asked.reason, asked.quorum or Quorum(), deadline)
-        return run.open_approval(action, asking)
+        return waiting.open_approval(run, action, asking)
 
     def _may_let_go(self) -> bool:
         """Whether all that the run does is wait for people, and it should continue as new."""
@@ -238,7 +238,7 @@ class ToolCalls:
         call, request = held.call, self._asked(held, contract, asked)
         self._waiting += 1
         try:
-            outcome = await self._run.await_approval(request, self._may_let_go)
+            outcome = await waiting.await_approval(self._run, request, self._may_let_go)
             if outcome is None:
                 raise CallHeldError(held.model_copy(update={"approval_id": request.id}))
         finally:
@@ -342,7 +342,7 @@ class ToolCalls:
 
     async def _taken_over(self, reason: str) -> ToolResult:
         """A person says what to do, and the model is told."""
-        resolution = await self._run.escalate(reason, self._escalation_timeout)
+        resolution = await waiting.escalate(self._run, reason, self._escalation_timeout)
         message = f"{reason}. {resolution.by} says: {resolution.text}"
         return ToolResult(error=ToolProblem(kind="failed", message=message))
 
