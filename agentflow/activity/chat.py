@@ -10,6 +10,7 @@ from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.history import blobs_of_this_run
 from agentflow.activity.transcripts import TranscriptStore
+from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import Entry
 from agentflow.contracts.model import (
     HEAD_DIGITS,
@@ -164,13 +165,21 @@ class ChatActivity:
                     semconv.RESPONSE_FINISH_REASONS: [answer.finish_reason],
                     semconv.INPUT_TOKENS: answer.usage.input_tokens,
                     semconv.OUTPUT_TOKENS: answer.usage.output_tokens,
-                    semconv.CACHE_READ_TOKENS: answer.usage.cache_read_input_tokens,
-                    semconv.CACHE_WRITE_TOKENS: answer.usage.cache_write_input_tokens,
-                    semconv.REASONING_TOKENS: answer.usage.reasoning_output_tokens,
                     semconv.COST_USD: float(cost_usd(answer.usage, brief.model.price)),
+                    **_special_tokens(answer.usage),
                 }
             )
         return answer
+
+
+def _special_tokens(usage: Usage) -> dict[str, int]:
+    """Tokens that have a price of their own, where there are any."""
+    told = {
+        semconv.CACHE_READ_TOKENS: usage.cache_read_input_tokens,
+        semconv.CACHE_WRITE_TOKENS: usage.cache_write_input_tokens,
+        semconv.REASONING_TOKENS: usage.reasoning_output_tokens,
+    }
+    return {name: count for name, count in told.items() if count}
 
 
 def _unmarked(offer: ToolOffer) -> ToolOffer:

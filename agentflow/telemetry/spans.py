@@ -52,8 +52,10 @@ def workflow_span(name: str, attributes: Attributes | None = None) -> AbstractCo
 
 @contextmanager
 def _started(name: str, attributes: Attributes | None) -> Generator[Span]:
-    with _TRACER.start_as_current_span(
-        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    # start_as_current_span would go through three context managers more.
+    started = _TRACER.start_span(name, attributes=attributes)
+    with trace.use_span(
+        started, end_on_exit=True, record_exception=False, set_status_on_exception=False
     ) as span:
         try:
             yield span

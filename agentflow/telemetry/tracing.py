@@ -1,7 +1,7 @@
 """Sets tracing up for a worker or a client. For applications; the library never calls it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,29 @@ def configure_tracing(
         processors.append(_spooling(spool))
     for processor in processors:
         provider.add_span_processor(OpenInference(processor) if openinference else processor)
+    provider.get_tracer = _remembering(provider.get_tracer)
     trace.set_tracer_provider(provider)
     return provider
+
+
+def _remembering(get_tracer: Callable[..., Any]) -> Callable[..., Any]:
+    """Temporal's interceptor asks for its tracer at each call, and would have a new one made each time."""
+    made: dict[tuple[str, str | None, str | None], Any] = {}
+
+    def remembered(
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Any = None,
+    ) -> Any:
+        key = (instrumenting_module_name, instrumenting_library_version, schema_url)
+        if attributes:
+            return get_tracer(*key, attributes)
+        if key not in made:
+            made[key] = get_tracer(*key)
+        return made[key]
+
+    return remembered
 
 
 def _spooling(directory: Path) -> Any:
