@@ -1,18 +1,21 @@
 """Real parts for every test: Temporal's dev server, once, and one that skips time."""
 
+import logging
 import shutil
 import signal
 import sysconfig
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
+from agentflow.telemetry.logs import log_texts
 
 # A runner that was started in the background ignores SIGINT, and what it starts inherits that: the tests that
 # press Ctrl-C would wait for ever.
@@ -79,3 +82,20 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     )
     async with environment:
         yield environment
+
+
+@pytest.fixture
+def logs_as_they_were() -> Iterator[None]:
+    """For tests that configure logs: the next one finds them as this one did."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:], root.level = handlers, level
+    log_texts(None)
+    structlog.reset_defaults()
+    if before:
+        structlog.configure(**before)

@@ -40,7 +40,7 @@ from agentflow.telemetry.metering import configure_metrics
 from agentflow.telemetry.tracing import configure_tracing
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from benchmarks.redaction.agent import Clerk, Found, Office, Person, Ticket
-from benchmarks.redaction.sinks import Collector, Sinks
+from benchmarks.redaction.sinks import Sinks, collector
 from benchmarks.redaction.values import FREE, PATTERNED, TAGGED
 
 IN_A_RUN = 8
@@ -157,9 +157,9 @@ async def measured(runs: int, seed: int) -> dict[str, object]:
     for plant in plants:
         plant.office(office)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as directory, Collector(sinks) as collector:
+    with tempfile.TemporaryDirectory() as directory, collector(sinks) as receiver:
         place = Path(directory)
-        os.environ |= {CAPTURE: "true", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
+        os.environ |= {CAPTURE: "true", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
         redactor = Redactor(DetectSecrets())
         configure_logs(level=logging.DEBUG, file=place / "log", texts=redactor)
         tracing = configure_tracing(spool=place / "spool")

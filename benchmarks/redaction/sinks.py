@@ -1,18 +1,17 @@
 """All that leaves, by run: a collector of OTLP, the log, and what Temporal shows without being asked."""
 
 import json
-import threading
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from temporalio.client import WorkflowHandle
 
 from agentflow.contracts.names import APPROVALS_MEMO
 from agentflow.telemetry import semconv
+from benchmarks.otlp import OtlpServer
 
 EVERYBODY = ""
 """What is of no run alone."""
@@ -64,43 +63,16 @@ def json_text(text: str) -> str:
     return json.dumps(json.loads(text), ensure_ascii=False)
 
 
-class Collector:
-    """A server that takes OTLP over HTTP, from ``with`` to the end of its block."""
+def collector(sinks: Sinks) -> OtlpServer:
+    """A server that puts the spans and metrics that it gets into the sinks."""
 
-    def __init__(self, sinks: Sinks) -> None:
-        lock = threading.Lock()
+    def take(path: str, headers: Mapping[str, str], body: bytes) -> None:
+        if path.endswith("/v1/traces"):
+            _add_spans(sinks, body)
+        else:
+            sinks.add("metrics", EVERYBODY, body.decode(errors="replace"))
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with lock:
-                    if self.path.endswith("/v1/traces"):
-                        _add_spans(sinks, body)
-                    else:
-                        sinks.add("metrics", EVERYBODY, body.decode(errors="replace"))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint: str = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        """Serve."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
+    return OtlpServer(take)
 
 
 def _add_spans(sinks: Sinks, body: bytes) -> None:

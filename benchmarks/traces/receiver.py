@@ -1,12 +1,12 @@
 """A receiver of OTLP over HTTP that keeps what it got."""
 
-import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from benchmarks.otlp import OtlpServer
 
 _FAILED = 2
 """``STATUS_CODE_ERROR`` of OTLP."""
@@ -27,8 +27,8 @@ class Received:
     failed: bool = False
 
 
-class Receiver:
-    """The server, from ``with`` to the end of its block."""
+class Receiver(OtlpServer):
+    """A receiver that keeps the spans it got."""
 
     def __init__(self, *, keeps: bool = True) -> None:
         """Make it.
@@ -38,38 +38,12 @@ class Receiver:
                 work would be taken for that of who sends.
         """
         self.spans: list[Received] = []
-        spans, lock = self.spans, threading.Lock()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        def take(path: str, headers: Mapping[str, str], body: bytes) -> None:
+            if keeps:
+                self.spans.extend(_spans(ExportTraceServiceRequest.FromString(body)))
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if keeps:
-                    found = list(_spans(ExportTraceServiceRequest.FromString(body)))
-                    with lock:
-                        spans.extend(found)
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint: str = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        """Serve."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(take)
 
 
 def _spans(request: ExportTraceServiceRequest) -> Any:

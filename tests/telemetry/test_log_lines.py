@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 CARD = "4111 1111 1111 1111"
 
 
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    before = structlog.get_config() if structlog.is_configured() else None
-    structlog.reset_defaults()
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:], root.level = handlers, level
-    log_texts(None)
-    structlog.reset_defaults()
-    if before:
-        structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("logs_as_they_were")
 
 
 @pytest.fixture

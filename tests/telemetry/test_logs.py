@@ -1,7 +1,6 @@
 """What a run logs, and to whom."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,7 @@ from agentflow.testing import ScriptedModel, answer
 from tests.workflow.chatting_agents import Forgetful
 from tests.workflow.harness import serving
 
-
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    before = structlog.get_config() if structlog.is_configured() else None
-    structlog.reset_defaults()
-    yield
-    structlog.reset_defaults()
-    if before:
-        structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("logs_as_they_were")
 
 
 async def logged(

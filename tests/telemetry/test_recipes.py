@@ -5,13 +5,12 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from benchmarks.otlp import OtlpServer
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "observability.md").read_text()
@@ -58,22 +57,8 @@ def recipes() -> dict[str, dict[str, str]]:
 @pytest.fixture
 def receiver() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
     got: list[tuple[str, dict[str, str]]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", got
-    server.shutdown()
-    server.server_close()
+    with OtlpServer(lambda path, headers, body: got.append((path, dict(headers)))) as server:
+        yield server.endpoint, got
 
 
 @pytest.mark.parametrize("vendor", EXPECTED)

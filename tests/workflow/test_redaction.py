@@ -2,14 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.client import WorkflowHandle
@@ -24,7 +22,7 @@ from agentflow.contracts.wire import ApprovalId
 from agentflow.core.action import Action, Asking, request_for
 from agentflow.inbox import Inbox
 from agentflow.redaction import Redactor
-from agentflow.telemetry.logs import configure_logs, log_texts
+from agentflow.telemetry.logs import configure_logs
 from agentflow.testing import ScriptedModel, answer, call
 from agentflow.workflow.redaction import RunRedaction
 from tests.workflow.desk import Desk
@@ -37,19 +35,7 @@ FIND = call("find", email=EMAIL)
 GREET = call("greet", email=EMAIL, age=42, text=f"Hello {NAME}, {CARD}")
 
 
-@pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    before = structlog.get_config() if structlog.is_configured() else None
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:], root.level = handlers, level
-    log_texts(None)
-    structlog.reset_defaults()
-    if before:
-        structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("logs_as_they_were")
 
 
 def desk(temporal: WorkflowEnvironment, directory: Path, script: list[Any], **settings: Any) -> Any:
