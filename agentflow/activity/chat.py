@@ -1,7 +1,6 @@
 """The ``chat`` activity: rebuild the conversation, call the model, keep its answer."""
 
-import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from temporalio import activity
 
@@ -9,25 +8,17 @@ from agentflow.activity.answers import AnswerStore, call_key, kept_answer
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.history import blobs_of_this_run
+from agentflow.activity.marks import MarksOfBriefs
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import Entry
-from agentflow.contracts.model import (
-    HEAD_DIGITS,
-    Brief,
-    ChatRequest,
-    ChatResponse,
-    ModelAnswer,
-    ModelCall,
-    ToolOffer,
-)
+from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
 from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.wire import Sha256
 from agentflow.core.compaction import compacted
 from agentflow.core.idempotency import run_root
 from agentflow.core.known_values import KnownValues
 from agentflow.core.pricing import cost_usd
-from agentflow.core.tags import TagFinder, Tagged, without_tags
 from agentflow.core.transcript import node_hash, written_out
 from agentflow.errors import BlobMissingError
 from agentflow.ports.model import ModelClient
@@ -69,6 +60,7 @@ class ChatActivity:
         self._history = history
         self._guard = guard
         self._content = content
+        self._marks = MarksOfBriefs()
 
     @activity.defn(name=CHAT_ACTIVITY)
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -122,13 +114,13 @@ class ChatActivity:
     async def _call(
         self, brief: Brief, name: Sha256, messages: tuple[Entry, ...], key: Sha256
     ) -> ModelAnswer:
-        info = activity.info()
+        info, marks = activity.info(), self._marks.of(name, brief)
         call = ModelCall(
             model=brief.model,
             instructions=brief.instructions,
             messages=compacted(messages),
-            tools=tuple(_unmarked(offer) for offer in brief.tools),
-            output_schema=without_tags(brief.output_schema),
+            tools=marks.tools,
+            output_schema=marks.output_schema,
             output_name=brief.output_name,
             max_output_tokens=brief.max_output_tokens,
             temperature=brief.temperature,
@@ -136,27 +128,25 @@ class ChatActivity:
             idempotency_key=key,
         )
         provider, _, model = brief.model.name.partition(":")
-        attributes: dict[str, str | int] = {
+        labels = {
             semconv.OPERATION_NAME: semconv.CHAT,
             semconv.PROVIDER_NAME: provider,
             semconv.REQUEST_MODEL: model,
+        }
+        attributes: dict[str, str | int] = {
+            **labels,
             semconv.CONVERSATION_ID: info.workflow_id or "",
             semconv.RULES: brief.rules or "",
             semconv.PROMPT_HASH: name,
             semconv.ATTEMPT: info.attempt,
             semconv.ACTIVITY_ID: info.activity_id,
         }
-        labels = {
-            semconv.OPERATION_NAME: semconv.CHAT,
-            semconv.PROVIDER_NAME: provider,
-            semconv.REQUEST_MODEL: model,
-        }
         with current_span(f"{semconv.CHAT} {model}", attributes) as span:
             with metrics.operation(labels):
                 answer = await self._client.chat(call)
             metrics.tokens(answer.usage, labels)
             if self._content is not None and span.is_recording():
-                known = KNOWN.get().plus(_marked(brief, answer))
+                known = KNOWN.get().plus(marks.in_answer(answer))
                 span.set_attributes(self._content.asked(call, known))
                 span.set_attributes(self._content.answered(answer, known))
             span.set_attributes(
@@ -180,24 +170,6 @@ def _special_tokens(usage: Usage) -> dict[str, int]:
         semconv.REASONING_TOKENS: usage.reasoning_output_tokens,
     }
     return {name: count for name, count in told.items() if count}
-
-
-def _unmarked(offer: ToolOffer) -> ToolOffer:
-    return offer.model_copy(update={"input_schema": without_tags(offer.input_schema)})
-
-
-def _marked(brief: Brief, answer: ModelAnswer) -> Iterator[Tagged]:
-    """What the types mark in an answer that the run has not seen yet."""
-    schemas = {offer.name: offer.input_schema for offer in brief.tools}
-    for call in answer.message.tool_calls:
-        yield from TagFinder(schemas.get(call.tool)).find(call.arguments)
-    form = TagFinder(brief.output_schema)
-    if form.has_tags and answer.message.text:
-        try:
-            yield from form.find(json.loads(answer.message.text))
-        except ValueError:
-            # Nobody can tell what in it is marked.
-            yield Tagged("answer", answer.message.text, ())
 
 
 def _response(answer: ModelAnswer, head: Sha256, *, asked_for: str) -> ChatResponse:

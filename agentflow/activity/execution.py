@@ -108,10 +108,10 @@ class _Execution:
         contract = self._contract
         info = activity.info()
         KNOWN.set(KnownValues.of(invocation.known).plus(self._argument_tags.find(invocation.arguments)))
+        labels = {semconv.OPERATION_NAME: semconv.EXECUTE_TOOL, semconv.TOOL_NAME: contract.name}
         attributes: dict[str, str | int] = {
-            semconv.OPERATION_NAME: semconv.EXECUTE_TOOL,
+            **labels,
             semconv.CONVERSATION_ID: info.workflow_id or "",
-            semconv.TOOL_NAME: contract.name,
             semconv.TOOL_CALL_ID: invocation.call_id,
             semconv.EFFECT: contract.effect,
             semconv.DECISION_RULE: invocation.decision.rule,
@@ -119,7 +119,6 @@ class _Execution:
             semconv.ATTEMPT: info.attempt,
             semconv.ACTIVITY_ID: info.activity_id,
         }
-        labels = {semconv.OPERATION_NAME: semconv.EXECUTE_TOOL, semconv.TOOL_NAME: contract.name}
         with (
             current_span(f"{semconv.EXECUTE_TOOL} {contract.name}", attributes) as span,
             metrics.operation(labels) as measured,

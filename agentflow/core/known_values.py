@@ -32,6 +32,10 @@ _NO_PART = 4
 """Shorter values count as a word of their own only: within words they would be anywhere."""
 
 
+class TooManyValuesError(Exception):
+    """A run has more marked values than are looked for."""
+
+
 @dataclass(frozen=True)
 class KnownValues:
     """Values, each with what stands in its place. Immutable: each addition is a new one."""
@@ -75,9 +79,12 @@ class KnownValues:
 
         As they are, in other capitals, and as JSON, URLs and basic authentication write them; numbers with
         any separators.
+
+        Raises:
+            TooManyValuesError: there are more than are known, so that nobody can tell.
         """
-        if not self.kinds:
-            return
+        if self.is_full:
+            raise TooManyValuesError
         folded = _folded(text)
         for form in self._forms:
             yield from form.find(folded)

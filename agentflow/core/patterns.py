@@ -6,9 +6,6 @@ Each pattern reads a text in time that grows as its length.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
-
-PatternKind = Literal["card", "iban", "ssn", "email", "phone", "api_key"]
 
 
 @dataclass(frozen=True)

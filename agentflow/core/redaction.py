@@ -9,6 +9,8 @@ from agentflow.core.patterns import Finding, find_patterns
 Find = Callable[[str], Iterable[Finding]]
 """Finds what must not leave in a text. What it raises drops the text."""
 
+DROPPED = "[dropped: "
+"""What stands in place of a text that can't be looked at begins so."""
 MAX_SCANNED = 20_000
 """Characters of a text that are looked at; what is behind them is dropped."""
 _EDGE = 2_000
@@ -24,29 +26,30 @@ def redacted(text: str, finders: Sequence[Find]) -> str:
     try:
         findings = [finding for find in finders for finding in find(scanned)]
     except Exception as error:
-        return f"[dropped: {type(error).__name__}]"
+        return f"{DROPPED}{type(error).__name__}]"
     if len(text) > len(scanned):
         findings.append(Finding(MAX_SCANNED - _EDGE, MAX_SCANNED, f"{len(text) - MAX_SCANNED + _EDGE} more"))
     return _without(scanned, findings)
 
 
-def redacted_json(value: Json, finders: Sequence[Find]) -> Json:
-    """A JSON value with all its texts redacted, names of fields included; numbers as texts."""
-    return map_texts(value, lambda text: redacted(text, finders))
+def map_texts(value: Json, change: Callable[[str], str], *, numbers: bool = True) -> Json:
+    """A JSON value with each text changed, names of fields included.
 
-
-def map_texts(value: Json, change: Callable[[str], str]) -> Json:
-    """A JSON value with each text changed. A number that is changed as text becomes that text."""
+    Args:
+        value: The value.
+        change: Of a text.
+        numbers: Whether a number that it changes as text becomes that text.
+    """
     if isinstance(value, str):
         return change(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if numbers and isinstance(value, int | float) and not isinstance(value, bool):
         text = str(value)
         return value if (changed := change(text)) == text else changed
     if isinstance(value, Mapping):
         parts = cast(Mapping[str, Json], value).items()
-        return {change(name): map_texts(part, change) for name, part in parts}
+        return {change(name): map_texts(part, change, numbers=numbers) for name, part in parts}
     if isinstance(value, list | tuple):
-        return [map_texts(part, change) for part in cast(Sequence[Json], value)]
+        return [map_texts(part, change, numbers=numbers) for part in cast(Sequence[Json], value)]
     return value
 
 

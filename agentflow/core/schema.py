@@ -73,11 +73,13 @@ def _compiled(schema: str) -> SchemaCheck:
 
 def _sentence_without_values(error: ValidationError) -> str:
     """For schemas that mark values as personal: a message goes where they must not."""
-    place = "/".join(str(part) for part in error.absolute_path)
-    return f"{place or 'value'}: breaks {error.validator} {str(error.validator_value)[:300]}"
+    return f"{_place(error)}: breaks {error.validator} {str(error.validator_value)[:300]}"
 
 
 def _sentence(error: ValidationError) -> str:
-    place = "/".join(str(part) for part in error.absolute_path)
     # A message quotes the value, which may be long or hostile: keep it short.
-    return f"{place or 'value'}: {error.message[:300]}"
+    return f"{_place(error)}: {error.message[:300]}"
+
+
+def _place(error: ValidationError) -> str:
+    return "/".join(str(part) for part in error.absolute_path) or "value"

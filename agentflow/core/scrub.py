@@ -2,10 +2,10 @@
 
 import base64
 from collections.abc import Iterable, Sequence
-from typing import cast
 from urllib.parse import quote
 
 from agentflow.contracts.wire import Json
+from agentflow.core.redaction import map_texts
 
 MIN_SECRET = 4
 """Characters: of a shorter one, every other word would be taken out."""
@@ -19,24 +19,13 @@ def scrubbed(text: str, secrets: Iterable[str]) -> str:
 def scrubbed_json(value: Json, secrets: Iterable[str]) -> Json:
     """A JSON value with the secrets taken out of all its texts, keys included."""
     forms = _forms(secrets)
-    return _scrubbed_json(value, forms) if forms else value
+    return map_texts(value, lambda text: _without(text, forms), numbers=False) if forms else value
 
 
 def forms_of(secret: str) -> tuple[str, ...]:
     """A secret as it is, and as URLs and basic authentication write it."""
     data = secret.encode(errors="surrogatepass")
     return secret, quote(data, safe=""), base64.b64encode(data).decode()
-
-
-def _scrubbed_json(value: Json, forms: Sequence[str]) -> Json:
-    if isinstance(value, str):
-        return _without(value, forms)
-    if isinstance(value, list):
-        return [_scrubbed_json(part, forms) for part in cast(list[Json], value)]
-    if isinstance(value, dict):
-        parts = cast(dict[str, Json], value).items()
-        return {_without(key, forms): _scrubbed_json(part, forms) for key, part in parts}
-    return value
 
 
 def _without(text: str, forms: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from agentflow.contracts.wire import Json
 from agentflow.core.known_values import KnownValues
 from agentflow.core.patterns import Finding
-from agentflow.core.redaction import MAX_SCANNED, PATTERNS, Find, map_texts, redacted
+from agentflow.core.redaction import DROPPED, MAX_SCANNED, PATTERNS, map_texts, redacted
 from agentflow.ports.detectors import Detector
 from agentflow.telemetry import metrics
 
@@ -37,17 +37,16 @@ class Redactor:
 
     def text(self, text: str, known: KnownValues = NOTHING_KNOWN) -> str:
         """The text with ``[kind]`` in place of what must not leave. Never raises."""
-        if known.is_full:
-            metrics.dropped("texts")
-            return "[dropped: the run has too many marked values]"
-        finders: list[Find] = [known.find, *PATTERNS]
         # In the order of their cost; what is dropped for one needn't be looked at by the next.
-        clean = redacted(text, finders)
+        clean = redacted(text, (known.find, *PATTERNS))
+        if clean.startswith(DROPPED):
+            metrics.dropped("texts")
+            return clean
         for watched in self._watched:
             found = watched.find(clean[:MAX_SCANNED])
             if found is None:
                 metrics.dropped("texts")
-                return f"[dropped: {watched.name} could not look at it]"
+                return f"{DROPPED}{watched.name} could not look at it]"
             clean = redacted(clean, [lambda _, found=found: found])
         return clean
 

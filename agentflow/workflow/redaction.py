@@ -10,11 +10,9 @@ from agentflow.contracts.escalation import Escalation
 from agentflow.contracts.wire import Json
 from agentflow.core.approver_page import sentence_of
 from agentflow.core.known_values import KnownValues
-from agentflow.core.redaction import PATTERNS, Find, map_texts, redacted
+from agentflow.core.redaction import PATTERNS, map_texts, redacted
 from agentflow.core.tags import TagFinder
 from agentflow.workflow.definition import AgentDefinition
-
-_TOO_MANY = "[dropped: the run has too many marked values]"
 
 
 class RunRedaction:
@@ -54,12 +52,9 @@ class RunRedaction:
 
     def text(self, text: str) -> str:
         """A text as it may be seen."""
-        if self.known.is_full:
-            return _TOO_MANY
-        finders: list[Find] = [self.known.find] if self.known.kinds else []
-        if self.finds_patterns:
-            finders += PATTERNS
-        return redacted(text, finders) if finders else text
+        if not self._is_needed:
+            return text
+        return redacted(text, (self.known.find, *(PATTERNS if self.finds_patterns else ())))
 
     def json(self, value: Json) -> Json:
         """A JSON value as it may be seen."""
