@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
-from agentflow.adapters.visibility import OPEN, quoted
+from agentflow.adapters.visibility import OPEN, approvals_query, quoted
 from agentflow.contracts import names
 from agentflow.telemetry import metrics
 
@@ -26,7 +26,7 @@ _ANSWER = timedelta(seconds=15)
 Wait = Literal["approval", "escalation"]
 
 _QUERIES: dict[Wait, str] = {
-    "approval": f"{names.AGENT_PENDING_APPROVALS} > 0 AND {OPEN}",
+    "approval": approvals_query(),
     "escalation": f"{names.AGENT_STATUS} = 'escalated' AND {OPEN}",
 }
 _AGENT = SearchAttributeKey.for_keyword(names.AGENT_NAME)

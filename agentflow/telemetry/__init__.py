@@ -1,1 +1,1 @@
-"""Logs, spans and their names. The OpenTelemetry API only: the application chooses the SDK."""
+"""Logs, spans, metrics, and the redactor before them. OpenTelemetry's API: the application has the SDK."""

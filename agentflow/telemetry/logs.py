@@ -117,8 +117,17 @@ def _clean(texts: MutableMapping[str, Any]) -> dict[str, Any]:
     if redactor is None:
         withheld = {"withheld": sorted(texts)} if texts else {}
         return {**({"event": "a message"} if "event" in texts else {}), **withheld}
-    known = KNOWN.get()
-    return {name: redactor.text(str(value), known)[:MAX_TEXT] for name, value in texts.items()}
+    return {name: _through(redactor, value) for name, value in texts.items()}
+
+
+class _Clean(str):
+    """A text that has been through the redactor. The line's last look at it need not be the second."""
+
+
+def _through(redactor: Redactor, text: object) -> _Clean:
+    if isinstance(text, _Clean):
+        return text
+    return _Clean(redactor.text(str(text), KNOWN.get())[:MAX_TEXT])
 
 
 def _error_of(line: MutableMapping[str, Any]) -> BaseException | None:
@@ -136,7 +145,7 @@ def failure(error: BaseException) -> dict[str, object]:
     """An error as fields of a line: its type, and its text if texts are logged."""
     told: dict[str, object] = {"error_type": type(error).__name__}
     if redactor := _Texts.redactor:
-        told["error"] = redactor.text(str(error), KNOWN.get())[:MAX_TEXT]
+        told["error"] = _through(redactor, error)
     return told
 
 
@@ -178,5 +187,5 @@ class RunLog:
             if name not in texts and value is not None
         }
         if redactor:
-            told |= {name: redactor.text(self._clean(str(fields[name])))[:MAX_TEXT] for name in texts}
+            told |= {name: _through(redactor, self._clean(str(fields[name]))) for name in texts}
         return told

@@ -256,15 +256,17 @@ class Run:
 
     def show(self) -> None:
         """Tell the Web UI and visibility where the run stands."""
-        workflow.set_current_details(self._details())
-        self.visibility.show(self._standing())
+        standing = self._standing()
+        workflow.set_current_details(self._details(standing))
+        self.visibility.show(standing)
 
     def end(self, outcome: str, reason: str) -> None:
         """The run is over."""
         self._outcome = outcome
         self._state, self._detail = "ended", reason
-        workflow.set_current_details(self._details())
-        self.visibility.end(outcome, self._standing())
+        standing = self._standing()
+        workflow.set_current_details(self._details(standing))
+        self.visibility.end(outcome, standing)
         self.log.info("run ended", outcome=outcome, reason=reason, cost_usd=str(self.purse.settled.cost_usd))
         release = self._manifest.release_id if self._manifest else ""
         cost = float(self.purse.settled.cost_usd)
@@ -334,23 +336,21 @@ class Run:
         listed = tuple(map(self.redaction.request, pending))
         return Standing(self._state, pending, listed, self.purse.settled.cost_usd)
 
-    def _details(self) -> str:
-        # The server bounds details; a run that waits for very much shows the first of it.
-        return details(self._view())[:20_000]
-
-    def _view(self) -> RunView:
-        return RunView(
+    def _details(self, standing: Standing) -> str:
+        view = RunView(
             workflow_id=workflow.info().workflow_id,
             agent=self.definition.name,
             release=self._manifest.release_id if self._manifest else "",
             state=self._state,
             turn=self.turn,
             usage=self.purse.report(),
-            pending=[self.redaction.request(pending.shown()) for pending in self.people.pending],
+            pending=standing.listed,
             escalation=self.redaction.escalation(self.people.escalation),
             detail=self.redaction.text(self._detail),
             frozen=self.frozen,
         )
+        # The server bounds details; a run that waits for very much shows the first of it.
+        return details(view)[:20_000]
 
 
 def seconds_since(time: datetime | None) -> float:

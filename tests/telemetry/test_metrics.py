@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow import AgentTask
 from agentflow.telemetry.metrics import MAX_LABEL, OTHER, BoundedValues
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +112,9 @@ def test_values_that_outsiders_make_up_are_bounded() -> None:
 def test_a_value_with_control_characters_or_without_end_is_made_a_label() -> None:
     assert BoundedValues().bounded("a\nb\x00\u202ec") == "a?b??c"
     assert len(BoundedValues().bounded("x" * 10_000_000)) == MAX_LABEL
+
+
+@pytest.mark.parametrize("tenant", ["a\nb", "a\x1b[2J", "\u202eacme", "x" * 101, ""])
+def test_a_tenant_with_control_characters_or_without_end_starts_no_run(tenant: str) -> None:
+    with pytest.raises(ValidationError):
+        AgentTask(input="x", requested_by="rita", tenant=tenant)
