@@ -22,6 +22,7 @@
     ├── LedgerError                 the effect ledger can't be read or written
     ├── BlobMissingError            the blob store lost what a hash names
     ├── StoredValueError            external storage lost or altered what history refers to
+    ├── AuditError                  a bundle, or a key of one, can't be made, kept or read
     ├── DecisionRefusedError        a person's decision did not count
     ├── PayloadTooLargeError        refused before it was sent; size and limit in the text
     └── RunStopped                  raised inside a run to end it with an outcome
@@ -157,6 +158,10 @@ class BlobMissingError(AgentflowError):
 
 class StoredValueError(AgentflowError):
     """External storage lost a value that history refers to, or it is not what it was."""
+
+
+class AuditError(AgentflowError):
+    """A bundle for auditors, or a key of one, can't be made, kept or read; the text says which and why."""
 
 
 class DecisionRefusedError(AgentflowError):

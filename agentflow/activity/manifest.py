@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 import structlog
 from temporalio import activity
@@ -20,6 +18,7 @@ from agentflow.errors import AgentflowError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
 from agentflow.telemetry.logs import failure
+from agentflow.telemetry.resource import installed_version
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -139,7 +138,7 @@ class ManifestActivity:
             redacts=self._redacts,
             output_guard=self._output_guard,
             max_payload_bytes=self._max_payload_bytes,
-            agentflow_version=_version(),
+            agentflow_version=installed_version(),
         )
 
     async def _changed_import(self, request: ManifestRequest) -> str | None:
@@ -171,11 +170,3 @@ async def _drift(tool: OutsideTool) -> str | None:
     except (AgentflowError, TimeoutError) as error:
         _LOG.warning("source of a tool not checked", tool=tool.contract.name, **failure(error))
         return None
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("agentflow-temporal")
-    except PackageNotFoundError:  # pragma: no cover - run from a source tree that isn't installed
-        return "unknown"

@@ -11,9 +11,7 @@ from agentflow.cli.exits import misused
 from agentflow.cli.project import load_module, load_object
 from agentflow.errors import ConfigurationError
 from agentflow.workflow.agent import AgentWorkflow
-
-_DEFINITION = "__temporal_workflow_definition"
-"""Where ``@workflow.defn`` leaves its mark. Inherited ones belong to another class."""
+from agentflow.workflow.definition import workflow_type_of
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,6 @@ def load_agents(paths: Iterable[str]) -> dict[str, type]:
                 other = agents[name]
                 raise ConfigurationError(f"{agent.__module__} and {other.__module__} both have a {name}")
     return agents
-
-
-def workflow_type_of(found: object) -> str | None:
-    """The workflow type of a class with ``@workflow.defn``; ``None`` of anything else."""
-    definition = vars(found).get(_DEFINITION) if isinstance(found, type) else None
-    return definition.name if definition else None
 
 
 def _workflow(path: str) -> type:

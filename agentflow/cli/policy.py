@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from agentflow.cli.exits import ExitCode, misused
-from agentflow.cli.histories import read_histories, workflow_type_of
+from agentflow.cli.histories import read_histories
 from agentflow.cli.json_input import read_json
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
@@ -23,6 +23,7 @@ from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core.answer import describe_errors
 from agentflow.core.policy import decide, explain
 from agentflow.core.rules import RuleSet
+from agentflow.workflow.definition import workflow_type_of
 
 policy_app: typer.Typer = typer.Typer(
     name="policy", help="Test, explain and compare an agent's rules.", no_args_is_help=True

@@ -13,12 +13,12 @@ from uuid import uuid4
 
 import structlog
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from agentflow.telemetry import metrics
 from agentflow.telemetry.file_lock import locked
 from agentflow.telemetry.logs import failure
+from agentflow.telemetry.span_encoding import SpanEncoder
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -67,6 +67,7 @@ class SpanSpool(SpanProcessor):
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._send = send
+        self._encoder = SpanEncoder()
         self._max_bytes = max_bytes
         self._every = every
         self._lock = threading.Lock()
@@ -88,7 +89,7 @@ class SpanSpool(SpanProcessor):
         if context is None or not context.trace_flags.sampled:
             return
         try:
-            data = encode_spans([span]).SerializeToString()
+            data = self._encoder.encoded(span)
             with self._lock:
                 if self._left < len(data) + _LENGTH:
                     raise OSError("the spool is full")

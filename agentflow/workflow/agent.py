@@ -36,6 +36,7 @@ from agentflow.workflow.lifecycle import Lifecycle
 from agentflow.workflow.loop import ModelLoop
 from agentflow.workflow.run import Run
 from agentflow.workflow.tool_calls import ToolCalls
+from agentflow.workflow.witness import Witness
 
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
@@ -108,6 +109,10 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         self._tool_calls = ToolCalls(
             self._run, self.approval_timeout, self.escalation_timeout, self._continuation
         )
+
+    def witnessed_by(self, witness: Witness | None) -> None:
+        """Let an audit that replays the run see what it decides and spends. Not for agents."""
+        self._run.witness = witness
 
     async def run_agent(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         """Run the agent, from the task to its outcome.

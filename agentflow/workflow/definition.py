@@ -136,3 +136,13 @@ def _type_arguments(agent: Any) -> tuple[Any, Any]:
 
 def _type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
+
+
+_MARK = "__temporal_workflow_definition"
+"""Where ``@workflow.defn`` leaves its mark. Inherited ones belong to another class."""
+
+
+def workflow_type_of(found: object) -> str | None:
+    """The workflow type of a class with ``@workflow.defn``; ``None`` of anything else."""
+    definition = vars(found).get(_MARK) if isinstance(found, type) else None
+    return definition.name if definition else None

@@ -40,6 +40,7 @@ from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.visibility import Standing, Visibility
+from agentflow.workflow.witness import Witness
 
 _UNPINNED = Sha256("0" * 64)
 """Root of the transcript before the manifest is there; nothing is said until then."""
@@ -54,7 +55,9 @@ class Run:
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
         self.people: People = People(verifier, self.record)
-        self.purse: Purse = Purse(definition.budget)
+        self.witness: Witness | None = None
+        """Watches from outside of the run, where somebody does."""
+        self._purse = Purse(definition.budget)
         self.transcript: Transcript = Transcript(_UNPINNED)
         self.past_calls: tuple[PastCall, ...] = ()
         self.provenance: Provenance = Provenance()
@@ -95,6 +98,17 @@ class Run:
         self.one_escalation: asyncio.Lock = asyncio.Lock()
         self.visibility: Visibility = Visibility()
         self.notices: Notices = Notices(lambda why: self.note("notice", False, why))
+
+    @property
+    def purse(self) -> Purse:
+        """What may be spent, and what is."""
+        return self._purse
+
+    @purse.setter
+    def purse(self, purse: Purse) -> None:
+        before, self._purse = self._purse, purse
+        if self.witness is not None:
+            self.witness.spent(before, purse)
 
     @property
     def manifest(self) -> Manifest:
@@ -292,6 +306,8 @@ class Run:
     def record(self, record: DecisionRecord) -> None:
         """Add to the decision log."""
         self.decision_log = self.decision_log.add(record)
+        if self.witness is not None:
+            self.witness.decided(record)
         if not record.accepted:
             tell = self.log.warning
         else:

@@ -1,0 +1,1 @@
+"""Reads what a run did from Temporal's history alone: no worker is asked."""

@@ -1,0 +1,94 @@
+"""The executions of a run: one history for each, as far as Temporal still has them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import Client, WorkflowHistory
+from temporalio.service import RPCError, RPCStatusCode
+
+MAX_EXECUTIONS = 1_000
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of a run."""
+
+    run_id: str
+    history: WorkflowHistory | None
+    """``None`` where Temporal no longer keeps it."""
+
+
+class Histories:
+    """Histories that were read, for whoever looks again: what has not grown since is not read again."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._read: dict[str, WorkflowHistory] = {}
+
+    async def of(self, workflow_id: str) -> list[Execution]:
+        """The executions of a run, the first one first.
+
+        Where the first ones have expired, the latest that is missing stands for them all.
+
+        Raises:
+            temporalio.service.RPCError: there is no such run, or the server can't be reached.
+        """
+        described = await self._client.get_workflow_handle(workflow_id).describe()
+        run_id, length = described.run_id, described.history_length
+        found: list[Execution] = []
+        while run_id and len(found) < MAX_EXECUTIONS:
+            history = await self._history(workflow_id, run_id, length)
+            found.append(Execution(run_id, history))
+            if history is None:
+                break
+            # Only the latest one grows.
+            run_id, length = started(history).continued_execution_run_id, 0
+        return found[::-1]
+
+    async def _history(self, workflow_id: str, run_id: str, length: int) -> WorkflowHistory | None:
+        history = self._read.get(run_id)
+        if history is None or len(history.events) < length:
+            handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
+            try:
+                history = await handle.fetch_history()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return None
+            self._read[run_id] = history
+        return history
+
+
+def runs_in(histories: Iterable[WorkflowHistory]) -> Mapping[str, list[Execution]]:
+    """Histories from files, sorted into runs: by workflow id, the first execution first.
+
+    An execution that another names and that isn't among them is missing.
+    """
+    by_id: dict[str, dict[str, WorkflowHistory]] = {}
+    for history in histories:
+        own = started(history)
+        name = own.workflow_id or history.workflow_id
+        by_id.setdefault(name, {})[own.original_execution_run_id or name] = history
+    return {name: _in_order(executions) for name, executions in by_id.items()}
+
+
+def _in_order(executions: Mapping[str, WorkflowHistory]) -> list[Execution]:
+    before = {
+        run_id: str(started(history).continued_execution_run_id) for run_id, history in executions.items()
+    }
+    ordered: list[Execution] = []
+    # From each latest execution back to its first.
+    for last in sorted(set(executions) - set(before.values())):
+        chain: list[Execution] = []
+        run_id = last
+        while run_id:
+            chain.append(Execution(run_id, executions.get(run_id)))
+            run_id = before.get(run_id, "")
+        ordered += chain[::-1]
+    return ordered
+
+
+def started(history: WorkflowHistory) -> Any:
+    """What the execution was started with, as its first event says."""
+    return history.events[0].workflow_execution_started_event_attributes

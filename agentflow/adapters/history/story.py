@@ -1,0 +1,105 @@
+"""What is known of a run while its events are read, one after the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from temporalio.api.common.v1 import Payload
+
+from agentflow.adapters.history.finding import Finding
+from agentflow.adapters.history.payloads import Payloads, UnreadableError
+from agentflow.contracts.audit import GapKind
+from agentflow.contracts.manifest import Manifest
+from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.model import Brief
+from agentflow.contracts.tags import ToldValues
+from agentflow.contracts.wire import Json, Sha256
+from agentflow.core.idempotency import run_fingerprint
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a tool answered, and where that is recorded."""
+
+    tool: str
+    value: Json
+    execution: str
+    event: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Of an event."""
+
+    execution: str
+    event: int
+    at: datetime
+
+
+@dataclass
+class Story:
+    """A run, as far as it was read."""
+
+    payloads: Payloads
+    workflow_id: str
+    workflow_type: str = ""
+    first_run_id: str = ""
+    findings: list[Finding] = field(default_factory=list[Finding])
+    is_open: bool = True
+    is_agent: bool = False
+    """Whether it is a run of an agent of ours: it has a manifest."""
+    manifest: Manifest | None = None
+    brief: Brief | None = None
+    """Under which the model was asked last."""
+    briefs: dict[Sha256, Brief] = field(default_factory=dict[Sha256, Brief])
+    prompt: Sha256 | None = None
+    """Names that brief."""
+    calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
+    """What models asked for, by id."""
+    outputs: dict[str, Output] = field(default_factory=dict[str, Output])
+    """By the call's id."""
+    by_call: dict[str, Finding] = field(default_factory=dict[str, Finding])
+    """Where a tool call is told of."""
+    told: dict[str, str] = field(default_factory=dict[str, str])
+    """Values that are personal or secret, as far as activities were told of them."""
+    told_all: bool = True
+    """Whether there are no more than those."""
+    revoked: list[str] = field(default_factory=list[str])
+    """Keys of approvers that are not to be believed any more."""
+    cost_usd: Decimal = Decimal(0)
+    """Of the answers that were read."""
+
+    @property
+    def fingerprint(self) -> Sha256 | None:
+        """Names the run in what people signed."""
+        return run_fingerprint(self.manifest.root, self.first_run_id) if self.manifest else None
+
+    def add(self, finding: Finding) -> Finding:
+        """Append."""
+        self.findings.append(finding)
+        return finding
+
+    def gap(self, what: GapKind, place: Place, **facts: Json) -> None:
+        """Say that something is missing."""
+        self.add(Finding.gap(what, place.at, place.execution, place.event, **facts))
+
+    async def value(self, payloads: Sequence[Payload], place: Place, of: str) -> Json:
+        """The first value; ``None`` with a gap where it can't be read.
+
+        Args:
+            payloads: Of the event.
+            place: The event's.
+            of: What it is, for the gap.
+        """
+        try:
+            return await self.payloads.value(payloads)
+        except UnreadableError as error:
+            self.gap(error.gap, place, of=of)
+            return None
+
+    def know(self, told: ToldValues | None) -> None:
+        """Values that were marked personal or secret."""
+        if told is not None:
+            self.told |= told.kinds
+            self.told_all = self.told_all and not told.is_full

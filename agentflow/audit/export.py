@@ -1,0 +1,246 @@
+"""Writes bundles."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from temporalio.converter import DataConverter
+
+from agentflow.adapters.history.finding import Finding
+from agentflow.audit import bundle
+from agentflow.audit.chain import NO_RECORD, leaf_hash, line_of, merkle_root
+from agentflow.audit.reading import RunFindings, findings_of
+from agentflow.audit.replaying import ReplayedRuns
+from agentflow.audit.sealing import Sealer
+from agentflow.audit.selection import SelectedRun
+from agentflow.audit.signing import ExportSigner
+from agentflow.contracts.audit import Record
+from agentflow.contracts.bundle import (
+    CONTENTS_DAYS,
+    MIN_LOG_DAYS,
+    BundleManifest,
+    Digest,
+    PreviousExport,
+    Retention,
+    RunEntry,
+)
+from agentflow.contracts.wire import Json, Sha256, sha256_of
+from agentflow.errors import AuditError
+from agentflow.ports.keys import KeyProvider
+from agentflow.telemetry.file_lock import locked
+from agentflow.telemetry.resource import installed_version
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How bundles are made."""
+
+    namespace: str
+    keys: KeyProvider
+    """Of the runs' contents."""
+    signer: ExportSigner
+    chain: Path
+    """File that remembers the last export; shared by all who export with that signing key."""
+    contents_days: int = CONTENTS_DAYS[1]
+    log_days: int = MIN_LOG_DAYS
+
+    def retention(self, now: datetime) -> Retention:
+        """How long a bundle that is made now is to be kept."""
+        return Retention(
+            contents_days=self.contents_days,
+            contents_until=now + timedelta(days=self.contents_days),
+            log_days=self.log_days,
+            log_until=now + timedelta(days=self.log_days),
+        )
+
+    def warnings(self) -> list[str]:
+        """What should be thought over."""
+        least, most = CONTENTS_DAYS
+        found: list[str] = []
+        if self.log_days < MIN_LOG_DAYS:
+            found.append(
+                f"the decision log is to be kept {self.log_days} days: the EU AI Act (articles 19 and 26(6)) "
+                f"has logs of high-risk systems kept six months at least, {MIN_LOG_DAYS} days"
+            )
+        if not least <= self.contents_days <= most:
+            found.append(f"contents are to be kept {self.contents_days} days; {least} to {most} are usual")
+        if self.contents_days > self.log_days:
+            found.append("contents are to be kept longer than the decision log that names them")
+        return found
+
+
+async def export(
+    runs: AsyncIterator[SelectedRun],
+    place: Path,
+    selection: str,
+    settings: ExportSettings,
+    *,
+    converter: DataConverter,
+    replayed: ReplayedRuns | None = None,
+    progress: Callable[[int], None] = lambda number: None,
+) -> BundleManifest:
+    """Write a bundle.
+
+    Args:
+        runs: What is to be in it.
+        place: The directory; it must not exist, and exists only once the bundle is whole.
+        selection: What was asked for, in words.
+        settings: How bundles are made.
+        converter: That the runs' payloads need.
+        replayed: Replays runs, where their code is at hand.
+        progress: Is told how many runs are in it.
+
+    Returns:
+        What is in it; ``gaps`` says how much isn't.
+
+    Raises:
+        AuditError: the place exists or can't be written, or a key can't be used.
+        temporalio.service.RPCError: the server can't be reached, or lacks a run.
+    """
+    with bundle.new_bundle(place) as directory:
+        now = datetime.now(UTC)
+        retention = settings.retention(now)
+        with (directory / bundle.DECISIONS).open("wb") as log:
+            writer = _Writer(directory, str(uuid4()), settings, retention, log)
+            async for run in runs:
+                await writer.add(await findings_of(run, converter, replayed))
+                progress(len(writer.runs))
+        manifest = BundleManifest(
+            export=writer.export,
+            created_at=now,
+            namespace=settings.namespace,
+            selection=selection,
+            agentflow_version=installed_version(),
+            retention=retention,
+            runs=tuple(writer.runs),
+            gaps=sum(len(run.gaps) for run in writer.runs),
+        )
+        bundle.write_manifest(directory, manifest)
+        (directory / bundle.LEAVES).write_bytes(b"".join(map(bytes.fromhex, writer.leaves)))
+        with ExitStack() as stack:
+            _hold(stack, settings.chain)
+            before = bundle.read_chain(settings.chain)
+            digest = _digest(directory, manifest, writer.leaves, settings.signer)
+            if before:
+                previous = PreviousExport.model_validate(before)
+                digest = digest.model_copy(update={"previous": previous})
+            bundle.sign(directory, digest, settings.signer)
+            # It is remembered before it is in its place: a last export that isn't there is noticed, and one
+            # that nobody remembers would be followed by another of the same number.
+            bundle.write_chain(settings.chain, manifest.export, bundle.digest_hash(directory))
+    return manifest
+
+
+@dataclass
+class _Writer:
+    """Takes runs, one after the other."""
+
+    directory: Path
+    export: str
+    settings: ExportSettings
+    retention: Retention
+    log: BinaryIO
+    runs: list[RunEntry] = field(default_factory=list[RunEntry])
+    leaves: list[Sha256] = field(default_factory=list[Sha256])
+
+    async def add(self, run: RunFindings) -> None:
+        """Write a run's records, and what was said in it."""
+        story = run.story
+        key_id = sha256_of(["audit key", self.settings.namespace, story.workflow_id, story.first_run_id])[:32]
+        key = await self.settings.keys.obtain(key_id, self.retention.contents_until)
+        findings = list(run.findings)
+        if key is None and findings:
+            last = findings[-1]
+            findings.append(Finding.gap("contents_erased", last.at, last.execution))
+        sealer = Sealer(key.key) if key else None
+        first, said = len(self.leaves), dict[str, Json]()
+        for finding in findings:
+            self._write(finding, story.workflow_id, sealer, said)
+        file = bundle.contents_file(len(self.runs) + 1) if sealer else None
+        if sealer and file:
+            about = f"{self.export}/{key_id}"
+            (self.directory / file).write_bytes(sealer.seal(said, about))
+        entry = _entry(run, findings)
+        places = {"first_record": first, "key_id": key_id, "contents": file}
+        self.runs.append(entry.model_copy(update={**places, **_of_leaves(self.leaves[first:])}))
+
+    def _write(self, finding: Finding, run: str, sealer: Sealer | None, said: dict[str, Json]) -> None:
+        seq = len(self.leaves)
+        names = {name: f"{seq}/{name}" for name in finding.contents}
+        line = line_of(
+            Record(
+                seq=seq,
+                at=finding.at.isoformat(),
+                kind=finding.kind,
+                run=run,
+                execution=finding.execution,
+                event=finding.event,
+                source=finding.source,
+                facts=finding.facts,
+                contents={
+                    name: sealer.commitment(names[name], value) for name, value in finding.contents.items()
+                }
+                if sealer
+                else {},
+                previous=self.leaves[-1] if self.leaves else NO_RECORD,
+            )
+        )
+        said |= {names[name]: value for name, value in finding.contents.items()}
+        self.log.write(line + b"\n")
+        self.leaves.append(leaf_hash(line))
+
+
+def _of_leaves(leaves: list[Sha256]) -> dict[str, int | str]:
+    return {"records": len(leaves), "root": merkle_root(leaves)}
+
+
+def _entry(run: RunFindings, findings: list[Finding]) -> RunEntry:
+    story, end = run.story, run.end
+    facts = end.facts if end else {}
+    manifest = story.manifest
+    return RunEntry(
+        workflow_id=story.workflow_id,
+        workflow_type=story.workflow_type,
+        first_run_id=story.first_run_id,
+        executions=run.executions,
+        agent=manifest.agent if manifest else None,
+        release=manifest.release_id if manifest else None,
+        tenant=run.fact("tenant"),
+        status=str(facts.get("status", "open")),
+        cost_usd=facts.get("cost_usd"),
+        explanation=facts.get("explanation"),
+        first_record=0,
+        records=0,
+        root=NO_RECORD,
+        key_id="",
+        gaps=tuple(each.facts["gap"] for each in findings if each.kind == "gap"),
+    )
+
+
+def _digest(directory: Path, manifest: BundleManifest, leaves: list[Sha256], signer: ExportSigner) -> Digest:
+    return Digest(
+        export=manifest.export,
+        created_at=manifest.created_at,
+        records=len(leaves),
+        root=merkle_root(leaves),
+        last=leaves[-1] if leaves else NO_RECORD,
+        files={name: bundle.file_entry(directory / name) for name in bundle.files_of(directory)},
+        public_key=signer.public.encoded,
+    )
+
+
+def _hold(stack: ExitStack, chain: Path) -> None:
+    """Only one export at a time may follow the last one."""
+    try:
+        chain.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(chain.with_name(f"{chain.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise AuditError(f"{chain} can't be written: {error}") from None
+    stack.callback(os.close, handle)
+    if not locked(handle):
+        raise AuditError(f"another export is being signed ({chain}): try again")

@@ -1,0 +1,126 @@
+"""Holds a decision log against the hashes that were signed, and names each record that differs."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from agentflow.audit.chain import NO_RECORD, leaf_hash, line_of
+from agentflow.contracts.audit import Record
+from agentflow.contracts.wire import Sha256
+from agentflow.core.answer import describe_errors
+
+ProblemKind = Literal[
+    "edited",
+    "removed",
+    "inserted",
+    "moved",
+    "unreadable",
+    "missing_file",
+    "unknown_file",
+    "changed_file",
+    "signature",
+    "digest",
+    "chain",
+    "contents",
+    "citation",
+    "binding",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that isn't as it was signed."""
+
+    kind: ProblemKind
+    where: str
+    """A file, and for a record its number."""
+    detail: str
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """A line of the log."""
+
+    leaf: Sha256
+    record: Record | None
+    """``None`` where it can't be read."""
+    fault: str = ""
+    """Why it can't be, or why it isn't written as a record is."""
+
+
+def read_line(line: bytes) -> ReadLine:
+    """A line, with its hash."""
+    leaf = leaf_hash(line)
+    try:
+        record = Record.model_validate(from_json(line))
+        fault = "" if line_of(record) == line else "it isn't written as records are (RFC 8785)"
+    except ValidationError as error:
+        return ReadLine(leaf, None, describe_errors(error))
+    except (ValueError, RecursionError) as error:
+        return ReadLine(leaf, None, f"it is no JSON: {error}")
+    return ReadLine(leaf, record, fault)
+
+
+def check_lines(lines: Sequence[ReadLine], signed: Sequence[Sha256] | None, where: str) -> Iterator[Problem]:
+    """What is wrong with a log.
+
+    Args:
+        lines: As they are.
+        signed: The hashes that were signed, in their order; ``None`` where these are lost. Then the chain
+            alone tells, and who edited a record and all that follow it isn't found out by it.
+        where: The log's name.
+    """
+    for number, line in enumerate(lines):
+        if line.fault:
+            yield Problem("unreadable", f"{where}: record {number}", line.fault)
+    if signed is None:
+        yield from _check_chain(lines, where)
+    else:
+        yield from _compare([line.leaf for line in lines], signed, where)
+
+
+def _compare(found: Sequence[Sha256], signed: Sequence[Sha256], where: str) -> Iterator[Problem]:
+    if list(found) == list(signed):
+        return
+    known, here = set(signed), Counter(found)
+    gone = [number for number, leaf in enumerate(signed) if leaf not in here]
+    strange = [number for number, leaf in enumerate(found) if leaf not in known]
+    # A record that is gone from a place where a strange one is, was edited.
+    edited = set(gone) & set(strange) if len(found) == len(signed) else set[int]()
+    for number in sorted(edited):
+        yield Problem("edited", f"{where}: record {number}", "it isn't what was signed")
+    for number in (each for each in gone if each not in edited):
+        yield Problem("removed", f"{where}: record {number}", "it was signed, and isn't here")
+    for number in (each for each in strange if each not in edited):
+        yield Problem("inserted", f"{where}: line {number}", "it was never signed")
+    yield from _moved(found, signed, where)
+
+
+def _moved(found: Sequence[Sha256], signed: Sequence[Sha256], where: str) -> Iterator[Problem]:
+    """Records that are there, in another order or more than once."""
+    place = {leaf: number for number, leaf in enumerate(signed)}
+    last, seen = -1, set[Sha256]()
+    for number, leaf in enumerate(found):
+        if leaf not in place:
+            continue
+        if leaf in seen:
+            yield Problem("inserted", f"{where}: line {number}", f"it is record {place[leaf]} once more")
+        elif place[leaf] < last:
+            yield Problem("moved", f"{where}: record {place[leaf]}", f"it comes after record {last}")
+        seen.add(leaf)
+        last = max(last, place[leaf])
+
+
+def _check_chain(lines: Sequence[ReadLine], where: str) -> Iterator[Problem]:
+    previous: Any = NO_RECORD
+    for number, line in enumerate(lines):
+        if line.record is not None:
+            if line.record.previous != previous:
+                yield Problem("chain", f"{where}: record {number}", "it doesn't follow the one before it")
+            if line.record.seq != number:
+                yield Problem("chain", f"{where}: record {number}", f"it says it is record {line.record.seq}")
+        previous = line.leaf

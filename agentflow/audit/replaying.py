@@ -1,0 +1,143 @@
+"""What a run kept to itself, worked out anew: its own code, replayed on its own history.
+
+A run's decisions on signals, and its purse, are not events. They follow from the events and the code, which
+is what a replay is.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.runtime import Runtime
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    Replayer,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from agentflow.adapters.history.finding import Finding, told
+from agentflow.contracts.rules import DecisionRecord
+from agentflow.contracts.wire import Json
+from agentflow.core.budget import Purse
+from agentflow.plugin import AgentflowPlugin
+from agentflow.workflow.agent import AgentWorkflow
+from agentflow.workflow.definition import workflow_type_of
+
+
+class ReplayedRuns:
+    """Replays executions and keeps what their runs told."""
+
+    def __init__(
+        self,
+        agents: Sequence[type],
+        namespace: str,
+        *,
+        plugin: AgentflowPlugin | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            agents: Workflow classes.
+            namespace: That the runs were in.
+            plugin: Of a client that can read the runs' payloads.
+            runtime: Temporal's; by default the process's own.
+        """
+        self._interceptor = _Watching()
+        self._known = {name for agent in agents if (name := workflow_type_of(agent))}
+        self._replayer = (
+            Replayer(
+                workflows=list(agents),
+                namespace=namespace,
+                plugins=[plugin or AgentflowPlugin()],
+                interceptors=[self._interceptor],
+                runtime=runtime,
+            )
+            if agents
+            else None
+        )
+
+    def knows(self, workflow_type: str) -> bool:
+        """Whether an agent at hand has that workflow type."""
+        return workflow_type in self._known
+
+    async def findings(self, run_id: str, history: WorkflowHistory) -> tuple[list[Finding], Exception | None]:
+        """What the run decided and spent in an execution, and what came in the way of finding out.
+
+        Args:
+            run_id: The execution's.
+            history: Its history.
+        """
+        assert self._replayer is not None
+        self._interceptor.watched = watched = _Watched(run_id)
+        replay = await self._replayer.replay_workflow(history, raise_on_replay_failure=False)
+        return watched.findings, replay.replay_failure
+
+
+class _Watched:
+    """The witness of one execution."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self.findings: list[Finding] = []
+
+    def decided(self, record: DecisionRecord) -> None:
+        finding = self._found("decision", datetime.fromisoformat(record.at))
+        facts = record.model_dump(mode="json", exclude={"detail", "at"}, exclude_none=True)
+        finding.facts = facts
+        finding.contents = told(detail=record.detail)
+
+    def spent(self, before: Purse, after: Purse) -> None:
+        for name, spend in after.reservations.items():
+            if name not in before.reservations:
+                self._moved("reserved", name, spend.model_dump(mode="json"), after)
+        for name in before.reservations:
+            if name not in after.reservations:
+                settled = after.settled.model_dump(mode="json")
+                self._moved("settled", name, settled, after)
+
+    def _moved(self, how: str, name: str, spend: dict[str, Json], after: Purse) -> None:
+        finding = self._found("budget", workflow.now())
+        uncertain = after.possibly_billed_usd
+        finding.facts = {
+            "movement": how,
+            "name": name,
+            ("amount" if how == "reserved" else "settled_in_all"): spend,
+            "settled_usd": str(after.settled.cost_usd),
+            "reserved_usd": str(after.reserved.cost_usd),
+            **told(
+                limit_usd=None if after.budget.cost_usd is None else str(after.budget.cost_usd),
+                possibly_billed_usd=str(uncertain) if uncertain else None,
+            ),
+        }
+
+    def _found(self, kind: Any, at: datetime) -> Finding:
+        event = workflow.info().get_current_history_length()
+        finding = Finding(kind, at, self._run_id, event, source="replay")
+        self.findings.append(finding)
+        return finding
+
+
+class _Watching(Interceptor):
+    """Puts the witness into each run as it begins."""
+
+    def __init__(self) -> None:
+        self.watched: _Watched | None = None
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        outer = self
+
+        class Inbound(WorkflowInboundInterceptor):
+            async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+                instance = workflow.instance()
+                if isinstance(instance, AgentWorkflow):
+                    instance.witnessed_by(outer.watched)
+                return await self.next.execute_workflow(input)
+
+        return Inbound

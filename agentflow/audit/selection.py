@@ -1,0 +1,55 @@
+"""Which runs an export is of, and their histories, read ahead of whoever works them up."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+
+from temporalio.client import Client, WorkflowHistory
+
+from agentflow.adapters.history.executions import Execution, Histories, runs_in
+
+AHEAD = 8
+"""Runs whose histories are read while another is worked up."""
+
+
+@dataclass(frozen=True)
+class SelectedRun:
+    """A run to be exported."""
+
+    workflow_id: str
+    executions: Sequence[Execution]
+    """The first one first."""
+
+
+async def from_server(client: Client, workflow_ids: Iterable[str]) -> AsyncIterator[SelectedRun]:
+    """Runs as the server has them, in the order of their ids as given.
+
+    Raises:
+        temporalio.service.RPCError: there is no such run, or the server can't be reached.
+    """
+    names = iter(workflow_ids)
+    reading: deque[tuple[str, asyncio.Task[list[Execution]]]] = deque()
+
+    def read_on() -> None:
+        if (name := next(names, None)) is not None:
+            reading.append((name, asyncio.create_task(Histories(client).of(name))))
+
+    try:
+        for _ in range(AHEAD):
+            read_on()
+        while reading:
+            name, task = reading.popleft()
+            executions = await task
+            read_on()
+            yield SelectedRun(name, executions)
+    finally:
+        for _, task in reading:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in reading), return_exceptions=True)
+
+
+async def from_histories(histories: Iterable[WorkflowHistory]) -> AsyncIterator[SelectedRun]:
+    """Runs whose histories are in files."""
+    for name, executions in runs_in(histories).items():
+        yield SelectedRun(name, executions)

@@ -1,0 +1,196 @@
+"""Verifies bundles: that they are what was signed, and that what they say holds."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agentflow.audit import bundle
+from agentflow.audit.chain import NO_RECORD, merkle_root
+from agentflow.audit.contents_check import check_contents
+from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_line
+from agentflow.audit.signing import ExportVerifier
+from agentflow.contracts.audit import Record
+from agentflow.contracts.bundle import VERSION, BundleManifest, Digest, RunEntry
+from agentflow.contracts.wire import Sha256
+from agentflow.errors import AuditError
+from agentflow.ports.keys import KeyProvider
+
+
+@dataclass
+class Verdict:
+    """What verifying a bundle came to."""
+
+    directory: Path
+    problems: list[Problem] = field(default_factory=list[Problem])
+    digest: Digest | None = None
+    manifest: BundleManifest | None = None
+    signer: str | None = None
+    """Fingerprint of the key that signed it."""
+    is_known_signer: bool = False
+    """Whether that key is the one that was expected; without one to expect, nobody knows whose it is."""
+    records: int = 0
+    opened: int = 0
+    """Runs whose contents were opened and held against the log."""
+    erased: int = 0
+    """Runs whose contents nobody can open any more."""
+    explanations: Counter[str] = field(default_factory=Counter[str])
+    """Outcomes by how their reasons stand."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it was signed."""
+        return not self.problems
+
+
+async def verify(
+    directory: Path, expected: ExportVerifier | None = None, keys: KeyProvider | None = None
+) -> Verdict:
+    """Verify a bundle.
+
+    Args:
+        directory: The bundle.
+        expected: The key of whoever should have signed it. Without it a bundle that somebody made and signed
+            themselves verifies as well.
+        keys: Of the contents, to hold these against the log too.
+    """
+    verdict = Verdict(directory)
+    try:
+        verdict.digest = digest = bundle.read_digest(directory)
+    except AuditError as error:
+        verdict.problems.append(Problem("digest", bundle.DIGEST, str(error)))
+        return verdict
+    verdict.problems += _signature_problems(verdict, digest, expected)
+    verdict.problems += _file_problems(directory, digest)
+    signed = _signed_leaves(directory, digest)
+    lines = _lines(directory)
+    verdict.records = len(lines)
+    verdict.problems += check_lines(lines, signed, bundle.DECISIONS)
+    try:
+        verdict.manifest = manifest = bundle.read_manifest(directory)
+    except AuditError as error:
+        verdict.problems.append(Problem("unreadable", bundle.MANIFEST, str(error)))
+        return verdict
+    records = [line.record for line in lines if line.record is not None]
+    verdict.explanations.update(
+        str(record.facts.get("explanation")) for record in records if record.kind == "outcome"
+    )
+    verdict.problems += _manifest_problems(manifest, digest, lines)
+    await _open_contents(verdict, manifest, records, keys)
+    return verdict
+
+
+def verify_chain(verdicts: Sequence[Verdict]) -> list[Problem]:
+    """Whether exports follow each other without a gap: each names the one before it.
+
+    Args:
+        verdicts: Of bundles under one signing key, in any order.
+    """
+    known = {
+        bundle.digest_hash(verdict.directory): verdict for verdict in verdicts if verdict.digest is not None
+    }
+    problems: list[Problem] = []
+    followers: Counter[str] = Counter()
+    for verdict in verdicts:
+        previous = verdict.digest.previous if verdict.digest else None
+        if previous is None:
+            continue
+        followers[previous.digest] += 1
+        if previous.digest not in known:
+            detail = f"the export before it, {previous.export}, isn't here, or isn't what it was"
+            problems.append(Problem("chain", str(verdict.directory), detail))
+        elif followers[previous.digest] > 1:
+            detail = f"two exports say that they follow {previous.export}"
+            problems.append(Problem("chain", str(verdict.directory), detail))
+    firsts = [verdict for verdict in verdicts if verdict.digest and verdict.digest.previous is None]
+    if len(firsts) > 1:
+        named = ", ".join(str(verdict.directory) for verdict in firsts)
+        problems.append(Problem("chain", named, "each of them says that it is the first export"))
+    return problems
+
+
+def _signature_problems(
+    verdict: Verdict, digest: Digest, expected: ExportVerifier | None
+) -> Iterator[Problem]:
+    if digest.version != VERSION:
+        yield Problem("digest", bundle.DIGEST, f"its version is {digest.version}; known is {VERSION}")
+    try:
+        own = ExportVerifier.of(digest.public_key)
+    except AuditError as error:
+        yield Problem("signature", bundle.DIGEST, str(error))
+        return
+    verdict.signer = own.fingerprint
+    if not bundle.is_signed_by(digest, own):
+        yield Problem("signature", bundle.DIGEST, "its key did not sign what is in it")
+    elif expected is not None:
+        verdict.is_known_signer = own.encoded == expected.encoded
+        if not verdict.is_known_signer:
+            yield Problem(
+                "signature", bundle.DIGEST, f"it is signed by {own.fingerprint}, not {expected.fingerprint}"
+            )
+
+
+def _file_problems(directory: Path, digest: Digest) -> Iterator[Problem]:
+    here = set(bundle.files_of(directory)) - {bundle.DIGEST}
+    for name in sorted(here - set(digest.files)):
+        yield Problem("unknown_file", name, "it was never signed")
+    for name, entry in digest.files.items():
+        if name not in here:
+            yield Problem("missing_file", name, "it was signed, and isn't here")
+        elif bundle.file_entry(directory / name) != entry:
+            yield Problem("changed_file", name, "it isn't what was signed")
+
+
+def _signed_leaves(directory: Path, digest: Digest) -> list[Sha256] | None:
+    """The records' hashes as they were signed; ``None`` where the file isn't the one that was."""
+    path = directory / bundle.LEAVES
+    if not path.is_file():
+        return None
+    data, size = path.read_bytes(), bundle.LEAF_BYTES
+    leaves = [Sha256(data[at : at + size].hex()) for at in range(0, len(data), size)]
+    return leaves if len(leaves) == digest.records and merkle_root(leaves) == digest.root else None
+
+
+def _lines(directory: Path) -> list[ReadLine]:
+    path = directory / bundle.DECISIONS
+    if not path.is_file():
+        return []
+    with path.open("rb") as log:
+        return [read_line(line.removesuffix(b"\n")) for line in log]
+
+
+def _manifest_problems(
+    manifest: BundleManifest, digest: Digest, lines: Sequence[ReadLine]
+) -> Iterator[Problem]:
+    if manifest.export != digest.export:
+        yield Problem("digest", bundle.MANIFEST, "it is of another export")
+    leaves = [line.leaf for line in lines]
+    if digest.last != (leaves[-1] if leaves else NO_RECORD):
+        yield Problem("digest", bundle.DECISIONS, "its last record isn't the one that was signed")
+    for run in manifest.runs:
+        own = leaves[run.first_record : run.first_record + run.records]
+        if len(own) != run.records or merkle_root(own) != run.root:
+            yield Problem("changed_file", f"{bundle.DECISIONS}: run {run.workflow_id}", "its records changed")
+
+
+async def _open_contents(
+    verdict: Verdict, manifest: BundleManifest, records: Sequence[Record], keys: KeyProvider | None
+) -> None:
+    by_seq = {record.seq: record for record in records}
+    for run in manifest.runs:
+        if run.contents is None:
+            verdict.erased += 1
+        elif keys is not None:
+            key = await keys.find(run.key_id)
+            if key is None:
+                verdict.erased += 1
+                continue
+            verdict.opened += 1
+            verdict.problems += check_contents(
+                verdict.directory, manifest.export, run, _records_of(run, by_seq), key
+            )
+
+
+def _records_of(run: RunEntry, by_seq: Mapping[int, Record]) -> list[Record]:
+    numbers = range(run.first_record, run.first_record + run.records)
+    return [by_seq[number] for number in numbers if number in by_seq]
