@@ -12,6 +12,9 @@ from agentflow.adapters.history.executions import Execution, Histories, runs_in
 AHEAD = 8
 """Runs whose histories are read while another is worked up."""
 
+RunId = tuple[str, str | None]
+"""Workflow id, and the run id of its last execution; ``None`` is the latest run of that workflow id."""
+
 
 @dataclass(frozen=True)
 class SelectedRun:
@@ -22,18 +25,18 @@ class SelectedRun:
     """The first one first."""
 
 
-async def from_server(client: Client, workflow_ids: Iterable[str]) -> AsyncIterator[SelectedRun]:
-    """Runs as the server has them, in the order of their ids as given.
+async def from_server(client: Client, runs: Iterable[RunId]) -> AsyncIterator[SelectedRun]:
+    """Runs as the server has them, in the order in which they are given.
 
     Raises:
         temporalio.service.RPCError: there is no such run, or the server can't be reached.
     """
-    names = iter(workflow_ids)
+    names = iter(runs)
     reading: deque[tuple[str, asyncio.Task[list[Execution]]]] = deque()
 
     def read_on() -> None:
         if (name := next(names, None)) is not None:
-            reading.append((name, asyncio.create_task(Histories(client).of(name))))
+            reading.append((name[0], asyncio.create_task(Histories(client).of(*name))))
 
     try:
         for _ in range(AHEAD):

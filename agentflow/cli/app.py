@@ -8,6 +8,7 @@ import typer
 
 from agentflow.cli.approvals import approvals_app
 from agentflow.cli.approver import approver_app
+from agentflow.cli.audit import audit_app
 from agentflow.cli.connection import DEFAULT_ADDRESS, Connection
 from agentflow.cli.cost import cost
 from agentflow.cli.decide import deciding
@@ -110,6 +111,7 @@ app.add_typer(ledger_app)
 app.command()(replay)
 app.add_typer(policy_app)
 app.add_typer(tools_app)
+app.add_typer(audit_app)
 
 
 def run_app() -> None:

@@ -3,16 +3,18 @@
 import asyncio
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
 from temporalio.client import Client
+from temporalio.converter import DataConverter, ExternalStorage
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.runtime import Runtime, TelemetryConfig
 
 from agentflow.adapters.stores import open_external_storage
 from agentflow.cli.exits import CommandFailed, ExitCode
+from agentflow.converter import agentflow_data_converter
 from agentflow.errors import ConfigurationError
 from agentflow.plugin import AgentflowPlugin
 
@@ -73,8 +75,22 @@ def client_plugin() -> AgentflowPlugin:
     Raises:
         ConfigurationError: ``AGENTFLOW_EXTERNAL_STORAGE`` is no address of one.
     """
+    return AgentflowPlugin(external_storage=_external_storage())
+
+
+def reading_converter() -> DataConverter:
+    """What reads the runs' payloads where no client is connected: histories in files."""
+    return replace(agentflow_data_converter, external_storage=_external_storage())
+
+
+def _external_storage() -> ExternalStorage | None:
     address = os.environ.get(EXTERNAL_STORAGE)
-    return AgentflowPlugin(external_storage=open_external_storage(address) if address else None)
+    return open_external_storage(address) if address else None
+
+
+def namespace_of(connection: Connection) -> str:
+    """Whose runs they are: it is a part of what a run's transcript is rooted in."""
+    return connection.settings().get("namespace", "default")
 
 
 @cache

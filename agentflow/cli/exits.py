@@ -18,6 +18,8 @@ class ExitCode(IntEnum):
     """Temporal, a worker for the run, or the effect ledger didn't answer."""
     NOT_FOUND = 4
     """There is no such run, namespace, ledger or record."""
+    INCOMPLETE = 5
+    """Done, and something is missing: an audit bundle with gaps."""
     INTERRUPTED = 130
     """Ctrl-C."""
 
@@ -28,6 +30,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong usage, input or configuration",
     ExitCode.UNREACHABLE: "Temporal, the run's worker or the ledger didn't answer",
     ExitCode.NOT_FOUND: "no such run, namespace, ledger or record",
+    ExitCode.INCOMPLETE: "done, with gaps that are named",
     ExitCode.INTERRUPTED: "interrupted",
 }
 """One line for each code, for people."""

@@ -18,3 +18,11 @@ Result = Annotated[
         help="What the tool would have answered, for happened: its output.",
     ),
 ]
+Workflows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workflows",
+        metavar="MODULE[:CLASS]",
+        help="Where the agents are; by default what pyproject.toml says.",
+    ),
+]

@@ -13,6 +13,7 @@ import importlib.util
 import sys
 import tomllib
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal
@@ -135,3 +136,17 @@ def _import_problem(name: str, error: Exception) -> str:
         return f"there is no module {name}: run this in the project's directory, or install the project"
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"module {name} can't be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+
+
+def workflows_of_project() -> Sequence[str]:
+    """Where this directory's ``pyproject.toml`` says that the agents are.
+
+    Raises:
+        ConfigurationError: it doesn't say.
+    """
+    if named := Project.load_from(Path.cwd()).workflows:
+        return named
+    raise ConfigurationError(
+        "say where the agents are: --workflows MODULE, or in pyproject.toml under [tool.agentflow] "
+        'workflows = ["module"]'
+    )

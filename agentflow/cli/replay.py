@@ -1,8 +1,6 @@
 """``agentflow replay``."""
 
-import logging
-from collections.abc import Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,16 +9,18 @@ import typer
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from agentflow.cli.connection import client_plugin, silent_runtime
+from agentflow.audit.selection import SelectedRun
+from agentflow.cli.audit_selection import select
+from agentflow.cli.connection import client_plugin, namespace_of, silent_runtime
 from agentflow.cli.divergence import Divergence, divergence_of
 from agentflow.cli.exits import ExitCode, misused
 from agentflow.cli.failures import RPC_TIMEOUT
 from agentflow.cli.histories import RecordedRun, load_agents, read_histories, recorded
-from agentflow.cli.options import AsJson
+from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import Progress, safe, table
-from agentflow.cli.project import Project
+from agentflow.cli.project import workflows_of_project
+from agentflow.cli.quiet import quiet_temporal
 from agentflow.cli.session import Session, open_session
-from agentflow.errors import ConfigurationError
 
 ReplayResult = Literal["ok", "diverged", "unknown_type"]
 """``ok``: today's code does what the run did. ``diverged``: it doesn't, and open runs of this kind would
@@ -55,12 +55,13 @@ def replay(
         Path | None,
         typer.Option("--dir", metavar="DIR", help="All *.json there.", file_okay=False, exists=True),
     ] = None,
-    workflows: Annotated[
-        list[str] | None,
+    query: Annotated[
+        str | None,
         typer.Option(
-            metavar="MODULE[:CLASS]", help="Where the agents are; by default what pyproject.toml says."
+            metavar="QUERY", help="All runs that this visibility query finds, in Temporal's language."
         ),
     ] = None,
+    workflows: Workflows = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the history of WORKFLOW_ID here.")
     ] = None,
@@ -72,9 +73,12 @@ def replay(
     """
     with open_session(context, as_json=as_json) as session:
         runs = _gather(session, workflow_id, file or [], directory, save)
-        agents = load_agents(workflows or _workflows_of_project())
-        with session.output.progress("replaying") as progress, _quiet_temporal():
-            results = session.run(_replay_all(runs, agents, _namespace(session), progress))
+        runs += _queried(session, query) if query else []
+        if not runs:
+            raise misused("say which runs to replay: a WORKFLOW_ID, --query, --file or --dir")
+        agents = load_agents(workflows or workflows_of_project())
+        with session.output.progress("replaying") as progress, quiet_temporal():
+            results = session.run(_replay_all(runs, agents, namespace_of(session.connection), progress))
         bad = [result for result in results if result.result != "ok"]
         session.output.result(
             {"histories": results, "ok": not bad},
@@ -91,8 +95,6 @@ def _gather(
     directory: Path | None,
     save: Path | None,
 ) -> list[RecordedRun]:
-    if not (workflow_id or files or directory):
-        raise misused("say which run to replay: a WORKFLOW_ID, --file or --dir")
     if save and not workflow_id:
         raise misused("--save writes the history of a WORKFLOW_ID")
     runs = read_histories(files, directory)
@@ -107,25 +109,27 @@ def _gather(
     return [recorded(history, workflow_id), *runs]
 
 
+def _queried(session: Session, query: str) -> list[RecordedRun]:
+    """Every execution, as far as Temporal still has it, of the runs that a query finds."""
+    selection = select(session, (), query)
+
+    async def collected(runs: AsyncIterator[SelectedRun]) -> list[RecordedRun]:
+        return [
+            recorded(execution.history, f"{run.workflow_id} {execution.run_id}")
+            async for run in runs
+            for execution in run.executions
+            if execution.history is not None
+        ]
+
+    with session.output.progress("fetching histories"):
+        return session.run(collected(selection.runs))
+
+
 def _write(path: Path, history: WorkflowHistory) -> None:
     try:
         path.write_text(history.to_json(), "utf-8")
     except OSError as error:
         raise misused(f"--save: {path} can't be written: {error}") from error
-
-
-def _workflows_of_project() -> Sequence[str]:
-    if named := Project.load_from(Path.cwd()).workflows:
-        return named
-    raise ConfigurationError(
-        "say where the agents are: --workflows MODULE, or in pyproject.toml under [tool.agentflow] "
-        'workflows = ["module"]'
-    )
-
-
-def _namespace(session: Session) -> str:
-    """Whose runs they are taken for: it is a part of what a run's transcript is rooted in."""
-    return session.connection.settings().get("namespace", "default")
 
 
 async def _replay_all(
@@ -163,18 +167,6 @@ def _replayed(run: RecordedRun, result: ReplayResult, divergence: Divergence | N
         result=result,
         divergence=divergence,
     )
-
-
-@contextmanager
-def _quiet_temporal() -> Generator[None]:
-    """A divergence is a result here; the SDK would also log it, with a traceback."""
-    logger = logging.getLogger("temporalio")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _cells(result: Replayed) -> tuple[object, ...]:

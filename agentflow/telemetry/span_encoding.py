@@ -9,7 +9,7 @@ OpenTelemetry's. Both give the same message.
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
@@ -97,8 +97,9 @@ def _plain(span: ReadableSpan) -> bytes | None:
 
 
 def _is_plain(value: Any) -> bool:
-    kind: Any = type(value)
-    return kind in _PLAIN or (kind is tuple and all(type(part) in _PLAIN for part in value))
+    if type(value) is tuple:
+        return all(type(part) in _PLAIN for part in cast(tuple[Any, ...], value))
+    return type(value) in _PLAIN
 
 
 def _attributes(attributes: Iterable[tuple[str, Any]]) -> Iterable[bytes]:

@@ -26,15 +26,19 @@ class Histories:
         self._client = client
         self._read: dict[str, WorkflowHistory] = {}
 
-    async def of(self, workflow_id: str) -> list[Execution]:
+    async def of(self, workflow_id: str, run_id: str | None = None) -> list[Execution]:
         """The executions of a run, the first one first.
 
         Where the first ones have expired, the latest that is missing stands for them all.
 
+        Args:
+            workflow_id: The run's.
+            run_id: Of its last execution, where another run has taken the workflow id since.
+
         Raises:
             temporalio.service.RPCError: there is no such run, or the server can't be reached.
         """
-        described = await self._client.get_workflow_handle(workflow_id).describe()
+        described = await self._client.get_workflow_handle(workflow_id, run_id=run_id).describe()
         run_id, length = described.run_id, described.history_length
         found: list[Execution] = []
         while run_id and len(found) < MAX_EXECUTIONS:
