@@ -39,21 +39,20 @@ def contents_file(number: int) -> str:
 
 
 @contextmanager
-def new_bundle(place: Path) -> Generator[Path]:
+def new_directory(place: Path) -> Generator[Path]:
     """A directory to fill. It is at its place once it is whole, and nowhere if that fails.
 
     Raises:
         AuditError: the place exists, or can't be written to.
     """
     if place.exists():
-        raise AuditError(f"{place} exists; a bundle is never written over: give another place")
+        raise AuditError(f"{place} exists; nothing is written over: give another place")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
     except OSError as error:
         raise AuditError(f"{place} can't be written: {error}") from None
     try:
-        (aside / CONTENTS).mkdir()
         yield aside
         os.rename(aside, place)
     except OSError as error:

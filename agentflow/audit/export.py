@@ -35,6 +35,9 @@ from agentflow.ports.keys import KeyProvider
 from agentflow.telemetry.file_lock import locked
 from agentflow.telemetry.resource import installed_version
 
+KNOWN_VALUES = "known_values"
+"""Among what was said, by a run's first record: its values that types mark as personal or secret."""
+
 
 @dataclass(frozen=True)
 class ExportSettings:
@@ -102,7 +105,8 @@ async def export(
         AuditError: the place exists or can't be written, or a key can't be used.
         temporalio.service.RPCError: the server can't be reached, or lacks a run.
     """
-    with bundle.new_bundle(place) as directory:
+    with bundle.new_directory(place) as directory:
+        (directory / bundle.CONTENTS).mkdir()
         now = datetime.now(UTC)
         retention = settings.retention(now)
         with (directory / bundle.DECISIONS).open("wb") as log:
@@ -154,6 +158,8 @@ class _Writer:
         key_id = sha256_of(["audit key", self.settings.namespace, story.workflow_id, story.first_run_id])[:32]
         key = await self.settings.keys.obtain(key_id, self.retention.contents_until)
         findings = list(run.findings)
+        if run.known is not None and findings:
+            findings[0].contents[KNOWN_VALUES] = run.known.model_dump(mode="json")
         if key is None and findings:
             last = findings[-1]
             findings.append(Finding.gap("contents_erased", last.at, last.execution))

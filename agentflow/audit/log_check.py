@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, leaf_hash, line_of
 from agentflow.contracts.audit import Record
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
+from agentflow.errors import AuditError
 
 ProblemKind = Literal[
     "edited",
@@ -63,6 +66,35 @@ def read_line(line: bytes) -> ReadLine:
     except (ValueError, RecursionError) as error:
         return ReadLine(leaf, None, f"it is no JSON: {error}")
     return ReadLine(leaf, record, fault)
+
+
+def read_lines(directory: Path) -> list[ReadLine]:
+    """The log's lines; none where there is no log.
+
+    Raises:
+        AuditError: it can't be read.
+    """
+    try:
+        with (directory / bundle.DECISIONS).open("rb") as log:
+            return [read_line(line.removesuffix(b"\n")) for line in log]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise AuditError(f"{directory / bundle.DECISIONS} can't be read: {error.strerror}") from None
+
+
+def read_records(directory: Path) -> list[Record]:
+    """The log's records, as they are; whoever needs to know that they are as they were verifies them.
+
+    Raises:
+        AuditError: it, or one of its lines, can't be read.
+    """
+    records: list[Record] = []
+    for number, line in enumerate(read_lines(directory)):
+        if line.record is None:
+            raise AuditError(f"record {number} of {directory} can't be read: {line.fault}; verify it")
+        records.append(line.record)
+    return records
 
 
 def check_lines(lines: Sequence[ReadLine], signed: Sequence[Sha256] | None, where: str) -> Iterator[Problem]:

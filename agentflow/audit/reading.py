@@ -1,5 +1,6 @@
 """A run's records: what its history tells, and what its own code says when it is replayed on that history."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from agentflow.adapters.history.reader import read_run
 from agentflow.adapters.history.story import Story
 from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.selection import SelectedRun
+from agentflow.contracts.tags import ToldValues
+from agentflow.core.known_values import KnownValues
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class RunFindings:
     story: Story
     executions: tuple[str, ...]
     findings: tuple[Finding, ...]
+    known: ToldValues | None
+    """Its values that types mark as personal or secret; ``None`` where nobody could find out."""
 
     @property
     def end(self) -> Finding | None:
@@ -47,28 +52,40 @@ async def findings_of(
         _say_foreign(story, run)
     places = {execution.run_id: number for number, execution in enumerate(run.executions)}
     findings = list(story.findings)
+    known: list[KnownValues | None] = []
     for execution in run.executions:
         if execution.history is not None and story.is_agent:
-            findings += await _replayed(story, execution.run_id, execution.history, replayed)
+            more, values = await _replayed(story, execution.run_id, execution.history, replayed)
+            findings += more
+            known.append(values)
     # What code worked out follows the events that it had seen; the sort leaves all else as it was read.
     findings.sort(key=lambda each: (places[each.execution], each.event or 0, each.source == "replay"))
-    return RunFindings(story, tuple(places), tuple(findings))
+    return RunFindings(story, tuple(places), tuple(findings), _together(known))
 
 
 async def _replayed(
     story: Story, run_id: str, history: WorkflowHistory, replayed: ReplayedRuns | None
-) -> list[Finding]:
+) -> tuple[Sequence[Finding], KnownValues | None]:
     last = history.events[-1]
     at = time_of(last.event_time)
     if replayed is None or not replayed.knows(story.workflow_type):
-        return [Finding.gap("not_replayed", at, run_id, last.event_id)]
-    findings, failure = await replayed.findings(run_id, history)
-    if failure is not None:
+        return [Finding.gap("not_replayed", at, run_id, last.event_id)], None
+    told_by_run = await replayed.told(run_id, history)
+    if told_by_run.failure is not None:
         diverged = Finding.gap("diverged", at, run_id, last.event_id)
-        diverged.contents = told(failure=str(failure))
+        diverged.contents = told(failure=str(told_by_run.failure))
         # What code says that does something else is no record of what was done.
-        return [diverged]
-    return findings
+        return [diverged], None
+    return told_by_run.findings, told_by_run.known
+
+
+def _together(known: Sequence[KnownValues | None]) -> ToldValues | None:
+    """The values of all executions, if each of them could be asked."""
+    values = [each for each in known if each is not None]
+    if not values or len(values) < len(known):
+        return None
+    kinds = {value: kind for each in values for value, kind in each.kinds.items()}
+    return ToldValues(kinds=kinds, is_full=any(each.is_full for each in values))
 
 
 def _say_foreign(story: Story, run: SelectedRun) -> None:

@@ -5,8 +5,9 @@ is what a replay is.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
@@ -23,6 +24,7 @@ from agentflow.adapters.history.finding import Finding, told
 from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.wire import Json
 from agentflow.core.budget import Purse
+from agentflow.core.known_values import KnownValues
 from agentflow.plugin import AgentflowPlugin
 from agentflow.workflow.agent import AgentWorkflow
 from agentflow.workflow.definition import workflow_type_of
@@ -65,8 +67,8 @@ class ReplayedRuns:
         """Whether an agent at hand has that workflow type."""
         return workflow_type in self._known
 
-    async def findings(self, run_id: str, history: WorkflowHistory) -> tuple[list[Finding], Exception | None]:
-        """What the run decided and spent in an execution, and what came in the way of finding out.
+    async def told(self, run_id: str, history: WorkflowHistory) -> "Told":
+        """What the run kept to itself in an execution.
 
         Args:
             run_id: The execution's.
@@ -75,7 +77,20 @@ class ReplayedRuns:
         assert self._replayer is not None
         self._interceptor.watched = watched = _Watched(run_id)
         replay = await self._replayer.replay_workflow(history, raise_on_replay_failure=False)
-        return watched.findings, replay.replay_failure
+        known = watched.agent.known_values if watched.agent else KnownValues()
+        return Told(tuple(watched.findings), known, replay.replay_failure)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a replay told."""
+
+    findings: tuple[Finding, ...]
+    """What the run decided and spent."""
+    known: KnownValues
+    """Values that types mark as personal or secret."""
+    failure: Exception | None
+    """Why today's code isn't what the run ran on; then nothing that it told can be believed."""
 
 
 class _Watched:
@@ -84,6 +99,7 @@ class _Watched:
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self.findings: list[Finding] = []
+        self.agent: AgentWorkflow[Any, Any] | None = None
 
     def decided(self, record: DecisionRecord) -> None:
         finding = self._found("decision", datetime.fromisoformat(record.at))
@@ -128,6 +144,11 @@ class _Watching(Interceptor):
     def __init__(self) -> None:
         self.watched: _Watched | None = None
 
+    def watch(self, agent: AgentWorkflow[Any, Any]) -> None:
+        agent.witnessed_by(self.watched)
+        if self.watched is not None:
+            self.watched.agent = agent
+
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor]:
@@ -137,7 +158,7 @@ class _Watching(Interceptor):
             async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
                 instance = workflow.instance()
                 if isinstance(instance, AgentWorkflow):
-                    instance.witnessed_by(outer.watched)
+                    outer.watch(cast(AgentWorkflow[Any, Any], instance))
                 return await self.next.execute_workflow(input)
 
         return Inbound

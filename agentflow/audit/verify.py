@@ -8,7 +8,8 @@ from pathlib import Path
 from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, merkle_root
 from agentflow.audit.contents_check import check_contents
-from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_line
+from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_lines
+from agentflow.audit.sharing import TEXTS
 from agentflow.audit.signing import ExportVerifier
 from agentflow.contracts.audit import Record
 from agentflow.contracts.bundle import VERSION, BundleManifest, Digest, RunEntry
@@ -44,7 +45,11 @@ class Verdict:
 
 
 async def verify(
-    directory: Path, expected: ExportVerifier | None = None, keys: KeyProvider | None = None
+    directory: Path,
+    expected: ExportVerifier | None = None,
+    keys: KeyProvider | None = None,
+    *,
+    log_only: bool = False,
 ) -> Verdict:
     """Verify a bundle.
 
@@ -53,6 +58,7 @@ async def verify(
         expected: The key of whoever should have signed it. Without it a bundle that somebody made and signed
             themselves verifies as well.
         keys: Of the contents, to hold these against the log too.
+        log_only: Whether it is the form that may be given away, which has no contents.
     """
     verdict = Verdict(directory)
     try:
@@ -61,9 +67,9 @@ async def verify(
         verdict.problems.append(Problem("digest", bundle.DIGEST, str(error)))
         return verdict
     verdict.problems += _signature_problems(verdict, digest, expected)
-    verdict.problems += _file_problems(directory, digest)
+    verdict.problems += _file_problems(directory, digest, log_only=log_only)
     signed = _signed_leaves(directory, digest)
-    lines = _lines(directory)
+    lines = read_lines(directory)
     verdict.records = len(lines)
     verdict.problems += check_lines(lines, signed, bundle.DECISIONS)
     try:
@@ -76,7 +82,7 @@ async def verify(
         str(record.facts.get("explanation")) for record in records if record.kind == "outcome"
     )
     verdict.problems += _manifest_problems(manifest, digest, lines)
-    await _open_contents(verdict, manifest, records, keys)
+    await _open_contents(verdict, manifest, records, None if log_only else keys)
     return verdict
 
 
@@ -130,11 +136,13 @@ def _signature_problems(
             )
 
 
-def _file_problems(directory: Path, digest: Digest) -> Iterator[Problem]:
+def _file_problems(directory: Path, digest: Digest, *, log_only: bool) -> Iterator[Problem]:
     here = set(bundle.files_of(directory)) - {bundle.DIGEST}
-    for name in sorted(here - set(digest.files)):
+    for name in sorted(here - set(digest.files) - ({TEXTS} if log_only else set())):
         yield Problem("unknown_file", name, "it was never signed")
     for name, entry in digest.files.items():
+        if log_only and name.startswith(f"{bundle.CONTENTS}/") and name not in here:
+            continue
         if name not in here:
             yield Problem("missing_file", name, "it was signed, and isn't here")
         elif bundle.file_entry(directory / name) != entry:
@@ -149,14 +157,6 @@ def _signed_leaves(directory: Path, digest: Digest) -> list[Sha256] | None:
     data, size = path.read_bytes(), bundle.LEAF_BYTES
     leaves = [Sha256(data[at : at + size].hex()) for at in range(0, len(data), size)]
     return leaves if len(leaves) == digest.records and merkle_root(leaves) == digest.root else None
-
-
-def _lines(directory: Path) -> list[ReadLine]:
-    path = directory / bundle.DECISIONS
-    if not path.is_file():
-        return []
-    with path.open("rb") as log:
-        return [read_line(line.removesuffix(b"\n")) for line in log]
 
 
 def _manifest_problems(

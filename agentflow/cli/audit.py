@@ -4,6 +4,7 @@ import typer
 
 from agentflow.cli.audit_export import audit_export
 from agentflow.cli.audit_keys import audit_erase, audit_expire
+from agentflow.cli.audit_share import audit_share
 from agentflow.cli.audit_verify import audit_verify
 
 audit_app: typer.Typer = typer.Typer(
@@ -11,5 +12,6 @@ audit_app: typer.Typer = typer.Typer(
 )
 audit_app.command("export")(audit_export)
 audit_app.command("verify")(audit_verify)
+audit_app.command("share")(audit_share)
 audit_app.command("erase")(audit_erase)
 audit_app.command("expire")(audit_expire)

@@ -89,6 +89,11 @@ def write_bundle(
         replayed = ReplayedRuns(
             list(agents.values()), settings.namespace, plugin=client_plugin(), runtime=silent_runtime()
         )
+
+        def told(number: int) -> None:
+            if number % PROGRESS_EVERY == 0:
+                progress.update(f"exporting: {number} runs")
+
         return session.run(
             export(
                 selection.runs,
@@ -97,9 +102,7 @@ def write_bundle(
                 settings,
                 converter=reading_converter(),
                 replayed=replayed,
-                progress=lambda number: (
-                    number % PROGRESS_EVERY or progress.update(f"exporting: {number} runs")
-                ),
+                progress=told,
             )
         )
 

@@ -25,6 +25,9 @@ def audit_verify(
     ],
     *,
     public_key: PublicKey = None,
+    log_only: Annotated[
+        bool, typer.Option("--log-only", help="Bundles as `audit share` wrote them, without contents.")
+    ] = False,
     home: Home = None,
     kms_key: KmsKey = None,
     as_json: AsJson = False,
@@ -42,7 +45,7 @@ def audit_verify(
         with session.output.progress("verifying") as progress:
             for directory in _bundles(bundles):
                 progress.update(f"verifying {directory}")
-                verdicts.append(session.run(verify(directory, expected, keys)))
+                verdicts.append(session.run(verify(directory, expected, keys, log_only=log_only)))
         chain = verify_chain(verdicts) if len(verdicts) > 1 else []
         _say(session, verdicts, chain, is_expecting=expected is not None)
         if chain or not all(verdict.ok for verdict in verdicts):

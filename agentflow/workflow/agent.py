@@ -24,6 +24,7 @@ from agentflow.core import evidence
 from agentflow.core.action import Action, Asking
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
+from agentflow.core.known_values import KnownValues
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.transcript import tool_text
 from agentflow.ports.approvers import ApproverVerifier
@@ -113,6 +114,11 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     def witnessed_by(self, witness: Witness | None) -> None:
         """Let an audit that replays the run see what it decides and spends. Not for agents."""
         self._run.witness = witness
+
+    @property
+    def known_values(self) -> KnownValues:
+        """What the run has seen of values that types mark as personal or secret. Not for agents."""
+        return self._run.redaction.known
 
     async def run_agent(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         """Run the agent, from the task to its outcome.
