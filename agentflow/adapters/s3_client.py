@@ -100,16 +100,23 @@ class S3Bucket:
                 return None
             raise refused.error from None
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
+    async def put(self, key: str, data: bytes, *, if_absent: bool = False, **more: Any) -> bool:
         """Put an object. Answer whether it was written: with ``if_absent``, not if there is one already.
+
+        Args:
+            key: The object's.
+            data: What is in it.
+            if_absent: Write over nothing.
+            **more: Of S3's ``PutObject``, such as its metadata.
 
         Raises:
             S3Error: it could not be written.
         """
         condition = {"IfNoneMatch": "*"} if if_absent else {}
+        request: dict[str, Any] = {**condition, **self._encryption, **more}
 
         def write(client: _Client) -> bool:
-            client.put_object(Bucket=self.name, Key=key, Body=data, **condition, **self._encryption)
+            client.put_object(Bucket=self.name, Key=key, Body=data, **request)
             return True
 
         try:
@@ -125,13 +132,20 @@ class S3Bucket:
         Raises:
             S3Error: S3 can't be asked.
         """
+        return await self.head(key) is not None
+
+    async def head(self, key: str) -> dict[str, Any] | None:
+        """What S3 says of an object (``HeadObject``), or ``None`` if there is none.
+
+        Raises:
+            S3Error: S3 can't be asked.
+        """
         try:
-            await self._call(lambda client: client.head_object(Bucket=self.name, Key=key), key)
+            return await self._call(lambda client: client.head_object(Bucket=self.name, Key=key), key)
         except _RefusedError as refused:
             if refused.code in _MISSING:
-                return False
+                return None
             raise refused.error from None
-        return True
 
     async def check(self) -> None:
         """See whether the bucket can be used.

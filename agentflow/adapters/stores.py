@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from temporalio.converter import ExternalStorage
@@ -14,14 +14,18 @@ from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.errors import ConfigurationError, MissingExtraError
 from agentflow.ports.blobs import BlobStore
 
+if TYPE_CHECKING:
+    from agentflow.adapters.s3_vault import LockMode, S3Vault
+
 EXTERNAL_THRESHOLD_BYTES = 64 * 1024
 """Single values from this size on leave history. What a model is told whole (``ToolOptions.max_told_bytes``)
 stays there; each value that leaves costs a request when it is written, and one whenever it is read."""
 MAX_EXTERNAL_BYTES = 32 * 1024 * 1024
 """Longest single value with external storage: it is in a worker's memory several times over."""
 
-FORMS = "the path of a directory, file:///absolute/path, or s3://BUCKET/PREFIX?region=REGION&endpoint=URL&kms_key=KEY"
-"""What both take."""
+S3_FORM = "s3://BUCKET/PREFIX?region=REGION&endpoint=URL&kms_key=KEY"
+FORMS = f"the path of a directory, file:///absolute/path, or {S3_FORM}"
+"""What blob stores and external storage take."""
 
 # One letter is a drive of Windows.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
@@ -76,6 +80,28 @@ def open_external_storage(url: str, *, threshold: int = EXTERNAL_THRESHOLD_BYTES
         case None:
             raise _unknown("memory:", "external storage", FORMS)
     return ExternalStorage(drivers=[driver], payload_size_threshold=threshold)
+
+
+def open_vault(url: str, mode: "LockMode" = "COMPLIANCE") -> "S3Vault":
+    """A place for audit bundles, in a bucket with Object Lock.
+
+    Args:
+        url: ``s3://BUCKET/PREFIX?region=REGION&endpoint=URL&kms_key=KEY``.
+        mode: How objects are locked.
+
+    Raises:
+        ConfigurationError: it is none of these.
+        MissingExtraError: S3 needs boto3.
+    """
+    match _parsed(url, "a vault", S3_FORM, memory=False):
+        case _S3Address() as place:
+            _needs_boto3("a vault for bundles")
+            from agentflow.adapters.s3_client import S3Bucket
+            from agentflow.adapters.s3_vault import S3Vault
+
+            return S3Vault(S3Bucket(place.bucket, **place.options), place.prefix, mode)
+        case _:
+            raise _unknown("this", "a vault", S3_FORM)
 
 
 @dataclass(frozen=True)

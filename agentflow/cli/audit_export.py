@@ -79,16 +79,8 @@ def write_bundle(
     workflows: Sequence[str] | None,
 ) -> BundleManifest:
     """Write a bundle of what is selected, replayed with the agents that are at hand."""
-    agents = load_agents(workflows or Project.load_from(Path.cwd()).workflows)
-    if not agents:
-        session.output.note(
-            "no agents are at hand (--workflows, or workflows in pyproject.toml under [tool.agentflow]): "
-            "decisions on signals and budgets can't be worked out anew"
-        )
+    replayed = agents_at_hand(session, settings.namespace, workflows)
     with session.output.progress("exporting") as progress, quiet_temporal():
-        replayed = ReplayedRuns(
-            list(agents.values()), settings.namespace, plugin=client_plugin(), runtime=silent_runtime()
-        )
 
         def told(number: int) -> None:
             if number % PROGRESS_EVERY == 0:
@@ -105,6 +97,17 @@ def write_bundle(
                 progress=told,
             )
         )
+
+
+def agents_at_hand(session: Session, namespace: str, workflows: Sequence[str] | None) -> ReplayedRuns:
+    """The code that runs are replayed with. Without any, what it would tell is a gap."""
+    agents = load_agents(workflows or Project.load_from(Path.cwd()).workflows)
+    if not agents:
+        session.output.note(
+            "no agents are at hand (--workflows, or workflows in pyproject.toml under [tool.agentflow]): "
+            "decisions on signals and budgets can't be worked out anew"
+        )
+    return ReplayedRuns(list(agents.values()), namespace, plugin=client_plugin(), runtime=silent_runtime())
 
 
 def report_of(manifest: BundleManifest, out: Path, warnings: Sequence[str]) -> dict[str, Json]:

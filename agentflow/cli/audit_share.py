@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from agentflow.audit.bundle import read_manifest
+from agentflow.audit.log_check import read_records
+from agentflow.audit.ocsf import events
 from agentflow.audit.sharing import share
 from agentflow.cli.audit_home import AuditHome, Home, KmsKey
 from agentflow.cli.exits import ExitCode
@@ -41,3 +44,9 @@ def audit_share(
         )
         if shared.without_texts:
             raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def audit_ocsf(context: typer.Context, bundle: Bundle) -> None:
+    """Print the decision log as OCSF events, one a line, for a SIEM. Nothing that was said is in them."""
+    with open_session(context, as_json=True) as session:
+        session.output.lines(events(read_manifest(bundle), read_records(bundle)))

@@ -113,6 +113,12 @@ class Output:
             return
         _print(self._out, views)
 
+    def lines(self, documents: Iterable[Json]) -> None:
+        """The command's result as many JSON documents, one a line, for who reads them as they come."""
+        for document in documents:
+            self._stdout.write(json.dumps(to_jsonable_python(document)) + "\n")
+        self._stdout.flush()
+
     def show(self, *views: RenderableType) -> None:
         """Something to read before the result, such as what is about to be approved."""
         _print(self._err if self.as_json else self._out, views)

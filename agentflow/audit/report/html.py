@@ -1,0 +1,49 @@
+"""The report as one page of HTML that needs nothing else: no script, no picture, no network."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from agentflow.audit.report.told import ToldRun
+from agentflow.audit.report.view import page_of
+from agentflow.errors import MissingExtraError
+
+
+def html_of(run: ToldRun) -> str:
+    """The page of a run.
+
+    Raises:
+        MissingExtraError: the ``audit`` extra isn't installed.
+    """
+    return rendered("page.html.j2", page=_plain(page_of(run)))
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this folder, filled in. What is others' text can't be markup.
+
+    Raises:
+        MissingExtraError: the ``audit`` extra isn't installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingExtraError("the report", "audit") from error
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _plain(value: Any) -> Any:
+    """The page without what can't be seen, or changes the order of what can: it is others' text."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in value)
+    if isinstance(value, tuple):
+        return tuple(_plain(part) for part in cast(tuple[Any, ...], value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
