@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from agentflow.adapters.whole_file import write_whole
 from agentflow.errors import AuditError
@@ -102,14 +103,19 @@ class KeyDirectory:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = self._path(key_id, _KEY)
-            write_whole(path.with_suffix(f".{os.getpid()}"), json.dumps(file).encode())
+            aside = self._directory / f".{uuid4().hex}"
+            write_whole(aside, json.dumps(file).encode())
             try:
                 # Of two exports at once, one makes the key and both use it.
-                os.link(path.with_suffix(f".{os.getpid()}"), path)
+                os.link(aside, path)
             except FileExistsError:
                 return self._find(key_id)
             finally:
-                path.with_suffix(f".{os.getpid()}").unlink()
+                aside.unlink()
+            if self._path(key_id, _DELETED).exists():
+                # Somebody deleted it just now.
+                path.unlink(missing_ok=True)
+                return None
         except OSError as error:
             raise AuditError(f"the key {key_id} can't be kept in {self._directory}: {error}") from None
         return made

@@ -14,7 +14,7 @@ from agentflow.adapters.s3_client import S3Bucket, S3Error
 from agentflow.errors import AuditError
 
 LockMode = Literal["COMPLIANCE", "GOVERNANCE"]
-"""Who can lift it. ``COMPLIANCE``: nobody, not even the account's owner. ``GOVERNANCE``: who may by a role."""
+"""Who can lift it. ``COMPLIANCE``: nobody, the account's owner included. ``GOVERNANCE``: some roles."""
 
 AT_ONCE = 8
 _HASH = "sha256"

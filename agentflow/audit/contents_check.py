@@ -99,7 +99,9 @@ def _holds(
         # Taken along from an execution that has expired: what was there can't be looked up.
         return cited.get("is_there") is False or _was_carried(cited, records)
     output = said_in(source, contents).get("output")
-    is_there = cites(output, str(given.get("pointer", "")), given.get("value"))
+    is_there = source.facts.get("tool") == cited.get("tool") and cites(
+        output, str(given.get("pointer", "")), given.get("value")
+    )
     return is_there is cited.get("is_there")
 
 

@@ -239,7 +239,7 @@ def _approvals(findings: Sequence[Finding]) -> Iterator[Asked]:
     voices: dict[str, list[Voice]] = {str(name): [] for name in asked}
     for finding in findings:
         if finding.kind == "approval_decision":
-            name = str(finding.facts.get("approval_id") or "(malformed)")
+            name = str(finding.facts.get("approval_id") or words.MALFORMED)
             voices.setdefault(name, []).append(_voice(finding))
     for name, heard in voices.items():
         request = asked.get(name)

@@ -88,6 +88,8 @@ PARTS: Mapping[str, str] = {
     "result": "Result",
 }
 
+MALFORMED = "What could not be read as a decision"
+
 _IDENTITIES = {
     "signed": "signed with a key that was verified",
     "stated": "stated, not verified",
@@ -152,8 +154,9 @@ def summary(findings: Sequence[Finding], status: str) -> Iterator[str]:
     if writes:
         names = ", ".join(dict.fromkeys(str(each.facts["tool"]) for each in writes))
         done = sum(each.facts["effect"] == "done" for each in writes)
+        happened = "all of it" if done == len(writes) else f"{done} of {len(writes)} attempts"
         tried = f"It tried to change something {_times(len(writes))} ({names})"
-        yield f"{tried}; {done} of these certainly happened."
+        yield f"{tried}; {happened} certainly happened."
     granted = dict.fromkeys(str(name) for each in tools for name in each.facts.get("granted_by") or ())
     if granted:
         yield f"People who allowed what it did: {', '.join(granted)}."
