@@ -62,7 +62,9 @@ class S3Vault:
         async def one(name: str, until: datetime) -> None:
             nonlocal done, written
             async with free:
-                written += await self._put(export, directory, name, until)
+                is_new = await self._put(export, directory, name, until)
+            # Not in one line with the await: what was read before it would be written back.
+            written += is_new
             done += 1
             progress(done)
 

@@ -14,7 +14,18 @@ from agentflow.contracts.bundle import RunEntry
 from agentflow.contracts.wire import Json
 from agentflow.core.idempotency import arguments_hash
 from agentflow.errors import AuditError
-from agentflow.ports.keys import RunKey
+from agentflow.ports.keys import KeyProvider, RunKey
+
+
+async def key_of(run: RunEntry, keys: KeyProvider | None) -> RunKey | None:
+    """The key that what was said in a run is encrypted with; ``None`` if nobody here has it.
+
+    Raises:
+        AuditError: the keys can't be read.
+    """
+    key = await keys.find(run.key_id) if keys and run.contents else None
+    # Of another home, the same run has another key.
+    return key if key and Sealer(key.key).check == run.key_check else None
 
 
 def open_contents(directory: Path, export: str, run: RunEntry, key: RunKey) -> Contents:

@@ -172,7 +172,9 @@ class _Writer:
             about = f"{self.export}/{key_id}"
             (self.directory / file).write_bytes(sealer.seal(said, about))
         entry = _entry(run, findings)
-        places = {"first_record": first, "key_id": key_id, "contents": file}
+        places: dict[str, Json] = {"first_record": first, "key_id": key_id, "contents": file}
+        if sealer:
+            places["key_check"] = sealer.check
         self.runs.append(entry.model_copy(update={**places, **_of_leaves(self.leaves[first:])}))
 
     def _write(self, finding: Finding, run: str, sealer: Sealer | None, said: dict[str, Json]) -> None:

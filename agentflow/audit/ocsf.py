@@ -82,7 +82,8 @@ def _event(manifest: BundleManifest, record: Record, agent: str) -> dict[str, Js
 def _actor(record: Record, agent: str) -> dict[str, Json]:
     """The person where one acted; else the agent."""
     by = record.facts.get("by") or record.facts.get("requested_by")
-    if by and record.kind in {*_PEOPLE, "started"}:
+    is_persons = record.kind == "decision" and record.facts.get("subject") != "tool_call"
+    if by and (is_persons or record.kind in {*_PEOPLE, "started"}):
         return {"user": {"name": str(by), "type_id": 1}}
     return {"app_name": agent}
 
@@ -94,8 +95,9 @@ def _verdict(record: Record) -> int | None:
         return _DENIED
     if record.kind in ("tool_call", "decision") and "verdict" in facts:
         return _ALLOWED if facts["verdict"] == "allow" else _DENIED
-    if record.kind == "approval_decision" and "counted" in facts:
-        return _ALLOWED if facts["counted"] else _DENIED
+    counted = facts.get("counted") if record.kind == "approval_decision" else facts.get("accepted")
+    if counted is not None:
+        return _ALLOWED if counted else _DENIED
     return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.audit import bundle
-from agentflow.audit.contents_check import open_contents, said_in
+from agentflow.audit.contents_check import key_of, open_contents, said_in
 from agentflow.audit.export import KNOWN_VALUES
 from agentflow.audit.log_check import read_records
 from agentflow.contracts.audit import Record
@@ -74,7 +74,7 @@ class _Sharing:
     shared: Shared = field(default_factory=Shared)
 
     async def lines_of(self, run: RunEntry, records: Sequence[Record]) -> list[bytes]:
-        key = await self.keys.find(run.key_id) if run.contents else None
+        key = await key_of(run, self.keys)
         if key is None:
             self.shared.without_texts["erased"] += 1
             return []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, merkle_root
-from agentflow.audit.contents_check import check_contents
+from agentflow.audit.contents_check import check_contents, key_of
 from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_lines
 from agentflow.audit.sharing import TEXTS
 from agentflow.audit.signing import ExportVerifier
@@ -33,8 +33,8 @@ class Verdict:
     records: int = 0
     opened: int = 0
     """Runs whose contents were opened and held against the log."""
-    erased: int = 0
-    """Runs whose contents nobody can open any more."""
+    unopened: int = 0
+    """Runs whose contents nobody here can open: their keys were deleted, or are elsewhere."""
     explanations: Counter[str] = field(default_factory=Counter[str])
     """Outcomes by how their reasons stand."""
 
@@ -178,17 +178,14 @@ async def _open_contents(
 ) -> None:
     by_seq = {record.seq: record for record in records}
     for run in manifest.runs:
-        if run.contents is None:
-            verdict.erased += 1
-        elif keys is not None:
-            key = await keys.find(run.key_id)
-            if key is None:
-                verdict.erased += 1
-                continue
-            verdict.opened += 1
-            verdict.problems += check_contents(
-                verdict.directory, manifest.export, run, _records_of(run, by_seq), key
-            )
+        key = await key_of(run, keys)
+        if key is None:
+            verdict.unopened += 1
+            continue
+        verdict.opened += 1
+        verdict.problems += check_contents(
+            verdict.directory, manifest.export, run, _records_of(run, by_seq), key
+        )
 
 
 def _records_of(run: RunEntry, by_seq: Mapping[int, Record]) -> list[Record]:

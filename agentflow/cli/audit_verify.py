@@ -93,7 +93,7 @@ def _document(verdict: Verdict) -> dict[str, Json]:
         "records": verdict.records,
         "runs": len(manifest.runs) if manifest else None,
         "contents_opened": verdict.opened,
-        "contents_erased": verdict.erased,
+        "contents_unopened": verdict.unopened,
         "explanations": dict(verdict.explanations),
         "gaps": manifest.gaps if manifest else None,
         "problems": verdict.problems,
@@ -115,7 +115,10 @@ def _views(verdicts: Sequence[Verdict], problems: Sequence[tuple[str, Problem]])
                     ("signed by", signer),
                     ("runs", len(manifest.runs) if manifest else "?"),
                     ("records", verdict.records),
-                    ("contents", f"{verdict.opened} held against the log, {verdict.erased} erased"),
+                    (
+                        "contents",
+                        f"{verdict.opened} held against the log, {verdict.unopened} without a key here",
+                    ),
                     ("reasons", explained or None),
                     ("gaps", manifest.gaps if manifest and manifest.gaps else None),
                 ]

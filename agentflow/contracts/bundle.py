@@ -46,6 +46,8 @@ class RunEntry(Contract):
     root: Sha256
     """Of the Merkle tree over the run's own records."""
     key_id: str
+    key_check: str = ""
+    """Tells the key that what was said is encrypted with from others of that id."""
     contents: str | None = Field(default=None, exclude_if=is_none)
     """File with what was said, encrypted; ``None`` where the key was deleted before."""
     gaps: tuple[GapKind, ...] = Field(default=(), exclude_if=is_empty)

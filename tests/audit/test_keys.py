@@ -89,7 +89,7 @@ async def test_what_was_said_is_unreadable_without_its_key_and_the_log_stays_who
     assert await desk.keys.delete(erased.key_id)
     verdict = await desk.verify(bundle)
     assert verdict.ok
-    assert (verdict.opened, verdict.erased) == (3, 1)
+    assert (verdict.opened, verdict.unopened) == (3, 1)
 
 
 async def test_a_run_that_was_erased_is_exported_without_what_was_said(

@@ -36,7 +36,7 @@ async def _found(desk: Desk, bundle: Path) -> list[tuple[str, str]]:
 async def test_a_bundle_that_nobody_touched_verifies(desk: Desk, bundle: Path) -> None:
     verdict = await desk.verify(bundle)
     assert verdict.problems == []
-    assert (verdict.is_known_signer, verdict.opened, verdict.erased) == (True, 4, 0)
+    assert (verdict.is_known_signer, verdict.opened, verdict.unopened) == (True, 4, 0)
 
 
 async def test_one_byte_changed_in_any_file_is_found(desk: Desk, bundle: Path) -> None:
