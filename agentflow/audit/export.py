@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,9 +111,10 @@ async def export(
         retention = settings.retention(now)
         with (directory / bundle.DECISIONS).open("wb") as log:
             writer = _Writer(directory, str(uuid4()), settings, retention, log)
-            async for run in runs:
-                await writer.add(await findings_of(run, converter, replayed))
-                progress(len(writer.runs))
+            async with replayed or nullcontext():
+                async for run in runs:
+                    await writer.add(await findings_of(run, converter, replayed))
+                    progress(len(writer.runs))
         manifest = BundleManifest(
             export=writer.export,
             created_at=now,

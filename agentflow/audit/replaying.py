@@ -4,10 +4,12 @@ A run's decisions on signals, and its purse, are not events. They follow from th
 is what a replay is.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
@@ -18,6 +20,7 @@ from temporalio.worker import (
     Replayer,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
+    WorkflowReplayResult,
 )
 
 from agentflow.adapters.history.finding import Finding, told
@@ -31,7 +34,7 @@ from agentflow.workflow.definition import workflow_type_of
 
 
 class ReplayedRuns:
-    """Replays executions and keeps what their runs told."""
+    """Replays executions and keeps what their runs told. Enter it: one worker replays them all."""
 
     def __init__(
         self,
@@ -50,6 +53,9 @@ class ReplayedRuns:
             runtime: Temporal's; by default the process's own.
         """
         self._interceptor = _Watching()
+        self._histories: asyncio.Queue[WorkflowHistory] = asyncio.Queue()
+        self._results: AsyncIterator[WorkflowReplayResult] | None = None
+        self._stack = AsyncExitStack()
         self._known = {name for agent in agents if (name := workflow_type_of(agent))}
         self._replayer = (
             Replayer(
@@ -63,6 +69,20 @@ class ReplayedRuns:
             else None
         )
 
+    async def __aenter__(self) -> Self:
+        if self._replayer is not None:
+            replaying = self._replayer.workflow_replay_iterator(self._fed())
+            self._results = await self._stack.enter_async_context(replaying)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._results = None
+        await self._stack.aclose()
+
+    async def _fed(self) -> AsyncIterator[WorkflowHistory]:
+        while True:
+            yield await self._histories.get()
+
     def knows(self, workflow_type: str) -> bool:
         """Whether an agent at hand has that workflow type."""
         return workflow_type in self._known
@@ -74,9 +94,10 @@ class ReplayedRuns:
             run_id: The execution's.
             history: Its history.
         """
-        assert self._replayer is not None
+        assert self._results is not None  # nobody asks for what isn't known
         self._interceptor.watched = watched = _Watched(run_id)
-        replay = await self._replayer.replay_workflow(history, raise_on_replay_failure=False)
+        self._histories.put_nowait(history)
+        replay = await anext(self._results)
         known = watched.agent.known_values if watched.agent else KnownValues()
         return Told(tuple(watched.findings), known, replay.replay_failure)
 

@@ -114,8 +114,9 @@ def _read(session: Session, selection: Selection, workflows: list[str] | None) -
     replayed = agents_at_hand(session, namespace_of(session.connection), workflows)
 
     async def first() -> ToldRun:
-        async for run in selection.runs:
-            return of_history(await findings_of(run, reading_converter(), replayed))
+        async with replayed:
+            async for run in selection.runs:
+                return of_history(await findings_of(run, reading_converter(), replayed))
         raise misused("there is no run in it")
 
     with session.output.progress("reading the run"), quiet_temporal():

@@ -24,8 +24,8 @@ from tests.workflow.agents import Banker
 async def read(history: WorkflowHistory, agents: Sequence[type] = AGENTS) -> list[Finding]:
     ((name, executions),) = runs_in([history]).items()
     run = SelectedRun(name, executions)
-    replayed = ReplayedRuns(agents, "default")
-    return list((await findings_of(run, agentflow_data_converter, replayed)).findings)
+    async with ReplayedRuns(agents, "default") as replayed:
+        return list((await findings_of(run, agentflow_data_converter, replayed)).findings)
 
 
 def of(findings: Sequence[Finding], kind: str) -> list[Finding]:
@@ -192,3 +192,11 @@ async def test_an_export_that_fails_leaves_nothing_in_its_place(desk: Desk, tmp_
     with pytest.raises(AuditError, match="doesn't say which export was last"):
         await desk.export(tmp_path / "b", [recorded("circling")])
     assert os.listdir(tmp_path) == [desk.home.name]
+
+
+async def test_after_code_that_diverged_the_next_run_is_replayed(desk: Desk, tmp_path: Path) -> None:
+    history = recorded("told-of-approvals")
+    scheduled = next(e for e in history.events if e.HasField("activity_task_scheduled_event_attributes"))
+    scheduled.activity_task_scheduled_event_attributes.activity_id = "99"
+    manifest = await desk.export(tmp_path / "b", [history, recorded("circling")])
+    assert [run.gaps for run in manifest.runs] == [("diverged",), ()]
