@@ -18,6 +18,7 @@ from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.wire import ApprovalId, Sha256
 from agentflow.errors import DecisionRefusedError
+from agentflow.workflow.definition import workflow_type_of
 
 OutputT = TypeVar("OutputT")
 
@@ -50,7 +51,7 @@ class AgentClient:
         Raises:
             temporalio.exceptions.WorkflowAlreadyStartedError: the id is taken by a running workflow.
         """
-        name = workflow if isinstance(workflow, str) else workflow.__name__
+        name = workflow if isinstance(workflow, str) else workflow_type_of(workflow) or workflow.__name__
         handle = await self.temporal.start_workflow(
             name, task, id=workflow_id or f"{name}-{uuid4()}", task_queue=task_queue, rpc_timeout=RPC_TIMEOUT
         )
@@ -73,7 +74,7 @@ class AgentClient:
         Raises:
             temporalio.exceptions.WorkflowAlreadyStartedError: the run of that id has ended: see ``result``.
         """
-        name = workflow if isinstance(workflow, str) else workflow.__name__
+        name = workflow if isinstance(workflow, str) else workflow_type_of(workflow) or workflow.__name__
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             name,
             task,

@@ -59,7 +59,7 @@ from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
-from agentflow.workflow.definition import AgentDefinition
+from agentflow.workflow.definition import definition_of
 from agentflow.workflow.sandbox import lean, passing_through
 from agentflow.workflow.sources import module_source
 
@@ -292,6 +292,6 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
 
 def _source_hash(workflow: type) -> Sha256:
     """Hash of an agent's module, its rules and the form of its answers: what the release is made of."""
-    definition: AgentDefinition[Any] | None = getattr(workflow, "_definition", None)
+    definition = definition_of(workflow)
     parts = [definition.rules_name.hash, definition.output_form.schema] if definition else []
     return sha256_of([module_source(workflow.__module__), *parts])

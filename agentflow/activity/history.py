@@ -1,6 +1,6 @@
 """A run's blobs, made anew from its own history, where everything that was said is once."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -63,6 +63,24 @@ async def blobs_from_history(
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         place = execution.continued_from
+    return blobs
+
+
+async def blobs_of_events(
+    converter: DataConverter, root: Sha256, executions: Iterable[Sequence[HistoryEvent]]
+) -> Mapping[Sha256, bytes]:
+    """Every node, text and brief of a run, by name, from events that somebody has read already.
+
+    Args:
+        converter: That the run's payloads were made with.
+        root: Names the run.
+        executions: Their events.
+    """
+    blobs: dict[Sha256, bytes] = {}
+    for events in executions:
+        execution = _Execution(root, converter, blobs)
+        for event in events:
+            await execution.take(event)
     return blobs
 
 

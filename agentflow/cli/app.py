@@ -18,6 +18,7 @@ from agentflow.cli.exits import MEANINGS
 from agentflow.cli.freeze import freeze, freezes, unfreeze
 from agentflow.cli.ledger import ledger_app
 from agentflow.cli.policy import policy_app
+from agentflow.cli.reexecute import reexecute_run
 from agentflow.cli.replay import replay
 from agentflow.cli.resolve import resolve
 from agentflow.cli.run import run
@@ -109,6 +110,7 @@ app.command()(freezes)
 app.add_typer(ledger_app)
 # What proves a change.
 app.command()(replay)
+app.command("reexecute")(reexecute_run)
 app.add_typer(policy_app)
 app.add_typer(tools_app)
 app.add_typer(audit_app)

@@ -146,3 +146,8 @@ def workflow_type_of(found: object) -> str | None:
     """The workflow type of a class with ``@workflow.defn``; ``None`` of anything else."""
     definition = vars(found).get(_MARK) if isinstance(found, type) else None
     return definition.name if definition else None
+
+
+def definition_of(workflow: type) -> AgentDefinition[Any] | None:
+    """What an agent's class was compiled to; ``None`` of any other workflow."""
+    return getattr(workflow, "_definition", None)

@@ -196,3 +196,17 @@ def test_a_log_of_another_signer_is_not_the_expected_one(
 def test_replay_takes_a_query(agentflow: CommandLine, paid: str) -> None:
     replayed = agentflow("replay", "--query", f"WorkflowId = '{paid}'", "--workflows", MODULE, "--json")
     assert [each["result"] for each in replayed.document["histories"]] == ["ok"]
+
+
+def test_a_run_is_done_again_and_compared(agentflow: CommandLine, paid: str) -> None:
+    done = agentflow("reexecute", paid, "--workflows", MODULE, "--gate", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.document["same"] is True
+    assert done.document["model_answers"]["anew"] == 0
+    assert [each["now"]["verdict"] for each in done.document["decisions"]] == ["ask"]
+
+
+def test_the_code_at_hand_must_be_of_the_release_that_is_named(agentflow: CommandLine, paid: str) -> None:
+    refused = agentflow("reexecute", paid, "--workflows", MODULE, "--release", "99")
+    assert refused.exit_code == 2
+    assert "not 99" in refused.stderr

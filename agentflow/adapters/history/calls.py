@@ -103,7 +103,8 @@ class Calls:
         name = str(finding.facts.get("tool_call_id") or "")
         if call := self._story.calls.get(name):
             finding.contents["arguments"] = call.arguments
-        self._story.by_call[name] = self._story.add(finding)
+        self._story.add_call(name, self._story.add(finding))
+        self._story.carried_out.add(name)
 
     def _manifest(self, place: Place, value: Json, facts: dict[str, Json]) -> None:
         manifest = self._parsed(Manifest, value, place, "manifest")
@@ -138,7 +139,7 @@ class Calls:
     def _refused(self, message: ToolMessage, place: Place) -> None:
         """A call that was not carried out: there is no activity of it, and the model was told why."""
         story, name = self._story, message.tool_call_id
-        if name in story.by_call or message.content is None:
+        if name in story.carried_out or message.content is None:
             return
         finding = Finding("refused_call", place.at, place.execution, place.event)
         finding.facts = {"tool_call_id": name}
@@ -150,7 +151,7 @@ class Calls:
         place_of_name["tool"] = message.tool
         if call := story.calls.get(name):
             finding.contents["arguments"] = call.arguments
-        story.by_call[name] = story.add(finding)
+        story.add_call(name, story.add(finding))
 
     def _tool(self, finding: Finding, given: Json, place: Place) -> None:
         if "ledger_key" not in document(given):
@@ -169,7 +170,8 @@ class Calls:
             "arguments_hash": invocation.decision.arguments_hash,
             **told(reason=invocation.decision.reason),
         }
-        self._story.by_call[invocation.call_id] = finding
+        self._story.add_call(invocation.call_id, finding)
+        self._story.carried_out.add(invocation.call_id)
 
     def _inquiry(self, finding: Finding, given: Json, place: Place) -> None:
         finding.kind = "effect"
@@ -203,6 +205,7 @@ class Calls:
     def _answered(self, finding: Finding, response: ChatResponse) -> None:
         answer, usage, story = response.answer, response.usage, self._story
         story.calls |= {call.id: call for call in answer.tool_calls}
+        story.carried_out = set()
         finding.facts |= {
             "finish_reason": response.finish_reason,
             "usage": usage.model_dump(mode="json"),
@@ -229,7 +232,7 @@ class Calls:
             return
         finding.contents["output"] = result.output
         tool = str(finding.facts["tool"])
-        self._story.outputs[name] = Output(tool, result.output, place.execution, place.event)
+        self._story.add_output(name, Output(tool, result.output, place.execution, place.event))
 
     def _parsed(self, kind: type[ContractT], value: Json, place: Place, of: str) -> ContractT | None:
         if value is None:

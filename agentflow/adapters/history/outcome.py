@@ -48,8 +48,10 @@ async def completed(story: Story, place: Place, attributes: Any) -> None:
         evidence=[{"pointer": each.pointer, "value": each.value} for each in outcome.evidence],
         transcript_head=outcome.transcript_head,
     )
+    told_of = {name: iter(findings) for name, findings in story.by_call.items()}
     for summary in outcome.tool_calls:
-        if call := story.by_call.get(summary.tool_call_id):
+        call = next(told_of.get(summary.tool_call_id, iter(())), None)
+        if call is not None and call.facts.get("tool", summary.tool) == summary.tool:
             call.facts |= told(effect=summary.effect)
             if summary.rule and "rule" not in call.facts:
                 call.facts["rule"] = summary.rule
@@ -71,27 +73,27 @@ def explanation(story: Story, evidence: tuple[Evidence, ...]) -> Explanation:
     """How an outcome's reasons stand."""
     if not evidence:
         return "uncited"
-    return "cited" if all(_is_there(story, each) for each in evidence) else "wrong"
+    return "cited" if all(_source(story, each) for each in evidence) else "wrong"
 
 
 def _citation(story: Story, evidence: Evidence) -> dict[str, Json]:
-    output = story.outputs.get(evidence.tool_call_id)
+    outputs = story.outputs.get(evidence.tool_call_id, ())
+    output = _source(story, evidence) or (outputs[-1] if outputs else None)
     where = {"execution": output.execution, "event": output.event} if output else {}
     return {
         "tool": evidence.tool,
         "tool_call_id": evidence.tool_call_id,
-        "is_there": _is_there(story, evidence),
+        "is_there": _source(story, evidence) is not None,
         **where,
     }
 
 
-def _is_there(story: Story, evidence: Evidence) -> bool:
-    output = story.outputs.get(evidence.tool_call_id)
-    return (
-        output is not None
-        and output.tool == evidence.tool
-        and cites(output.value, evidence.pointer, evidence.value)
-    )
+def _source(story: Story, evidence: Evidence) -> Output | None:
+    """The output that holds what is cited."""
+    for output in reversed(story.outputs.get(evidence.tool_call_id, ())):
+        if output.tool == evidence.tool and cites(output.value, evidence.pointer, evidence.value):
+            return output
+    return None
 
 
 def cites(output: Json, pointer: str, value: Json) -> bool:
@@ -124,9 +126,8 @@ def taken_along(story: Story, place: Place, task: Json, *, is_first: bool) -> No
         return
     for past in carried.get("past_calls", ()):
         call = document(past)
-        story.outputs[str(call.get("call_id"))] = Output(
-            str(call.get("tool")), call.get("output"), place.execution, place.event
-        )
+        output = Output(str(call.get("tool")), call.get("output"), place.execution, place.event)
+        story.add_output(str(call.get("call_id")), output)
     for line in carried.get("decisions", ()):
         story.add(decision(place, document(line)))
 

@@ -57,10 +57,12 @@ class Story:
     """Names that brief."""
     calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     """What models asked for, by id."""
-    outputs: dict[str, Output] = field(default_factory=dict[str, Output])
-    """By the call's id."""
-    by_call: dict[str, Finding] = field(default_factory=dict[str, Finding])
-    """Where a tool call is told of."""
+    outputs: dict[str, list[Output]] = field(default_factory=dict[str, list[Output]])
+    """By the call's id. Some models name calls of different turns the same."""
+    by_call: dict[str, list[Finding]] = field(default_factory=dict[str, list[Finding]])
+    """Where tool calls of an id are told of, in their order."""
+    carried_out: set[str] = field(default_factory=set[str])
+    """Ids of calls that were carried out since the model's last answer."""
     told: dict[str, str] = field(default_factory=dict[str, str])
     """Values that are personal or secret, as far as activities were told of them."""
     told_all: bool = True
@@ -83,6 +85,14 @@ class Story:
     def gap(self, what: GapKind, place: Place, **facts: Json) -> None:
         """Say that something is missing."""
         self.add(Finding.gap(what, place.at, place.execution, place.event, **facts))
+
+    def add_call(self, name: str, finding: Finding) -> None:
+        """A tool call is told of by a finding."""
+        self.by_call.setdefault(name, []).append(finding)
+
+    def add_output(self, name: str, output: Output) -> None:
+        """A tool answered a call."""
+        self.outputs.setdefault(name, []).append(output)
 
     async def value(self, payloads: Sequence[Payload], place: Place, of: str) -> Json:
         """The first value; ``None`` with a gap where it can't be read.

@@ -1,0 +1,74 @@
+"""People who say again what they said of the same action."""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentflow.adapters.history.finding import Finding
+from agentflow.client import AgentClient
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
+from agentflow.contracts.escalation import Resolution
+from agentflow.errors import DecisionRefusedError
+
+
+@dataclass
+class PeopleRecord:
+    """What people said in a run."""
+
+    votes: defaultdict[str, deque[Finding]] = field(
+        default_factory=lambda: defaultdict[str, deque[Finding]](deque)
+    )
+    """On actions, by ``arguments_hash``."""
+    resolutions: deque[Finding] = field(default_factory=deque[Finding])
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding]) -> "PeopleRecord":
+        """What is recorded of a run."""
+        record, actions = cls(), dict[str, str]()
+        for finding in findings:
+            facts = finding.facts
+            if finding.kind == "approval_requested":
+                actions[str(facts["approval_id"])] = str(finding.contents["arguments_hash"])
+            elif finding.kind == "resolution":
+                record.resolutions.append(finding)
+            elif finding.kind == "approval_decision" and facts.get("counted", True):
+                action = actions.get(str(facts.get("approval_id")))
+                if action and facts.get("verdict"):
+                    record.votes[action].append(finding)
+        return record
+
+    async def decide(self, agents: AgentClient, run: str, request: ApprovalRequest) -> bool:
+        """Say again what was said of the action; whether there was anything left to say."""
+        votes = self.votes[request.arguments_hash]
+        while votes:
+            facts, said = votes[0].facts, votes[0].contents
+            decision = ApprovalDecision(
+                approval_id=request.id,
+                by=str(facts["by"]),
+                roles=tuple(facts.get("roles") or ()),
+                arguments_hash=request.arguments_hash,
+                verdict=facts["verdict"],
+                reason=str(said.get("reason") or ""),
+            )
+            votes.popleft()
+            try:
+                await agents.decide(run, decision)
+            except DecisionRefusedError:
+                # Under other rules it may not count.
+                continue
+            return True
+        return False
+
+    async def resolve(self, agents: AgentClient, run: str) -> bool:
+        """Give the next answer to an escalation; whether there was one."""
+        if not self.resolutions:
+            return False
+        given = self.resolutions.popleft()
+        parts: dict[str, Any] = {
+            name: value
+            for name, value in {**given.contents, **given.facts}.items()
+            if name in ("action", "by", "text", "answer", "result")
+        }
+        await agents.resolve(run, Resolution.model_validate(parts))
+        return True
