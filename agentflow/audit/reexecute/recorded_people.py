@@ -7,7 +7,7 @@ from typing import Any
 
 from agentflow.adapters.history.finding import Finding
 from agentflow.client import AgentClient
-from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.contracts.escalation import Resolution
 from agentflow.errors import DecisionRefusedError
 
@@ -38,8 +38,8 @@ class PeopleRecord:
                     record.votes[action].append(finding)
         return record
 
-    async def decide(self, agents: AgentClient, run: str, request: ApprovalRequest) -> bool:
-        """Say again what was said of the action; whether there was anything left to say."""
+    async def decide(self, agents: AgentClient, run: str, request: ApprovalRequest) -> DecisionReceipt | None:
+        """Say again what was said of the action; ``None`` if nothing is left to say."""
         votes = self.votes[request.arguments_hash]
         while votes:
             facts, said = votes[0].facts, votes[0].contents
@@ -53,12 +53,11 @@ class PeopleRecord:
             )
             votes.popleft()
             try:
-                await agents.decide(run, decision)
+                return await agents.decide(run, decision)
             except DecisionRefusedError:
                 # Under other rules it may not count.
                 continue
-            return True
-        return False
+        return None
 
     async def resolve(self, agents: AgentClient, run: str) -> bool:
         """Give the next answer to an escalation; whether there was one."""

@@ -43,6 +43,7 @@ from agentflow.workflow.definition import AgentDefinition, definition_of
 TASK_QUEUE = "reexecution"
 TIMEOUT = timedelta(minutes=10)
 BY = "re-execution"
+_MOMENT = 0.05
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ class _Stage:
     people: PeopleRecord
     runtime: Runtime | None
     stopped_for: str | None = field(default=None, init=False)
+    _settled: set[str] = field(default_factory=set[str], init=False)
+    """Approvals and escalations that people have said all of."""
 
     @property
     def _definition(self) -> AgentDefinition[Any]:
@@ -210,16 +213,25 @@ class _Stage:
 
     async def _answered(self, agents: AgentClient, run: str, attention: Attention) -> bool:
         """Say what people said; whether they had said anything."""
-        if attention.escalation is not None:
-            if await self.people.resolve(agents, run):
-                return True
-            self._stop(f"a person would have to take over: {attention.escalation.reason}")
-            await agents.resolve(run, Resolution(action="abort", by=BY, text="nobody took over then"))
+        escalation = attention.escalation
+        if escalation is not None and escalation.id not in self._settled:
+            self._settled.add(escalation.id)
+            if not await self.people.resolve(agents, run):
+                self._stop(f"a person would have to take over: {escalation.reason}")
+                await agents.resolve(run, Resolution(action="abort", by=BY, text="nobody took over then"))
             return True
-        for request in attention.approvals:
-            if await self.people.decide(agents, run, request):
+        waiting = [request for request in attention.approvals if request.id not in self._settled]
+        for request in waiting:
+            receipt = await self.people.decide(agents, run, request)
+            if receipt is not None:
+                if receipt.status != "pending":
+                    self._settled.add(request.id)
                 return True
-        asked = ", ".join(request.tool for request in attention.approvals)
+        if not waiting:
+            # It has heard, and has not gone on yet.
+            await asyncio.sleep(_MOMENT)
+            return True
+        asked = ", ".join(request.tool for request in waiting)
         self._stop(f"people would be asked about {asked}, and nobody had decided on that")
         return False
 
