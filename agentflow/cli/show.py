@@ -10,7 +10,8 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from agentflow.adapters.run_timeline import Histories, timeline_of
+from agentflow.adapters.history.executions import Histories
+from agentflow.adapters.run_timeline import timeline_of
 from agentflow.cli.options import AsJson, WorkflowId
 from agentflow.cli.output import exact_json, safe, table
 from agentflow.cli.session import open_session

@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from agentflow import AgentClient, AgentflowPlugin, AgentOutcome, AgentTask, AgentWorkflow, tools_of
-from agentflow.adapters.run_timeline import executions_of
+from agentflow.adapters.history.executions import Histories
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation
 from agentflow.ports.model import ModelClient
@@ -81,7 +81,8 @@ async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
 
 async def chain(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
     """The histories of the run's executions so far."""
-    return await executions_of(handle._client, handle.id)
+    executions = await Histories(handle._client).of(handle.id)
+    return [each.history for each in executions if each.history]
 
 
 def decoded(history: str) -> str:

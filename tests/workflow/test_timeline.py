@@ -7,7 +7,8 @@ import pytest
 from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow.adapters.run_timeline import Histories, timeline_of
+from agentflow.adapters.history.executions import Histories
+from agentflow.adapters.run_timeline import timeline_of
 from agentflow.contracts.timeline import Step, Timeline
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker

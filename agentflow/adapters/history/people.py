@@ -54,7 +54,8 @@ class People:
             self._said(place, name, said, sent)
         else:
             finding = Finding("signal", place.at, place.execution, place.event)
-            finding.facts, finding.contents = {"signal": name, **sent}, told(payload=said)
+            # Whoever may signal may choose any name.
+            finding.facts, finding.contents = sent, {"signal": name, **told(payload=said)}
             self._story.add(finding)
 
     async def accepted(self, place: Place, attributes: Any) -> None:
@@ -72,7 +73,7 @@ class People:
             finding = self._decision(place, verdict, said, {"door": "update", **sent})
         else:
             finding = Finding("update", place.at, place.execution, place.event)
-            finding.facts, finding.contents = {"update": name, **sent}, told(payload=said)
+            finding.facts, finding.contents = sent, {"update": name, **told(payload=said)}
             self._story.add(finding)
         self._updates[place.event] = finding
 
