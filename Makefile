@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo dev test lint types layers unit test-lowest clean
+.PHONY: help setup demo dev test lint types layers browser unit test-lowest clean
 
 # $(call find_python,COMMANDS...): sets $$python to the first that is Python >= 3.11 and can make a venv.
 # A command that exists is not enough: version managers leave stubs that fail when they are run.
@@ -94,7 +94,13 @@ layers: setup  ## Check that imports point down the layers
 # come last.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
-unit: setup  ## Run the tests (ARGS="tests/core -k budget")
+# A browser for the test of the report. Where it can't be installed, that test says that it was skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo 'Installing chromium ...' && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || true
+
+unit: setup browser  ## Run the tests (ARGS="tests/core -k budget")
 	@"$(VENV)/bin/python" -m pytest $(PARALLEL) $(ARGS)
 
 test-lowest: $(LOWEST)/.installed  ## Run the tests against the lowest versions that pyproject.toml allows

@@ -3,8 +3,8 @@
 ``python -m benchmarks.redaction``: at least 1,024 values of each kind in fields that types mark, as many in
 free text for the kinds that are told by their form, and, apart, names and telephone numbers in free text that
 nothing tells. They are in tasks, outputs, errors, exceptions, arguments and answers. Logs with texts at
-DEBUG, spans with contents, metrics, search attributes, details, summaries and memo are searched, in small
-letters, with and without separators.
+DEBUG, spans with contents, metrics, search attributes, details, summaries and memo are searched, and an audit
+bundle of all runs in the form that may be given away; in small letters, with and without separators.
 """
 
 import argparse
@@ -40,13 +40,17 @@ from agentflow.telemetry.metering import configure_metrics
 from agentflow.telemetry.tracing import configure_tracing
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from benchmarks.redaction.agent import Clerk, Found, Office, Person, Ticket
+from benchmarks.redaction.bundles import read_bundle
 from benchmarks.redaction.sinks import Sinks, collector
 from benchmarks.redaction.values import FREE, PATTERNED, TAGGED
 
 IN_A_RUN = 8
 """Values of each kind: half of them first come up in the task, half in a tool's output."""
 AT_ONCE = 16
-SINKS = ("logs", "spans", "metrics", "search_attributes", "details", "summaries", "memo")
+SINKS = (
+    *("logs", "spans", "metrics", "search_attributes", "details", "summaries", "memo"),
+    *("decision_log", "shared_texts"),
+)
 
 Values = dict[str, list[str]]
 _PLACEHOLDER = re.compile(r"\[(?:email|card|name|iban|ssn|phone|secret|api_key)\]")
@@ -182,6 +186,7 @@ async def measured(runs: int, seed: int) -> dict[str, object]:
 
             async with Worker(client, task_queue="redaction", workflows=[Clerk]):
                 await asyncio.gather(*(bounded(plant) for plant in plants))
+            await read_bundle(client, [plant.run for plant in plants], place, redactor, sinks)
         tracing.force_flush()
         tracing.shutdown()
         sinks.read_log(place / "log")
