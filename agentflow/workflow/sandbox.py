@@ -42,7 +42,8 @@ PASSED_THROUGH = (
     "referencing",
     "attr",
     "attrs",
-    # What those import if it is there: structlog's console, jsonschema's formats and what they import.
+    # What those import if it is there: structlog's context and console, jsonschema's formats and what they import.
+    "greenlet",
     "rich",
     "pygments",
     "idna",
