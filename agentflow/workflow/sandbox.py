@@ -42,7 +42,7 @@ PASSED_THROUGH = (
     "referencing",
     "attr",
     "attrs",
-    # What those import if it is there: structlog's context and console, jsonschema's formats and what they import.
+    # What those import if it is there: structlog's context and console, jsonschema's formats, and theirs.
     "greenlet",
     "rich",
     "pygments",
