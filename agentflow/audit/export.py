@@ -220,7 +220,7 @@ def _entry(run: RunFindings, findings: list[Finding]) -> RunEntry:
         agent=manifest.agent if manifest else None,
         release=manifest.release_id if manifest else None,
         tenant=run.fact("tenant"),
-        status=str(facts.get("status", "open")),
+        status=str(facts.get("status", "open" if story.workflow_type else "unknown")),
         cost_usd=facts.get("cost_usd"),
         explanation=facts.get("explanation"),
         first_record=0,

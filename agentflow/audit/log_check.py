@@ -1,8 +1,9 @@
 """Holds a decision log against the hashes that were signed, and names each record that differs."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic_core import from_json
 from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, leaf_hash, line_of
 from agentflow.contracts.audit import Record
+from agentflow.contracts.bundle import BundleManifest, RunEntry
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
@@ -50,9 +52,15 @@ class ReadLine:
 
     leaf: Sha256
     record: Record | None
-    """``None`` where it can't be read."""
+    """``None`` where it can't be read, or isn't needed any more."""
     fault: str = ""
     """Why it can't be, or why it isn't written as a record is."""
+    place: tuple[int, Sha256] | None = None
+    """The record's number, and the hash that it has of the one before."""
+
+    def without_record(self) -> "ReadLine":
+        """What is needed of it to check the log: of many, the rest would fill the memory."""
+        return replace(self, record=None)
 
 
 def read_line(line: bytes) -> ReadLine:
@@ -65,36 +73,49 @@ def read_line(line: bytes) -> ReadLine:
         return ReadLine(leaf, None, describe_errors(error))
     except (ValueError, RecursionError) as error:
         return ReadLine(leaf, None, f"it is no JSON: {error}")
-    return ReadLine(leaf, record, fault)
+    return ReadLine(leaf, record, fault, (record.seq, record.previous))
 
 
-def read_lines(directory: Path) -> list[ReadLine]:
-    """The log's lines; none where there is no log.
+def read_lines(directory: Path) -> Iterator[ReadLine]:
+    """The log's lines, one after the other; none where there is no log.
 
     Raises:
         AuditError: it can't be read.
     """
     try:
         with (directory / bundle.DECISIONS).open("rb") as log:
-            return [read_line(line.removesuffix(b"\n")) for line in log]
+            for line in log:
+                yield read_line(line.removesuffix(b"\n"))
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise AuditError(f"{directory / bundle.DECISIONS} can't be read: {error.strerror}") from None
 
 
-def read_records(directory: Path) -> list[Record]:
+def read_records(directory: Path) -> Iterator[Record]:
     """The log's records, as they are; whoever needs to know that they are as they were verifies them.
 
     Raises:
         AuditError: it, or one of its lines, can't be read.
     """
-    records: list[Record] = []
     for number, line in enumerate(read_lines(directory)):
         if line.record is None:
             raise AuditError(f"record {number} of {directory} can't be read: {line.fault}; verify it")
-        records.append(line.record)
-    return records
+        yield line.record
+
+
+def records_by_run(
+    manifest: BundleManifest, records: Iterable[Record | None]
+) -> Iterator[tuple[RunEntry, list[Record]]]:
+    """The runs of a bundle, each with its own records.
+
+    Args:
+        manifest: The bundle's.
+        records: In the log's order; ``None`` for those that can't be read.
+    """
+    left = iter(records)
+    for run in manifest.runs:
+        yield run, [record for record in islice(left, run.records) if record is not None]
 
 
 def check_lines(lines: Sequence[ReadLine], signed: Sequence[Sha256] | None, where: str) -> Iterator[Problem]:
@@ -150,9 +171,10 @@ def _moved(found: Sequence[Sha256], signed: Sequence[Sha256], where: str) -> Ite
 def _check_chain(lines: Sequence[ReadLine], where: str) -> Iterator[Problem]:
     previous: Any = NO_RECORD
     for number, line in enumerate(lines):
-        if line.record is not None:
-            if line.record.previous != previous:
+        if line.place is not None:
+            seq, before = line.place
+            if before != previous:
                 yield Problem("chain", f"{where}: record {number}", "it doesn't follow the one before it")
-            if line.record.seq != number:
-                yield Problem("chain", f"{where}: record {number}", f"it says it is record {line.record.seq}")
+            if seq != number:
+                yield Problem("chain", f"{where}: record {number}", f"it says it is record {seq}")
         previous = line.leaf

@@ -4,7 +4,7 @@ Each record is an API Activity (class 6003 of OCSF 1.6), with the security contr
 allowed or refused. What has no place in the schema is under ``unmapped``, as it asks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from agentflow.audit.chain import leaf_hash, line_of
@@ -30,7 +30,7 @@ _ACTIVITIES: dict[RecordKind, tuple[int, str]] = {
 }
 
 
-def events(manifest: BundleManifest, records: Sequence[Record]) -> Iterator[dict[str, Json]]:
+def events(manifest: BundleManifest, records: Iterable[Record]) -> Iterator[dict[str, Json]]:
     """An event for each record, in their order."""
     agents = {run.workflow_id: run.agent or run.workflow_type for run in manifest.runs}
     for record in records:

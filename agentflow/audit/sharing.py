@@ -13,7 +13,7 @@ from pathlib import Path
 from agentflow.audit import bundle
 from agentflow.audit.contents_check import key_of, open_contents, said_in
 from agentflow.audit.export import KNOWN_VALUES
-from agentflow.audit.log_check import read_records
+from agentflow.audit.log_check import read_records, records_by_run
 from agentflow.contracts.audit import Record
 from agentflow.contracts.bundle import RunEntry
 from agentflow.contracts.tags import ToldValues
@@ -52,14 +52,12 @@ async def share(source: Path, place: Path, keys: KeyProvider, redactor: Redactor
         AuditError: the bundle can't be read, or the place can't be written.
     """
     manifest = bundle.read_manifest(source)
-    records = read_records(source)
     sharing = _Sharing(source, manifest.export, keys, redactor)
     with bundle.new_directory(place) as directory:
         for name in (bundle.MANIFEST, bundle.DECISIONS, bundle.LEAVES, bundle.DIGEST):
             shutil.copyfile(source / name, directory / name)
         with (directory / TEXTS).open("wb") as texts:
-            for run in manifest.runs:
-                own = records[run.first_record : run.first_record + run.records]
+            for run, own in records_by_run(manifest, read_records(source)):
                 for line in await sharing.lines_of(run, own):
                     texts.write(line + b"\n")
     return sharing.shared

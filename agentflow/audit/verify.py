@@ -1,18 +1,17 @@
 """Verifies bundles: that they are what was signed, and that what they say holds."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, merkle_root
 from agentflow.audit.contents_check import check_contents, key_of
-from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_lines
+from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_lines, records_by_run
 from agentflow.audit.sharing import TEXTS
 from agentflow.audit.signing import ExportVerifier
-from agentflow.contracts.audit import Record
-from agentflow.contracts.bundle import VERSION, BundleManifest, Digest, RunEntry
+from agentflow.contracts.bundle import VERSION, BundleManifest, Digest
 from agentflow.contracts.wire import Sha256
 from agentflow.errors import AuditError
 from agentflow.ports.keys import KeyProvider
@@ -69,7 +68,7 @@ async def verify(
     verdict.problems += _signature_problems(verdict, digest, expected)
     verdict.problems += _file_problems(directory, digest, log_only=log_only)
     signed = _signed_leaves(directory, digest)
-    lines = read_lines(directory)
+    lines = _lines(directory, verdict.explanations)
     verdict.records = len(lines)
     verdict.problems += check_lines(lines, signed, bundle.DECISIONS)
     try:
@@ -77,12 +76,8 @@ async def verify(
     except AuditError as error:
         verdict.problems.append(Problem("unreadable", bundle.MANIFEST, str(error)))
         return verdict
-    records = [line.record for line in lines if line.record is not None]
-    verdict.explanations.update(
-        str(record.facts.get("explanation")) for record in records if record.kind == "outcome"
-    )
     verdict.problems += _manifest_problems(manifest, digest, lines)
-    await _open_contents(verdict, manifest, records, None if log_only else keys)
+    await _open_contents(verdict, manifest, None if log_only else keys)
     return verdict
 
 
@@ -173,21 +168,26 @@ def _manifest_problems(
             yield Problem("changed_file", f"{bundle.DECISIONS}: run {run.workflow_id}", "its records changed")
 
 
-async def _open_contents(
-    verdict: Verdict, manifest: BundleManifest, records: Sequence[Record], keys: KeyProvider | None
-) -> None:
-    by_seq = {record.seq: record for record in records}
-    for run in manifest.runs:
+def _lines(directory: Path, explanations: Counter[str]) -> list[ReadLine]:
+    """The log, and how the reasons of its outcomes stand."""
+    lines: list[ReadLine] = []
+    for line in read_lines(directory):
+        if line.record is not None and line.record.kind == "outcome":
+            explanations[str(line.record.facts.get("explanation"))] += 1
+        lines.append(line.without_record())
+    return lines
+
+
+async def _open_contents(verdict: Verdict, manifest: BundleManifest, keys: KeyProvider | None) -> None:
+    if keys is None:
+        verdict.unopened = len(manifest.runs)
+        return
+    # Read once more, a run at a time.
+    records = (line.record for line in read_lines(verdict.directory))
+    for run, own in records_by_run(manifest, records):
         key = await key_of(run, keys)
         if key is None:
             verdict.unopened += 1
             continue
         verdict.opened += 1
-        verdict.problems += check_contents(
-            verdict.directory, manifest.export, run, _records_of(run, by_seq), key
-        )
-
-
-def _records_of(run: RunEntry, by_seq: Mapping[int, Record]) -> list[Record]:
-    numbers = range(run.first_record, run.first_record + run.records)
-    return [by_seq[number] for number in numbers if number in by_seq]
+        verdict.problems += check_contents(verdict.directory, manifest.export, run, own, key)

@@ -67,7 +67,8 @@ def select(
         if not found:
             raise CommandFailed(ExitCode.NOT_FOUND, f"no run fits {query}")
         return Selection(query, from_server(client, found))
-    return Selection(", ".join(runs), from_server(client, [(run, None) for run in runs]))
+    named = [(run, None) for run in runs]
+    return Selection(", ".join(runs), from_server(client, named, children=True))
 
 
 def window(since: str, until: str | None, *, tenant: str | None, agent: str | None) -> str:

@@ -38,7 +38,8 @@ class RunEntry(Contract):
     release: str | None = Field(default=None, exclude_if=is_none)
     tenant: str | None = Field(default=None, exclude_if=is_none)
     status: str
-    """The outcome's, or how the run ended without one; ``open`` if it hadn't ended."""
+    """The outcome's, or how the run ended without one; ``open`` if it hadn't ended, ``unknown`` if
+    nothing is left of it."""
     cost_usd: Usd | None = Field(default=None, exclude_if=is_none)
     explanation: Explanation | None = Field(default=None, exclude_if=is_none)
     first_record: int

@@ -41,7 +41,7 @@ async def read_bundle(
     shared = await share(place / "bundle", place / "shared", keys, redactor)
     assert not shared.without_texts, shared
     assert (await verify(place / "shared", signer.public, log_only=True)).ok
-    records = read_records(place / "shared")
+    records = list(read_records(place / "shared"))
     for record, event in zip(records, events(manifest, records), strict=True):
         sinks.add("decision_log", record.run, line_of(record).decode())
         sinks.add("decision_log", record.run, json.dumps(event, ensure_ascii=False))

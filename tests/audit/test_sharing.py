@@ -106,7 +106,7 @@ API_ACTIVITY = {
 
 
 def test_each_record_is_an_api_activity_of_ocsf(bundle: Path) -> None:
-    records = read_records(bundle)
+    records = list(read_records(bundle))
     found = list(events(read_manifest(bundle), records))
     check = compile_schema(API_ACTIVITY, "event")
     assert len(found) == len(records)

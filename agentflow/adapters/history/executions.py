@@ -48,7 +48,11 @@ class Histories:
                 break
             # Only the latest one grows.
             run_id, length = started(history).continued_execution_run_id, 0
-        return found[::-1]
+        found.reverse()
+        # The one that was named may not have been the last.
+        while (run_id := _next_run(found[-1])) and len(found) < MAX_EXECUTIONS:
+            found.append(Execution(run_id, await self._history(workflow_id, run_id, 0)))
+        return found
 
     async def _history(self, workflow_id: str, run_id: str, length: int) -> WorkflowHistory | None:
         history = self._read.get(run_id)
@@ -62,6 +66,13 @@ class Histories:
                 return None
             self._read[run_id] = history
         return history
+
+
+def _next_run(execution: Execution) -> str:
+    if execution.history is None:
+        return ""
+    last = execution.history.events[-1]
+    return last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
 
 
 def runs_in(histories: Iterable[WorkflowHistory]) -> Mapping[str, list[Execution]]:

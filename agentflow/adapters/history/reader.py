@@ -1,6 +1,7 @@
 """Reads a run's executions, event by event."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
@@ -43,9 +44,9 @@ async def read_run(converter: DataConverter, workflow_id: str, executions: Seque
 
 def _expired(story: Story, execution: Execution, later: Sequence[Execution]) -> None:
     known = next((each.history for each in later if each.history), None)
-    if known is not None:
-        at = time_of(known.events[0].event_time)
-        story.add(Finding.gap("history_expired", at, execution.run_id))
+    # Of a run that is gone as a whole, all that is known is when somebody looked.
+    at = time_of(known.events[0].event_time) if known else datetime.now(UTC)
+    story.add(Finding.gap("history_expired", at, execution.run_id))
 
 
 class _Reader:

@@ -8,7 +8,7 @@ from pathlib import Path
 from agentflow.adapters.history.finding import Finding
 from agentflow.audit import bundle
 from agentflow.audit.contents_check import key_of, open_contents, said_in
-from agentflow.audit.log_check import read_records
+from agentflow.audit.log_check import read_records, records_by_run
 from agentflow.audit.reading import RunFindings
 from agentflow.audit.sealing import Contents
 from agentflow.contracts.bundle import BundleManifest, RunEntry
@@ -55,12 +55,10 @@ async def of_bundle(
         AuditError: it can't be read, or has no such run.
     """
     manifest = bundle.read_manifest(directory)
-    records = read_records(directory)
     found: list[ToldRun] = []
-    for run in manifest.runs:
+    for run, own in records_by_run(manifest, read_records(directory)):
         if workflow_id in (None, run.workflow_id):
             contents = await _contents(directory, manifest, run, keys)
-            own = records[run.first_record : run.first_record + run.records]
             findings = [
                 Finding(
                     record.kind,
