@@ -37,7 +37,8 @@ from agentflow.audit.signing import ExportSigner
 from agentflow.audit.verify import verify
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
-from benchmarks.audit_agent import Books, Treasurer
+from benchmarks.audit_agent import Treasurer
+from benchmarks.traces.agent import Books
 
 AT_ONCE = 32
 WINDOW = 400
@@ -72,9 +73,7 @@ async def measured(runs: int, rounds: int, mutations: int, seed: int) -> dict[st
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         (place / "books").mkdir()
-        model = ScriptedModel(
-            [call("look", account="a"), call("pay", account="a", cents=100), answer("done")]
-        )
+        model = ScriptedModel([call("look", account="a"), call("note", text="paid"), answer("done")])
         async with DevServer(ui=False, search_attributes=SEARCH_ATTRIBUTES) as server:
             plugin = scripted_plugin(model, tools=tools_of(Books(place / "books")), directory=place)
             client = await Client.connect(server.address, plugins=[plugin])

@@ -54,13 +54,8 @@ def audit_export(
     """
     with open_session(context, as_json=as_json) as session:
         place = AuditHome(home, kms_key)
-        settings = ExportSettings(
-            namespace=namespace_of(session.connection),
-            keys=place.keys(),
-            signer=place.signer(),
-            chain=place.chain,
-            contents_days=contents_days,
-            log_days=log_days,
+        settings = place.settings(
+            namespace_of(session.connection), contents_days=contents_days, log_days=log_days
         )
         for warning in settings.warnings():
             session.output.note(f"warning: {warning}")

@@ -8,8 +8,10 @@ import typer
 
 from agentflow.adapters.key_directory import KeyDirectory
 from agentflow.adapters.kms_wrapper import KmsWrapper
+from agentflow.audit.export import ExportSettings
 from agentflow.audit.signing import ExportSigner, ExportVerifier
 from agentflow.cli.exits import misused
+from agentflow.contracts.bundle import CONTENTS_DAYS, MIN_LOG_DAYS
 
 HOME_VARIABLE = "AGENTFLOW_AUDIT_HOME"
 KMS_VARIABLE = "AGENTFLOW_AUDIT_KMS_KEY"
@@ -81,6 +83,23 @@ class AuditHome:
             MissingExtraError: boto3 isn't installed.
         """
         return KeyDirectory(self.directory / "keys", KmsWrapper(self._kms_key) if self._kms_key else None)
+
+    def settings(
+        self, namespace: str, *, contents_days: int = CONTENTS_DAYS[1], log_days: int = MIN_LOG_DAYS
+    ) -> ExportSettings:
+        """How bundles are made here.
+
+        Raises:
+            AuditError: the signing key or AWS KMS can't be used.
+        """
+        return ExportSettings(
+            namespace=namespace,
+            keys=self.keys(),
+            signer=self.signer(),
+            chain=self.chain,
+            contents_days=contents_days,
+            log_days=log_days,
+        )
 
     def keys_if_any(self) -> KeyDirectory | None:
         """The runs' keys, where this machine has them."""

@@ -7,7 +7,6 @@ import typer
 
 from agentflow.adapters.whole_file import write_whole
 from agentflow.audit import bundle as files
-from agentflow.audit.export import ExportSettings
 from agentflow.audit.incident import BUNDLE, INDEX, write_incident
 from agentflow.audit.reading import findings_of
 from agentflow.audit.report.html import html_of
@@ -21,7 +20,6 @@ from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import facts
 from agentflow.cli.quiet import quiet_temporal
 from agentflow.cli.session import Session, open_session
-from agentflow.contracts.bundle import CONTENTS_DAYS, MIN_LOG_DAYS
 
 
 def audit_report(
@@ -88,14 +86,7 @@ def audit_incident(
     with open_session(context, as_json=as_json) as session:
         query = window(since, until, tenant=tenant, agent=agent)
         place = AuditHome(home, kms_key)
-        settings = ExportSettings(
-            namespace=namespace_of(session.connection),
-            keys=place.keys(),
-            signer=place.signer(),
-            chain=place.chain,
-            contents_days=CONTENTS_DAYS[1],
-            log_days=MIN_LOG_DAYS,
-        )
+        settings = place.settings(namespace_of(session.connection))
         with files.new_directory(out) as directory:
             selection = select(session, (), query)
             manifest = write_bundle(session, selection, directory / BUNDLE, settings, workflows)
