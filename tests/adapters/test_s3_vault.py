@@ -73,11 +73,19 @@ async def test_nobody_deletes_a_locked_version(desk: Desk, s3: S3Server, bucket:
     assert s3.client().get_object(Bucket=bucket, Key=key, VersionId=version)["ContentLength"]
 
 
-async def test_who_was_cut_off_goes_on_where_they_were(desk: Desk, s3: S3Server, bucket: str) -> None:
-    bundle = desk.home / "bundle"
-    export, _ = await upload(bundle, vault(s3, bucket))
-    again, written = await upload(bundle, vault(s3, bucket))
-    assert (again, written) == (export, 0)
+async def test_who_was_cut_off_goes_on_where_they_were(
+    desk: Desk, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    bundle, place = desk.home / "bundle", vault(s3, bucket)
+    manifest = read_manifest(bundle)
+    until = manifest.retention.log_until
+    # As far as an upload came that died.
+    await place.put(manifest.export, bundle, {"decisions.jsonl": until, "leaves.bin": until})
+    export, written = await upload(bundle, place)
+    assert written == 4
+    assert await upload(bundle, place) == (export, 0)
+    await fetch(place, export, tmp_path / "back")
+    assert (await desk.verify(tmp_path / "back")).ok
 
 
 async def test_an_upload_that_was_cut_off_has_no_digest(

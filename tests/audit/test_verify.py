@@ -15,7 +15,7 @@ from agentflow.audit.chain import leaf_hash, merkle_root
 from agentflow.audit.log_check import check_lines, read_line
 from agentflow.audit.signing import ExportSigner
 from agentflow.audit.verify import verify, verify_chain
-from agentflow.contracts.wire import Sha256
+from agentflow.contracts.wire import Sha256, canonical_json
 from tests.audit.places import Desk, recorded
 
 Lines = list[bytes]
@@ -134,6 +134,16 @@ async def test_a_file_that_nobody_signed_is_named(desk: Desk, bundle: Path) -> N
 async def test_a_bundle_without_a_digest_is_none(desk: Desk, bundle: Path) -> None:
     (bundle / DIGEST).unlink()
     assert [kind for kind, _ in await _found(desk, bundle)] == ["digest"]
+
+
+@pytest.mark.parametrize("name", [DIGEST, MANIFEST])
+async def test_a_bundle_of_a_version_that_is_not_known_here_is_not_called_good(
+    desk: Desk, bundle: Path, name: str
+) -> None:
+    document = json.loads((bundle / name).read_bytes())
+    document["version"], document["more"] = 2, "than is known"
+    (bundle / name).write_bytes(canonical_json(document) + b"\n")
+    assert not (await desk.verify(bundle)).ok
 
 
 async def test_contents_of_another_run_do_not_pass_for_a_run_s_own(desk: Desk, bundle: Path) -> None:
