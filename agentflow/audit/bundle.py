@@ -7,20 +7,19 @@ contents/N.bin    what was said in the Nth run, encrypted under the run's key
 digest.json       the hashes of all these files and the tree's root, signed
 """
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from agentflow.adapters.whole_file import write_whole
 from agentflow.audit.signing import ExportSigner, ExportVerifier
-from agentflow.contracts.bundle import BundleManifest, Digest, FileEntry
+from agentflow.contracts.bundle import BundleManifest, Digest, FileEntry, PreviousExport
 from agentflow.contracts.wire import Sha256, canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
@@ -118,15 +117,7 @@ def file_entry(path: Path) -> FileEntry:
         OSError: it can't be read.
     """
     with path.open("rb") as file:
-        name = hash_of(file)
-    return FileEntry(sha256=Sha256(name), bytes=path.stat().st_size)
-
-
-def hash_of(file: object) -> str:
-    """SHA-256 of what a file holds from here on."""
-    from hashlib import file_digest
-
-    return file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return FileEntry(sha256=Sha256(file_digest(file, "sha256").hexdigest()), bytes=path.stat().st_size)
 
 
 def files_of(directory: Path) -> list[str]:
@@ -147,28 +138,27 @@ def _read(directory: Path, name: str) -> bytes:
         raise AuditError(f"{directory / name} can't be read: {error.strerror}") from None
 
 
-def read_chain(path: Path) -> dict[str, str] | None:
+def read_chain(path: Path) -> PreviousExport | None:
     """Which export was the last one, by the file that remembers it.
 
     Raises:
         AuditError: the file isn't one.
     """
     try:
-        found = json.loads(path.read_bytes())
-        return {"export": str(found["export"]), "digest": str(found["digest"])}
+        return PreviousExport.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValidationError) as error:
         raise AuditError(f"{path} doesn't say which export was last: {error}") from None
 
 
-def write_chain(path: Path, export: str, digest: Sha256) -> None:
+def write_chain(path: Path, last: PreviousExport) -> None:
     """Remember the last export.
 
     Raises:
         AuditError: the file can't be written.
     """
     try:
-        write_whole(path, canonical_json({"export": export, "digest": digest}) + b"\n")
+        write_whole(path, canonical_json(last.model_dump(mode="json")) + b"\n")
     except OSError as error:
         raise AuditError(f"{path} can't be written: {error}") from None

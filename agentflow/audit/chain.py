@@ -6,6 +6,7 @@ need more than ``canonical_json``. Leaves and inner nodes of the Merkle tree are
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 from agentflow.contracts.audit import Record
 from agentflow.contracts.wire import Json, Sha256, canonical_json
@@ -49,8 +50,7 @@ def _check_no_floats(value: Json) -> None:
     if isinstance(value, float):
         raise ValueError(f"a record holds no floats, and {value!r} is one")
     if isinstance(value, dict):
-        for part in value.values():  # pyright: ignore[reportUnknownVariableType]
-            _check_no_floats(part)
-    elif isinstance(value, list):
-        for part in value:  # pyright: ignore[reportUnknownVariableType]
+        value = list(cast(dict[str, Json], value).values())
+    if isinstance(value, list):
+        for part in cast(list[Json], value):
             _check_no_floats(part)

@@ -85,8 +85,7 @@ def _check_record(record: Record, records: Sequence[Record], contents: Contents)
     said = said_in(record, contents)
     where = f"{bundle.DECISIONS}: record {record.seq}"
     if record.kind == "tool_call" and "is_bound" in record.facts:
-        given = said.get("arguments")
-        own = arguments_hash(str(record.facts["tool"]), given) if isinstance(given, dict) else None  # pyright: ignore[reportUnknownArgumentType]
+        own = arguments_hash(str(record.facts["tool"]), document(said.get("arguments")))
         if (own == said.get("arguments_hash")) is not record.facts["is_bound"]:
             yield Problem("binding", where, "it isn't so that the decision was on these arguments")
     if record.kind == "outcome":
@@ -103,8 +102,8 @@ def _holds(
     contents: Contents,
 ) -> bool:
     """Whether what the record says of a citation is so."""
-    evidence = said.get("evidence")
-    given = document(evidence[number]) if isinstance(evidence, list) and number < len(evidence) else {}  # pyright: ignore
+    evidence: list[Json] = said.get("evidence") or []
+    given = document(evidence[number]) if number < len(evidence) else {}
     source = next((record for record in records if _is_source(record, cited)), None)
     if source is None:
         # Taken along from an execution that has expired: what was there can't be looked up.

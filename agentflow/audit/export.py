@@ -131,13 +131,11 @@ async def export(
             _hold(stack, settings.chain)
             before = bundle.read_chain(settings.chain)
             digest = _digest(directory, manifest, writer.leaves, settings.signer)
-            if before:
-                previous = PreviousExport.model_validate(before)
-                digest = digest.model_copy(update={"previous": previous})
-            bundle.sign(directory, digest, settings.signer)
+            bundle.sign(directory, digest.model_copy(update={"previous": before}), settings.signer)
             # It is remembered before it is in its place: a last export that isn't there is noticed, and one
             # that nobody remembers would be followed by another of the same number.
-            bundle.write_chain(settings.chain, manifest.export, bundle.digest_hash(directory))
+            this = PreviousExport(export=manifest.export, digest=bundle.digest_hash(directory))
+            bundle.write_chain(settings.chain, this)
     return manifest
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from agentflow.adapters.history.finding import Finding, document, told
 from agentflow.adapters.history.story import Output, Place, Story
 from agentflow.contracts import names
+from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import ToolMessage
@@ -29,7 +30,7 @@ ACTIVITY_ENDS: Mapping[str, StepState] = {
 }
 
 _EFFECTS = (names.RECONCILE_EFFECT_ACTIVITY, names.CLOSE_EFFECT_ACTIVITY)
-_OWN = {names.GUARD_OUTPUT_ACTIVITY: "guard", names.NOTIFY_ACTIVITY: "notice"}
+_OWN: Mapping[str, RecordKind] = {names.GUARD_OUTPUT_ACTIVITY: "guard", names.NOTIFY_ACTIVITY: "notice"}
 
 
 class Calls:
@@ -50,7 +51,7 @@ class Calls:
         elif activity in _EFFECTS:
             self._inquiry(finding, given, place)
         elif activity in _OWN:
-            finding.kind = _OWN[activity]  # type: ignore[assignment]
+            finding.kind = _OWN[activity]
             finding.contents = told(input=given)
         else:
             self._tool(finding, given, place)

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.tool import DidNotHappen, Happened
-from agentflow.adapters.history.finding import Finding
+from agentflow.adapters.history.finding import Finding, document
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.idempotency import arguments_hash
@@ -46,11 +46,10 @@ class ToolRecord:
         """What is recorded of a run."""
         record = cls()
         for finding in findings:
-            arguments = finding.contents.get("arguments")
-            if finding.kind != "tool_call" or not isinstance(arguments, dict):
+            if finding.kind != "tool_call" or "arguments" not in finding.contents:
                 continue
             tool = str(finding.facts["tool"])
-            key = arguments_hash(tool, arguments)  # pyright: ignore[reportUnknownArgumentType]
+            key = arguments_hash(tool, document(finding.contents["arguments"]))
             if "output" in finding.contents:
                 record.answers[key].append(finding.contents["output"])
                 record.outputs[tool] = finding.contents["output"]
