@@ -17,12 +17,13 @@ from agentflow.cli.decide import Reason, Yes
 from agentflow.cli.exits import ExitCode, misused, refused
 from agentflow.cli.option_groups import Command, taking
 from agentflow.cli.options import AsJson
-from agentflow.cli.output import Progress, safe, table, visible
+from agentflow.cli.output import Progress, safe, table
 from agentflow.cli.own_key import KeyFile, check_run, own_key
 from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.core.approval import Verdict
+from agentflow.core.words import visible
 from agentflow.errors import AgentflowError
 from agentflow.inbox import DECIDED_AT_ONCE, ApprovalFilter, Decided, Inbox, RunApprovals
 

@@ -13,13 +13,14 @@ from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.option_groups import Command
 from agentflow.cli.options import AsJson, By, WorkflowId
-from agentflow.cli.output import safe, visible
+from agentflow.cli.output import safe
 from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.contracts.wire import ApprovalId
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Verdict
+from agentflow.core.words import visible
 
 ApprovalIdArgument = Annotated[str, typer.Argument(metavar="APPROVAL_ID", help="Such as approval-1.")]
 Roles = Annotated[

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from agentflow.cli.exits import CommandFailed
 from agentflow.contracts.wire import Json
+from agentflow.core.words import visible
 
 PIPE_WIDTH = 200
 """Columns where there is no terminal: an id that is folded can't be pasted or grepped."""
@@ -28,14 +29,6 @@ PIPE_WIDTH = 200
 def safe(value: object, style: str = "") -> Text:
     """Any value as text that can't do anything to a terminal but be read on it."""
     return Text(visible(str(value)), style=style, overflow="fold")
-
-
-def visible(text: str) -> str:
-    """The text with all that isn't plainly visible written out as Python escapes it; lines stay lines."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else _escaped(character)
-        for character in text
-    )
 
 
 def exact_json(value: Json) -> Text:
@@ -213,10 +206,6 @@ class Progress:
 
 def _on_one_line(cell: Text) -> Text:
     return Text(cell.plain.replace("\n", "\\n").replace("\t", "\\t"), style=cell.style)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _console(stream: TextIO) -> Console:

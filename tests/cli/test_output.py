@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.cli.output import Output, safe, visible
+from agentflow.cli.output import Output, safe
+from agentflow.core.words import visible
 
 DANGEROUS = ["\x1b[2J", "\x9b2J", "\u202e", "\u200b", "\u2028", "\xa0", "\r", "\b", "\ud800"]
 

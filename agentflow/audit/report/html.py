@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from agentflow.audit.report.told import ToldRun
 from agentflow.audit.report.view import page_of
+from agentflow.core.words import visible
 from agentflow.errors import MissingExtraError
 
 
@@ -41,7 +42,7 @@ def rendered(template: str, **values: Any) -> str:
 def _plain(value: Any) -> Any:
     """The page without what can't be seen, or changes the order of what can: it is others' text."""
     if isinstance(value, str):
-        return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in value)
+        return visible(value)
     if isinstance(value, tuple):
         return tuple(_plain(part) for part in cast(tuple[Any, ...], value))
     if is_dataclass(value) and not isinstance(value, type):
