@@ -51,7 +51,7 @@ class AgentClient:
         Raises:
             temporalio.exceptions.WorkflowAlreadyStartedError: the id is taken by a running workflow.
         """
-        name = workflow if isinstance(workflow, str) else workflow_type_of(workflow) or workflow.__name__
+        name = _type_name(workflow)
         handle = await self.temporal.start_workflow(
             name, task, id=workflow_id or f"{name}-{uuid4()}", task_queue=task_queue, rpc_timeout=RPC_TIMEOUT
         )
@@ -74,7 +74,7 @@ class AgentClient:
         Raises:
             temporalio.exceptions.WorkflowAlreadyStartedError: the run of that id has ended: see ``result``.
         """
-        name = workflow if isinstance(workflow, str) else workflow_type_of(workflow) or workflow.__name__
+        name = _type_name(workflow)
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             name,
             task,
@@ -199,6 +199,10 @@ class AgentClient:
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id)
+
+
+def _type_name(workflow: type | str) -> str:
+    return workflow if isinstance(workflow, str) else workflow_type_of(workflow) or workflow.__name__
 
 
 def _went_on(error: WorkflowUpdateFailedError) -> bool:

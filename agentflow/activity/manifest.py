@@ -18,7 +18,7 @@ from agentflow.errors import AgentflowError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
 from agentflow.telemetry.logs import failure
-from agentflow.telemetry.resource import installed_version
+from agentflow.version import installed_version
 
 _LOG = structlog.get_logger("agentflow")
 

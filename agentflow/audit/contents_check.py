@@ -8,27 +8,28 @@ from agentflow.adapters.history.finding import document
 from agentflow.adapters.history.outcome import cites
 from agentflow.audit import bundle
 from agentflow.audit.log_check import Problem
-from agentflow.audit.sealing import Contents, Sealer
+from agentflow.audit.sealing import Contents, Sealer, about
 from agentflow.contracts.audit import Record
 from agentflow.contracts.bundle import RunEntry
 from agentflow.contracts.wire import Json
 from agentflow.core.idempotency import arguments_hash
 from agentflow.errors import AuditError
-from agentflow.ports.keys import KeyProvider, RunKey
+from agentflow.ports.keys import KeyProvider
 
 
-async def key_of(run: RunEntry, keys: KeyProvider | None) -> RunKey | None:
-    """The key that what was said in a run is encrypted with; ``None`` if nobody here has it.
+async def sealer_of(run: RunEntry, keys: KeyProvider | None) -> Sealer | None:
+    """What opens what was said in a run; ``None`` if nobody here has its key.
 
     Raises:
         AuditError: the keys can't be read.
     """
     key = await keys.find(run.key_id) if keys and run.contents else None
+    sealer = Sealer(key.key) if key else None
     # Of another home, the same run has another key.
-    return key if key and Sealer(key.key).check == run.key_check else None
+    return sealer if sealer and sealer.check == run.key_check else None
 
 
-def open_contents(directory: Path, export: str, run: RunEntry, key: RunKey) -> Contents:
+def open_contents(directory: Path, export: str, run: RunEntry, sealer: Sealer) -> Contents:
     """What was said in a run, by ``SEQ/NAME``.
 
     Raises:
@@ -38,11 +39,11 @@ def open_contents(directory: Path, export: str, run: RunEntry, key: RunKey) -> C
         data = (directory / str(run.contents)).read_bytes()
     except OSError as error:
         raise AuditError(f"the contents can't be read: {error.strerror}") from None
-    return Sealer(key.key).opened(data, f"{export}/{run.key_id}")
+    return sealer.opened(data, about(export, run.key_id))
 
 
 def check_contents(
-    directory: Path, export: str, run: RunEntry, records: Sequence[Record], key: RunKey
+    directory: Path, export: str, run: RunEntry, records: Sequence[Record], sealer: Sealer
 ) -> Iterator[Problem]:
     """What doesn't agree.
 
@@ -51,15 +52,14 @@ def check_contents(
         export: Its id.
         run: The run.
         records: Its records.
-        key: Its key.
+        sealer: Of its key.
     """
     where = str(run.contents)
     try:
-        contents = open_contents(directory, export, run, key)
+        contents = open_contents(directory, export, run, sealer)
     except AuditError as error:
         yield Problem("contents", where, str(error))
         return
-    sealer = Sealer(key.key)
     promised = {
         f"{record.seq}/{name}": commitment
         for record in records

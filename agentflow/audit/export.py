@@ -6,7 +6,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from temporalio.converter import DataConverter
@@ -16,7 +16,7 @@ from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, leaf_hash, line_of, merkle_root
 from agentflow.audit.reading import RunFindings, findings_of
 from agentflow.audit.replaying import ReplayedRuns
-from agentflow.audit.sealing import Sealer
+from agentflow.audit.sealing import Sealer, about
 from agentflow.audit.selection import SelectedRun
 from agentflow.audit.signing import ExportSigner
 from agentflow.contracts.audit import Record
@@ -33,7 +33,7 @@ from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.errors import AuditError
 from agentflow.ports.keys import KeyProvider
 from agentflow.telemetry.file_lock import locked
-from agentflow.telemetry.resource import installed_version
+from agentflow.version import installed_version
 
 KNOWN_VALUES = "known_values"
 """Among what was said, by a run's first record: its values that types mark as personal or secret."""
@@ -168,13 +168,19 @@ class _Writer:
             self._write(finding, story.workflow_id, sealer, said)
         file = bundle.contents_file(len(self.runs) + 1) if sealer else None
         if sealer and file:
-            about = f"{self.export}/{key_id}"
-            (self.directory / file).write_bytes(sealer.seal(said, about))
-        entry = _entry(run, findings)
-        places: dict[str, Json] = {"first_record": first, "key_id": key_id, "contents": file}
-        if sealer:
-            places["key_check"] = sealer.check
-        self.runs.append(entry.model_copy(update={**places, **_of_leaves(self.leaves[first:])}))
+            (self.directory / file).write_bytes(sealer.seal(said, about(self.export, key_id)))
+        leaves = self.leaves[first:]
+        entry = _entry(
+            run,
+            findings,
+            first_record=first,
+            records=len(leaves),
+            root=merkle_root(leaves),
+            key_id=key_id,
+            key_check=sealer.check if sealer else "",
+            contents=file,
+        )
+        self.runs.append(entry)
 
     def _write(self, finding: Finding, run: str, sealer: Sealer | None, said: dict[str, Json]) -> None:
         seq = len(self.leaves)
@@ -202,11 +208,7 @@ class _Writer:
         self.leaves.append(leaf_hash(line))
 
 
-def _of_leaves(leaves: list[Sha256]) -> dict[str, int | str]:
-    return {"records": len(leaves), "root": merkle_root(leaves)}
-
-
-def _entry(run: RunFindings, findings: list[Finding]) -> RunEntry:
+def _entry(run: RunFindings, findings: list[Finding], **in_bundle: Any) -> RunEntry:
     story, end = run.story, run.end
     facts = end.facts if end else {}
     manifest = story.manifest
@@ -221,11 +223,8 @@ def _entry(run: RunFindings, findings: list[Finding]) -> RunEntry:
         status=str(facts.get("status", "open" if story.workflow_type else "unknown")),
         cost_usd=facts.get("cost_usd"),
         explanation=facts.get("explanation"),
-        first_record=0,
-        records=0,
-        root=NO_RECORD,
-        key_id="",
         gaps=tuple(each.facts["gap"] for each in findings if each.kind == "gap"),
+        **in_bundle,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 
-from agentflow.adapters.history.finding import Finding, time_of, told
+from agentflow.adapters.history.finding import Finding, end_of, time_of, told
 from agentflow.adapters.history.reader import read_run
 from agentflow.adapters.history.story import Story
 from agentflow.audit.replaying import ReplayedRuns
@@ -29,8 +29,7 @@ class RunFindings:
     @property
     def end(self) -> Finding | None:
         """How it ended; ``None`` if it hadn't."""
-        ends = (each for each in reversed(self.findings) if each.kind in ("outcome", "ended"))
-        return next(ends, None)
+        return end_of(self.findings)
 
     def fact(self, name: str) -> Any:
         """The first finding's word on it."""

@@ -28,6 +28,11 @@ Contents = Mapping[str, Json]
 """What was said, by ``SEQ/NAME``: the record's number in its log, and the name that it has there."""
 
 
+def about(export: str, key_id: str) -> str:
+    """What a run's document is sealed with, so that none of another bundle or run is opened in its place."""
+    return f"{export}/{key_id}"
+
+
 class Sealer:
     """Encrypts and opens the contents of one run."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.audit import bundle
-from agentflow.audit.contents_check import key_of, open_contents, said_in
+from agentflow.audit.contents_check import open_contents, said_in, sealer_of
 from agentflow.audit.export import KNOWN_VALUES
 from agentflow.audit.log_check import read_records, records_by_run
 from agentflow.contracts.audit import Record
@@ -72,11 +72,11 @@ class _Sharing:
     shared: Shared = field(default_factory=Shared)
 
     async def lines_of(self, run: RunEntry, records: Sequence[Record]) -> list[bytes]:
-        key = await key_of(run, self.keys)
-        if key is None:
+        sealer = await sealer_of(run, self.keys)
+        if sealer is None:
             self.shared.without_texts["erased"] += 1
             return []
-        contents = open_contents(self.source, self.export, run, key)
+        contents = open_contents(self.source, self.export, run, sealer)
         known = next((said for name, said in contents.items() if name.endswith(f"/{KNOWN_VALUES}")), None)
         if known is None:
             self.shared.without_texts["marked values unknown"] += 1

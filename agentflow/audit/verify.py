@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, merkle_root
-from agentflow.audit.contents_check import check_contents, key_of
+from agentflow.audit.contents_check import check_contents, sealer_of
 from agentflow.audit.log_check import Problem, ReadLine, check_lines, read_lines, records_by_run
 from agentflow.audit.sharing import TEXTS
 from agentflow.audit.signing import ExportVerifier
@@ -185,9 +185,9 @@ async def _open_contents(verdict: Verdict, manifest: BundleManifest, keys: KeyPr
     # Read once more, a run at a time.
     records = (line.record for line in read_lines(verdict.directory))
     for run, own in records_by_run(manifest, records):
-        key = await key_of(run, keys)
-        if key is None:
+        sealer = await sealer_of(run, keys)
+        if sealer is None:
             verdict.unopened += 1
             continue
         verdict.opened += 1
-        verdict.problems += check_contents(verdict.directory, manifest.export, run, own, key)
+        verdict.problems += check_contents(verdict.directory, manifest.export, run, own, sealer)

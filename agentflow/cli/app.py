@@ -1,7 +1,6 @@
 """The Typer app: the options that all commands share, and the list of commands."""
 
 import logging
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -29,8 +28,7 @@ from agentflow.cli.status import status
 from agentflow.cli.tools import tools_app
 from agentflow.telemetry.logs import configure_logs
 from agentflow.telemetry.redactor import Redactor
-
-PACKAGE = "agentflow-temporal"
+from agentflow.version import UNKNOWN, installed_version
 
 app: typer.Typer = typer.Typer(
     name="agentflow",
@@ -43,10 +41,9 @@ app: typer.Typer = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(version(PACKAGE))
-        except PackageNotFoundError:
-            typer.echo("unknown: agentflow isn't installed, it runs from its source")
+        found = installed_version()
+        told = "unknown: agentflow isn't installed, it runs from its source" if found == UNKNOWN else found
+        typer.echo(told)
         raise typer.Exit
 
 

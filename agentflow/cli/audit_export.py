@@ -1,4 +1,4 @@
-"""``agentflow audit export`` and ``incident``."""
+"""``agentflow audit export``."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,16 +9,14 @@ import typer
 from rich.console import RenderableType
 
 from agentflow.audit.export import ExportSettings, export
-from agentflow.audit.replaying import ReplayedRuns
 from agentflow.cli.audit_home import AuditHome, Home, KmsKey
-from agentflow.cli.audit_selection import Directory, Files, Query, Runs, Selection, select
-from agentflow.cli.connection import client_plugin, namespace_of, reading_converter, silent_runtime
+from agentflow.cli.connection import namespace_of, reading_converter
 from agentflow.cli.exits import ExitCode
-from agentflow.cli.histories import load_agents
+from agentflow.cli.histories import agents_at_hand
 from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import facts, safe, table
-from agentflow.cli.project import Project
 from agentflow.cli.quiet import quiet_temporal
+from agentflow.cli.selection import Directory, Files, Query, Runs, Selection, select
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.bundle import CONTENTS_DAYS, MIN_LOG_DAYS, BundleManifest
 from agentflow.contracts.wire import Json
@@ -76,11 +74,6 @@ def write_bundle(
     """Write a bundle of what is selected, replayed with the agents that are at hand."""
     replayed = agents_at_hand(session, settings.namespace, workflows)
     with session.output.progress("exporting") as progress, quiet_temporal():
-
-        def told(number: int) -> None:
-            if number % PROGRESS_EVERY == 0:
-                progress.update(f"exporting: {number} runs")
-
         return session.run(
             export(
                 selection.runs,
@@ -89,20 +82,9 @@ def write_bundle(
                 settings,
                 converter=reading_converter(),
                 replayed=replayed,
-                progress=told,
+                progress=progress.counting("exporting: {} runs", PROGRESS_EVERY),
             )
         )
-
-
-def agents_at_hand(session: Session, namespace: str, workflows: Sequence[str] | None) -> ReplayedRuns:
-    """The code that runs are replayed with. Without any, what it would tell is a gap."""
-    agents = load_agents(workflows or Project.load_from(Path.cwd()).workflows)
-    if not agents:
-        session.output.note(
-            "no agents are at hand (--workflows, or workflows in pyproject.toml under [tool.agentflow]): "
-            "decisions on signals and budgets can't be worked out anew"
-        )
-    return ReplayedRuns(list(agents.values()), namespace, plugin=client_plugin(), runtime=silent_runtime())
 
 
 def report_of(manifest: BundleManifest, out: Path, warnings: Sequence[str]) -> dict[str, Json]:

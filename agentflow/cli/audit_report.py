@@ -11,14 +11,15 @@ from agentflow.audit.incident import BUNDLE, INDEX, write_incident
 from agentflow.audit.reading import findings_of
 from agentflow.audit.report.html import html_of
 from agentflow.audit.report.told import ToldRun, of_bundle, of_history
-from agentflow.cli.audit_export import agents_at_hand, write_bundle
+from agentflow.cli.audit_export import write_bundle
 from agentflow.cli.audit_home import AuditHome, Home, KmsKey
-from agentflow.cli.audit_selection import Selection, select, window
 from agentflow.cli.connection import namespace_of, reading_converter
 from agentflow.cli.exits import ExitCode, misused
+from agentflow.cli.histories import agents_at_hand
 from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import facts
 from agentflow.cli.quiet import quiet_temporal
+from agentflow.cli.selection import Files, Selection, first_run, select, window
 from agentflow.cli.session import Session, open_session
 
 
@@ -33,9 +34,7 @@ def audit_report(
         Path | None,
         typer.Option("--bundle", metavar="DIR", help="Out of this bundle.", file_okay=False, exists=True),
     ] = None,
-    file: Annotated[
-        list[Path] | None, typer.Option("--file", metavar="HISTORY.json", help="Of a history.")
-    ] = None,
+    file: Files = None,
     workflows: Workflows = None,
     home: Home = None,
     kms_key: KmsKey = None,
@@ -106,9 +105,7 @@ def _read(session: Session, selection: Selection, workflows: list[str] | None) -
 
     async def first() -> ToldRun:
         async with replayed:
-            async for run in selection.runs:
-                return of_history(await findings_of(run, reading_converter(), replayed))
-        raise misused("there is no run in it")
+            return of_history(await findings_of(await first_run(selection), reading_converter(), replayed))
 
     with session.output.progress("reading the run"), quiet_temporal():
         return session.run(first())

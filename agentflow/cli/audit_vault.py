@@ -37,11 +37,7 @@ def audit_upload(
     with open_session(context, as_json=as_json) as session:
         vault = open_vault(address, "COMPLIANCE" if lock == "compliance" else "GOVERNANCE")
         with session.output.progress("uploading") as progress:
-
-            def told(number: int) -> None:
-                if number % PROGRESS_EVERY == 0:
-                    progress.update(f"uploading: {number} files")
-
+            told = progress.counting("uploading: {} files", PROGRESS_EVERY)
             try:
                 export, written = session.run(upload(bundle, vault, told))
             except OSError as error:

@@ -7,8 +7,11 @@ from typing import Any, cast
 
 from temporalio.client import WorkflowHistory
 
+from agentflow.audit.replaying import ReplayedRuns
+from agentflow.cli.connection import client_plugin, silent_runtime
 from agentflow.cli.exits import misused
-from agentflow.cli.project import load_module, load_object
+from agentflow.cli.project import Project, load_module, load_object
+from agentflow.cli.session import Session
 from agentflow.errors import ConfigurationError
 from agentflow.workflow.agent import AgentWorkflow
 from agentflow.workflow.definition import workflow_type_of
@@ -74,6 +77,17 @@ def load_agents(paths: Iterable[str]) -> dict[str, type]:
                 other = agents[name]
                 raise ConfigurationError(f"{agent.__module__} and {other.__module__} both have a {name}")
     return agents
+
+
+def agents_at_hand(session: Session, namespace: str, workflows: Sequence[str] | None) -> ReplayedRuns:
+    """The code that runs are replayed with. Without any, what it would tell is a gap."""
+    agents = load_agents(workflows or Project.load_from(Path.cwd()).workflows)
+    if not agents:
+        session.output.note(
+            "no agents are at hand (--workflows, or workflows in pyproject.toml under [tool.agentflow]): "
+            "decisions on signals and budgets can't be worked out anew"
+        )
+    return ReplayedRuns(list(agents.values()), namespace, plugin=client_plugin(), runtime=silent_runtime())
 
 
 def _workflow(path: str) -> type:

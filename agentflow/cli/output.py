@@ -6,7 +6,7 @@ of it: no markup, no terminal control sequences, no invisible or direction-chang
 
 import json
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
@@ -191,6 +191,20 @@ class Progress:
             self._status.update(safe(message))
         else:
             self._console.print(safe(message), soft_wrap=True)
+
+    def counting(self, message: str, every: int) -> Callable[[int], None]:
+        """What to tell how far something is: now and then, it says so.
+
+        Args:
+            message: With ``{}`` where the number goes.
+            every: How many there are between two words.
+        """
+
+        def told(number: int) -> None:
+            if number % every == 0:
+                self.update(message.format(number))
+
+        return told
 
     def __enter__(self) -> "Progress":
         if self._status:

@@ -1,7 +1,6 @@
 """``agentflow reexecute``."""
 
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
 import typer
@@ -10,15 +9,14 @@ from rich.console import RenderableType
 from agentflow.audit.reexecute.comparing import Decided, Pair, Side
 from agentflow.audit.reexecute.running import Again, Reexecution, reexecute
 from agentflow.audit.selection import SelectedRun
-from agentflow.cli.audit_export import agents_at_hand
-from agentflow.cli.audit_selection import select
 from agentflow.cli.connection import namespace_of, reading_converter, silent_runtime
 from agentflow.cli.exits import ExitCode, misused
-from agentflow.cli.histories import load_agents
+from agentflow.cli.histories import agents_at_hand, load_agents
 from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import exact_json, safe, table
 from agentflow.cli.project import workflows_of_project
 from agentflow.cli.quiet import quiet_runs, quiet_temporal
+from agentflow.cli.selection import Files, OneRun, first_run, select
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.wire import Json
 from agentflow.core.words import dollars
@@ -31,14 +29,9 @@ from agentflow.workflow.definition import definition_of
 
 def reexecute_run(
     context: typer.Context,
-    workflow_id: Annotated[
-        str | None, typer.Argument(metavar="[WORKFLOW_ID]", help="A run on the server.")
-    ] = None,
+    workflow_id: OneRun = None,
     *,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option("--file", metavar="HISTORY.json", help="Its history, or each of them."),
-    ] = None,
+    file: Files = None,
     release: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The release that the code at hand must be.")
     ] = None,
@@ -66,7 +59,7 @@ def reexecute_run(
     with open_session(context, as_json=as_json) as session:
         selection = select(session, [workflow_id] if workflow_id else [], None, file or [])
         with session.output.progress("reading the run"):
-            run = session.run(_first(selection.runs))
+            run = session.run(first_run(selection))
         agent = _agent_of(run, load_agents(workflows or workflows_of_project()), release)
         again = Again(agent, model=model, live=_live() if live else None, prices=_prices() if model else None)
         done = _done_again(session, run, again, recorded_on or workflows)
@@ -86,12 +79,6 @@ def _done_again(
 
     with session.output.progress("doing it again"), quiet_temporal(), quiet_runs():
         return session.run(done())
-
-
-async def _first(runs: AsyncIterator[SelectedRun]) -> SelectedRun:
-    async for run in runs:
-        return run
-    raise misused("there is no run in it")
 
 
 def _agent_of(

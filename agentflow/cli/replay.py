@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
+from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.selection import SelectedRun
-from agentflow.cli.audit_selection import select
 from agentflow.cli.connection import client_plugin, namespace_of, silent_runtime
 from agentflow.cli.divergence import Divergence, divergence_of
 from agentflow.cli.exits import ExitCode, misused
@@ -20,6 +19,7 @@ from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import Progress, safe, table
 from agentflow.cli.project import workflows_of_project
 from agentflow.cli.quiet import quiet_temporal
+from agentflow.cli.selection import Directory, Files, OneRun, Query, select
 from agentflow.cli.session import Session, open_session
 
 ReplayResult = Literal["ok", "diverged", "unknown_type"]
@@ -43,24 +43,11 @@ class Replayed:
 
 def replay(
     context: typer.Context,
-    workflow_id: Annotated[
-        str | None, typer.Argument(metavar="[WORKFLOW_ID]", help="A run on the server.")
-    ] = None,
+    workflow_id: OneRun = None,
     *,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="HISTORY.json", help="A history; as often as needed."),
-    ] = None,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="DIR", help="All *.json there.", file_okay=False, exists=True),
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option(
-            metavar="QUERY", help="All runs that this visibility query finds, in Temporal's language."
-        ),
-    ] = None,
+    file: Files = None,
+    directory: Directory = None,
+    query: Query = None,
     workflows: Workflows = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the history of WORKFLOW_ID here.")
@@ -135,27 +122,22 @@ def _write(path: Path, history: WorkflowHistory) -> None:
 async def _replay_all(
     runs: Sequence[RecordedRun], agents: Mapping[str, type], namespace: str, progress: Progress
 ) -> list[Replayed]:
-    replayer = Replayer(
-        workflows=list(agents.values()),
-        namespace=namespace,
-        plugins=[client_plugin()],
-        runtime=silent_runtime(),
-    )
     results: list[Replayed] = []
-    for number, run in enumerate(runs, start=1):
-        progress.update(f"replaying {number} of {len(runs)}: {run.source}")
-        results.append(await _replay(replayer, run, agents))
+    async with ReplayedRuns(
+        list(agents.values()), namespace, plugin=client_plugin(), runtime=silent_runtime()
+    ) as replayed:
+        for number, run in enumerate(runs, start=1):
+            progress.update(f"replaying {number} of {len(runs)}: {run.source}")
+            results.append(await _replay(replayed, run, agents))
     return results
 
 
-async def _replay(replayer: Replayer, run: RecordedRun, known: Collection[str]) -> Replayed:
-    if run.workflow_type not in known:
+async def _replay(replayed: ReplayedRuns, run: RecordedRun, known: Collection[str]) -> Replayed:
+    if not replayed.knows(run.workflow_type):
         told = Divergence(f"no agent has this workflow type; known: {', '.join(sorted(known))}")
         return _replayed(run, "unknown_type", told)
-    replay = await replayer.replay_workflow(run.history, raise_on_replay_failure=False)
-    if replay.replay_failure:
-        return _replayed(run, "diverged", divergence_of(replay.replay_failure))
-    return _replayed(run, "ok")
+    failure = (await replayed.told(run.history.workflow_id, run.history)).failure
+    return _replayed(run, "diverged", divergence_of(failure)) if failure else _replayed(run, "ok")
 
 
 def _replayed(run: RecordedRun, result: ReplayResult, divergence: Divergence | None = None) -> Replayed:

@@ -39,25 +39,29 @@ class SpanEncoder:
         if plain is None or scope is None or scope.attributes:
             return encode_spans([span]).SerializeToString()
         if self._resource[0] is not span.resource:
-            self._resource = (span.resource, *self._around(span, 0))
+            self._resource = (span.resource, *_around_resource(span))
         key = (scope.name, scope.version, scope.schema_url)
         if key not in self._scopes:
-            self._scopes[key] = self._around(span, 1)
+            self._scopes[key] = _around_scope(span)
         head, tail = self._scopes[key]
         scope_spans = _field(0x12, head + _field(0x12, plain) + tail)
         return _field(0x0A, self._resource[1] + scope_spans + self._resource[2])
 
-    @staticmethod
-    def _around(span: ReadableSpan, level: int) -> tuple[bytes, bytes]:
-        """What precedes and follows spans in a message of the resource (0), or of the scope (1)."""
-        message: Any = encode_spans([span]).resource_spans[0]
-        if level:
-            message = message.scope_spans[0]
-            head = _field(0x0A, message.scope.SerializeToString())
-        else:
-            head = _field(0x0A, message.resource.SerializeToString())
-        url: str = message.schema_url
-        return head, _field(0x1A, url.encode()) if url else b""
+
+def _around_resource(span: ReadableSpan) -> tuple[bytes, bytes]:
+    """What precedes and follows the scopes in a message of the span's resource."""
+    message: Any = encode_spans([span]).resource_spans[0]
+    return _field(0x0A, message.resource.SerializeToString()), _schema(message.schema_url)
+
+
+def _around_scope(span: ReadableSpan) -> tuple[bytes, bytes]:
+    """What precedes and follows the spans in a message of the span's scope."""
+    message: Any = encode_spans([span]).resource_spans[0].scope_spans[0]
+    return _field(0x0A, message.scope.SerializeToString()), _schema(message.schema_url)
+
+
+def _schema(url: str) -> bytes:
+    return _field(0x1A, url.encode()) if url else b""
 
 
 def _plain(span: ReadableSpan) -> bytes | None:

@@ -1,5 +1,6 @@
 """What is found in a history, event by event."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -31,6 +32,16 @@ class Finding:
     ) -> "Finding":
         """Something that should be here and isn't."""
         return Finding("gap", at, execution, event, facts={"gap": what, **facts})
+
+
+def first_of(findings: Iterable[Finding], kind: RecordKind) -> Finding | None:
+    """The first finding of a kind."""
+    return next((each for each in findings if each.kind == kind), None)
+
+
+def end_of(findings: Sequence[Finding]) -> Finding | None:
+    """How a run ended; ``None`` if it hadn't."""
+    return next((each for each in reversed(findings) if each.kind in ("outcome", "ended")), None)
 
 
 def time_of(stamp: Timestamp) -> datetime:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from agentflow.adapters.history.finding import Finding, document
+from agentflow.adapters.history.finding import Finding, document, end_of
 from agentflow.contracts.wire import Json, canonical_json
 
 
@@ -59,7 +59,7 @@ class Pair:
 def side_of(findings: Sequence[Finding]) -> Side:
     """A run, as it is compared."""
     manifest = document(next((each.facts for each in reversed(findings) if each.kind == "manifest"), None))
-    end = next((each for each in reversed(findings) if each.kind in ("outcome", "ended")), None)
+    end = end_of(findings)
     facts: dict[str, Any] = dict(end.facts) if end else {}
     usage = document(facts.get("usage"))
     models: list[Json] = manifest.get("models") or [{}]

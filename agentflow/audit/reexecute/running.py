@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 
 from agentflow.activity.manifest import ModelRegistry
 from agentflow.adapters.dev_server import DevServer
+from agentflow.adapters.history.finding import first_of
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.audit.reading import RunFindings, findings_of
 from agentflow.audit.reexecute.comparing import Pair, Side, pairs, side_of
@@ -105,7 +106,7 @@ async def reexecute(
     """
     found = await findings_of(run, converter, recorded_by)
     story = found.story
-    started = next((each for each in found.findings if each.kind == "started"), None)
+    started = first_of(found.findings, "started")
     if story.manifest is None or started is None or "input" not in started.contents:
         raise AuditError(f"{run.workflow_id} can't be done again: its task or its manifest isn't recorded")
     answers = await recorded_answers(run.executions, converter, story.manifest.root)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agentflow.adapters.history.finding import Finding
 from agentflow.audit import bundle
-from agentflow.audit.contents_check import key_of, open_contents, said_in
+from agentflow.audit.contents_check import open_contents, said_in, sealer_of
 from agentflow.audit.log_check import read_records, records_by_run
 from agentflow.audit.reading import RunFindings
 from agentflow.audit.sealing import Contents
@@ -81,8 +81,8 @@ async def of_bundle(
 async def _contents(
     directory: Path, manifest: BundleManifest, run: RunEntry, keys: KeyProvider | None
 ) -> Contents | None:
-    key = await key_of(run, keys)
-    return open_contents(directory, manifest.export, run, key) if key else None
+    sealer = await sealer_of(run, keys)
+    return open_contents(directory, manifest.export, run, sealer) if sealer else None
 
 
 def _proof(manifest: BundleManifest, run: RunEntry) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from agentflow.adapters.history.finding import Finding, document
+from agentflow.adapters.history.finding import Finding, document, end_of, first_of
 from agentflow.audit.report import words
 from agentflow.audit.report.told import ToldRun
 from agentflow.contracts.wire import Json
@@ -132,9 +132,9 @@ class Page:
 def page_of(run: ToldRun) -> Page:
     """The page of a run."""
     findings = run.findings
-    end = next((each for each in reversed(findings) if each.kind in ("outcome", "ended")), None)
+    end = end_of(findings)
     status = str(end.facts.get("status", "open")) if end else "open"
-    manifest = _first(findings, "manifest")
+    manifest = first_of(findings, "manifest")
     begun, over = _extent(findings)
     explanation = str(end.facts.get("explanation", "")) if end else ""
     return Page(
@@ -163,7 +163,7 @@ def page_of(run: ToldRun) -> Page:
 
 
 def _facts(run: ToldRun, end: Finding | None, begun: datetime, over: datetime) -> Iterator[tuple[str, str]]:
-    started, manifest = _first(run.findings, "started"), _first(run.findings, "manifest")
+    started, manifest = first_of(run.findings, "started"), first_of(run.findings, "manifest")
     yield "Asked for by", str(_fact(started, "requested_by") or "unknown")
     yield "For", f"tenant {_fact(started, 'tenant') or 'default'}"
     yield "Began", _clock(begun)
@@ -307,10 +307,6 @@ def _gaps(findings: Sequence[Finding]) -> Iterator[str]:
 def _extent(findings: Sequence[Finding]) -> tuple[datetime, datetime]:
     ends = [each.at + timedelta(milliseconds=int(each.facts.get("milliseconds") or 0)) for each in findings]
     return min(each.at for each in findings), max(ends)
-
-
-def _first(findings: Sequence[Finding], kind: str) -> Finding | None:
-    return next((each for each in findings if each.kind == kind), None)
 
 
 def _fact(finding: Finding | None, name: str) -> Json:

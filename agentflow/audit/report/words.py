@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from agentflow.adapters.history.finding import Finding, document
+from agentflow.adapters.history.finding import Finding, document, first_of
 from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.wire import Json
 
@@ -147,7 +147,7 @@ def summary(findings: Sequence[Finding], status: str) -> Iterator[str]:
     models = [each for each in findings if each.kind == "model_call"]
     tools = [each for each in findings if each.kind == "tool_call"]
     writes = [each for each in tools if each.facts.get("effect")]
-    started = next((each for each in findings if each.kind == "started"), None)
+    started = first_of(findings, "started")
     who = started.facts.get("requested_by") if started else None
     yield f"{who or 'Somebody'} asked for this run on {findings[0].at:%d %B %Y}."
     yield f"The agent asked a model {_times(len(models))} and used tools {_times(len(tools))}."

@@ -1,4 +1,4 @@
-"""Which runs an audit command is about: by id, by query, or from files."""
+"""Which runs a command is about: by id, by query, or from files."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from agentflow.contracts import names
 
 PAGE = 1_000
 
+OneRun = Annotated[str | None, typer.Argument(metavar="[WORKFLOW_ID]", help="A run on the server.")]
 Runs = Annotated[list[str] | None, typer.Argument(metavar="[WORKFLOW_ID]…", help="Runs on the server.")]
 Query = Annotated[
     str | None,
@@ -36,7 +37,7 @@ Directory = Annotated[
 
 @dataclass(frozen=True)
 class Selection:
-    """What an audit command was asked for."""
+    """What a command was asked for."""
 
     words: str
     """As the manifest says it."""
@@ -69,6 +70,17 @@ def select(
         return Selection(query, from_server(client, found))
     named = [(run, None) for run in runs]
     return Selection(", ".join(runs), from_server(client, named, children=True))
+
+
+async def first_run(selection: Selection) -> SelectedRun:
+    """The run of a command that is about one.
+
+    Raises:
+        CommandFailed: there is none.
+    """
+    async for run in selection.runs:
+        return run
+    raise misused("there is no run in it")
 
 
 def window(since: str, until: str | None, *, tenant: str | None, agent: str | None) -> str:
