@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     approvers: str = ""
     """Whose signed decisions count: a JWK Set file; or ``trusted``, which takes whoever may signal a run at
     their word. Without it, a worker in production does not start, and others trust."""
+    seals: Path | None = None
+    """The fleet's keys for seals, a file of ``agentflow seal-keys init`` that only workers can read. Without
+    it, a worker in production does not start, and others use a file of their machine's own."""
     webhook_url: str = ""
     """Where people are told of approvals and escalations; nobody is by default."""
     webhook_secret: SecretStr = SecretStr("")

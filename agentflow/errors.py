@@ -15,6 +15,7 @@
     ├── ToolUnavailableError        a tool could not start, and certainly did nothing
     ├── OutsideError                an outside system failed, and may have done what was asked
     ├── NoticeRefusedError          nobody wants a notice; it is not tried again
+    ├── SealRefusedError            an activity was asked what no run of its fleet sealed
     ├── SourceChangedError          an imported tool is not any more what was imported
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
@@ -125,6 +126,10 @@ class OutsideError(AgentflowError):
 
 class NoticeRefusedError(AgentflowError):
     """Nobody wants a notice any more; it is not tried again."""
+
+
+class SealRefusedError(AgentflowError):
+    """An activity was asked to do what no run of its fleet sealed for it; it did nothing."""
 
 
 class SourceChangedError(AgentflowError):

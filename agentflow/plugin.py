@@ -5,9 +5,10 @@ the interpreter; and the tracing interceptor if a tracer provider is set by then
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
 the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
 ``reconcile_effect`` and ``close_effect`` for those that write, ``guard_output`` with an output guard and
-``notify`` with a notifier; checks that the server has the search attributes and that the ledger can be used;
-the ledger's upkeep; gauges of the runs that wait for people, where metrics are recorded; and as many
-activities at once as models and tools that take their time ask for, unless the worker says otherwise.
+``notify`` with a notifier, each of which does only what a run sealed, and the keys that runs seal with;
+checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep; gauges
+of the runs that wait for people, where metrics are recorded; and as many activities at once as models and
+tools that take their time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -33,21 +34,31 @@ from agentflow.activity.manifest import ManifestActivity, ModelRegistry
 from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
+from agentflow.activity.sealed import Seals, Served, sealed_activity
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.worker_tool import WorkerTool
+from agentflow.adapters.chains import first_run_of
 from agentflow.adapters.freezes import Freezes
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.recent_blobs import RecentBlobs
+from agentflow.adapters.seal_keys import development_seal_keys
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.adapters.waiting import waiting_measured
 from agentflow.clean_exit import ensure_clean_exit
-from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES
+from agentflow.contracts import names
+from agentflow.contracts.effects import EffectInquiry
+from agentflow.contracts.guards import OutputCheck
+from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, ManifestRequest
+from agentflow.contracts.model import ChatRequest
+from agentflow.contracts.notice import Notice
 from agentflow.contracts.rules import Tier
+from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
 from agentflow.core.catalog import check_closed
+from agentflow.core.seal import SealKeys
 from agentflow.errors import AgentflowError, ConfigurationError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.blobs import BlobStore
@@ -61,6 +72,7 @@ from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
 from agentflow.workflow.definition import definition_of
 from agentflow.workflow.sandbox import lean, passing_through
+from agentflow.workflow.sealing import SealingInterceptor
 from agentflow.workflow.sources import module_source
 
 MAX_CONCURRENT_ACTIVITIES = 500
@@ -89,6 +101,7 @@ class AgentflowPlugin(SimplePlugin):
         output_guard: OutputGuard | None = None,
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
+        seals: SealKeys | None = None,
         notifier: Notifier | None = None,
         redactor: Redactor | None = None,
         waiting_every: timedelta | None = timedelta(seconds=30),
@@ -117,6 +130,9 @@ class AgentflowPlugin(SimplePlugin):
             approvers: Whose signed decisions count, such as ``JwksFile``. ``trusted`` takes people at their
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
+            seals: The fleet's keys, the same for every worker that serves runs or tools: activities do what
+                is sealed with them, and nothing else. In production they must be given (``load_seal_keys``);
+                elsewhere a worker makes a file for its machine.
             notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
             redactor: Takes out of details, memo and spans what is told by its form (cards, IBANs …), as what
                 types mark always is; of spans also what its detectors find. One by default where
@@ -134,6 +150,7 @@ class AgentflowPlugin(SimplePlugin):
         self._models = models
         self._model_client = model_client
         self._tier: Tier = _known(tier)
+        self._seals = seals
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
@@ -153,12 +170,18 @@ class AgentflowPlugin(SimplePlugin):
         self._writes = [tool.contract.name for tool in tools if tool.contract.effect != "read"]
         self._ledger = ledger
         self._ledger_retention = ledger_retention
-        self._tool_activities: list[Callable[..., Any]] = [
-            tool_activity(tool, ledger, self._blobs, self._content) for tool in tools
+        self._served = [
+            Served(
+                tool.contract.name, ToolInvocation, tool_activity(tool, ledger, self._blobs, self._content)
+            )
+            for tool in tools
         ]
         if ledger is not None:
             effects = EffectActivities(tools, ledger)
-            self._tool_activities += [effects.reconcile, effects.close]
+            self._served += [
+                Served(names.RECONCILE_EFFECT_ACTIVITY, EffectInquiry, effects.reconcile),
+                Served(names.CLOSE_EFFECT_ACTIVITY, EffectInquiry, effects.close),
+            ]
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
             data_converter=replace(agentflow_data_converter, external_storage=external_storage),
@@ -179,7 +202,7 @@ class AgentflowPlugin(SimplePlugin):
         ensure_clean_exit()
         config = super().configure_worker(config)
         settings = cast(dict[str, Any], config)
-        activities: list[Callable[..., Any]] = [*(settings.get("activities") or ()), *self._tool_activities]
+        served = list(self._served)
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
             self._check_approvers(workflows)
@@ -205,12 +228,23 @@ class AgentflowPlugin(SimplePlugin):
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
             )
-            activities += [chat.chat, manifest.resolve_manifest]
+            served += [
+                Served(names.CHAT_ACTIVITY, ChatRequest, chat.chat),
+                Served(names.RESOLVE_MANIFEST_ACTIVITY, ManifestRequest, manifest.resolve_manifest),
+            ]
             if self._output_guard:
-                activities.append(OutputGuardActivity(self._output_guard, self._guard_timeout).guard_output)
+                guard = OutputGuardActivity(self._output_guard, self._guard_timeout)
+                served.append(Served(names.GUARD_OUTPUT_ACTIVITY, OutputCheck, guard.guard_output))
             if self._notifier:
-                activities.append(NotifyActivity(self._notifier).notify)
-        config["activities"] = activities
+                served.append(Served(names.NOTIFY_ACTIVITY, Notice, NotifyActivity(self._notifier).notify))
+        if served:
+            keys = self._seals or self._own_seals()
+            seals = Seals(keys, partial(first_run_of, settings["client"]))
+            settings["activities"] = [
+                *(settings.get("activities") or ()),
+                *(sealed_activity(each, seals) for each in served),
+            ]
+            settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(keys)]
         if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
             settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES
         settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
@@ -234,6 +268,14 @@ class AgentflowPlugin(SimplePlugin):
             waiting_measured(worker.client, self._waiting_every),
         ):
             await super().run_worker(worker, next)
+
+    def _own_seals(self) -> SealKeys:
+        if self._tier == "production":
+            raise ConfigurationError(
+                "in production, say which keys seal what runs tell their activities: make a file for all "
+                "workers with `agentflow seal-keys init FILE`, and give seals=load_seal_keys(FILE)"
+            )
+        return development_seal_keys()
 
     def _check_approvers(self, workflows: Sequence[type]) -> None:
         """Nobody finds out in production that whoever may signal may approve."""

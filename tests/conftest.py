@@ -1,9 +1,11 @@
 """Real parts for every test: Temporal's dev server, once, and one that skips time."""
 
 import logging
+import os
 import shutil
 import signal
 import sysconfig
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +33,10 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("agentflow")
+
+# No test leaves keys in the home directory of whoever runs it; commands that tests start inherit it.
+_KEYS = tempfile.TemporaryDirectory(prefix="agentflow-")
+os.environ["AGENTFLOW_DEV_SEAL_KEYS"] = str(Path(_KEYS.name) / "seal-keys.json")
 
 KEY_TYPES = {
     "Keyword": SearchAttributeKey.for_keyword,

@@ -13,7 +13,6 @@ from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import Entry
 from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
-from agentflow.contracts.names import CHAT_ACTIVITY
 from agentflow.contracts.wire import Sha256
 from agentflow.core.compaction import compacted
 from agentflow.core.idempotency import run_root
@@ -62,7 +61,6 @@ class ChatActivity:
         self._content = content
         self._marks = MarksOfBriefs()
 
-    @activity.defn(name=CHAT_ACTIVITY)
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Answer what is new since the parent node.
 

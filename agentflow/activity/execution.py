@@ -36,7 +36,7 @@ def tool_activity(
     blobs: BlobStore,
     content: SpanContent | None = None,
 ) -> ToolActivity:
-    """Make the activity that carries a tool's calls out.
+    """Make what carries a tool's calls out, as an activity of the tool's own type.
 
     Args:
         tool: The tool.
@@ -53,7 +53,6 @@ def tool_activity(
     caller = ToolCaller(tool)
     execution = _Execution(caller, effects_of(tool, ledger, caller), blobs, content)
 
-    @activity.defn(name=tool.contract.name)
     async def run(invocation: ToolInvocation) -> ToolResult:
         try:
             if activity.info().is_local:

@@ -5,7 +5,12 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR, GUARD_REFUSED_ERROR, TRANSCRIPT_MISSING_ERROR
+from agentflow.contracts.names import (
+    EFFECT_UNKNOWN_ERROR,
+    GUARD_REFUSED_ERROR,
+    SEAL_REFUSED_ERROR,
+    TRANSCRIPT_MISSING_ERROR,
+)
 from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
@@ -18,6 +23,7 @@ from agentflow.errors import (
     ModelUnavailableError,
     NoticeRefusedError,
     OutsideError,
+    SealRefusedError,
     SourceChangedError,
     ToolUnavailableError,
 )
@@ -34,6 +40,7 @@ _KINDS: dict[type[Exception], str] = {
     BlobMissingError: TRANSCRIPT_MISSING_ERROR,
     EffectUnknownError: EFFECT_UNKNOWN_ERROR,
     GuardRefusedError: GUARD_REFUSED_ERROR,
+    SealRefusedError: SEAL_REFUSED_ERROR,
 }
 _FINAL = (
     ModelRejectedError,
@@ -42,6 +49,7 @@ _FINAL = (
     EffectUnknownError,
     EffectConflictError,
     ConfigurationError,
+    SealRefusedError,
     SourceChangedError,
     NoticeRefusedError,
 )

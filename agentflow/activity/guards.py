@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 
 import structlog
-from temporalio import activity
 
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.messages import Entry, ToolMessage, UserMessage
-from agentflow.contracts.names import GUARD_OUTPUT_ACTIVITY
 from agentflow.errors import GuardRefusedError
 from agentflow.ports.guards import GuardedText, InputGuard, OutputGuard
 from agentflow.telemetry.logs import failure
@@ -38,7 +36,6 @@ class OutputGuardActivity:
         self._guard = guard
         self._timeout = timeout
 
-    @activity.defn(name=GUARD_OUTPUT_ACTIVITY)
     async def guard_output(self, check: OutputCheck) -> OutputVerdict:
         """Why an output must not leave; a guard that fails refuses."""
         content = {"output": check.output, "evidence": list(check.evidence)}

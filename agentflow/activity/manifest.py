@@ -10,7 +10,6 @@ from temporalio import activity
 from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
-from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
@@ -102,7 +101,6 @@ class ManifestActivity:
         self._notifies = notifies
         self._redacts = redacts
 
-    @activity.defn(name=RESOLVE_MANIFEST_ACTIVITY)
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
         """Pin a run. An unknown model or price is part of the answer: the run is then denied."""
         info = activity.info()

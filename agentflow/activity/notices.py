@@ -2,10 +2,7 @@
 
 import asyncio
 
-from temporalio import activity
-
 from agentflow.activity.failures import to_application_error
-from agentflow.contracts.names import NOTIFY_ACTIVITY
 from agentflow.contracts.notice import Notice
 from agentflow.errors import OutsideError
 from agentflow.ports.notices import Notifier
@@ -20,7 +17,6 @@ class NotifyActivity:
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier
 
-    @activity.defn(name=NOTIFY_ACTIVITY)
     async def notify(self, notice: Notice) -> None:
         """Deliver a notice.
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 
-from temporalio import activity
-
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.execution import effects_of
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectInquiry, EffectReport
-from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY, RECONCILE_EFFECT_ACTIVITY
+from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY
 from agentflow.errors import ConfigurationError
 from agentflow.ports.ledger import EffectLedger
 
@@ -22,7 +20,6 @@ class EffectActivities:
         writes = ((tool.contract.name, effects_of(tool, ledger)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
 
-    @activity.defn(name=RECONCILE_EFFECT_ACTIVITY)
     async def reconcile(self, inquiry: EffectInquiry) -> EffectReport:
         """Find out whether a call had its effect, by the ledger and the tool's probe.
 
@@ -35,7 +32,6 @@ class EffectActivities:
         except Exception as error:
             raise to_application_error(error) from None
 
-    @activity.defn(name=CLOSE_EFFECT_ACTIVITY)
     async def close(self, inquiry: EffectInquiry) -> EffectReport:
         """Record what a person says of a call; answer what is on record then.
 

@@ -22,6 +22,7 @@ from agentflow.cli.replay import replay
 from agentflow.cli.resolve import resolve
 from agentflow.cli.run import run
 from agentflow.cli.runs import runs
+from agentflow.cli.seal_keys import app as seal_keys_app
 from agentflow.cli.setup import setup
 from agentflow.cli.show import show, watch
 from agentflow.cli.status import status
@@ -103,6 +104,8 @@ app.add_typer(approver_app)
 app.command()(freeze)
 app.command()(unfreeze)
 app.command()(freezes)
+# What runs and activities know each other by.
+app.add_typer(seal_keys_app)
 # What became of writes.
 app.add_typer(ledger_app)
 # What proves a change.

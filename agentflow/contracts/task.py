@@ -5,8 +5,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field, FieldSerializationInfo, field_serializer
 
 from agentflow.contracts.budget import Budget
-from agentflow.contracts.carried import CarriedRun
-from agentflow.contracts.wire import Contract, is_none
+from agentflow.contracts.wire import Contract, Json, is_none
 
 InputT = TypeVar("InputT")
 
@@ -23,9 +22,11 @@ class AgentTask(Contract, Generic[InputT]):
     """The customer's own tier (free, standard, enterprise …); rules may read it."""
     budget: Budget | None = None
     """May only be smaller than the agent's own, limit by limit. A limit left out is the agent's."""
-    carried: CarriedRun | None = Field(default=None, exclude_if=is_none)
-    """What a run that continues as new takes along. Nobody else gives it: a run that is started with it is
-    denied."""
+    carried: Json = Field(default=None, exclude_if=is_none)
+    """A ``CarriedRun``: what a run that continues as new takes along, unread until its seal is checked.
+    Nobody else gives it: a run that is started with it is denied."""
+    seal: str | None = Field(default=None, max_length=1_000, exclude_if=is_none)
+    """Of what is carried and of the rest of the task, by the execution before this one."""
 
     @field_serializer("budget")
     def _limits_asked_for(self, budget: Budget | None, info: FieldSerializationInfo) -> dict[str, Any] | None:

@@ -61,6 +61,9 @@ _UNKNOWNS = _METER.create_counter(
     semconv.LEDGER_UNKNOWNS, "{call}", "Writes of which nobody knows whether they happened"
 )
 _HITS = _METER.create_counter(semconv.CACHE_HITS, "{hit}", "Calls that were not made a second time")
+_SEALS = _METER.create_counter(
+    semconv.SEALS_REFUSED, "{call}", "Activities that were asked what no run sealed"
+)
 _WAITING = _METER.create_gauge(semconv.WAITING, "{run}", "Runs that wait for people")
 _WAITING_AGE = _METER.create_gauge(
     semconv.WAITING_AGE, "s", "How long the run that waits longest has been open"
@@ -128,6 +131,11 @@ def effect_unknown(tool: str) -> None:
 def may_be_unknown(tool: str) -> None:
     """Have the count of a tool begin at none: an alert sees nothing of a count that begins with one."""
     _UNKNOWNS.add(0, {semconv.TOOL_NAME: tool})
+
+
+def seal_refused(activity: str) -> None:
+    """Somebody asked an activity for what no run had sealed."""
+    _SEALS.add(1, {semconv.TOOL_NAME: activity})
 
 
 def waiting(agent: str, state: str, runs: int, oldest_seconds: float) -> None:

@@ -1,5 +1,6 @@
 """A plugin around a scripted model, ready for a test."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -10,12 +11,15 @@ from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.rules import Tier
+from agentflow.core.seal import SealKeys
 from agentflow.plugin import AgentflowPlugin
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 
 TEST_MODEL = "scripted:model"
+TEST_SEAL_KEYS = SealKeys("test", {"test": hashlib.sha256(b"agentflow.testing").digest()})
+"""The same in every process of a test. Known to everybody, so no worker but a test's may use it."""
 TEST_PRICE = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(4))
 """A dollar for a million tokens in, four for a million out."""
 
@@ -46,6 +50,7 @@ def scripted_plugin(
     prices: Mapping[str, ModelPrice] | None = None,
     constrained: frozenset[str] = frozenset(),
     context_tokens: Mapping[str, int] | None = None,
+    seals: SealKeys = TEST_SEAL_KEYS,
     **settings: Any,
 ) -> AgentflowPlugin:
     """A plugin whose alias ``default`` is the scripted model, at ``TEST_PRICE``.
@@ -60,6 +65,7 @@ def scripted_plugin(
         prices: More prices, by ``provider:model``.
         constrained: Models without tool calling.
         context_tokens: Context windows, by ``provider:model``.
+        seals: Other keys than ``TEST_SEAL_KEYS``.
         **settings: Anything else that ``AgentflowPlugin`` takes.
     """
     registry = ModelRegistry(
@@ -75,5 +81,6 @@ def scripted_plugin(
         ledger=ledger or (SQLiteLedger(directory / "ledger.sqlite") if directory else None),
         blobs=blobs,
         tier=tier,
+        seals=seals,
         **settings,
     )

@@ -5,6 +5,7 @@ The conversation stays behind: it is in the blob store, and in the histories of 
 
 from typing import NoReturn
 
+from pydantic import ValidationError
 from temporalio import workflow
 
 from agentflow.contracts.carried import (
@@ -15,11 +16,13 @@ from agentflow.contracts.carried import (
     HeldCall,
 )
 from agentflow.contracts.wire import Json
+from agentflow.core.answer import describe_errors
 from agentflow.core.compaction import Outlined
 from agentflow.core.provenance import PastCall
 from agentflow.core.record import DecisionLog
 from agentflow.core.transcript import Transcript
-from agentflow.workflow import dispatch
+from agentflow.errors import RunDenied
+from agentflow.workflow import dispatch, sealing
 from agentflow.workflow.run import Run
 
 MIN_EVENTS = 25
@@ -73,20 +76,46 @@ class Continuation:
         """
         run = self._run
         carried = _carry(run, turn, progress)
-        task = run.task.model_copy(update={"carried": carried})
+        state = carried.model_dump(mode="json")
+        task = run.task.model_copy(
+            update={"carried": state, "seal": sealing.seal_state(_sealed_part(run, state))}
+        )
         run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
         limit, advice = run.manifest.max_payload_bytes, "; AgentflowPlugin(external_storage=) takes more"
         workflow.continue_as_new(dispatch.sized("what the run takes along", task, limit, advice))
 
-    def take_up(self, carried: CarriedRun) -> None:
-        """Put this execution's run where the one before stood."""
-        _take_up(self._run, carried)
+    def take_up(self) -> bool:
+        """Put this execution's run where the one before stood; answer whether there was one.
+
+        Raises:
+            RunDenied: the task brings a state that is none of this run's.
+        """
+        run, task = self._run, self._run.task
+        if task.carried is None:
+            return False
+        if objection := sealing.objection_to_state(_sealed_part(run, task.carried), task.seal):
+            # Whoever starts a run could bring approvals, outputs and a budget of their own making.
+            raise RunDenied(objection)
+        try:
+            carried = CarriedRun.model_validate(task.carried)
+        except ValidationError as error:
+            raise RunDenied(f"this worker can't read the run's state: {describe_errors(error)}") from None
+        _take_up(run, carried)
         self._carried_turn, self.progress = carried.carried_turn, carried.progress
+        return True
 
     def carried_turn(self) -> CarriedTurn | None:
         """Where the model's loop stood in the execution before; it is given once."""
         carried, self._carried_turn = self._carried_turn, None
         return carried
+
+
+def _sealed_part(run: Run, state: Json) -> Json:
+    """What the seal of a state is over: the state, and the task that it belongs to."""
+    bare = run.task.model_copy(update={"carried": None, "seal": None})
+    # As the next execution will have read it: a type's own dump may read as another value.
+    read = type(bare).model_validate_json(bare.model_dump_json())
+    return [state, read.model_dump(mode="json")]
 
 
 def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:

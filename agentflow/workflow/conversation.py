@@ -183,7 +183,14 @@ class Conversation:
             summary = f"{summary}: {reserved.model.name}"
         limit = run.manifest.max_payload_bytes
         try:
-            response = await dispatch.chat(request, self._options, reserved.attempts, summary, limit)
+            response = await dispatch.chat(
+                request,
+                self._options,
+                turn=run.turn,
+                attempts=reserved.attempts,
+                summary=summary,
+                limit=limit,
+            )
         except ActivityError as error:
             if run.is_lean or not dispatch.is_transcript_missing(error):
                 raise
@@ -194,8 +201,9 @@ class Conversation:
         # A run of before LEAN_RUNS sent the conversation again. The activity needs that no more.
         run.log.warning("transcript resent", turn=run.turn)
         left = reserved.attempts - lost
+        summary = f"{summary}, transcript in full"
         return await dispatch.chat(
-            request, self._options, left, f"{summary}, transcript in full", limit
+            request, self._options, turn=run.turn, attempts=left, summary=summary, limit=limit
         ), lost
 
     def _brief_for(self, model: ModelSpec, *, bare: bool = False) -> _NamedBrief:

@@ -1,14 +1,14 @@
 """The one place that schedules activities.
 
 Sizes are checked here, before scheduling: an oversized payload would hang the run in a workflow task
-that fails for ever.
+that fails for ever. What is sent is sealed here, and an answer that no worker sealed is taken for a failure.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
@@ -26,11 +26,15 @@ from agentflow.contracts.names import (
     NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
+    SEAL_REFUSED_ERROR,
     TRANSCRIPT_MISSING_ERROR,
 )
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.errors import PayloadTooLargeError
+from agentflow.workflow.sealing import is_answer_genuine, seal_argument
+
+AnswerT = TypeVar("AnswerT")
 
 RECONCILE_EFFECTS = "reconcile-effects"
 """Patch: a write that failed is looked up in the ledger before anybody is asked."""
@@ -63,9 +67,11 @@ class Failure:
 
 async def resolve_manifest(request: ManifestRequest) -> Manifest:
     """Pin the run: a local activity, since it only reads the worker's own configuration."""
+    call = f"manifest:{workflow.info().get_current_history_length()}"
+    payload = workflow.payload_converter().to_payload(request)
     return await workflow.execute_local_activity(
         RESOLVE_MANIFEST_ACTIVITY,
-        request,
+        RawValue(seal_argument(RESOLVE_MANIFEST_ACTIVITY, call, payload)),
         result_type=Manifest,
         schedule_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(maximum_attempts=3),
@@ -74,23 +80,31 @@ async def resolve_manifest(request: ManifestRequest) -> Manifest:
 
 
 async def chat(
-    request: ChatRequest, options: ModelOptions, attempts: int, summary: str, limit: int
+    request: ChatRequest, options: ModelOptions, *, turn: int, attempts: int, summary: str, limit: int
 ) -> ChatResponse:
     """Call a model.
+
+    Args:
+        request: What it is asked.
+        options: Of the agent.
+        turn: Names the call within the run.
+        attempts: How many the budget covers.
+        summary: Shown in the Web UI.
+        limit: The most bytes that a payload may have.
 
     Raises:
         PayloadTooLargeError: the request is too big for Temporal.
         ActivityError: it failed, after ``attempts`` attempts at most.
     """
-    return await workflow.execute_activity(
+    return await _execute(
         CHAT_ACTIVITY,
+        f"chat-{turn}",
         sized("the model request", request, limit),
-        result_type=ChatResponse,
+        ChatResponse,
         start_to_close_timeout=options.start_to_close_timeout,
         schedule_to_close_timeout=options.schedule_to_close_timeout,
         heartbeat_timeout=options.heartbeat_timeout,
         retry_policy=_retry_policy(options.retry, attempts),
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
     )
 
@@ -107,28 +121,30 @@ async def run_tool(
     options = contract.options
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
     if contract.local and workflow.patched(LEAN_RUNS):
-        return await _run_locally(contract, argument, summary)
-    return await workflow.execute_activity(
+        return await _run_locally(contract, invocation, argument, summary)
+    return await _execute(
         contract.name,
+        invocation.ledger_key,
         argument,
-        result_type=ToolResult,
+        ToolResult,
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,
         schedule_to_close_timeout=options.schedule_to_close_timeout
         or (_POOL_WAIT if options.task_queue else None),
         heartbeat_timeout=options.heartbeat_timeout,
         retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
     )
 
 
-async def _run_locally(contract: ToolContract, argument: RawValue, summary: str) -> ToolResult:
+async def _run_locally(
+    contract: ToolContract, invocation: ToolInvocation, argument: RawValue, summary: str
+) -> ToolResult:
     options = contract.options
     try:
         return await workflow.execute_local_activity(
             contract.name,
-            argument,
+            RawValue(seal_argument(contract.name, invocation.ledger_key, argument.payload)),
             result_type=ToolResult,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
@@ -140,15 +156,7 @@ async def _run_locally(contract: ToolContract, argument: RawValue, summary: str)
         )
     except (ApplicationError, CancelledError, TimeoutError) as cause:
         # Temporal wraps the failure of an activity, and hands out that of a local activity as it is.
-        raise ActivityError(
-            f"local activity {contract.name} failed",
-            scheduled_event_id=0,
-            started_event_id=0,
-            identity="",
-            activity_type=contract.name,
-            activity_id="",
-            retry_state=None,
-        ) from cause
+        raise _activity_error(f"local activity {contract.name} failed", contract.name) from cause
 
 
 async def reconcile_effect(contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
@@ -178,13 +186,13 @@ async def guard_output(check: OutputCheck, limit: int) -> OutputVerdict:
         PayloadTooLargeError: the output is too big for Temporal.
         ActivityError: no worker could ask it.
     """
-    return await workflow.execute_activity(
+    return await _execute(
         GUARD_OUTPUT_ACTIVITY,
+        "output",
         sized("what the output guard is asked", check, limit),
-        result_type=OutputVerdict,
+        OutputVerdict,
         start_to_close_timeout=_OUTAGE,
         retry_policy=RetryPolicy(maximum_attempts=3),
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary="output guard",
     )
 
@@ -196,11 +204,13 @@ async def notify(notice: Notice, limit: int) -> None:
         PayloadTooLargeError: the notice is too big for Temporal.
         ActivityError: it was not delivered.
     """
+    payload = sized("the notice", notice, limit).payload
+    lifetime = max(notice.deadline - workflow.now(), timedelta(minutes=1))
     await workflow.execute_activity(
         NOTIFY_ACTIVITY,
-        sized("the notice", notice, limit),
+        RawValue(seal_argument(NOTIFY_ACTIVITY, notice.id, payload, lifetime)),
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=max(notice.deadline - workflow.now(), timedelta(minutes=1)),
+        schedule_to_close_timeout=lifetime,
         retry_policy=RetryPolicy(
             initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=5)
         ),
@@ -212,10 +222,11 @@ async def _about_effect(
     activity: str, contract: ToolContract, inquiry: EffectInquiry, summary: str
 ) -> EffectReport:
     options = contract.options
-    return await workflow.execute_activity(
+    return await _execute(
         activity,
-        inquiry,
-        result_type=EffectReport,
+        inquiry.invocation.ledger_key,
+        RawValue(workflow.payload_converter().to_payload(inquiry)),
+        EffectReport,
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,
         # An attempt that may still be at it is waited for, and then there is some time for outages.
@@ -224,8 +235,49 @@ async def _about_effect(
         retry_policy=RetryPolicy(
             initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=10
         ),
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
+    )
+
+
+async def _execute(
+    activity: str, call: str, argument: RawValue, answer_type: type[AnswerT], **options: Any
+) -> AnswerT:
+    """Run an activity on a sealed argument, and believe a sealed answer only.
+
+    Args:
+        activity: The activity type.
+        call: Names the call within the run.
+        argument: What it is sent.
+        answer_type: What it answers.
+        **options: Of ``workflow.execute_activity``.
+
+    Raises:
+        ActivityError: it failed, or somebody else answered in a worker's place.
+    """
+    payload = seal_argument(activity, call, argument.payload, options.get("schedule_to_close_timeout"))
+    answer = await workflow.execute_activity(
+        activity,
+        RawValue(payload),
+        result_type=RawValue,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        **options,
+    )
+    if not is_answer_genuine(activity, call, answer.payload):
+        said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
+        cause = ApplicationError(said, type=SEAL_REFUSED_ERROR, non_retryable=True)
+        raise _activity_error(f"activity {activity} has no genuine answer", activity) from cause
+    return workflow.payload_converter().from_payload(answer.payload, answer_type)
+
+
+def _activity_error(message: str, activity: str) -> ActivityError:
+    return ActivityError(
+        message,
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type=activity,
+        activity_id="",
+        retry_state=None,
     )
 
 

@@ -59,6 +59,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         self._continuation = continuation
         self._steps = steps
         self._max_input_bytes = max_input_bytes
+        self._is_first = True
+        """Whether the run begins with this execution."""
 
     async def from_task_to_outcome(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         """Do the task; whatever ends the run is in the outcome.
@@ -68,7 +70,11 @@ class Lifecycle(Generic[InputT, OutputT]):
         """
         with workflow_span(f"{semconv.INVOKE_AGENT} {self._run.definition.name}") as span:
             span.set_attributes(self._about(task))
-            outcome = await self._ended(task)
+            try:
+                outcome = await self._ended(task)
+            finally:
+                # Known once the state of the execution before is taken up.
+                span.set_attribute(semconv.EXECUTION, self._run.executions + 1)
             span.set_attributes(
                 {
                     semconv.OUTCOME: outcome.status,
@@ -88,7 +94,6 @@ class Lifecycle(Generic[InputT, OutputT]):
             semconv.RULES: definition.rules_name.id,
             semconv.TENANT: task.tenant,
             semconv.CUSTOMER_TIER: task.customer_tier,
-            semconv.EXECUTION: task.carried.executions + 1 if task.carried else 1,
         }
 
     async def _ended(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
@@ -131,18 +136,15 @@ class Lifecycle(Generic[InputT, OutputT]):
         """Take the task, and what an execution before this one knew."""
         run = self._run
         run.begin(task, Purse(tightest(run.definition.budget, task.budget)))
-        if task.carried is None:
-            dispatch.sized("the task", task, self._max_input_bytes)
-        elif workflow.info().continued_run_id is None:
-            # Whoever starts a run could bring approvals, outputs and a budget of their own making.
-            raise RunDenied("a task may not bring the state of a run: leave carried out")
         run.is_lean = run.visibility.is_lean = workflow.patched(dispatch.LEAN_RUNS)
-        if task.carried is not None:
-            self._continuation.take_up(task.carried)
+        self._is_first = not self._continuation.take_up()
+        if self._is_first:
+            plain = task.model_copy(update={"carried": None, "seal": None})
+            dispatch.sized("the task", plain, self._max_input_bytes)
         run.has_taken_up()
 
     async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:
-        if task.carried is None:
+        if self._is_first:
             await self._pin()
             await self._checked("preflight", self._steps.preflight(task))
         elif workflow.patched(dispatch.CONTINUED_RELEASE):

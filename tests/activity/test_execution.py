@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.failures import MAX_MESSAGE
-from agentflow.activity.tool import Tool, tool, tools_of
+from agentflow.activity.tool import Tool, tool
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
@@ -206,11 +206,3 @@ async def test_an_error_with_a_lone_surrogate_can_be_sent(bank: Bank) -> None:
     bank.error = OSError("no such file: \udcff")
     error = await failure(bank.statement, None)
     assert bytes_in_history(error) > 0
-
-
-def test_the_activity_is_of_the_tools_own_type(bank: Bank, ledger: SQLiteLedger) -> None:
-    names = {
-        getattr(tool_activity(one, ledger, MemoryBlobStore()), "__temporal_activity_definition").name
-        for one in tools_of(bank)
-    }
-    assert names == {"pay", "pay_by_key", "pay_and_find", "statement", "pay_briefly"}

@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 from agentflow.activity.manifest import ModelRegistry
 from agentflow.adapters.dev_server import DevServer
 from agentflow.adapters.history.finding import first_of
+from agentflow.adapters.seal_keys import new_seal_keys
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.audit.reading import RunFindings, findings_of
 from agentflow.audit.reexecute.comparing import Pair, Side, pairs, side_of
@@ -171,6 +172,7 @@ class _Stage:
                 ledger=SQLiteLedger(place / "ledger.sqlite"),
                 tier=self.manifest.tier,
                 approvers="trusted",
+                seals=new_seal_keys(),
             )
             client = await Client.connect(server.address, plugins=[plugin], runtime=self.runtime)
             # Where tools have a queue of their own, they are carried out there.

@@ -1,0 +1,122 @@
+"""The activity side of seals: an activity acts only on what a run of its own fleet sealed for it.
+
+The seal is checked over the payload's bytes before anything in it is parsed. What is refused is refused for
+good, and says why.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+
+from agentflow.activity.failures import to_application_error
+from agentflow.contracts.names import SEAL_METADATA
+from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys
+from agentflow.errors import SealRefusedError
+from agentflow.telemetry import metrics
+from agentflow.telemetry.logs import failure
+
+_LOG = structlog.get_logger("agentflow")
+
+ChainOf = Callable[[str, str], Awaitable[str | None]]
+"""Answers the first run id of the chain that an execution (workflow id, run id) is of, if there is one."""
+
+
+class Seals:
+    """Checks and makes the seals of a worker's activities."""
+
+    def __init__(self, keys: SealKeys, chain_of: ChainOf) -> None:
+        """Put the parts together.
+
+        Args:
+            keys: The fleet's.
+            chain_of: Asked when an activity runs in another execution than the one that sealed it, as after
+                a reset. What it raises is tried again.
+        """
+        self._keys = keys
+        self._chain_of = chain_of
+
+    async def check(self, payload: Payload) -> Seal:
+        """The seal of an argument, which is good for this activity, here and now.
+
+        Raises:
+            SealRefusedError: it is not; the text says why.
+        """
+        info = activity.info()
+        if not info.workflow_id or not info.workflow_run_id:
+            raise SealRefusedError("no workflow runs this activity: somebody started it by itself")
+        metadata = dict(payload.metadata)
+        seal = Seal.read(metadata.pop(SEAL_METADATA, b""))
+        if seal is None:
+            raise SealRefusedError("what it is asked has no seal: no run of this fleet asked for it")
+        scope = seal.scope(f"argument:{info.activity_type}", info.namespace, info.workflow_id)
+        if not self._keys.is_genuine(seal.kid, scope.message(metadata, payload.data), seal.mac):
+            raise SealRefusedError(f"no run of this fleet sealed this for this call (key {seal.kid})")
+        if info.started_time.timestamp() >= seal.expires:
+            raise SealRefusedError(f"its seal was good until {seal.expires} (seconds since 1970)")
+        if info.workflow_run_id == seal.run_id:
+            return seal
+        # The run was reset while the activity waited for a worker; or somebody made another run.
+        if await self._chain_of(info.workflow_id, info.workflow_run_id) != seal.chain:
+            raise SealRefusedError("it was sealed in another run of this workflow id")
+        return seal
+
+    def seal(self, asked: Seal, answer: Payload) -> Payload:
+        """Seal the answer to what was asked; changed in place."""
+        info = activity.info()
+        scope = Scope(
+            f"result:{info.activity_type}",
+            info.namespace,
+            info.workflow_id or "",
+            asked.chain,
+            ANY_EXECUTION,
+            asked.call,
+            NEVER,
+        )
+        kid, mac = self._keys.mac(scope.message(dict(answer.metadata), answer.data))
+        # The run knows what it asked for: of that nothing has to be repeated in history.
+        seal = Seal(kid, mac, ANY_EXECUTION, ANY_EXECUTION, ANY_EXECUTION, 0)
+        answer.metadata[SEAL_METADATA] = str(seal).encode()
+        return answer
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an activity type does, and what it is asked."""
+
+    name: str
+    """The activity type."""
+    argument: type[Any]
+    """Of the function's one argument."""
+    function: Callable[[Any], Awaitable[Any]]
+
+
+def sealed_activity(served: Served, seals: Seals) -> Callable[[RawValue], Awaitable[Any]]:
+    """An activity that does what it is asked under a seal, and nothing else."""
+
+    @activity.defn(name=served.name)
+    async def run(sealed: RawValue) -> Any:
+        try:
+            asked = await seals.check(sealed.payload)
+        except Exception as error:
+            _on_record(served.name, error)
+            raise to_application_error(error) from None
+        converter = activity.payload_converter()
+        answer = await served.function(converter.from_payload(sealed.payload, served.argument))
+        if activity.info().is_local:
+            # The worker itself writes it into history; nobody else can.
+            return answer
+        return RawValue(seals.seal(asked, converter.to_payload(answer)))
+
+    return run
+
+
+def _on_record(name: str, error: Exception) -> None:
+    info = activity.info()
+    if isinstance(error, SealRefusedError):
+        metrics.seal_refused(name)
+    _LOG.warning("activity refused", activity=name, workflow_id=info.workflow_id, **failure(error))

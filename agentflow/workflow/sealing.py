@@ -1,0 +1,144 @@
+"""The workflow side of seals: what a run sends is sealed, and what it is answered counts only under a seal.
+
+The keys stay outside of the sandbox and of history: workflow code asks its worker to seal. A replay without
+keys seals nothing, which changes nothing: Temporal doesn't compare what is sent. What was refused while the
+run was made has a marker in history, so that every replay, whatever keys it has, refuses the same.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import timedelta
+from typing import Any, cast
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.worker import Interceptor, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
+
+from agentflow.contracts.names import SEAL_METADATA
+from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys
+
+LIFETIME = timedelta(hours=24)
+"""How long what is sent may wait to be acted on, where no time-out of its own ends it earlier."""
+
+_MAC = "__agentflow_mac"
+_IS_GENUINE = "__agentflow_is_genuine"
+_STATE = "state"
+
+
+class SealingInterceptor(Interceptor):
+    """Lets the workflows of a worker seal with its keys."""
+
+    def __init__(self, keys: SealKeys) -> None:
+        self._keys = keys
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor] | None:
+        """Put the two functions where workflow code can reach them; nothing is intercepted."""
+        functions = cast(MutableMapping[str, Callable[..., Any]], input.unsafe_extern_functions)  # pyright: ignore[reportUnknownMemberType]
+        functions[_MAC], functions[_IS_GENUINE] = self._keys.mac, self._keys.is_genuine
+        return None
+
+
+def seal_argument(activity: str, call: str, payload: Payload, lifetime: timedelta | None = None) -> Payload:
+    """Seal what an activity is sent, for this execution, this call and this type of activity.
+
+    Args:
+        activity: The activity type.
+        call: Names the call within the run.
+        payload: The argument; changed in place.
+        lifetime: How long it may be acted on; ``None`` is ``LIFETIME``.
+    """
+    info = workflow.info()
+    scope = Scope(
+        f"argument:{activity}",
+        info.namespace,
+        info.workflow_id,
+        info.first_execution_run_id,
+        info.run_id,
+        call,
+        int((workflow.now() + (lifetime or LIFETIME)).timestamp()),
+    )
+    if (seal := _sealed(scope, dict(payload.metadata), payload.data)) is not None:
+        payload.metadata[SEAL_METADATA] = str(seal).encode()
+    return payload
+
+
+def is_answer_genuine(activity: str, call: str, answer: Payload) -> bool:
+    """Whether a worker of the fleet answered, and answered this call.
+
+    Whoever reaches Temporal can complete an activity in a worker's place.
+    """
+    if not workflow.unsafe.is_replaying() and _is_answer_genuine(activity, call, answer):
+        return True
+    place = f"{activity}:{call}:{workflow.info().get_current_history_length()}:".encode() + answer.data
+    return not workflow.patched(f"unsealed-answer:{hashlib.sha256(place).hexdigest()[:16]}")
+
+
+def seal_state(state: Json) -> str | None:
+    """The seal of what this execution hands to the next; ``None`` in a replay without keys."""
+    info = workflow.info()
+    scope = Scope(
+        _STATE, info.namespace, info.workflow_id, info.first_execution_run_id, info.run_id, _STATE, NEVER
+    )
+    seal = _sealed(scope, {}, canonical_json(state))
+    return None if seal is None else str(seal)
+
+
+def objection_to_state(state: Json, text: str | None) -> str | None:
+    """Why a state that this execution was started with is not this run's own; ``None`` if it is."""
+    objection = None
+    if not workflow.unsafe.is_replaying() and (objection := _objection_to_state(state, text)) is None:
+        return None
+    refused = workflow.patched("unsealed-state")
+    return (objection or "no execution of this run sealed the state it was started with") if refused else None
+
+
+def _is_answer_genuine(activity: str, call: str, answer: Payload) -> bool:
+    info, metadata = workflow.info(), dict(answer.metadata)
+    seal = Seal.read(metadata.pop(SEAL_METADATA, b""))
+    if seal is None:
+        return False
+    asked = Scope(
+        f"result:{activity}",
+        info.namespace,
+        info.workflow_id,
+        info.first_execution_run_id,
+        ANY_EXECUTION,
+        call,
+        NEVER,
+    )
+    return _is_genuine(seal, asked, metadata, answer.data)
+
+
+def _objection_to_state(state: Json, text: str | None) -> str | None:
+    info, seal = workflow.info(), Seal.read(text or "")
+    if info.continued_run_id is None:
+        return "a task may not bring the state of a run: leave carried out"
+    if seal is None:
+        return "it was started with the state of a run that nobody sealed"
+    if seal.chain != info.first_execution_run_id:
+        return "it was started with the state of another run"
+    if seal.run_id != info.continued_run_id and info.attempt == 1:
+        # A retry is started with what the execution that failed was started with.
+        return "it was started with the state of an execution that is not the one before it"
+    scope = seal.scope(_STATE, info.namespace, info.workflow_id)
+    if not _is_genuine(seal, scope, {}, canonical_json(state)):
+        return "it was started with the state of a run under a seal that no worker made"
+    return None
+
+
+def _sealed(scope: Scope, metadata: dict[str, bytes], data: bytes) -> Seal | None:
+    mac = cast(Callable[[bytes], tuple[str, bytes]] | None, _extern(_MAC))
+    return None if mac is None else Seal.over(scope, mac(scope.message(metadata, data)))
+
+
+def _is_genuine(seal: Seal, scope: Scope, metadata: dict[str, bytes], data: bytes) -> bool:
+    check = cast(Callable[[str, bytes, bytes], bool] | None, _extern(_IS_GENUINE))
+    return check is not None and check(seal.kid, scope.message(metadata, data), seal.mac) is True
+
+
+def _extern(name: str) -> Callable[..., Any] | None:
+    functions = cast(Mapping[str, Callable[..., Any]], workflow.extern_functions())  # pyright: ignore[reportUnknownMemberType]
+    return functions.get(name)
