@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all a fresh clone needs. The first of them makes .venv; after that nothing
-# is installed, and no network is needed, until pyproject.toml changes.
+# is installed into it, and no network is needed, until pyproject.toml changes. (The test of the wheel installs
+# that into a venv of its own; where no package index can be reached, it is skipped.)
 #   PYTHON=python3.13   the interpreter that makes .venv (by default the newest that can run all tests)
 #   ARGS="..."          passed on to the command that a target runs
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import agentflow
 
+# A dependency of the core that takes as long to import as everything else.
+LATE = ("boto3", "botocore")
 PROVIDERS = (
     "openai",
     "anthropic",
     "google.genai",
-    "boto3",
-    "botocore",
     "pydantic_ai",
     "genai_prices",
     "stripe",
@@ -46,9 +46,20 @@ def test_the_package_itself_is_a_list_of_names_and_no_more() -> None:
 
 def test_importing_agentflow_imports_no_provider_and_no_command_line() -> None:
     # rich is not in this list: structlog imports it wherever it is installed.
-    unwanted = (*PROVIDERS, "typer", "xllamacpp")
+    unwanted = (*PROVIDERS, *LATE, "typer", "xllamacpp")
     script = f"import json, sys, agentflow; print(json.dumps([m for m in {unwanted!r} if m in sys.modules]))"
     assert printed_by(script) == []
+
+
+def test_the_command_shows_its_help_without_importing_what_only_some_commands_use() -> None:
+    unwanted = (*PROVIDERS, *LATE, "xllamacpp", "jinja2", "psycopg", "cedarpy", "mcp", "httpx2")
+    script = (
+        "import contextlib, io, json, sys; sys.argv = ['agentflow', '--help']\n"
+        "from agentflow.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main()\n"
+        f"print(json.dumps(['agentflow.cli.app' in sys.modules, [m for m in {unwanted!r} if m in sys.modules]]))"
+    )
+    assert printed_by(script) == [True, []]
 
 
 def test_agentflow_can_be_imported_where_none_of_the_extras_is_installed() -> None:

@@ -1,8 +1,8 @@
-"""Wraps the keys of runs with AWS KMS: the files alone are worth nothing. Extra: ``s3``."""
+"""Wraps the keys of runs with AWS KMS: the files alone are worth nothing."""
 
 from typing import Any
 
-from agentflow.errors import AuditError, MissingExtraError
+from agentflow.errors import AuditError
 
 
 class KmsWrapper:
@@ -19,18 +19,16 @@ class KmsWrapper:
             endpoint: URL of another server that speaks KMS's language.
 
         Raises:
-            MissingExtraError: boto3 isn't installed.
             AuditError: boto3 isn't configured.
         """
-        try:
-            import boto3.session  # pyright: ignore[reportMissingTypeStubs]
-            from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-            from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
-                BotoCoreError,
-                ClientError,
-            )
-        except ImportError as error:
-            raise MissingExtraError("keys wrapped by AWS KMS", "s3") from error
+        # Here, since commands that use no KMS import this file too.
+        import boto3.session  # pyright: ignore[reportMissingTypeStubs]
+        from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+        from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
+            BotoCoreError,
+            ClientError,
+        )
+
         self._kms_key = kms_key
         self._errors = (BotoCoreError, ClientError)
         config: Any = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3})

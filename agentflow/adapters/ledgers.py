@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
-from agentflow.errors import ConfigurationError, MissingExtraError
+from agentflow.errors import ConfigurationError
 from agentflow.ports.ledger import EffectLedger
 
 FORMS = (
@@ -98,10 +98,9 @@ def _dynamodb(url: str) -> EffectLedger:
         or not all(len(values) == 1 and values[0] for values in options.values())
     ):
         raise _unknown("a dynamodb: address with a user, with a path or with such options")
-    try:
-        from agentflow.adapters.dynamodb_ledger import DynamoDBLedger
-    except ImportError as error:
-        raise MissingExtraError("the DynamoDB ledger", "aws") from error
+    # Here, since boto3 takes as long to import as the rest of a command.
+    from agentflow.adapters.dynamodb_ledger import DynamoDBLedger
+
     region, endpoint = (options.get(name, [None])[0] for name in ("region", "endpoint"))
     return DynamoDBLedger(parts.netloc, region=region, endpoint=endpoint)
 

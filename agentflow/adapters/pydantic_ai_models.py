@@ -128,7 +128,7 @@ def _provider(provider: str, endpoint: ModelEndpoint) -> Provider[Any]:
 def _bedrock_provider(endpoint: ModelEndpoint) -> Provider[Any]:
     if endpoint.api_key:
         raise ConfigurationError("bedrock takes no api_key: set AWS_BEARER_TOKEN_BEDROCK, or AWS credentials")
-    # boto3 is in the aws extra only, and has no types. Its retries are fixed when a client is made, and
+    # boto3 has no types. Its retries are fixed when a client is made, and
     # pydantic-ai leaves them on.
     boto3: Any = importlib.import_module("boto3")
     config: Any = importlib.import_module("botocore.config")

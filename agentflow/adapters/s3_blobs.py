@@ -1,4 +1,4 @@
-"""Blobs in S3, for the workers of several machines. Extra: ``s3``."""
+"""Blobs in S3, for the workers of several machines."""
 
 import asyncio
 from collections.abc import Mapping

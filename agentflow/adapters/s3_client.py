@@ -1,4 +1,4 @@
-"""boto3's S3 client, in threads, with time limits and errors that say where. Extra: ``s3``."""
+"""boto3's S3 client, in threads, with time limits and errors that say where."""
 
 import asyncio
 import os

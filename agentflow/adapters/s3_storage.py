@@ -1,4 +1,4 @@
-"""Temporal's S3 driver for big single values, on boto3. Extra: ``s3``."""
+"""Temporal's S3 driver for big single values, on boto3."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Bundles in a bucket with Object Lock: nobody can change or delete them before their time. Extra: ``s3``.
+"""Bundles in a bucket with Object Lock: nobody can change or delete them before their time.
 
 PREFIX/EXPORT/FILE    one object for each file of a bundle, ``digest.json`` the last: where it is, all is
 """

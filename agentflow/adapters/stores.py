@@ -11,7 +11,7 @@ from temporalio.converter import ExternalStorage
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.directory_storage import DirectoryStorageDriver
 from agentflow.adapters.memory_blobs import MemoryBlobStore
-from agentflow.errors import ConfigurationError, MissingExtraError
+from agentflow.errors import ConfigurationError
 from agentflow.ports.blobs import BlobStore
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def open_blobs(url: str) -> BlobStore:
 
     Raises:
         ConfigurationError: it is none of these.
-        MissingExtraError: S3 needs boto3.
     """
     match _parsed(url, "a blob store", f"memory:, {FORMS}", memory=True):
         case None:
@@ -48,7 +47,6 @@ def open_blobs(url: str) -> BlobStore:
         case Path() as path:
             return DirectoryBlobStore(path)
         case _S3Address() as place:
-            _needs_boto3("the S3 blob store")
             from agentflow.adapters.s3_blobs import S3BlobStore
             from agentflow.adapters.s3_client import S3Bucket
 
@@ -67,11 +65,9 @@ def open_external_storage(url: str, *, threshold: int = EXTERNAL_THRESHOLD_BYTES
 
     Raises:
         ConfigurationError: it is none of these.
-        MissingExtraError: S3 needs boto3.
     """
     match _parsed(url, "external storage", FORMS, memory=False):
         case _S3Address() as place:
-            _needs_boto3("S3 storage")
             from agentflow.adapters.s3_storage import s3_storage_driver
 
             driver: Any = s3_storage_driver(place.bucket, place.prefix, **place.options)
@@ -91,11 +87,9 @@ def open_vault(url: str, mode: "LockMode" = "COMPLIANCE") -> "S3Vault":
 
     Raises:
         ConfigurationError: it is none of these.
-        MissingExtraError: S3 needs boto3.
     """
     match _parsed(url, "a vault", S3_FORM, memory=False):
         case _S3Address() as place:
-            _needs_boto3("a vault for bundles")
             from agentflow.adapters.s3_client import S3Bucket
             from agentflow.adapters.s3_vault import S3Vault
 
@@ -144,13 +138,6 @@ def _s3(url: str, what: str, forms: str) -> _S3Address:
 def _local(path: str) -> str:
     # file:///C:/path is a path of Windows.
     return path[1:] if re.match(r"/[A-Za-z]:/", path) else path
-
-
-def _needs_boto3(what: str) -> None:
-    try:
-        import boto3  # noqa: F401  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
-    except ImportError as error:
-        raise MissingExtraError(what, "s3") from error
 
 
 def _unknown(given: str, what: str, forms: str) -> ConfigurationError:

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from agentflow.adapters.s3_vault import S3Vault
 from agentflow.audit import bundle
 from agentflow.contracts.bundle import Digest
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
 
+if TYPE_CHECKING:
+    # Every command imports this file, and boto3 takes as long to import as the rest of them.
+    from agentflow.adapters.s3_vault import S3Vault
+
 
 async def upload(
-    directory: Path, vault: S3Vault, progress: Callable[[int], None] = lambda number: None
+    directory: Path, vault: "S3Vault", progress: Callable[[int], None] = lambda number: None
 ) -> tuple[str, int]:
     """Put a bundle into a vault, locked as long as its manifest says. What is there already stays.
 
@@ -35,7 +39,7 @@ async def upload(
     return digest.export, written
 
 
-async def fetch(vault: S3Vault, export: str, place: Path) -> int:
+async def fetch(vault: "S3Vault", export: str, place: Path) -> int:
     """Get a bundle from a vault, to be verified. How many files it has.
 
     Raises:

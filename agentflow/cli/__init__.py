@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from agentflow.cli.app import run_app
     except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich"):
+        if (error.name or "").partition(".")[0] not in ("typer", "rich"):
             raise
         sys.exit(f"agentflow: {MissingExtraError('the command line', 'cli')}")
     run_app()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.table import Table
 
 from agentflow.adapters.signer import Signer
 from agentflow.cli.approval_options import Limit, approval_filter
-from agentflow.cli.decide import Reason, Yes
+from agentflow.cli.asking import Yes, confirm
+from agentflow.cli.decide import Reason
 from agentflow.cli.exits import ExitCode, misused, refused
 from agentflow.cli.option_groups import Command, taking
 from agentflow.cli.options import AsJson
@@ -23,7 +23,6 @@ from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.core.approval import Verdict
-from agentflow.core.words import visible
 from agentflow.errors import AgentflowError
 from agentflow.inbox import DECIDED_AT_ONCE, ApprovalFilter, Decided, Inbox, RunApprovals
 
@@ -88,7 +87,7 @@ class _Batch:
         items = self._items(session, session.run(inbox.pending(self.wanted, limit=limit)))
         session.output.show(_shown(items))
         name = self.person if isinstance(self.person, str) else self.person.subject
-        _confirm(f"{self.verdict.capitalize()} these {len(items)} as {name}?", yes=yes)
+        confirm(f"{self.verdict.capitalize()} these {len(items)} as {name}?", yes=yes)
         decisions = session.run(self._decisions(client, items))
         with session.output.progress(f"0 of {len(items)} decided") as progress:
             done = session.run(inbox.decide(decisions, told=_Counter(progress, len(items))))
@@ -158,15 +157,6 @@ def _shown(items: Sequence[Item]) -> Table:
         for workflow_id, request in items
     ]
     return table(("RUN", "APPROVAL", "ACTION", "EXACTLY"), rows)
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise misused("nobody can be asked here: look at the list, then say --yes; nothing was sent")
-    if not typer.confirm(visible(question), err=True):
-        raise refused("nothing was sent")
 
 
 class _Counter:

@@ -1,6 +1,5 @@
 """``agentflow approver``: a key of one's own, and decisions that are signed with it."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ from agentflow.adapters.broadcast import ALL_OPEN_RUNS, Told, tell_runs
 from agentflow.adapters.jwks_file import add_key, revoke_key
 from agentflow.adapters.signer import Signer
 from agentflow.cli.approval_views import approval_views
-from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, Yes, decide, shown_action
+from agentflow.cli.asking import Yes, passphrase
+from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, decide, shown_action
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.option_groups import Command
 from agentflow.cli.options import AsJson, By, WorkflowId
@@ -256,11 +256,7 @@ def _token_in(path: Path) -> str:
 
 
 def _new_passphrase() -> str:
-    given = os.environ.get(PASSPHRASE_VARIABLE)
-    if given is None:
-        given = str(
-            typer.prompt("a passphrase for the key", hide_input=True, confirmation_prompt=True, err=True)
-        )
+    given = passphrase("a passphrase for the key", PASSPHRASE_VARIABLE, twice=True)
     if not given:
         raise misused("a passphrase is needed; --plain keeps the key without one")
     return given

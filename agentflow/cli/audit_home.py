@@ -80,7 +80,6 @@ class AuditHome:
 
         Raises:
             AuditError: AWS KMS is asked for and can't be used.
-            MissingExtraError: boto3 isn't installed.
         """
         return KeyDirectory(self.directory / "keys", KmsWrapper(self._kms_key) if self._kms_key else None)
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from agentflow.audit.bundle import read_manifest
+from agentflow.cli.asking import Yes, confirm
 from agentflow.cli.audit_home import AuditHome, Home, KmsKey
-from agentflow.cli.decide import Yes
-from agentflow.cli.exits import CommandFailed, ExitCode, refused
+from agentflow.cli.exits import CommandFailed, ExitCode
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
 from agentflow.cli.session import open_session
@@ -36,8 +36,7 @@ def audit_erase(
         found = sorted({run.key_id for run in read_manifest(bundle).runs if run.workflow_id == workflow_id})
         if not found:
             raise CommandFailed(ExitCode.NOT_FOUND, f"{bundle} has no run {workflow_id}")
-        if not yes and not typer.confirm(f"Erase what was said in {workflow_id}, for good?", err=True):
-            raise refused("nothing was erased")
+        confirm(f"Erase what was said in {workflow_id}, for good?", yes=yes, otherwise="nothing was erased")
         erased = [key_id for key_id in found if session.run(keys.delete(key_id))]
         session.output.result(
             {"workflow_id": workflow_id, "erased": erased},

@@ -1,6 +1,5 @@
 """``agentflow approve`` and ``agentflow reject``."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from agentflow.cli.approval_views import approval_views
+from agentflow.cli.asking import Yes, confirm
 from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.option_groups import Command
@@ -20,7 +20,6 @@ from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Deci
 from agentflow.contracts.wire import ApprovalId
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Verdict
-from agentflow.core.words import visible
 
 ApprovalIdArgument = Annotated[str, typer.Argument(metavar="APPROVAL_ID", help="Such as approval-1.")]
 Roles = Annotated[
@@ -33,7 +32,6 @@ Hash = Annotated[
         "--hash", metavar="SHA256", help="Of the arguments you looked at: refuse if they are others by now."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 
 
 @dataclass(frozen=True)
@@ -101,15 +99,13 @@ def decide(
         yes: Don't ask.
 
     Raises:
-        CommandFailed: it isn't pending, has other arguments than they looked at, or didn't count.
+        CommandFailed: it isn't pending, has other arguments than they looked at, didn't count, or nobody said
+            yes.
     """
     client = session.client()
     request = session.run(shown_action(client, workflow_id, said))
     session.output.show(*approval_views(workflow_id, request))
-    if not yes and sys.stdin.isatty():
-        question = visible(f"{said.verdict.capitalize()} {request.tool} as {said.by}?")
-        if not typer.confirm(question, err=True):
-            raise refused("nothing was sent")
+    confirm(f"{said.verdict.capitalize()} {request.tool} as {said.by}?", yes=yes)
     receipt = session.run(_send(client, workflow_id, make(request)))
     needed = f"; {receipt.people_needed} more needed" if receipt.people_needed else ""
     session.output.result(receipt, safe(f"{receipt.approval_id} is {receipt.status}{needed}", "bold"))

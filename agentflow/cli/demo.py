@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from agentflow.cli.asking import somebody_can_be_asked
 from agentflow.cli.demo_run import DemoRun, Score, StandIns, score
 from agentflow.cli.demo_view import LiveTable, PersonAtTerminal, summary, table
 from agentflow.cli.exits import misused
@@ -47,7 +48,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
 ) -> None:
     """Run labelled cases through the project's agent, on servers started here."""
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    is_terminal = somebody_can_be_asked() and sys.stdout.isatty()
     use_stand_ins = not is_terminal if stand_ins is None else stand_ins
     stay = (is_terminal and not as_json) if keep is None else keep
     # With --json standard output has nothing but the result. Into a file or a pipe, Rich would fold the
@@ -55,6 +56,8 @@ def demo(
     shown = sys.stderr if as_json else sys.stdout
     console = Console(file=shown, width=None if shown.isatty() else 150)
     with open_session(context, as_json=as_json) as session:
+        if not (use_stand_ins or is_terminal):
+            raise misused("there is no terminal to ask at: leave --ask-me out, and stand-ins decide")
         project = Project.load_from(Path.cwd())
         choice = choose_model(model, os.environ)
         suite: DemoSuite = project.load("demo")

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
-from rich.prompt import Prompt
 from rich.table import Table
 
+from agentflow.cli.asking import choose
 from agentflow.cli.demo_run import Deciders, Decision, Progress, Score
 from agentflow.cli.output import safe
 from agentflow.contracts.approval import ApprovalRequest
@@ -169,4 +169,4 @@ def _rules(outcome: AgentOutcome[object]) -> str:
 
 async def _asked(question: str, choices: list[str] | None, default: str) -> str:
     """Ask without holding up the runs: the prompt blocks a thread of its own."""
-    return await asyncio.to_thread(Prompt.ask, question, choices=choices, default=default)
+    return await asyncio.to_thread(choose, question, choices, default)

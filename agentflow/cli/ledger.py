@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from agentflow.adapters.ledgers import migrate as set_up
+from agentflow.cli.asking import Yes, confirm
 from agentflow.cli.ledger_place import LedgerUrl, existing, ledger_url, missing_file, opened, shown_url
 from agentflow.cli.ledger_resolve import check_doubt, close_record, found, word_of
 from agentflow.cli.ledger_view import Place, closing_commands, document, list_view, meaning, record_views
@@ -82,6 +83,7 @@ def resolve(
         typer.Option("--offline", help="Close the record also if Temporal can't say how its run stands."),
     ] = False,
     ledger: LedgerUrl = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what became of a write in doubt. A run that waits for it goes on. Exit 1 if that doesn't count."""
@@ -91,6 +93,7 @@ def resolve(
             stored = session.run(found(place, key))
             check_doubt(stored)
             session.output.show(*record_views(stored))
+            confirm(f"Say {verdict} as {by}?", yes=yes, otherwise="nothing was closed")
             with session.output.progress(f"closing {key}"):
                 after = close_record(session, place, stored, word, offline=offline)
         session.output.result(document(after), *record_views(after))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from agentflow.adapters.signer import Signer, is_encrypted
+from agentflow.cli.asking import passphrase
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.session import Session
 from agentflow.client import AgentClient
@@ -51,12 +51,8 @@ def own_key(given: Path | None) -> Signer:
         raise misused(
             f"there is no key at {path}: make one with `agentflow approver init`, or give --key-file"
         )
-    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
-    if passphrase is None and is_encrypted(path):
-        if not sys.stdin.isatty():
-            raise misused(f"the key at {path} is encrypted: set {PASSPHRASE_VARIABLE}")
-        passphrase = str(typer.prompt(f"passphrase of {path}", hide_input=True, err=True))
-    return Signer.load(path, passphrase)
+    asked = passphrase(f"the passphrase of {path}", PASSPHRASE_VARIABLE) if is_encrypted(path) else None
+    return Signer.load(path, asked)
 
 
 def span_of(text: str, option: str) -> timedelta:

@@ -1,13 +1,16 @@
 """``agentflow resolve``."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 
+from agentflow.cli.asking import Yes, confirm
 from agentflow.cli.exits import refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.options import AsJson, By, Result, WorkflowId
-from agentflow.cli.output import safe
+from agentflow.cli.output import exact_json, facts, safe
 from agentflow.cli.own_key import KeyFile, signed_if_asked
 from agentflow.cli.resolution import resolution_of, send
 from agentflow.cli.session import open_session
@@ -33,6 +36,7 @@ def resolve(
     ] = None,
     result: Result = None,
     key_file: KeyFile = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Take over an escalated run. Exit 1 if that doesn't count.
@@ -43,12 +47,23 @@ def resolve(
         resolution = resolution_of(action, by, text, answer=answer, result=result)
         client = session.client()
         escalation = session.run(_open_escalation(client, workflow_id))
+        session.output.show(*_views(workflow_id, escalation))
+        confirm(f"Say {action} as {by}?", yes=yes)
         bound = signed_if_asked(session, client, workflow_id, escalation, resolution, key_file=key_file)
         with session.output.progress(f"resolving {workflow_id}"):
             record = session.run(send(client, workflow_id, bound))
         if not record.accepted:
             raise refused(record.detail)
         session.output.result(record, safe(f"accepted: {record.detail}"))
+
+
+def _views(workflow_id: str, escalation: Escalation) -> Iterator[RenderableType]:
+    """The answer is given to exactly this."""
+    effect = escalation.effect
+    in_doubt = [("in doubt", effect.tool), ("key", effect.key), ("known", effect.detail)] if effect else []
+    yield facts([("run", workflow_id), ("escalation", escalation.id), ("why", escalation.reason), *in_doubt])
+    if effect:
+        yield exact_json(dict(effect.arguments))
 
 
 async def _open_escalation(client: AgentClient, workflow_id: str) -> Escalation:

@@ -76,7 +76,7 @@ def test_the_command_that_is_shown_approves(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("transfer 900")
     shown = agentflow("approvals", workflow_id).stdout
     command = next(line for line in shown.splitlines() if line.startswith("agentflow approve"))
-    done = agentflow(*shlex.split(command)[1:])
+    done = agentflow(*shlex.split(command)[1:], "--yes")
     assert done.exit_code == 0, done.stderr
 
 
@@ -89,7 +89,7 @@ def test_hostile_text_reaches_the_terminal_written_out(agentflow: CommandLine) -
 
 def test_an_approval_counts_and_the_run_goes_on(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("pay 1.00")
-    receipt = agentflow("approve", workflow_id, "approval-1", "--by", "ann", "--json")
+    receipt = agentflow("approve", "--yes", workflow_id, "approval-1", "--by", "ann", "--json")
     assert receipt.exit_code == 0
     assert receipt.document == {"approval_id": "approval-1", "status": "approved", "people_needed": 0}
     (call,) = agentflow.outcome(workflow_id)["tool_calls"]
@@ -98,15 +98,19 @@ def test_an_approval_counts_and_the_run_goes_on(agentflow: CommandLine) -> None:
 
 def test_what_is_approved_is_shown_first(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("pay 1.00")
-    shown = agentflow("approve", workflow_id, "approval-1", "--by", "ann").stdout
+    shown = agentflow("approve", "--yes", workflow_id, "approval-1", "--by", "ann").stdout
     assert shown.index('"amount": "1.00"') < shown.index("approval-1 is approved")
 
 
 def test_two_people_are_needed_where_the_rule_says_so(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("transfer 900")
-    first = agentflow("approve", workflow_id, "approval-1", "--by", "ann", "--role", "finance", "--json")
+    first = agentflow(
+        "approve", "--yes", workflow_id, "approval-1", "--by", "ann", "--role", "finance", "--json"
+    )
     assert (first.document["status"], first.document["people_needed"]) == ("pending", 1)
-    second = agentflow("approve", workflow_id, "approval-1", "--by", "bob", "--role", "finance", "--json")
+    second = agentflow(
+        "approve", "--yes", workflow_id, "approval-1", "--by", "bob", "--role", "finance", "--json"
+    )
     assert second.document["status"] == "approved"
 
 
@@ -120,14 +124,16 @@ def test_two_people_are_needed_where_the_rule_says_so(agentflow: CommandLine) ->
 def test_an_approval_that_does_not_count_exits_1_with_the_reason(
     agentflow: CommandLine, who: tuple[str, ...], why: str
 ) -> None:
-    refused = agentflow("approve", agentflow.waiting("transfer 900"), "approval-1", *who, "--json")
+    refused = agentflow("approve", "--yes", agentflow.waiting("transfer 900"), "approval-1", *who, "--json")
     assert refused.exit_code == 1
     assert refused.error == why
 
 
 def test_arguments_other_than_those_looked_at_are_refused(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("pay 1.00")
-    refused = agentflow("approve", workflow_id, "approval-1", "--by", "ann", "--hash", "0" * 64, "--json")
+    refused = agentflow(
+        "approve", "--yes", workflow_id, "approval-1", "--by", "ann", "--hash", "0" * 64, "--json"
+    )
     assert refused.exit_code == 1
     assert "has other arguments than those you looked at" in refused.error
     assert agentflow.approval(workflow_id)["id"] == "approval-1"
@@ -135,7 +141,9 @@ def test_arguments_other_than_those_looked_at_are_refused(agentflow: CommandLine
 
 def test_a_rejection_is_recorded_with_its_reason(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("pay 1.00")
-    done = agentflow("reject", workflow_id, "approval-1", "--by", "ann", "--reason", "too much", "--json")
+    done = agentflow(
+        "reject", "--yes", workflow_id, "approval-1", "--by", "ann", "--reason", "too much", "--json"
+    )
     assert done.document["status"] == "rejected"
     agentflow.outcome(workflow_id)
     log = agentflow("status", workflow_id, "--decisions", "--json").document["decisions"]
@@ -143,19 +151,23 @@ def test_a_rejection_is_recorded_with_its_reason(agentflow: CommandLine) -> None
 
 
 def test_an_approval_that_is_not_pending_names_those_that_are(agentflow: CommandLine) -> None:
-    refused = agentflow("approve", agentflow.waiting("pay 1.00"), "approval-9", "--by", "ann", "--json")
+    refused = agentflow(
+        "approve", "--yes", agentflow.waiting("pay 1.00"), "approval-9", "--by", "ann", "--json"
+    )
     assert refused.exit_code == 1
     assert "(approval-1 is)" in refused.error
 
 
 def test_a_name_that_is_too_long_is_a_usage_error(agentflow: CommandLine) -> None:
-    refused = agentflow("approve", agentflow.waiting("pay 1.00"), "approval-1", "--by", "x" * 300, "--json")
+    refused = agentflow(
+        "approve", "--yes", agentflow.waiting("pay 1.00"), "approval-1", "--by", "x" * 300, "--json"
+    )
     assert refused.exit_code == 2
     assert "by: " in refused.error
 
 
 def test_an_unknown_run_is_not_found(agentflow: CommandLine) -> None:
-    assert agentflow("approve", "no-such-run", "approval-1", "--by", "ann").exit_code == 4
+    assert agentflow("approve", "--yes", "no-such-run", "approval-1", "--by", "ann").exit_code == 4
 
 
 def test_a_decision_needs_a_name(agentflow: CommandLine) -> None:
@@ -164,7 +176,7 @@ def test_a_decision_needs_a_name(agentflow: CommandLine) -> None:
 
 def test_an_approval_works_as_a_process_and_prints_one_document(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("pay 1.00")
-    done = agentflow.process("approve", workflow_id, "approval-1", "--by", "ann", "--json")
+    done = agentflow.process("approve", "--yes", workflow_id, "approval-1", "--by", "ann", "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "approved"
 

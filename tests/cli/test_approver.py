@@ -50,7 +50,10 @@ def test_no_key_is_overwritten(agentflow: CommandLine, ann: Path) -> None:
 
 @pytest.mark.parametrize(
     ("env", "says"),
-    [({}, "is encrypted"), ({"AGENTFLOW_APPROVER_PASSPHRASE": "wrong"}, "can't be opened")],
+    [
+        ({}, "no terminal to ask at for the passphrase"),
+        ({"AGENTFLOW_APPROVER_PASSPHRASE": "wrong"}, "can't be opened"),
+    ],
 )
 def test_a_key_is_not_opened_without_its_passphrase(
     agentflow: CommandLine, ann: Path, env: dict[str, str], says: str
@@ -85,13 +88,22 @@ class TestRun:
     def test_a_signed_approval_counts_and_a_stated_one_does_not(
         self, agentflow: CommandLine, waiting: str, ann: Path
     ) -> None:
-        plain = agentflow("approve", waiting, "approval-1", "--by", "ann")
+        plain = agentflow("approve", "--yes", waiting, "approval-1", "--by", "ann")
         assert plain.exit_code == 1
         assert f"agentflow approver approve {waiting} approval-1" in plain.stderr
         shown = agentflow("approvals", waiting)
         assert f"agentflow approver approve {waiting} approval-1 --hash" in shown.stdout.replace("\n", " ")
         signed = agentflow(
-            "approver", "approve", waiting, "approval-1", "--key-file", str(ann), "--json", "--reason", "ok"
+            "approver",
+            "approve",
+            "--yes",
+            waiting,
+            "approval-1",
+            "--key-file",
+            str(ann),
+            "--json",
+            "--reason",
+            "ok",
         )
         assert signed.document["status"] == "approved"
 
@@ -124,6 +136,7 @@ class TestRun:
         told = agentflow(
             "approver",
             "reject",
+            "--yes",
             waiting,
             "approval-1",
             "--delegation",
@@ -144,8 +157,10 @@ class TestRun:
         told = agentflow("approver", "revoke", kid, "--by", "sec", "--jwks", str(jwks), "--json")
         assert told.document["runs"] >= 1
         assert read_keys(jwks)[0].revoked_at is not None
-        refused = agentflow("approver", "approve", waiting, "approval-1", "--key-file", str(ann))
+        refused = agentflow("approver", "approve", "--yes", waiting, "approval-1", "--key-file", str(ann))
         assert refused.exit_code == 1
         assert "is revoked" in refused.stderr
         bob = str(tmp_path / "bob.json")
-        assert agentflow("approver", "reject", waiting, "approval-1", "--key-file", bob).exit_code == 0
+        assert (
+            agentflow("approver", "reject", "--yes", waiting, "approval-1", "--key-file", bob).exit_code == 0
+        )

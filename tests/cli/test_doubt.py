@@ -27,7 +27,7 @@ def test_the_command_that_is_shown_answers_it(agentflow: CommandLine, answer: st
     lines = agentflow("status", workflow_id).stdout.splitlines()
     command = next(line for line in lines if line.startswith(f"agentflow resolve {workflow_id} {answer}"))
     words = ['"wired"' if word == "JSON" else word for word in shlex.split(command)]
-    done = agentflow(*words[1:])
+    done = agentflow(*words[1:], "--yes")
     assert done.exit_code == 0, done.stderr
 
 
@@ -44,7 +44,7 @@ def test_hostile_arguments_have_no_power_there(agentflow: CommandLine) -> None:
 
 def test_an_outcome_shows_what_nobody_found_out(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("wire 9.00")
-    agentflow("resolve", workflow_id, "abort", "--by", "ann")
+    agentflow("resolve", "--yes", workflow_id, "abort", "--by", "ann")
     agentflow.outcome(workflow_id)
     assert "UNKNOWN" in agentflow("status", workflow_id).stdout
 

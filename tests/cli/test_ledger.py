@@ -165,7 +165,7 @@ async def test_the_command_that_is_shown_closes_the_record(beside: CommandLine) 
         "commands"
     ]
     words = shlex.split(next(command for command in commands if " did_not_happen " in command))
-    closed = beside(*words[1:], AGENTFLOW_LEDGER="")
+    closed = beside(*words[1:], "--yes", AGENTFLOW_LEDGER="")
     assert closed.exit_code == 0, closed.stderr
     assert beside("ledger", "show", record.key, "--json").document["state"] == "failed"
 

@@ -21,7 +21,7 @@ NOWHERE = "127.0.0.1:1"
 
 
 def resolve(agentflow: CommandLine, key: str, *words: str, by: str = "ann", **env: str) -> Answer:
-    return agentflow("ledger", "resolve", key, *words, "--by", by, "--json", **env)
+    return agentflow("ledger", "resolve", "--yes", key, *words, "--by", by, "--json", **env)
 
 
 def key_in_doubt(agentflow: CommandLine, workflow_id: str) -> str:
@@ -122,7 +122,7 @@ async def test_a_result_is_read_from_a_file(beside: CommandLine, tmp_path: Path)
 
 async def test_a_result_is_read_from_standard_input(beside: CommandLine) -> None:
     record = await in_doubt(beside.ledger)
-    words = ("ledger", "resolve", record.key, "happened", "--result", "-", "--by", "ann")
+    words = ("ledger", "resolve", record.key, "happened", "--result", "-", "--by", "ann", "--yes")
     assert beside(*words, input="[1]").exit_code == 0
     after = await record_in(beside.ledger, record.key)
     assert ToolResult.model_validate_json(after.result or "").output == [1]
@@ -151,7 +151,9 @@ async def test_an_abort_leaves_it_unknown_and_closed(beside: CommandLine) -> Non
 
 async def test_a_person_reads_what_is_about_to_be_closed(beside: CommandLine) -> None:
     record = await in_doubt(beside.ledger)
-    refused = beside("ledger", "resolve", record.key, "abort", "--by", "ann", TEMPORAL_ADDRESS=NOWHERE)
+    refused = beside(
+        "ledger", "resolve", "--yes", record.key, "abort", "--by", "ann", TEMPORAL_ADDRESS=NOWHERE
+    )
     assert refused.exit_code == 3
     for known in (record.key, record.workflow_id, "the bank did not answer"):
         assert known in refused.stdout
@@ -166,7 +168,7 @@ async def test_what_is_about_to_be_closed_is_no_part_of_the_document(beside: Com
 
 async def test_a_person_reads_what_the_record_is_now(beside: CommandLine) -> None:
     record = await in_doubt(beside.ledger)
-    shown = beside("ledger", "resolve", record.key, "did_not_happen", "--by", "ann").stdout
+    shown = beside("ledger", "resolve", "--yes", record.key, "did_not_happen", "--by", "ann").stdout
     assert "wire did not happen, says ann." in shown
 
 
@@ -232,7 +234,9 @@ async def test_a_namespace_that_this_temporal_does_not_have_says_nothing_of_the_
 
 async def test_the_records_own_namespace_is_asked(agentflow: CommandLine) -> None:
     key = key_in_doubt(agentflow, agentflow.waiting("wire 9.00"))
-    done = agentflow("--namespace", "other", "ledger", "resolve", key, "abort", "--by", "ann", "--json")
+    done = agentflow(
+        "--namespace", "other", "ledger", "resolve", "--yes", key, "abort", "--by", "ann", "--json"
+    )
     assert done.exit_code == 0, done.stderr
     assert "is not open" not in done.stderr
 
@@ -319,7 +323,9 @@ async def test_an_unknown_key_is_not_found(beside: CommandLine) -> None:
 
 async def test_nul_and_hostile_text_are_kept_readable(beside: CommandLine) -> None:
     record = await in_doubt(beside.ledger, workflow_id=f"x\x1b[2J-{uuid4()}")
-    closed = beside("ledger", "resolve", record.key, "abort", "--by", "ann", "--text", "[red]\x1b[2J")
+    closed = beside(
+        "ledger", "resolve", "--yes", record.key, "abort", "--by", "ann", "--text", "[red]\x1b[2J"
+    )
     assert closed.exit_code == 0, closed.stderr
     assert "\x1b" not in closed.stdout + closed.stderr
     assert "[red]\\x1b[2J" in closed.stdout

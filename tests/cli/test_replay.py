@@ -15,7 +15,7 @@ def history(agentflow: CommandLine, tmp_path_factory: pytest.TempPathFactory) ->
     """The history of a run that paid."""
     path = tmp_path_factory.mktemp("histories") / "paid.json"
     workflow_id = agentflow.waiting("pay 1.00")
-    agentflow("approve", workflow_id, "approval-1", "--by", "ann")
+    agentflow("approve", "--yes", workflow_id, "approval-1", "--by", "ann")
     agentflow.outcome(workflow_id)
     saved = agentflow("replay", workflow_id, "--workflows", MODULE, "--save", str(path), "--json")
     assert saved.document["ok"] is True

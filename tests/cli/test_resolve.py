@@ -7,7 +7,7 @@ from tests.cli.harness import CommandLine
 
 def test_guidance_lets_the_run_go_on(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("stuck")
-    done = agentflow("resolve", workflow_id, "guide", "--by", "ann", "--text", "be brief", "--json")
+    done = agentflow("resolve", "--yes", workflow_id, "guide", "--by", "ann", "--text", "be brief", "--json")
     assert done.exit_code == 0, done.stderr
     assert done.document["accepted"] is True
     assert agentflow.outcome(workflow_id)["status"] == "completed"
@@ -15,14 +15,18 @@ def test_guidance_lets_the_run_go_on(agentflow: CommandLine) -> None:
 
 def test_an_answer_takes_the_models_place(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("stuck")
-    done = agentflow("resolve", workflow_id, "answer", "--by", "ann", "--answer", '{"amount": "5.00"}')
+    done = agentflow(
+        "resolve", "--yes", workflow_id, "answer", "--by", "ann", "--answer", '{"amount": "5.00"}'
+    )
     assert done.exit_code == 0, done.stderr
     assert agentflow.outcome(workflow_id)["output"] == {"amount": "5.00"}
 
 
 def test_an_abort_ends_the_run_as_escalated(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("stuck")
-    assert agentflow("resolve", workflow_id, "abort", "--by", "ann", "--text", "by hand").exit_code == 0
+    assert (
+        agentflow("resolve", "--yes", workflow_id, "abort", "--by", "ann", "--text", "by hand").exit_code == 0
+    )
     outcome = agentflow.outcome(workflow_id)
     assert outcome["status"] == "escalated"
     assert "aborted by ann: by hand" in outcome["reason"]
@@ -30,13 +34,13 @@ def test_an_abort_ends_the_run_as_escalated(agentflow: CommandLine) -> None:
 
 def test_an_answer_that_does_not_fit_exits_1_with_the_reason(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("stuck")
-    refused = agentflow("resolve", workflow_id, "answer", "--by", "ann", "--answer", "7", "--json")
+    refused = agentflow("resolve", "--yes", workflow_id, "answer", "--by", "ann", "--answer", "7", "--json")
     assert refused.exit_code == 1
     assert "the answer does not fit" in refused.error
 
 
 def test_guidance_without_a_text_exits_1(agentflow: CommandLine) -> None:
-    refused = agentflow("resolve", agentflow.waiting("stuck"), "guide", "--by", "ann", "--json")
+    refused = agentflow("resolve", "--yes", agentflow.waiting("stuck"), "guide", "--by", "ann", "--json")
     assert refused.exit_code == 1
     assert refused.error == "guide needs a text"
 
@@ -45,33 +49,36 @@ def test_a_refusal_counts_again_when_it_is_repeated(agentflow: CommandLine) -> N
     workflow_id = agentflow.waiting("stuck")
     for _ in range(2):
         assert (
-            agentflow("resolve", workflow_id, "guide", "--by", "ann", "--json").error == "guide needs a text"
+            agentflow("resolve", "--yes", workflow_id, "guide", "--by", "ann", "--json").error
+            == "guide needs a text"
         )
 
 
 def test_a_run_that_is_not_escalated_is_left_alone(agentflow: CommandLine) -> None:
-    refused = agentflow("resolve", agentflow.waiting("pay 1.00"), "abort", "--by", "ann", "--json")
+    refused = agentflow("resolve", "--yes", agentflow.waiting("pay 1.00"), "abort", "--by", "ann", "--json")
     assert refused.exit_code == 1
     assert "nothing is escalated" in refused.error
 
 
 def test_an_answer_without_answer_is_a_usage_error(agentflow: CommandLine) -> None:
-    refused = agentflow("resolve", "any", "answer", "--by", "ann", "--json")
+    refused = agentflow("resolve", "--yes", "any", "answer", "--by", "ann", "--json")
     assert refused.exit_code == 2
     assert "--answer" in refused.error
 
 
 def test_an_action_that_does_not_exist_is_a_usage_error(agentflow: CommandLine) -> None:
-    assert agentflow("resolve", "any", "ignore", "--by", "ann").exit_code == 2
+    assert agentflow("resolve", "--yes", "any", "ignore", "--by", "ann").exit_code == 2
 
 
 def test_an_unknown_run_is_not_found(agentflow: CommandLine) -> None:
-    assert agentflow("resolve", "no-such-run", "abort", "--by", "ann").exit_code == 4
+    assert agentflow("resolve", "--yes", "no-such-run", "abort", "--by", "ann").exit_code == 4
 
 
 def test_a_write_that_happened_goes_on_with_its_result(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("wire 9.00")
-    done = agentflow("resolve", workflow_id, "happened", "--by", "ann", "--result", '"wired"', "--json")
+    done = agentflow(
+        "resolve", "--yes", workflow_id, "happened", "--by", "ann", "--result", '"wired"', "--json"
+    )
     assert done.exit_code == 0, done.stderr
     outcome = agentflow.outcome(workflow_id)
     assert (outcome["status"], outcome["tool_calls"][0]["effect"]) == ("completed", "done")
@@ -79,7 +86,9 @@ def test_a_write_that_happened_goes_on_with_its_result(agentflow: CommandLine) -
 
 def test_a_write_that_did_not_happen_is_told_to_the_model(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("wire 9.00")
-    done = agentflow("resolve", workflow_id, "did_not_happen", "--by", "ann", "--text", "asked the bank")
+    done = agentflow(
+        "resolve", "--yes", workflow_id, "did_not_happen", "--by", "ann", "--text", "asked the bank"
+    )
     assert done.exit_code == 0, done.stderr
     (call,) = agentflow.outcome(workflow_id)["tool_calls"]
     assert "it did not happen, says ann: asked the bank" in call["error"]
@@ -87,7 +96,7 @@ def test_a_write_that_did_not_happen_is_told_to_the_model(agentflow: CommandLine
 
 def test_the_run_that_is_answered_has_its_record_closed(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("wire 9.00")
-    agentflow("resolve", workflow_id, "did_not_happen", "--by", "ann")
+    agentflow("resolve", "--yes", workflow_id, "did_not_happen", "--by", "ann")
     agentflow.outcome(workflow_id)
     (effect,) = agentflow("ledger", "list", "--all", "--workflow-id", workflow_id, "--json").document[
         "effects"
@@ -97,14 +106,16 @@ def test_the_run_that_is_answered_has_its_record_closed(agentflow: CommandLine) 
 
 def test_a_write_in_doubt_takes_no_guidance(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("wire 9.00")
-    refused = agentflow("resolve", workflow_id, "guide", "--by", "ann", "--text", "try again", "--json")
+    refused = agentflow(
+        "resolve", "--yes", workflow_id, "guide", "--by", "ann", "--text", "try again", "--json"
+    )
     assert refused.exit_code == 1
     assert "a write is in doubt" in refused.error
 
 
 def test_nothing_happened_where_no_write_is_in_doubt(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("stuck")
-    refused = agentflow("resolve", workflow_id, "happened", "--by", "ann", "--result", "1", "--json")
+    refused = agentflow("resolve", "--yes", workflow_id, "happened", "--by", "ann", "--result", "1", "--json")
     assert refused.exit_code == 1
     assert "no write is in doubt" in refused.error
 
@@ -122,11 +133,11 @@ def test_nothing_happened_where_no_write_is_in_doubt(agentflow: CommandLine) -> 
 def test_a_result_is_given_as_json_with_happened_and_only_there(
     agentflow: CommandLine, words: list[str]
 ) -> None:
-    refused = agentflow("resolve", "any", *words, "--by", "ann", "--json")
+    refused = agentflow("resolve", "--yes", "any", *words, "--by", "ann", "--json")
     assert refused.exit_code == 2
     assert "--result" in refused.error
 
 
 @pytest.mark.parametrize("by", ["", "  "])
 def test_a_resolution_says_who_it_is_by(agentflow: CommandLine, by: str) -> None:
-    assert agentflow("resolve", "any", "abort", "--by", by).exit_code == 2
+    assert agentflow("resolve", "--yes", "any", "abort", "--by", by).exit_code == 2

@@ -28,7 +28,9 @@ def test_waiting_gives_the_outcome_with_money_as_a_string(agentflow: CommandLine
 
 def test_waiting_tells_on_standard_error_where_the_run_stands(agentflow: CommandLine) -> None:
     with agentflow.started(*START, "--input", '"pay 2.00"', "--id", "watched", "--wait", "--json") as waiting:
-        eventually(lambda: agentflow("approve", "watched", "approval-1", "--by", "ann").exit_code == 0)
+        eventually(
+            lambda: agentflow("approve", "--yes", "watched", "approval-1", "--by", "ann").exit_code == 0
+        )
         stdout, stderr = waiting.communicate(timeout=60)
     assert json.loads(stdout)["outcome"]["status"] == "completed"
     assert "started watched" in stderr
@@ -37,7 +39,10 @@ def test_waiting_tells_on_standard_error_where_the_run_stands(agentflow: Command
 def test_waiting_for_a_run_that_does_not_complete_exits_1(agentflow: CommandLine) -> None:
     with agentflow.started(*START, "--input", '"stuck"', "--id", "aborted", "--wait", "--json") as waiting:
         eventually(
-            lambda: agentflow("resolve", "aborted", "abort", "--by", "ann", "--text", "no").exit_code == 0
+            lambda: (
+                agentflow("resolve", "--yes", "aborted", "abort", "--by", "ann", "--text", "no").exit_code
+                == 0
+            )
         )
         stdout, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 1

@@ -106,7 +106,7 @@ def test_a_closed_run_shows_its_outcome(agentflow: CommandLine) -> None:
 
 def test_decisions_are_shown_when_they_are_asked_for(agentflow: CommandLine) -> None:
     workflow_id = agentflow.waiting("pay 1.00")
-    agentflow("approve", workflow_id, "approval-1", "--by", "joe")
+    agentflow("approve", "--yes", workflow_id, "approval-1", "--by", "joe")
     log = agentflow("status", workflow_id, "--decisions", "--json").document["decisions"]
     assert [(record["subject"], record["accepted"], record["by"]) for record in log] == [
         ("tool_call", False, None),
