@@ -1,0 +1,85 @@
+"""``python -m benchmarks.attacks``."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+
+import structlog
+
+import benchmarks.attacks
+from benchmarks.attacks import doors
+from benchmarks.attacks.stage import Stage, staged
+from benchmarks.attacks.tried import Tally
+
+Family = Callable[[Stage, Random, int], Awaitable[Tally]]
+
+FAMILIES: Mapping[str, tuple[Family, float]] = {
+    "doors": (doors.attack, 1.0),
+}
+"""Each with its share of the attempts."""
+
+
+def main() -> int:
+    """Attack, print what came of it, and answer the exit code: 1 for a breach, or a twin without one."""
+    given = _parser().parse_args()
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    began = time.monotonic()
+    families = given.only or list(FAMILIES)
+    tallies = asyncio.run(_attacked(families, given.attempts, given.seed))
+    report = {
+        "attempts": sum(tally.attempts for tally in tallies.values()),
+        "breaches": sum(tally.breaches for tally in tallies.values()),
+        "twin_breaches": sum(tally.twin_breaches for tally in tallies.values()),
+        "families": {name: tally.report() for name, tally in tallies.items()},
+        "examples": [example for tally in tallies.values() for example in tally.examples[:5]],
+        "seed": given.seed,
+        "seconds": round(time.monotonic() - began, 1),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    print(json.dumps(report, indent=None if given.json else 2))
+    blind = [name for name, tally in tallies.items() if not tally.twin_breaches]
+    return 1 if report["breaches"] or blind else 0
+
+
+async def _attacked(families: list[str], attempts: int, seed: int) -> dict[str, Tally]:
+    tallies: dict[str, Tally] = {}
+    shares = sum(FAMILIES[name][1] for name in families)
+    async with staged() as stage:
+        for name in families:
+            family, share = FAMILIES[name]
+            # Each family has a seed of its own: one of them alone does what it does among all.
+            random = Random(f"{seed}/{name}")
+            tallies[name] = await family(stage, random, max(round(attempts * share / shares), 1))
+    return tallies
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
+    )
+    parser.add_argument("--attempts", type=_count, default=6_000)
+    parser.add_argument("--seed", type=_count, default=1, help="the same attacks again")
+    parser.add_argument(
+        "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"
+    )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
