@@ -58,6 +58,11 @@ class Seals:
             raise SealRefusedError(f"no run of this fleet sealed this for this call (key {seal.kid})")
         if info.started_time.timestamp() >= seal.expires:
             raise SealRefusedError(f"its seal was good until {seal.expires} (seconds since 1970)")
+        if seal.attempts and info.attempt > seal.attempts:
+            # Whoever reaches Temporal can raise an activity's number of attempts, which are paid for.
+            raise SealRefusedError(
+                f"this is attempt {info.attempt}; its run asked for {seal.attempts} at most"
+            )
         if info.workflow_run_id == seal.run_id:
             return seal
         # The run was reset while the activity waited for a worker; or somebody made another run.

@@ -23,7 +23,7 @@ MAX_CHARACTERS = 800
 _VERSION = "1"
 _KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HEX = re.compile(rf"[0-9a-f]{{{2 * MAC_BYTES}}}")
-_SECONDS = re.compile(r"[0-9]{1,12}")
+_NUMBER = re.compile(r"[0-9]{1,12}")
 _NAME = re.compile(r"[A-Za-z0-9_:-]{1,200}")
 
 
@@ -81,6 +81,8 @@ class Scope:
     """Names the call within the run: letters, digits, ``_``, ``:`` and ``-``."""
     expires: int
     """Seconds since 1970 in UTC. It is not good from then on."""
+    attempts: int = 0
+    """How many attempts at the call it is good for; 0 is any number."""
 
     def message(self, metadata: Mapping[str, bytes], data: bytes) -> bytes:
         """What is authenticated. Each part has its length before it, so no two scopes have one message."""
@@ -93,6 +95,7 @@ class Scope:
             self.run_id,
             self.call,
             str(self.expires),
+            str(self.attempts),
             str(len(metadata)),
         )
         return b"".join(
@@ -111,6 +114,7 @@ class Seal:
     run_id: str
     call: str
     expires: int
+    attempts: int = 0
 
     @classmethod
     def over(cls, scope: Scope, code: tuple[str, bytes]) -> "Seal":
@@ -121,15 +125,25 @@ class Seal:
             code: The key's id, and its code over the scope's message.
         """
         kid, mac = code
-        return cls(kid, mac, scope.chain, scope.run_id, scope.call, scope.expires)
+        return cls(kid, mac, scope.chain, scope.run_id, scope.call, scope.expires, scope.attempts)
 
     def scope(self, purpose: str, namespace: str, workflow_id: str) -> Scope:
         """What it would be good for, opened in this place for this purpose."""
-        return Scope(purpose, namespace, workflow_id, self.chain, self.run_id, self.call, self.expires)
+        return Scope(
+            purpose,
+            namespace,
+            workflow_id,
+            self.chain,
+            self.run_id,
+            self.call,
+            self.expires,
+            self.attempts,
+        )
 
     def __str__(self) -> str:
         run_id = "" if self.run_id == self.chain else self.run_id
-        parts = (_VERSION, self.kid, str(self.expires), self.chain, run_id, self.call, self.mac.hex())
+        limits = (str(self.expires), str(self.attempts))
+        parts = (_VERSION, self.kid, *limits, self.chain, run_id, self.call, self.mac.hex())
         return ".".join(parts)
 
     @classmethod
@@ -138,15 +152,15 @@ class Seal:
         if isinstance(text, bytes):
             text = text.decode("ascii", "replace")
         parts = text.split(".") if len(text) <= MAX_CHARACTERS else []
-        if len(parts) != 7 or parts[0] != _VERSION:
+        if len(parts) != 8 or parts[0] != _VERSION:
             return None
-        _, kid, expires, chain, run_id, call, mac = parts
+        _, kid, expires, attempts, chain, run_id, call, mac = parts
         run_id = run_id or chain
         names = ((_NAME, name) for name in (chain, run_id, call))
-        forms = ((_KID, kid), (_SECONDS, expires), (_HEX, mac), *names)
+        forms = ((_KID, kid), (_NUMBER, expires), (_NUMBER, attempts), (_HEX, mac), *names)
         if not all(form.fullmatch(part) for form, part in forms):
             return None
-        return cls(kid, bytes.fromhex(mac), chain, run_id, call, int(expires))
+        return cls(kid, bytes.fromhex(mac), chain, run_id, call, int(expires), int(attempts))
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

@@ -71,7 +71,7 @@ async def resolve_manifest(request: ManifestRequest) -> Manifest:
     payload = workflow.payload_converter().to_payload(request)
     return await workflow.execute_local_activity(
         RESOLVE_MANIFEST_ACTIVITY,
-        RawValue(seal_argument(RESOLVE_MANIFEST_ACTIVITY, call, payload)),
+        RawValue(seal_argument(RESOLVE_MANIFEST_ACTIVITY, call, payload, attempts=3)),
         result_type=Manifest,
         schedule_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(maximum_attempts=3),
@@ -124,7 +124,7 @@ async def run_tool(
         return await _run_locally(contract, invocation, argument, summary)
     return await _execute(
         contract.name,
-        invocation.ledger_key,
+        _call(invocation),
         argument,
         ToolResult,
         task_queue=options.task_queue,
@@ -141,14 +141,16 @@ async def _run_locally(
     contract: ToolContract, invocation: ToolInvocation, argument: RawValue, summary: str
 ) -> ToolResult:
     options = contract.options
+    attempts = options.retry.max_attempts
+    payload = seal_argument(contract.name, _call(invocation), argument.payload, attempts=attempts)
     try:
         return await workflow.execute_local_activity(
             contract.name,
-            RawValue(seal_argument(contract.name, invocation.ledger_key, argument.payload)),
+            RawValue(payload),
             result_type=ToolResult,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
-            retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
+            retry_policy=_retry_policy(options.retry, attempts),
             # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
             local_retry_threshold=options.start_to_close_timeout,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -208,7 +210,7 @@ async def notify(notice: Notice, limit: int) -> None:
     lifetime = max(notice.deadline - workflow.now(), timedelta(minutes=1))
     await workflow.execute_activity(
         NOTIFY_ACTIVITY,
-        RawValue(seal_argument(NOTIFY_ACTIVITY, notice.id, payload, lifetime)),
+        RawValue(seal_argument(NOTIFY_ACTIVITY, notice.id, payload, attempts=0, lifetime=lifetime)),
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=lifetime,
         retry_policy=RetryPolicy(
@@ -224,7 +226,7 @@ async def _about_effect(
     options = contract.options
     return await _execute(
         activity,
-        inquiry.invocation.ledger_key,
+        _call(inquiry.invocation),
         RawValue(workflow.payload_converter().to_payload(inquiry)),
         EffectReport,
         task_queue=options.task_queue,
@@ -240,7 +242,13 @@ async def _about_effect(
 
 
 async def _execute(
-    activity: str, call: str, argument: RawValue, answer_type: type[AnswerT], **options: Any
+    activity: str,
+    call: str,
+    argument: RawValue,
+    answer_type: type[AnswerT],
+    *,
+    retry_policy: RetryPolicy,
+    **options: Any,
 ) -> AnswerT:
     """Run an activity on a sealed argument, and believe a sealed answer only.
 
@@ -249,16 +257,24 @@ async def _execute(
         call: Names the call within the run.
         argument: What it is sent.
         answer_type: What it answers.
+        retry_policy: How often it may be tried, which is sealed as well.
         **options: Of ``workflow.execute_activity``.
 
     Raises:
         ActivityError: it failed, or somebody else answered in a worker's place.
     """
-    payload = seal_argument(activity, call, argument.payload, options.get("schedule_to_close_timeout"))
+    payload = seal_argument(
+        activity,
+        call,
+        argument.payload,
+        attempts=retry_policy.maximum_attempts,
+        lifetime=options.get("schedule_to_close_timeout"),
+    )
     answer = await workflow.execute_activity(
         activity,
         RawValue(payload),
         result_type=RawValue,
+        retry_policy=retry_policy,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         **options,
     )
@@ -267,6 +283,11 @@ async def _execute(
         cause = ApplicationError(said, type=SEAL_REFUSED_ERROR, non_retryable=True)
         raise _activity_error(f"activity {activity} has no genuine answer", activity) from cause
     return workflow.payload_converter().from_payload(answer.payload, answer_type)
+
+
+def _call(invocation: ToolInvocation) -> str:
+    """Names a tool call within the run: by its ledger key, of which 64 bits are enough for that."""
+    return invocation.ledger_key[:16]
 
 
 def _activity_error(message: str, activity: str) -> ActivityError:

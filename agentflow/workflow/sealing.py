@@ -41,13 +41,16 @@ class SealingInterceptor(Interceptor):
         return None
 
 
-def seal_argument(activity: str, call: str, payload: Payload, lifetime: timedelta | None = None) -> Payload:
+def seal_argument(
+    activity: str, call: str, payload: Payload, *, attempts: int, lifetime: timedelta | None = None
+) -> Payload:
     """Seal what an activity is sent, for this execution, this call and this type of activity.
 
     Args:
         activity: The activity type.
         call: Names the call within the run.
         payload: The argument; changed in place.
+        attempts: How many may act on it; 0 is any number.
         lifetime: How long it may be acted on; ``None`` is ``LIFETIME``.
     """
     info = workflow.info()
@@ -59,6 +62,7 @@ def seal_argument(activity: str, call: str, payload: Payload, lifetime: timedelt
         info.run_id,
         call,
         int((workflow.now() + (lifetime or LIFETIME)).timestamp()),
+        attempts,
     )
     if (seal := _sealed(scope, dict(payload.metadata), payload.data)) is not None:
         payload.metadata[SEAL_METADATA] = str(seal).encode()

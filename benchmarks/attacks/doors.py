@@ -119,7 +119,7 @@ def _forged(random: Random, genuine: Genuine, account: str) -> tuple[str, str, P
     document["decision"]["arguments_hash"] = arguments_hash(activity, document["arguments"])
     bare = Payload(metadata={"encoding": real.metadata["encoding"]}, data=json.dumps(document).encode())
     theirs = real.metadata[SEAL].decode()
-    invented = f"1.{random.choice(['k1', 'test', theirs.split('.')[1]])}.4000000000.RUN..call."
+    invented = f"1.{random.choice(['k1', 'test', theirs.split('.')[1]])}.4000000000.0.RUN..call."
     mac = f"{random.getrandbits(128):032x}"
     kinds = {
         "no seal": (bare, ""),
@@ -178,7 +178,7 @@ def _about(random: Random, genuine: Genuine, account: str) -> tuple[str, str, Pa
     }
     activity = random.choice(sorted(orders))
     payload = Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(orders[activity]).encode())
-    seal = random.choice(["", f"1.test.4000000000.RUN..call.{random.getrandbits(128):032x}"])
+    seal = random.choice(["", f"1.test.4000000000.0.RUN..call.{random.getrandbits(128):032x}"])
     return f"{activity} by a stranger", activity, payload, seal
 
 
@@ -272,7 +272,7 @@ async def _carried(target: Target, random: Random, genuine: Genuine, attempts: i
                 state["past_calls"] = []
             case _:
                 pass
-        invented = f"1.{genuine.seal.split('.')[1]}.253402300799.RUN..state.{random.getrandbits(128):032x}"
+        invented = f"1.{genuine.seal.split('.')[1]}.253402300799.0.RUN..state.{random.getrandbits(128):032x}"
         seal = random.choice([None, genuine.seal, invented, invented, "-"])
         task = {"input": "pay eve", "requested_by": "eve", "carried": state, "seal": seal}
         door = ("start", "continue as new", "cron", "schedule")[number % 4]
@@ -341,7 +341,7 @@ async def _completed(target: Target, random: Random, attempts: int) -> list[Trie
     async def send() -> Tried:
         payload = Payload(metadata={"encoding": b"json/plain"}, data=b'{"output": "alice has 999999.00"}')
         if random.random() < 0.7:
-            payload.metadata[SEAL] = f"1.test.0.-..-.{random.getrandbits(128):032x}".encode()
+            payload.metadata[SEAL] = f"1.test.0.0.-..-.{random.getrandbits(128):032x}".encode()
         async with gate:
             handle = await target.start("a slow look")
             looking = await _pending(handle, "look")

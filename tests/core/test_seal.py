@@ -21,6 +21,7 @@ scopes = st.builds(
     run_id=texts,
     call=texts,
     expires=st.integers(0, 10**12),
+    attempts=st.integers(0, 9),
 )
 metadata = st.dictionaries(st.text(max_size=6), st.binary(max_size=6), max_size=3)
 sealed_values = st.tuples(scopes, metadata, st.binary(max_size=20))
@@ -57,7 +58,7 @@ def test_a_code_with_any_bit_changed_is_not_genuine(sealed: Any, bit: int) -> No
 
 
 def test_a_seal_is_read_as_it_was_written() -> None:
-    scope = Scope("argument:pay", "default", "w", "chain-1", "run-2", "call:3", 1_800_000_000)
+    scope = Scope("argument:pay", "default", "w", "chain-1", "run-2", "call:3", 1_800_000_000, 4)
     seal = Seal.over(scope, KEYS.mac(scope.message({}, b"")))
     assert Seal.read(str(seal)) == Seal.read(str(seal).encode()) == seal
     first = Seal.over(replace(scope, run_id="chain-1"), KEYS.mac(b""))

@@ -8,8 +8,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Payload, WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.api.common.v1 import RetryPolicy as RetryPolicyMessage
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest, UpdateActivityOptionsRequest
 from temporalio.client import ActivityFailureError, WorkflowFailureError
 from temporalio.common import RawValue, RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -25,7 +28,7 @@ from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import ToolCallId
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.core.seal import SealKeys
-from agentflow.errors import ConfigurationError
+from agentflow.errors import ConfigurationError, ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call
 from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.workflow.agents import Banker, LongBanker
@@ -161,7 +164,7 @@ async def test_a_payment_that_was_changed_under_its_seal_is_refused(
 async def test_a_refusal_is_non_retryable_and_says_why(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
     async with serving(temporal, ScriptedModel([]), tmp_path) as bank:
         payload = bank.client.data_converter.payload_converter.to_payload(invented())
-        payload.metadata[SEAL_METADATA] = b"1.test.9999999999.x..y." + b"0" * 32
+        payload.metadata[SEAL_METADATA] = b"1.test.9999999999.0.x..y." + b"0" * 32
         for forged in (payload, Payload(metadata={"encoding": b"json/plain"}, data=b"{")):
             refusal = await ordered(bank, "pay", forged, f"stranger-{uuid4()}")
             assert (refusal.type, refusal.non_retryable) == ("SealRefused", True)
@@ -291,6 +294,36 @@ async def test_a_run_that_was_reset_while_its_payment_waited_for_a_worker_pays(
     async with serving(temporal, model, tmp_path, queue=queue, bank=bank.bank):
         outcome = await latest.result()
     assert (outcome.status, bank.bank.paid) == ("completed", [("alice", "600.00")])
+
+
+async def test_a_model_is_not_called_more_often_than_its_run_reserved_for(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    """``temporal activity update-options`` raises the attempts of a call that waits for its next one."""
+    wait = timedelta(seconds=1)
+    model = ScriptedModel(lambda call: ModelUnavailableError("later", retry_after=wait))
+    async with serving(temporal, model, tmp_path) as bank:
+        handle = await bank.start(Banker)
+
+        async def waits() -> str | None:
+            pending = (await handle.describe()).raw_description.pending_activities
+            return next((each.activity_id for each in pending if each.attempt > 1), None)
+
+        await bank.client.workflow_service.update_activity_options(
+            UpdateActivityOptionsRequest(
+                namespace=bank.client.namespace,
+                execution=WorkflowExecution(workflow_id=handle.id),
+                id=await eventually(waits),
+                activity_options=ActivityOptions(retry_policy=RetryPolicyMessage(maximum_attempts=50)),
+                update_mask=FieldMask(paths=["retry_policy.maximum_attempts"]),
+            )
+        )
+        escalation = await bank.escalation(handle)
+        usage = await bank.agents.usage(handle.id)
+        await handle.terminate()
+    assert "its run asked for 3 at most" in escalation.reason
+    assert len(model.requests) == 3
+    assert usage.settled.cost_usd <= usage.budget.cost_usd  # type: ignore[operator]
 
 
 async def test_a_worker_in_production_must_be_given_its_keys(
