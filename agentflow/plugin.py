@@ -27,10 +27,11 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 from temporalio.worker import ReplayerConfig, Worker, WorkerConfig
 
 from agentflow.activity.answers import AnswerStore
+from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
-from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.activity.manifest import ManifestActivity, ModelRegistry, checked_keys
 from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
@@ -149,8 +150,28 @@ class AgentflowPlugin(SimplePlugin):
             raise ConfigurationError("give AgentflowPlugin both models= and model_client=, or neither")
         self._models = models
         self._model_client = model_client
-        self._tier: Tier = _known(tier)
         self._seals = seals
+        self._tier: Tier = _known("tier", tier, get_args(Tier))
+        _known("search_attributes", search_attributes, ("require", "off"))
+        for name, port, value in (
+            ("models", ModelRegistry, models),
+            ("model_client", "chat", model_client),
+            ("ledger", "insert", ledger),
+            ("blobs", "put_all", blobs),
+            ("input_guard", "check_input", input_guard),
+            ("output_guard", "check_output", output_guard),
+            ("approvers", "keys", None if approvers == "trusted" else approvers),
+            ("notifier", "notify", notifier),
+            ("redactor", Redactor, redactor),
+            ("seals", SealKeys, seals),
+        ):
+            _check_port(name, port, value)
+        for name, length in (
+            ("ledger_retention", ledger_retention),
+            ("guard_timeout", guard_timeout),
+            ("waiting_every", waiting_every),
+        ):
+            _check_length(name, length)
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
@@ -163,7 +184,7 @@ class AgentflowPlugin(SimplePlugin):
         )
         _check_tools(tools)
         _check_sizes(tools, self._max_payload_bytes)
-        self._blobs: BlobStore = RecentBlobs(blobs) if blobs else MemoryBlobStore()
+        self._blobs: BlobStore = RecentBlobs(BlobCalls(blobs)) if blobs else MemoryBlobStore()
         self._imported = {tool.contract.name: tool for tool in tools if isinstance(tool, OutsideTool)}
         self._content = SpanContent(redactor or Redactor()) if captures_content() else None
         self._redacts = redactor is not None or self._content is not None
@@ -260,7 +281,7 @@ class AgentflowPlugin(SimplePlugin):
         if self._models and self._search_attributes == "require":
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
-            await self._approvers.keys()
+            await checked_keys(self._approvers)
         for name in self._writes:
             metrics.may_be_unknown(name)
         async with (
@@ -295,10 +316,28 @@ class AgentflowPlugin(SimplePlugin):
             )
 
 
-def _known(tier: str) -> Tier:
-    if tier not in get_args(Tier):
-        raise ConfigurationError(f"there is no tier {tier!r}: tier= is one of {', '.join(get_args(Tier))}")
-    return cast(Tier, tier)
+def _known(option: str, given: str, choices: Sequence[str]) -> Any:
+    if given not in choices:
+        raise ConfigurationError(f"there is no {option} {given!r}: {option}= is one of {', '.join(choices)}")
+    return given
+
+
+def _check_port(option: str, port: str | type, given: object) -> None:
+    """Refuse a thing in the place of another now: it would be found out at the first run."""
+    if given is None:
+        return
+    if isinstance(port, type):
+        fits = isinstance(given, port)
+    else:
+        fits = not isinstance(given, type) and callable(getattr(given, port, None))
+    if not fits:
+        wanted = port.__name__ if isinstance(port, type) else f"an object with {port}()"
+        raise ConfigurationError(f"{option}= is {wanted}, not {type(given).__name__}")
+
+
+def _check_length(option: str, given: object) -> None:
+    if given is not None and (not isinstance(given, timedelta) or given <= timedelta(0)):
+        raise ConfigurationError(f"{option}= is a timedelta of more than nothing, not {given!r}")
 
 
 def _check_tools(tools: Sequence[WorkerTool]) -> None:

@@ -1,13 +1,14 @@
 """A tool's function, called and held to its contract: what it takes, and what it may answer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from temporalio import activity
 
+from agentflow.activity.bounded import close_unawaited
 from agentflow.activity.context import ToolContext
-from agentflow.activity.tool import Happened
+from agentflow.activity.tool import DidNotHappen, Happened
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectRecord
 from agentflow.contracts.tools import ToolContract, ToolErrorKind, ToolInvocation, ToolResult
@@ -15,7 +16,7 @@ from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.schema import compile_schema
-from agentflow.errors import ToolError
+from agentflow.errors import EffectUnknownError, ToolError
 
 
 class ToolCaller:
@@ -42,9 +43,22 @@ class ToolCaller:
         return self._held_to_contract(returned)
 
     async def probe(self, invocation: ToolInvocation) -> ToolResult | None:
-        """Ask the outside system for a call's effect: its result, or ``None`` if it did not happen."""
-        answer = await self._tool.ask_probe(self._values(invocation))
-        return self._held_to_contract(answer.output) if isinstance(answer, Happened) else None
+        """Ask the outside system for a call's effect: its result, or ``None`` if it did not happen.
+
+        Raises:
+            EffectUnknownError: the probe answered neither; taken for a no, it would have the call made again.
+        """
+        answer: object = await self._tool.ask_probe(self._values(invocation))
+        if isinstance(answer, Happened):
+            return self._held_to_contract(cast(Happened[object], answer).output)
+        # Not one of a subclass: what it adds may be a doubt.
+        if type(answer) is DidNotHappen:
+            return None
+        close_unawaited(answer)
+        raise EffectUnknownError(
+            f"the probe of {self.contract.name} answered {type(answer).__name__}, neither Happened nor "
+            "DidNotHappen"
+        )
 
     def told(self, output: Json) -> ToolResult:
         """An output that a person has told, held to the contract."""

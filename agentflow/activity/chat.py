@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from temporalio import activity
 
 from agentflow.activity.answers import AnswerStore, call_key, kept_answer
+from agentflow.activity.bounded import close_unawaited
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.history import blobs_of_this_run
@@ -19,7 +20,7 @@ from agentflow.core.idempotency import run_root
 from agentflow.core.known_values import KnownValues
 from agentflow.core.pricing import cost_usd
 from agentflow.core.transcript import node_hash, written_out
-from agentflow.errors import BlobMissingError
+from agentflow.errors import BlobMissingError, ModelUnavailableError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.content import SpanContent
@@ -141,7 +142,7 @@ class ChatActivity:
         }
         with current_span(f"{semconv.CHAT} {model}", attributes) as span:
             with metrics.operation(labels):
-                answer = await self._client.chat(call)
+                answer = _held(await self._client.chat(call))
             metrics.tokens(answer.usage, labels)
             if self._content is not None and span.is_recording():
                 known = KNOWN.get().plus(marks.in_answer(answer))
@@ -158,6 +159,24 @@ class ChatActivity:
                 }
             )
         return answer
+
+
+def _held(answer: object) -> ModelAnswer:
+    """An answer of a model client, if it is one. It stays charged if not: a provider may have billed it.
+
+    Raises:
+        ModelUnavailableError: it is something else, or has amounts that can't be.
+    """
+    try:
+        if type(answer) is ModelAnswer:
+            # One that was made without validation may have used less than nothing.
+            return ModelAnswer.model_validate(answer.model_dump())
+    except (ValueError, TypeError, AttributeError):
+        pass
+    close_unawaited(answer)
+    raise ModelUnavailableError(
+        f"the model client answered {type(answer).__name__}, which is no usable ModelAnswer"
+    )
 
 
 def _special_tokens(usage: Usage) -> dict[str, int]:

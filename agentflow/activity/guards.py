@@ -1,11 +1,11 @@
 """Guards at work: each with a time limit, and every failure a refusal."""
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import structlog
 
+from agentflow.activity.bounded import answered, close_unawaited
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.messages import Entry, ToolMessage, UserMessage
 from agentflow.errors import GuardRefusedError
@@ -25,7 +25,7 @@ async def check_input(guard: InputGuard, timeout: timedelta, entries: Sequence[E
         GuardRefusedError: it refused, or could not say yes.
     """
     texts = [text for entry in entries if (text := _guarded(entry))]
-    if texts and (why := await _refusal(guard.check_input(texts), timeout)) is not None:
+    if texts and (why := await _refusal(lambda: guard.check_input(texts), timeout)) is not None:
         raise GuardRefusedError(f"the input guard refused: {why}")
 
 
@@ -39,7 +39,8 @@ class OutputGuardActivity:
     async def guard_output(self, check: OutputCheck) -> OutputVerdict:
         """Why an output must not leave; a guard that fails refuses."""
         content = {"output": check.output, "evidence": list(check.evidence)}
-        return OutputVerdict(refusal=await _refusal(self._guard.check_output(content), self._timeout))
+        refusal = await _refusal(lambda: self._guard.check_output(content), self._timeout)
+        return OutputVerdict(refusal=refusal)
 
 
 def _guarded(entry: Entry) -> GuardedText | None:
@@ -52,11 +53,10 @@ def _guarded(entry: Entry) -> GuardedText | None:
             return None
 
 
-async def _refusal(verdict: Awaitable[object], timeout: timedelta) -> str | None:
+async def _refusal(verdict: Callable[[], Awaitable[object]], timeout: timedelta) -> str | None:
     """Why not, or ``None`` for a yes."""
     try:
-        async with asyncio.timeout(timeout.total_seconds()):
-            answer = await verdict
+        answer = await answered(verdict, timeout.total_seconds())
     except TimeoutError:
         return f"it took longer than {timeout.total_seconds():g} s"
     except Exception as error:
@@ -65,4 +65,5 @@ async def _refusal(verdict: Awaitable[object], timeout: timedelta) -> str | None
         return f"it failed: {type(error).__name__}"
     if answer is None:
         return None
-    return answer[:2_000] if isinstance(answer, str) else f"it answered {type(answer).__name__}"
+    close_unawaited(answer)
+    return answer[:2_000] if type(answer) is str else f"it answered {type(answer).__name__}"

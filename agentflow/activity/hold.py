@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.core import effects
 from agentflow.errors import EffectBusyError, LedgerError, ToolUnavailableError
@@ -48,7 +49,7 @@ class Hold:
     """The record of one call, as one attempt sees and changes it. Each change compares versions."""
 
     def __init__(self, ledger: EffectLedger, intent: EffectRecord) -> None:
-        self._ledger = ledger
+        self._ledger = LedgerCalls(ledger)
         self.record: EffectRecord = intent
         """As this attempt wrote it last, or would like to."""
         self._version = 0
@@ -135,7 +136,7 @@ class Hold:
 
     async def _write(self, changed: EffectRecord, tries: int) -> bool:
         began = _Moment.now()
-        if await tried(lambda: self._ledger.replace(changed, version=self._version), tries):
+        if await tried(lambda: self._ledger.replace(changed, self._version), tries):
             self._took(changed, self._version + 1, began)
             return True
         found = await tried(lambda: self._ledger.get(changed.key), tries)

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import structlog
 from temporalio import activity
 
+from agentflow.activity.bounded import answered, in_bounded_time
 from agentflow.activity.outside import OutsideTool
+from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
-from agentflow.errors import AgentflowError, UnknownModelError
+from agentflow.errors import AgentflowError, ConfigurationError, OutsideError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
 from agentflow.telemetry.logs import failure
@@ -23,6 +26,11 @@ _LOG = structlog.get_logger("agentflow")
 
 IMPORT_CHECK_SECONDS = 5.0
 """For looking whether a tool's source is as it was imported, while a run begins."""
+
+PRICE_SECONDS = 5.0
+"""For one question to the price book."""
+KEYS_SECONDS = 10.0
+"""For the approvers' keys."""
 
 FrozenFor = Callable[[str, str], Awaitable[tuple[str, ...]]]
 """Answers the freezes that concern an agent and a tenant."""
@@ -48,6 +56,25 @@ class ModelRegistry:
     context_tokens: Mapping[str, int] = field(default_factory=_no_contexts)
     """Context windows by ``provider:model``, where the price book doesn't know them or they are smaller."""
 
+    def __post_init__(self) -> None:
+        """Refuse what isn't a registry.
+
+        Raises:
+            ConfigurationError: something in it is of another type.
+        """
+        if not callable(getattr(self.prices, "price", None)) or isinstance(self.prices, type):
+            raise ConfigurationError("ModelRegistry's prices= is a price book, such as GenaiPriceBook()")
+        for alias, model in self.aliases.items():
+            if not _is_model(model):
+                raise ConfigurationError(
+                    f"the alias {alias!r} stands for {model!r}, not for a provider:model"
+                )
+        if isinstance(cast(object, self.constrained), str) or not all(map(_is_model, self.constrained)):
+            raise ConfigurationError("ModelRegistry's constrained= is a set of provider:model names")
+        for model, tokens in self.context_tokens.items():
+            if not _is_model(model) or not _is_count(tokens):
+                raise ConfigurationError(f"context_tokens of {model!r} is {tokens!r}, not a number of tokens")
+
     def resolve(self, name: str) -> ModelSpec:
         """A model by name or alias, with its price.
 
@@ -60,15 +87,49 @@ class ModelRegistry:
                 f"model {model!r} is neither provider:model nor an alias of this worker; "
                 f"set aliases={{{model!r}: 'provider:model'}} in ModelRegistry"
             )
-        price: ModelPrice | None = self.prices.price(model)
+        price = self._price(model)
         if price is None:
             raise UnknownModelError(
                 f"the price of {model} is unknown, so its cost can't be bounded; give one in the worker's "
                 f"price book: prices={{{model!r}: ModelPrice(input_usd_per_mtok=…, output_usd_per_mtok=…)}}"
             )
         calling = "constrained" if model in self.constrained else "native"
-        context = self.context_tokens.get(model) or self.prices.context_tokens(model)
+        context = self.context_tokens.get(model) or self._context(model)
         return ModelSpec(name=model, price=price, tool_calling=calling, context_tokens=context)
+
+    def _price(self, model: str) -> ModelPrice | None:
+        """What the price book says, if it is a price."""
+        found = self._asked(self.prices.price, model)
+        if found is None:
+            return None
+        try:
+            if type(found) is ModelPrice:
+                # One that was made without validation may be no number, or less than nothing.
+                return ModelPrice.model_validate(found.model_dump())
+        except (ValueError, TypeError, AttributeError):
+            pass
+        raise UnknownModelError(f"the price book's price of {model} is no ModelPrice with amounts from 0")
+
+    def _context(self, model: str) -> int | None:
+        found = self._asked(self.prices.context_tokens, model)
+        if found is None or _is_count(found):
+            return cast(int | None, found)
+        raise UnknownModelError(f"the price book's context_tokens of {model} is no number of tokens")
+
+    def _asked(self, question: Callable[[str], object], model: str) -> object:
+        try:
+            return in_bounded_time(lambda: question(model), PRICE_SECONDS)
+        except Exception as error:
+            _LOG.warning("price book failed", model=model, **failure(error))
+            raise UnknownModelError(f"the price book failed for {model}: {type(error).__name__}") from None
+
+
+def _is_model(name: object) -> bool:
+    return isinstance(name, str) and all(name.partition(":"))
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
 
 
 class ManifestActivity:
@@ -127,7 +188,7 @@ class ManifestActivity:
             models=tuple(models),
             problem=problem,
             frozen=await self._frozen(request),
-            approver_keys=await self._approvers.keys() if self._approvers else None,
+            approver_keys=await checked_keys(self._approvers) if self._approvers else None,
             imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
@@ -161,10 +222,48 @@ class ManifestActivity:
         return await self._frozen_for(request.agent, request.tenant)
 
 
+async def checked_keys(source: ApproverSource) -> tuple[ApproverKey, ...]:
+    """The approvers' keys, if that is what a source answers. ``None`` would let anybody decide.
+
+    Raises:
+        ConfigurationError: it answers something else, or the same ``kid`` twice.
+        OutsideError: it failed, or takes too long; asking again may help.
+    """
+    name = type(source).__name__
+    try:
+        found: object = await answered(source.keys, KEYS_SECONDS)
+    except AgentflowError:
+        raise
+    except Exception as error:
+        raise OutsideError(f"the approvers' keys can't be told: {name}: {type(error).__name__}") from error
+    listed = cast(tuple[object, ...], found) if type(found) is tuple else ()
+    try:
+        keys = tuple(
+            ApproverKey.model_validate(key.model_dump()) for key in listed if type(key) is ApproverKey
+        )
+    except (ValueError, TypeError, AttributeError):
+        keys = ()
+    if not keys or len(keys) < len(listed) or len({key.kid for key in keys}) < len(keys):
+        raise ConfigurationError(
+            f"{name}.keys() is to answer a tuple of ApproverKeys, each kid once, not {_kind(found)}"
+        )
+    return keys
+
+
 async def _drift(tool: OutsideTool) -> str | None:
     try:
-        async with asyncio.timeout(IMPORT_CHECK_SECONDS):
-            return await tool.drift(tool.contract)
+        changed = cast(object, await answered(lambda: tool.drift(tool.contract), IMPORT_CHECK_SECONDS))
     except (AgentflowError, TimeoutError) as error:
         _LOG.warning("source of a tool not checked", tool=tool.contract.name, **failure(error))
         return None
+    except Exception as error:
+        return f"its check failed: {type(error).__name__}"
+    if changed is None:
+        return None
+    if isinstance(changed, str):
+        return changed or "it differs from what was imported"
+    return f"its check answered {_kind(changed)}"
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__

@@ -1,7 +1,6 @@
 """The ``notify`` activity."""
 
-import asyncio
-
+from agentflow.activity.bounded import answered, close_unawaited
 from agentflow.activity.failures import to_application_error
 from agentflow.contracts.notice import Notice
 from agentflow.errors import OutsideError
@@ -24,9 +23,12 @@ class NotifyActivity:
             ApplicationError: it could not be delivered; retryable unless nobody wants it.
         """
         try:
-            async with asyncio.timeout(NOTIFY_SECONDS):
-                await self._notifier.notify(notice)
+            said: object = await answered(lambda: self._notifier.notify(notice), NOTIFY_SECONDS)
         except TimeoutError:
             raise to_application_error(OutsideError(f"no answer within {NOTIFY_SECONDS:g} s")) from None
         except Exception as error:
             raise to_application_error(error) from None
+        if said is not None:
+            # It may be how it says that nothing was delivered.
+            close_unawaited(said)
+            raise to_application_error(OutsideError(f"the notifier answered {type(said).__name__}"))

@@ -8,11 +8,13 @@ decimals; ``tier``, ``tenant``, ``customer_tier``, ``requested_by``, ``model_pro
 ``tool_calls``; and ``untrusted_sinks``, the sinks whose value nothing trusted has.
 
 A ``permit`` with ``@ask("why")`` lets a call run if people agree: ``@people("2")`` of them, with one of
-``@roles("finance, cfo")``. ``@id`` and ``@reason`` are what people read. Cedar denies what nothing permits,
-reads included, and deny from either engine wins.
+``@roles("finance, cfo")``. ``@id`` and ``@reason`` are what people read. Other annotations are refused, since
+Cedar takes any, and a misspelt ``@ask`` would be an allow. Cedar denies what nothing permits, reads included,
+and deny from either engine wins.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +27,7 @@ from agentflow.adapters.cedar_schema import (
     decimal_as_cedar,
     schema_of,
 )
-from agentflow.contracts.rules import Quorum
+from agentflow.contracts.rules import MAX_PEOPLE, Quorum
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.rule_context import RuleContext
@@ -38,6 +40,8 @@ try:
 except ImportError as error:  # pragma: no cover - the extra is installed where this is tested
     raise MissingExtraError("agentflow.adapters.cedar", "cedar") from error
 
+_ANNOTATIONS = frozenset({"id", "reason", "ask", "people", "roles"})
+_PEOPLE = re.compile(r"[1-9][0-9]?")
 _PRODUCTION = {"type": "Tier", "id": "production"}
 
 
@@ -130,21 +134,34 @@ def _parse(text: str, schema: str) -> _Parsed:
 
 
 def _described(policy_id: str, policy: dict[str, Any]) -> _Policy:
-    notes: dict[str, str] = policy.get("annotations", {})
+    notes: dict[str, str | None] = policy.get("annotations", {})
     name = notes.get("id") or policy_id
+    if unknown := sorted(notes.keys() - _ANNOTATIONS):
+        known = ", ".join(f"@{note}" for note in sorted(_ANNOTATIONS))
+        raise ConfigurationError(
+            f"Cedar policy {name}: @{unknown[0]} means nothing here; there are {known}, in small letters"
+        )
+    if empty := sorted(note for note, said in notes.items() if not (said or "").strip()):
+        raise ConfigurationError(f"Cedar policy {name}: @{empty[0]} says nothing")
     asks = None
     if "ask" in notes:
-        roles = tuple(role.strip() for role in notes.get("roles", "").split(",") if role.strip())
-        try:
-            asks = Quorum(people=int(notes.get("people", "1")), roles=roles)
-        except ValueError as error:
-            raise ConfigurationError(f"Cedar policy {name}: @people is no number from 1 to 20") from error
+        asks = _quorum(name, notes.get("people") or "1", notes.get("roles"))
     elif {"people", "roles"} & notes.keys():
         raise ConfigurationError(f"Cedar policy {name}: @people and @roles belong to @ask")
     if asks and policy["effect"] != "permit":
         raise ConfigurationError(f"Cedar policy {name}: @ask belongs to a permit")
     reason = notes.get("reason") or notes.get("ask") or f"Cedar policy {name}"
     return _Policy(name, reason, policy["effect"] == "permit", asks, _names_production(policy))
+
+
+def _quorum(name: str, people: str, roles: str | None) -> Quorum:
+    named = tuple(role.strip() for role in roles.split(",")) if roles else ()
+    # An empty list of roles would let anybody agree.
+    if not all(named) or len(set(named)) < len(named):
+        raise ConfigurationError(f"Cedar policy {name}: @roles has an empty role, or one twice")
+    if not _PEOPLE.fullmatch(people) or int(people) > MAX_PEOPLE:
+        raise ConfigurationError(f"Cedar policy {name}: @people is no number from 1 to {MAX_PEOPLE}")
+    return Quorum(people=int(people), roles=named)
 
 
 def _names_production(part: Any) -> bool:

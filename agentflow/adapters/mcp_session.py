@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
+from agentflow.adapters.secret_calls import secret_of
 from agentflow.errors import ConfigurationError, MissingExtraError, ToolUnavailableError
 from agentflow.ports.secrets import SecretSource
 
@@ -82,7 +83,7 @@ class McpPlace:
         for literal, name, _, _ in string.Formatter().parse(text):
             made.append(literal)
             if name is not None:
-                secret = await self.secrets.secret(name) if self.secrets else None
+                secret = await secret_of(self.secrets, name)
                 if secret is None:
                     raise ToolUnavailableError(f"this worker has no secret for {name}")
                 self.used.add(secret)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from agentflow.activity.context import ToolContext
 from agentflow.activity.outside import PATIENCE, OutsideSystem, UnusableOutput
 from agentflow.adapters.http import http_library, retry_after
+from agentflow.adapters.secret_calls import secret_of
 from agentflow.contracts.sources import AuthScheme, OpenApiSource, ToolSource
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json, Sha256
@@ -175,7 +176,7 @@ class OpenApiService(OutsideSystem):
         return ()
 
     async def _secret(self, name: str) -> str | None:
-        return await self._secrets.secret(name) if self._secrets else None
+        return await secret_of(self._secrets, name)
 
     def __repr__(self) -> str:
         return f"OpenApiService({self._base_url!r})"

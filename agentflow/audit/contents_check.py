@@ -14,7 +14,7 @@ from agentflow.contracts.bundle import RunEntry
 from agentflow.contracts.wire import Json
 from agentflow.core.idempotency import arguments_hash
 from agentflow.errors import AuditError
-from agentflow.ports.keys import KeyProvider
+from agentflow.ports.keys import KeyProvider, checked_key
 
 
 async def sealer_of(run: RunEntry, keys: KeyProvider | None) -> Sealer | None:
@@ -23,7 +23,8 @@ async def sealer_of(run: RunEntry, keys: KeyProvider | None) -> Sealer | None:
     Raises:
         AuditError: the keys can't be read.
     """
-    key = await keys.find(run.key_id) if keys and run.contents else None
+    found = await keys.find(run.key_id) if keys and run.contents else None
+    key = checked_key(found, run.key_id)
     sealer = Sealer(key.key) if key else None
     # Of another home, the same run has another key.
     return sealer if sealer and sealer.check == run.key_check else None

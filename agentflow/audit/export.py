@@ -31,7 +31,7 @@ from agentflow.contracts.bundle import (
 )
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.errors import AuditError
-from agentflow.ports.keys import KeyProvider
+from agentflow.ports.keys import KeyProvider, checked_key
 from agentflow.telemetry.file_lock import locked
 from agentflow.version import installed_version
 
@@ -155,7 +155,7 @@ class _Writer:
         """Write a run's records, and what was said in it."""
         story = run.story
         key_id = sha256_of(["audit key", self.settings.namespace, story.workflow_id, story.first_run_id])[:32]
-        key = await self.settings.keys.obtain(key_id, self.retention.contents_until)
+        key = checked_key(await self.settings.keys.obtain(key_id, self.retention.contents_until), key_id)
         findings = list(run.findings)
         if run.known is not None and findings:
             findings[0].contents[KNOWN_VALUES] = run.known.model_dump(mode="json")

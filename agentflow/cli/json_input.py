@@ -1,12 +1,11 @@
 """JSON from the command line: given as it is, in a file, or on standard input."""
 
-import json
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from agentflow.cli.exits import misused
 from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.strict_json import loads_once
 
 
 def read_json(option: str, given: str) -> Json:
@@ -21,7 +20,7 @@ def read_json(option: str, given: str) -> Json:
     """
     source, text = _text_of(option, given)
     try:
-        value: Json = json.loads(text, parse_constant=_no_constant)
+        value = loads_once(text)
         # Python takes 1e400, halves of surrogate pairs and any depth; nothing that it is sent to does.
         canonical_json(value).decode("utf-8")
         return value
@@ -40,7 +39,3 @@ def _text_of(option: str, given: str) -> tuple[str, str]:
         return str(path), path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise misused(f"{option}: {path} can't be read: {error}") from error
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"JSON has no {name}")

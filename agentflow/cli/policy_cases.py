@@ -1,6 +1,5 @@
 """Calls to hold against rules: written down as cases, in TOML or JSON."""
 
-import json
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from agentflow.contracts.wire import Contract, Json, ToolCallId
 from agentflow.core.answer import describe_errors
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.rule_context import RuleContext
+from agentflow.core.strict_json import loads_once
 
 
 class EarlierCall(Contract):
@@ -85,7 +85,7 @@ def read_cases(path: Path) -> CaseFile:
     """
     try:
         text = path.read_text("utf-8")
-        document: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        document: Any = tomllib.loads(text) if path.suffix == ".toml" else loads_once(text)
     except (OSError, ValueError, RecursionError) as error:
         raise misused(f"{path} can't be read as {path.suffix.lstrip('.') or 'JSON'}: {error}") from error
     try:

@@ -29,10 +29,14 @@ Subject = Literal[
 """What a line of the decision log is about."""
 
 
+MAX_PEOPLE = 20
+"""Whose consent one action may need, at most."""
+
+
 class Quorum(Contract):
     """Whose consent an action needs."""
 
-    people: int = Field(default=1, ge=1, le=20)
+    people: int = Field(default=1, ge=1, le=MAX_PEOPLE)
     """How many different people."""
     roles: tuple[str, ...] = ()
     """Each of them holds one of these roles; empty means any role."""

@@ -4,6 +4,7 @@ A strategy looks at the outline of the conversation and says what may go. What i
 the transcript (``CompactionMessage``), so history and audit have what was said and what the model was shown.
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -62,6 +63,60 @@ class CompactionStrategy(Protocol):
             The compaction, or ``None`` when nothing may go: then a person is asked.
         """
         ...
+
+
+NOTHING_MAY_GO = "nothing more may go"
+
+Planned = tuple[CompactionMessage | Summarise | None, str]
+"""A plan; or ``None``, and why."""
+
+
+def planned(strategy: CompactionStrategy, outline: Outline, excess: int, models: int) -> Planned:
+    """A strategy's plan, if it is one for this conversation. Never raises.
+
+    Args:
+        strategy: A user's own, perhaps.
+        outline: What is to become shorter.
+        excess: By how many tokens at least.
+        models: How many the route has.
+    """
+    try:
+        plan: object = strategy.plan(outline, excess)
+        if plan is None:
+            return None, NOTHING_MAY_GO
+        if type(plan) is CompactionMessage:
+            return shortening(outline, CompactionMessage.model_validate(plan.model_dump(), strict=True))
+        if type(plan) is Summarise and _is_sound(plan, len(outline), models):
+            return plan, ""
+    except Exception as error:
+        return None, f"the compaction failed: {type(error).__name__}"
+    if inspect.iscoroutine(plan):
+        plan.close()
+    return None, f"the compaction answered {type(plan).__name__}, which is no plan for it"
+
+
+def shortening(
+    outline: Outline, compaction: CompactionMessage | None
+) -> tuple[CompactionMessage | None, str]:
+    """The compaction, if it makes the conversation shorter. One that doesn't would come again and again."""
+    if compaction is None:
+        return None, NOTHING_MAY_GO
+    length = len(outline)
+    is_there = compaction.start <= compaction.end <= length and compaction.clear_before <= length
+    if not is_there or _tokens(compact_outline(outline, compaction)) >= _tokens(outline):
+        return None, "the compaction makes it no shorter"
+    return compaction, ""
+
+
+def _tokens(outline: Outline) -> int:
+    return sum(message.tokens for message in outline)
+
+
+def _is_sound(plan: Summarise, length: int, models: int) -> bool:
+    numbers = (plan.start, plan.end, plan.model)
+    if any(type(number) is not int for number in numbers) or type(plan.instructions) is not str:
+        return False
+    return 0 <= plan.start < plan.end <= length and -models <= plan.model < models
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from typing import cast
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
 from agentflow.core.jws import imported_key
 from agentflow.core.person import person
+from agentflow.core.strict_json import loads_once
 from agentflow.errors import ConfigurationError
 
 MAX_KEYS = 500
@@ -30,6 +30,8 @@ MAX_KEYS = 500
 _OURS = "agentflow"
 _PUBLIC = {"kty", "crv", "x", "y", "n", "e"}
 _PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+_OTHERS = {"kid", "alg", "use", "key_ops", "x5u", "x5c", "x5t", "x5t#S256"}
+"""What RFC 7517 has besides. What it doesn't have may be a limit that somebody meant, in the wrong place."""
 _SIGNING = {"use": "sig", "key_ops": ["verify"]}
 
 
@@ -40,8 +42,8 @@ def keys_of_set(text: bytes) -> tuple[ApproverKey, ...]:
         ConfigurationError: it can't be read, or has a key that can't be used; the text says which.
     """
     try:
-        document = from_json(text)
-    except ValueError as error:
+        document = loads_once(text)
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"it is no JSON: {error}") from None
     listed = cast(Mapping[str, Json], document).get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
@@ -75,8 +77,10 @@ def _key(number: int, entry: Json) -> ApproverKey:
         raise ConfigurationError(f"{name} is not for verifying signatures: {', '.join(wrong)}")
     if not isinstance(members.get(_OURS), dict):
         raise ConfigurationError(f'{name} does not say for whom it speaks: "{_OURS}": {{"subjects": [...]}}')
+    ours = cast(dict[str, Json], members[_OURS])
+    _check_members(name, members, ours)
     given = {
-        **cast(dict[str, Json], members[_OURS]),
+        **ours,
         "kid": members.get("kid"),
         "alg": members.get("alg"),
         "jwk": {part: value for part, value in members.items() if part in _PUBLIC},
@@ -93,6 +97,16 @@ def _key(number: int, entry: Json) -> ApproverKey:
     if not key.subjects:
         raise ConfigurationError(f"{name} speaks for nobody: subjects is empty")
     return key
+
+
+def _check_members(name: str, members: Mapping[str, Json], ours: Mapping[str, Json]) -> None:
+    """A member in the wrong place, or misspelt, may be a limit that somebody believes in."""
+    if unknown := sorted(set(members) - _PUBLIC - _OTHERS - {_OURS}):
+        raise ConfigurationError(
+            f'{name} has {", ".join(unknown)}, which JWKs do not have: limits of the key go into "{_OURS}"'
+        )
+    if misplaced := sorted({"kid", "alg", "jwk"} & set(ours)):
+        raise ConfigurationError(f'{name}: {", ".join(misplaced)} does not belong into "{_OURS}"')
 
 
 def _is_subject(pattern: str) -> bool:

@@ -4,13 +4,15 @@ Deny beats ask beats allow. Where no rule matches, reads run and writes don't. A
 anything but True or False, denies. While a freeze holds, nothing is written.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from agentflow.contracts.rules import Decision, Quorum, Verdict
 from agentflow.contracts.wire import Sha256
 from agentflow.core.idempotency import arguments_hash
+from agentflow.core.rule_checks import quorum_problem
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Match, Policies, Rule
 
@@ -104,10 +106,49 @@ def _findings(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Po
         yield _finding(rule, context)
     for several in policies:
         try:
-            for match in several.judge(context):
-                yield Finding("matched", match, match.reason)
+            matches = _matches(several.judge(context))
         except Exception as error:
-            yield Finding("failed", Match(several.engine, "deny", ""), _raised(error))
+            yield Finding("failed", Match(_name_of(several), "deny", ""), _raised(error))
+        else:
+            yield from (Finding("matched", match, match.reason) for match in matches)
+
+
+def _matches(judged: object) -> list[Match]:
+    """What an engine says, if it is matches. What another type, or a subclass, would say is anybody's guess.
+
+    Raises:
+        ValueError: it isn't.
+    """
+    if not isinstance(judged, list | tuple):
+        if inspect.iscoroutine(judged):
+            judged.close()
+        raise ValueError(f"it answered {type(judged).__name__}, not a list of matches")
+    found = list(cast(Sequence[object], judged))
+    for match in found:
+        if type(match) is not Match:
+            raise ValueError(f"it answered a {type(match).__name__} in the place of a Match")
+        if problem := _problem_of(match):
+            raise ValueError(f"a match of it can't be used: {problem}")
+    return cast(list[Match], found)
+
+
+def _problem_of(match: Match) -> str | None:
+    if any(type(cast(object, text)) is not str for text in (match.name, match.reason, match.verdict)):
+        return "its name, reason and verdict are texts"
+    if match.verdict not in _PRECEDENCE:
+        return f"there is no verdict {match.verdict[:40]!r}"
+    if type(cast(object, match.is_guard)) is not bool:
+        return "is_guard is True or False"
+    if match.quorum is None:
+        return None
+    return quorum_problem(match.quorum) if match.verdict == "ask" else "a quorum belongs to ask"
+
+
+def _name_of(policies: Policies) -> str:
+    try:
+        return f"{policies.engine}"
+    except Exception:
+        return type(policies).__name__
 
 
 def _finding(rule: Rule, context: RuleContext) -> Finding:
@@ -119,6 +160,8 @@ def _finding(rule: Rule, context: RuleContext) -> Finding:
     except Exception as error:
         return Finding("failed", match, _raised(error))
     if matches is not True and matches is not False:
+        if inspect.iscoroutine(matches):
+            matches.close()
         return Finding("failed", match, f"answered {type(matches).__name__}, not True or False")
     # Asked in every tier all the same: a rule that can't answer must not look sound where it isn't in force.
     if context.tier not in rule.tiers:

@@ -11,6 +11,7 @@ from typing import Protocol
 from agentflow.contracts.rules import Quorum, RuleSetName, Tier, Verdict
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import Json, sha256_of
+from agentflow.core.rule_checks import check_rule, check_rule_set, names
 from agentflow.core.rule_content import SourceOf, condition_content
 from agentflow.core.rule_context import RuleContext
 
@@ -45,6 +46,14 @@ class Rule:
     quorum: Quorum | None = None
     is_guard: bool = False
     """A guard asks of what another rule would let through. By itself it lets nothing through."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would make a rule hold for other calls than it seems to.
+
+        Raises:
+            ConfigurationError: something in it is of another type, or no such effect or tier exists.
+        """
+        check_rule(self)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,14 @@ class RuleSet:
     version: str
     rules: tuple[Rule, ...]
     policies: tuple[Policies, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what isn't a set of rules.
+
+        Raises:
+            ConfigurationError: something in it is of another type.
+        """
+        check_rule_set(self, Rule)
 
     def named(self, source_of: SourceOf) -> RuleSetName:
         """The set's name with the hash of all that its answers depend on.
@@ -135,7 +152,7 @@ def allow(
 ) -> Rule:
     """A rule that lets matching calls run. Name ``production`` in ``tiers`` to let them run there."""
     return Rule(
-        name, "allow", reason, when, tuple(tools), tuple(effects), tuple(scopes), tuple(tenants), tuple(tiers)
+        name, "allow", reason, when, names(tools), names(effects), names(scopes), names(tenants), names(tiers)
     )
 
 
@@ -151,7 +168,7 @@ def deny(
 ) -> Rule:
     """A rule that stops matching calls, in every tier, whatever other rules say."""
     return Rule(
-        name, "deny", reason, when, tuple(tools), tuple(effects), tuple(scopes), tuple(tenants), EVERY_TIER
+        name, "deny", reason, when, names(tools), names(effects), names(scopes), names(tenants), EVERY_TIER
     )
 
 
@@ -178,12 +195,12 @@ def ask(
         "ask",
         reason,
         when,
-        tuple(tools),
-        tuple(effects),
-        tuple(scopes),
-        tuple(tenants),
-        tuple(tiers),
-        Quorum(people=people, roles=tuple(roles), next_roles=tuple(next_roles)),
+        names(tools),
+        names(effects),
+        names(scopes),
+        names(tenants),
+        names(tiers),
+        Quorum(people=people, roles=names(roles), next_roles=names(next_roles)),
     )
 
 
@@ -206,9 +223,9 @@ def guard(
         "ask",
         reason,
         when,
-        tuple(tools),
-        tuple(effects),
+        names(tools),
+        names(effects),
         tiers=EVERY_TIER,
-        quorum=Quorum(people=people, roles=tuple(roles)),
+        quorum=Quorum(people=people, roles=names(roles)),
         is_guard=True,
     )

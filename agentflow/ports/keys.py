@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from agentflow.errors import AuditError
+
+KEY_BYTES = 32
+
 
 @dataclass(frozen=True)
 class RunKey:
@@ -16,8 +20,29 @@ class RunKey:
     expires: datetime
     """When it is to be deleted."""
 
+    def __post_init__(self) -> None:
+        """Refuse what is no key.
+
+        Raises:
+            ValueError: something in it is of another type or length.
+        """
+        is_key = type(self.key) is bytes and len(self.key) == KEY_BYTES
+        if not is_key or type(self.key_id) is not str or self.expires.tzinfo is None:
+            raise ValueError("a run's key has an id, 32 bytes and a time with its zone")
+
     def __repr__(self) -> str:
         return f"RunKey({self.key_id!r}, expires={self.expires.isoformat()})"
+
+
+def checked_key(found: object, key_id: str) -> RunKey | None:
+    """What a provider answers, if it is the key of that id. ``None`` counts as deleted.
+
+    Raises:
+        AuditError: it is something else: sealed with it, what was said could be lost, or anybody's to read.
+    """
+    if found is None or (type(found) is RunKey and found.key_id == key_id):
+        return found
+    raise AuditError(f"the keys answered {type(found).__name__} in the place of the key {key_id}")
 
 
 class KeyProvider(Protocol):

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from datetime import timedelta
+from itertools import islice
 from queue import SimpleQueue
+from typing import cast
 
 from agentflow.contracts.wire import Json
 from agentflow.core.known_values import KnownValues
@@ -15,6 +17,9 @@ from agentflow.telemetry import metrics
 
 TIMEOUT = timedelta(milliseconds=250)
 """For one detector and one text. Logging waits for it, and so does the run."""
+
+MAX_FINDINGS = MAX_SCANNED
+"""Of one detector in one text."""
 
 NOTHING_KNOWN = KnownValues()
 
@@ -61,11 +66,32 @@ class Redactor:
         return map_texts(value, lambda text: self.text(text, known)[:limit])
 
 
+def _findings(found: object, length: int) -> list[Finding]:
+    """What a detector answers, if it is findings in the text.
+
+    Raises:
+        ValueError: it isn't: then nobody has looked at the text.
+    """
+    listed = list(islice(cast(Iterable[object], found), MAX_FINDINGS + 1))
+    if len(listed) > MAX_FINDINGS:
+        raise ValueError("more findings than a text can have")
+    findings = [finding for finding in listed if type(finding) is Finding and _is_in(finding, length)]
+    if len(findings) < len(listed):
+        raise ValueError("something that is no finding")
+    return findings
+
+
+def _is_in(finding: Finding, length: int) -> bool:
+    if type(finding.start) is not int or type(finding.end) is not int or type(finding.kind) is not str:
+        return False
+    return 0 <= finding.start <= finding.end <= length
+
+
 class _Watched:
     """A detector in a thread of its own, so that one that hangs holds nobody up for long."""
 
     def __init__(self, detector: Detector, timeout: float) -> None:
-        self.name = detector.name
+        self.name = str(detector.name)
         self._detector = detector
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -94,6 +120,6 @@ class _Watched:
         while True:
             text, asked = self._asked.get()
             try:
-                asked.set_result(list(self._detector.find(text)))
+                asked.set_result(_findings(self._detector.find(text), len(text)))
             except BaseException as error:
                 asked.set_exception(error)

@@ -12,7 +12,7 @@ from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelOpt
 from agentflow.contracts.names import GUARD_REFUSED_ERROR
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.budget import attempts
-from agentflow.core.compaction import CompactionStrategy, Summarise
+from agentflow.core.compaction import CompactionStrategy, Summarise, planned, shortening
 from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
 from agentflow.core.transcript import abridged
 from agentflow.errors import BudgetExhausted, RunDenied
@@ -102,11 +102,13 @@ class Conversation:
         """
         run = self._run
         while self._compaction and (excess := self._excess()) > 0:
-            plan = self._compaction.plan(run.transcript.outline, excess)
+            outline, models = run.transcript.outline, len(run.manifest.models)
+            plan, problem = planned(self._compaction, outline, excess, models)
             if isinstance(plan, Summarise):
-                plan = await self._summarised(plan, self._compaction.name)
+                summary = await self._summarised(plan, str(self._compaction.name))
+                plan, problem = shortening(run.transcript.outline, summary)
             if plan is None:
-                reason = "the conversation is longer than the model's context, and nothing more may go"
+                reason = f"the conversation is longer than the model's context, and {problem}"
                 await waiting.escalate(run, reason, self._escalation_timeout)
                 return
             before = run.transcript.tokens

@@ -3,7 +3,7 @@
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -18,6 +18,7 @@ from agentflow.core.catalog import Catalog
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.tags import AgentTags, TagFinder
 from agentflow.errors import WorkflowDefinitionError
+from agentflow.workflow.agent_checks import check_attributes, check_names_in_rules
 from agentflow.workflow.sources import code_source
 
 OutputT = TypeVar("OutputT")
@@ -69,6 +70,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
     if "run" not in vars(agent):
         shown = {"name": agent.__name__, "input": _type_name(input_type), "output": _type_name(output_type)}
         raise WorkflowDefinitionError(_THREE_LINES.format(**shown))
+    check_attributes(agent)
     if not agent.models:
         raise WorkflowDefinitionError(f'{agent.__name__} names no model: write models = ("default",)')
     rules = _rule_set(agent)
@@ -77,6 +79,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         raise WorkflowDefinitionError(f"{agent.__name__} has two rules named {', '.join(sorted(twice))}")
     output_form = answer_form(output_type)
     catalog = Catalog.of((tool.contract for tool in agent.tools), agent.release.scopes)
+    check_names_in_rules(agent, rules)
     return AgentDefinition(
         name=agent.__name__,
         instructions=agent.instructions.strip(),
@@ -117,6 +120,8 @@ def _rule_set(agent: Any) -> RuleSet:
     """An agent's rules; a plain list has the agent's name and version."""
     given: RuleSet | Sequence[Rule] = agent.rules
     if not isinstance(given, RuleSet):
+        if isinstance(cast(object, given), Rule | str) or not isinstance(cast(object, given), Sequence):
+            raise WorkflowDefinitionError(f"{agent.__name__}.rules is a tuple of rules, or a RuleSet")
         given = RuleSet(agent.__name__, agent.release.version, tuple(given))
     return given
 

@@ -30,7 +30,6 @@ def hash_of(*rules: Rule, source: Callable[[CodeType], str | None] = code_source
         {"scopes": ("money",)},
         {"tenants": ("acme",)},
         {"tiers": ("production",)},
-        {"quorum": Quorum(people=2)},
         {"is_guard": True},
         {"when": lambda context: True},
     ],
@@ -38,6 +37,11 @@ def hash_of(*rules: Rule, source: Callable[[CodeType], str | None] = code_source
 )
 def test_every_field_of_a_rule_is_in_the_hash(change: dict[str, Any]) -> None:
     assert hash_of(replace(RULE, **change)) != hash_of(RULE)
+
+
+def test_the_quorum_of_a_rule_is_in_the_hash() -> None:
+    asking = replace(RULE, verdict="ask")
+    assert hash_of(replace(asking, quorum=Quorum(people=2))) != hash_of(asking)
 
 
 def test_the_same_rules_have_the_same_hash_whatever_they_are_called() -> None:

@@ -1,0 +1,79 @@
+"""The ledger's answers, held to their types: on one that isn't what it says, no write runs.
+
+A ledger may be a user's own. What it raises besides ``LedgerError``, an answer of another type or of another
+key, and one that doesn't come are all the same here: it can't be used.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from agentflow.activity.bounded import answered, close_unawaited
+from agentflow.contracts.effects import EffectRecord, StoredEffect
+from agentflow.contracts.wire import Sha256
+from agentflow.errors import AgentflowError, LedgerError
+from agentflow.ports.ledger import EffectLedger
+
+LEDGER_SECONDS = 30.0
+"""For one call. The ledgers of agentflow have shorter limits of their own."""
+
+
+class LedgerCalls:
+    """The calls that a write makes."""
+
+    def __init__(self, ledger: EffectLedger) -> None:
+        self._ledger = ledger
+        self._name = type(ledger).__name__
+
+    async def insert(self, record: EffectRecord) -> bool:
+        """Keep a new record; ``False`` if its key is taken.
+
+        Raises:
+            LedgerError: it can't be told whether it was kept.
+        """
+        return self._yes_or_no("insert", await self._answer(lambda: self._ledger.insert(record)))
+
+    async def replace(self, record: EffectRecord, version: int) -> bool:
+        """Put a record in place of the one of that version; ``False`` if that is not there.
+
+        Raises:
+            LedgerError: it can't be told whether it was put there.
+        """
+        answer = await self._answer(lambda: self._ledger.replace(record, version=version))
+        return self._yes_or_no("replace", answer)
+
+    async def get(self, key: Sha256) -> StoredEffect | None:
+        """The record of a key.
+
+        Raises:
+            LedgerError: it can't be told.
+        """
+        found = await self._answer(lambda: self._ledger.get(key))
+        if found is None:
+            return None
+        try:
+            # One that was made without validation may have anything in it.
+            stored = StoredEffect.model_validate(found.model_dump()) if type(found) is StoredEffect else None
+        except (ValueError, TypeError, AttributeError):
+            stored = None
+        if stored is None:
+            raise self._odd("get", found)
+        if stored.record.key != key:
+            raise LedgerError(f"{self._name}.get answered the record of another key")
+        return stored
+
+    def _yes_or_no(self, method: str, answer: object) -> bool:
+        if answer is True or answer is False:
+            return answer
+        raise self._odd(method, answer)
+
+    async def _answer(self, question: Callable[[], Awaitable[object]]) -> object:
+        try:
+            return await answered(question, LEDGER_SECONDS)
+        except AgentflowError:
+            raise
+        except Exception as error:
+            raise LedgerError(f"{self._name} failed: {type(error).__name__}: {error}") from error
+
+    def _odd(self, method: str, answer: object) -> LedgerError:
+        close_unawaited(answer)
+        kind = type(answer).__name__
+        return LedgerError(f"{self._name}.{method} answered {kind}, which is no answer of a ledger")
