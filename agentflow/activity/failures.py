@@ -5,7 +5,12 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR, GUARD_REFUSED_ERROR, TRANSCRIPT_MISSING_ERROR
+from agentflow.contracts.names import (
+    EFFECT_UNKNOWN_ERROR,
+    FORBIDDEN_NOW_ERROR,
+    GUARD_REFUSED_ERROR,
+    TRANSCRIPT_MISSING_ERROR,
+)
 from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
@@ -13,6 +18,7 @@ from agentflow.errors import (
     EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
+    ForbiddenNowError,
     GuardRefusedError,
     ModelRejectedError,
     ModelUnavailableError,
@@ -33,6 +39,7 @@ _KINDS: dict[type[Exception], str] = {
     ModelRejectedError: "ModelRejected",
     BlobMissingError: TRANSCRIPT_MISSING_ERROR,
     EffectUnknownError: EFFECT_UNKNOWN_ERROR,
+    ForbiddenNowError: FORBIDDEN_NOW_ERROR,
     GuardRefusedError: GUARD_REFUSED_ERROR,
 }
 _FINAL = (
@@ -41,6 +48,7 @@ _FINAL = (
     BlobMissingError,
     EffectUnknownError,
     EffectConflictError,
+    ForbiddenNowError,
     ConfigurationError,
     SourceChangedError,
     NoticeRefusedError,
