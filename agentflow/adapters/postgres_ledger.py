@@ -66,6 +66,7 @@ _PURGE = (
 )
 _VERSION = (
     "SELECT CASE WHEN to_regclass('agentflow_effects') IS NULL THEN 0"
+    " WHEN to_regclass('agentflow_stops') IS NULL THEN least(coalesce(max(version), 0), 1)"
     " ELSE coalesce(max(version), 0) END FROM agentflow_migrations"
 )
 _VERSIONS = (

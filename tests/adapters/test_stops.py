@@ -2,10 +2,14 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from agentflow.adapters.dynamodb_stops import MAX_REVOCATION_BYTES
+from agentflow.adapters.ledger_rows import RECORD_COLUMNS, migrations, row_of
+from agentflow.adapters.sqlite_file import SQLiteFile
+from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery
 from agentflow.contracts.stops import Stop
 from agentflow.errors import LedgerError
@@ -187,6 +191,26 @@ async def test_however_many_keys_are_revoked_a_freeze_finds_room(dynamodb: Place
         await revoke_many()
     assert await ledger.stop("default", "fleet", by="olga", reason="r" * 2_000)
     assert "fleet" in await keys(dynamodb)
+
+
+async def test_a_sqlite_ledger_of_before_there_were_stops_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    old = SQLiteFile(path, migrations("sqlite_ledger_sql")[:1])
+    columns = [name for name in RECORD_COLUMNS if name not in ("agent", "tenant")]
+    row = dict(zip(RECORD_COLUMNS, row_of(record()), strict=True))
+    connection = old.current(HOUR)
+    connection.execute(
+        f"INSERT INTO agentflow_effects ({', '.join(columns)}, version, created_at_us, written_at_us)"
+        f" VALUES ({', '.join('?' * len(columns))}, 1, 1, 1)",
+        [row[name] for name in columns],
+    )
+    old.close()
+    ledger = SQLiteLedger(path)
+    found = await ledger.get(record().key)
+    assert found is not None
+    assert found.record == record()
+    assert await ledger.stop("default", "fleet", by="olga")
+    await ledger.close()
 
 
 async def _log(place: Place, count: int) -> tuple[Stop, ...]:

@@ -1,8 +1,9 @@
+-- Either table may have been dropped alone: the other one stays as it is.
 ALTER TABLE agentflow_effects
-    ADD COLUMN agent  text NOT NULL DEFAULT '',
-    ADD COLUMN tenant text NOT NULL DEFAULT '';
+    ADD COLUMN IF NOT EXISTS agent  text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS tenant text NOT NULL DEFAULT '';
 
-CREATE TABLE agentflow_stops (
+CREATE TABLE IF NOT EXISTS agentflow_stops (
     number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     namespace    text NOT NULL,
     key          text NOT NULL,
@@ -14,8 +15,8 @@ CREATE TABLE agentflow_stops (
     ended_at_us  bigint
 );
 
-CREATE UNIQUE INDEX agentflow_stops_holding ON agentflow_stops (namespace, key) WHERE ended_at_us IS NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS agentflow_stops_holding ON agentflow_stops (namespace, key) WHERE ended_at_us IS NULL;
 
-CREATE INDEX agentflow_stops_by_age ON agentflow_stops (namespace, since_us);
+CREATE INDEX IF NOT EXISTS agentflow_stops_by_age ON agentflow_stops (namespace, since_us);
 
-CREATE INDEX agentflow_stops_ended ON agentflow_stops (ended_at_us) WHERE ended_at_us IS NOT NULL;
+CREATE INDEX IF NOT EXISTS agentflow_stops_ended ON agentflow_stops (ended_at_us) WHERE ended_at_us IS NOT NULL;
