@@ -172,7 +172,10 @@ class _Attempt:
                 said = self._said("it was cancelled while the tool ran")
                 await to_the_end(self.hold.leave(self._delay, said))
                 raise
-            raise await self._after(error) from error
+            after = await self._after(error)
+            if after is error:
+                raise
+            raise after from error
         happened = result.error is None or result.error.kind == "invalid_output"
         if not happened and not is_first:
             # "Already refunded" may be what the attempt before it has done.

@@ -80,4 +80,9 @@ def to_application_error(error: Exception) -> ApplicationError:
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    return error if error.__cause__ is None else _first_cause(error.__cause__)
+    # What a tool raises may go round in a circle.
+    seen: list[BaseException] = []
+    while error.__cause__ is not None and error not in seen:
+        seen.append(error)
+        error = error.__cause__
+    return error

@@ -157,7 +157,7 @@ class ManifestActivity:
         )
 
     async def _frozen(self, request: ManifestRequest) -> tuple[str, ...]:
-        """The freezes that hold. If the server can't tell, the run doesn't begin: the activity is retried."""
+        """The freezes that hold. If the ledger can't tell, the run doesn't begin: the activity is retried."""
         if self._frozen_for is None or not request.writes:
             return ()
         return await self._frozen_for(request.agent, request.tenant)

@@ -16,7 +16,7 @@ from agentflow.activity.moment import Moment
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.stops import CACHED_FOR, HEARD_WITHIN, Stop
 from agentflow.contracts.tools import ToolInvocation
-from agentflow.core.stops import concerns, forbidding, objection
+from agentflow.core.stops import concerns, forbidding, is_freeze, objection
 from agentflow.errors import ForbiddenNowError, LedgerError
 from agentflow.ports.ledger import EffectLedger
 
@@ -93,7 +93,7 @@ class Standing:
             LedgerError: the ledger can't say.
         """
         stops = await self._stops(activity.info().namespace)
-        return tuple(stop.key for stop in stops if concerns(stop.key, agent, tenant))
+        return tuple(stop.key for stop in stops if is_freeze(stop.key) and concerns(stop.key, agent, tenant))
 
     async def _stops(self, namespace: str) -> tuple[Stop, ...]:
         known = self._known.get(namespace)

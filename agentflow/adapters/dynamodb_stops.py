@@ -13,6 +13,7 @@ from agentflow.adapters.dynamodb_table import OPEN_INDEX
 from agentflow.adapters.ledger_rows import storable
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters
 from agentflow.contracts.stops import Stop
+from agentflow.core.stops import is_freeze
 from agentflow.errors import LedgerError
 
 Item = dict[str, dict[str, Any]]
@@ -41,7 +42,7 @@ class DynamoDBStops:
     async def stop(self, namespace: str, key: str, by: str, reason: str) -> bool:
         """Forbid something. False if a stop of that key holds already."""
         namespace, key, by, reason = stop_parameters(namespace, key, by, reason)
-        if not _is_freeze(key) and _size(await self._item(namespace)) > MAX_REVOCATION_BYTES:
+        if not is_freeze(key) and _size(await self._item(namespace)) > MAX_REVOCATION_BYTES:
             raise self._dynamodb.error(
                 f"more than {MAX_REVOCATION_BYTES} bytes of revocations hold in namespace {namespace}: lift "
                 "those of keys that are on no list any more"
@@ -157,10 +158,6 @@ class DynamoDBStops:
 
 def _holding(namespace: str) -> Item:
     return {"key": {"S": _HOLDING + namespace}}
-
-
-def _is_freeze(key: str) -> bool:
-    return not key.startswith(("key:", "delegation:"))
 
 
 def _size(item: Item) -> int:

@@ -30,6 +30,11 @@ def concerns(stop: str, agent: str, tenant: str) -> bool:
     }
 
 
+def is_freeze(key: str) -> bool:
+    """Whether a stop's key is a freeze's, and not a revocation's."""
+    return not key.startswith(("key:", "delegation:"))
+
+
 def objection(stop: Stop) -> str:
     """A stop as the reason why a write is not made."""
     kind, _, name = stop.key.partition(":")

@@ -79,7 +79,8 @@ class MemoryLedger:
     async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
         """Forbid something."""
         made = Stop(namespace=namespace, key=key, by=by, reason=reason, since=self.now)
-        is_new = all(stop.key != key for stop in await self.stops(namespace))
+        holding = [(stop.namespace, stop.key) for stop in self._stops if stop.holds]
+        is_new = (namespace, key) not in holding
         if is_new:
             self._stops.append(made)
         return is_new
