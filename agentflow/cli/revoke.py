@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from agentflow.activity.hold import tried
@@ -23,6 +24,7 @@ from agentflow.cli.session import Session, open_session
 from agentflow.contracts.identity import Revocation
 from agentflow.contracts.names import REVOKE_SIGNAL
 from agentflow.contracts.stops import HEARD_WITHIN, delegation_stop, key_stop
+from agentflow.core.answer import describe_errors
 from agentflow.errors import AgentflowError
 
 Jwks = Annotated[
@@ -53,6 +55,7 @@ def revoke(
     a run could not be told, 3 if the ledger could not be written.
     """
     with open_session(context, as_json=as_json) as session:
+        said = _said(kid, by, reason)
         if delegation is not None:
             _revoke_delegation(session, delegation, by, reason, ledger)
             return
@@ -67,12 +70,11 @@ def revoke(
         except AgentflowError as error:
             # The runs are told all the same, and then it is said.
             failed = explain(error)
-        said = Revocation(kid=kid, by=by, reason=reason).model_dump(mode="json")
         temporal = session.client().temporal
         told = Told(kid)
 
         async def until_known() -> None:
-            telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said, told)
+            telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said.model_dump(mode="json"), told)
             await asyncio.gather(telling, asyncio.sleep(HEARD_WITHIN.total_seconds()))
 
         with session.output.progress(f"telling the runs of {kid}"):
@@ -86,6 +88,13 @@ def revoke(
             lines = "; ".join(told.problems[:5])
             session.output.note(f"{len(told.problems)} runs could not be told: {lines}. Try again.")
             raise typer.Exit(ExitCode.REFUSED)
+
+
+def _said(kid: str, by: str, reason: str) -> Revocation:
+    try:
+        return Revocation(kid=kid, by=by, reason=reason)
+    except ValidationError as error:
+        raise misused(describe_errors(error)) from None
 
 
 def _revoke_delegation(session: Session, delegation: str, by: str, reason: str, ledger: str | None) -> None:
