@@ -177,6 +177,14 @@ async def test_a_read_asks_nobody(bank: Bank) -> None:
     assert (await carried_out(bank.statement, None, permits=forbids)).ok
 
 
+async def test_a_tool_that_its_server_claims_to_only_read_asks_as_a_write_does(bank: Bank) -> None:
+    look = bank.statement
+    look.contract = look.contract.model_copy(update={"effect_is_claimed": True})
+    assert (await failure(look, None, permits=forbids)).type == FORBIDDEN_NOW_ERROR
+    assert bank.attempts == []
+    assert (await carried_out(look, None)).ok
+
+
 async def test_whose_write_it_is_is_on_record(bank: Bank, memory: MemoryLedger) -> None:
     grounds = Grounds(agent="Payer", tenant="acme")
     await carried_out(bank.pay, memory, invocation_of(bank.pay, grounds=grounds))

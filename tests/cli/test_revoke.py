@@ -39,7 +39,9 @@ def test_a_ledger_that_can_not_be_written_stops_neither_the_list_nor_the_runs(
 ) -> None:
     jwks, signer = tmp_path / "approvers.json", Signer.generate("ann")
     add_key(jwks, signer.public())
-    answer = beside("approver", "revoke", signer.kid, "--by", "sec", "--jwks", str(jwks), "--json")
+    options = ("--by", "sec", "--jwks", str(jwks), "--json")
+    # The name of a key may begin with a dash.
+    answer = beside("approver", "revoke", *options, "--", signer.kid)
     assert answer.exit_code == 4
     assert "approved writes go on, as it is not in the ledger" in answer.stderr
     assert answer.document["in_ledger"] is None
