@@ -1,7 +1,7 @@
 """What a run makes of a freeze that it is told of by signal.
 
-It is a hint: whoever may signal a run may send either verb, and each write asks the effect ledger whatever the
-run has heard.
+It is a hint: whoever may signal a run may send either verb, and each write asks the effect ledger whatever
+the run has heard.
 """
 
 from dataclasses import dataclass

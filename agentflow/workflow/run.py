@@ -67,8 +67,8 @@ class Run:
         self.circles: Circles = Circles()
         """How the run goes in circles."""
         self.frozen: tuple[str, ...] = ()
-        """The freezes that the run has heard of, so that the rules deny at once what its activity would refuse.
-        What is frozen, the effect ledger says to each write."""
+        """The freezes that the run has heard of, so that the rules deny at once what its activity would
+        refuse. What is frozen, the effect ledger says to each write."""
         self.summaries: tuple[ToolCallSummary, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
         self.models_used: frozenset[str] = frozenset()
