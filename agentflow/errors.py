@@ -20,6 +20,7 @@
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
     ├── EffectConflictError         one ledger key, two different arguments
+    ├── ForbiddenNowError           a write that was allowed is forbidden by now; the tool was not called
     ├── LedgerError                 the effect ledger can't be read or written
     ├── BlobMissingError            the blob store lost what a hash names
     ├── StoredValueError            external storage lost or altered what history refers to
@@ -151,6 +152,13 @@ class EffectBusyError(AgentflowError):
 
 class EffectConflictError(AgentflowError):
     """A ledger key is taken by a call with other arguments: a bug, never retried."""
+
+
+class ForbiddenNowError(AgentflowError):
+    """A write that was allowed is forbidden by the time it would be made: frozen, or a consent was revoked.
+
+    The tool was not called. It is not tried again; the run asks a person.
+    """
 
 
 class LedgerError(AgentflowError):

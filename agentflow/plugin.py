@@ -6,9 +6,10 @@ replayer besides: Temporal's sandbox with agentflow passed through, our errors a
 the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
 ``reconcile_effect`` and ``close_effect`` for those that write, ``guard_output`` with an output guard and
 ``notify`` with a notifier, each of which does only what a run sealed, and the keys that runs seal with;
-checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep; gauges
-of the runs that wait for people, where metrics are recorded; and as many activities at once as models and
-tools that take their time ask for, unless the worker says otherwise.
+checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep, and its
+word on what is forbidden now, which each write asks for; gauges of the runs that wait for people, where
+metrics are recorded; and as many activities at once as models and tools that take their time ask for, unless
+the worker says otherwise.
 """
 
 import importlib
@@ -36,10 +37,10 @@ from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.sealed import Seals, Served, sealed_activity
+from agentflow.activity.standing import Standing, permitted
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.chains import first_run_of
-from agentflow.adapters.freezes import Freezes
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.recent_blobs import RecentBlobs
@@ -114,7 +115,8 @@ class AgentflowPlugin(SimplePlugin):
             model_client: Calls the models.
             tools: Tools this worker carries out: functions of one's own, and imported ones, made callable by
                 ``OpenApiService`` or ``McpServer``.
-            ledger: Record of side effects; needed as soon as a tool writes. Opened and closed by the caller.
+            ledger: Record of side effects, and of what is forbidden now; needed as soon as a tool writes.
+                Opened and closed by the caller.
             ledger_retention: How long the ledger keeps what has ended. Longer than the longest run and the
                 namespace's retention together: until then a reset may come back to a call.
             blobs: Store of transcripts; this process's memory by default.
@@ -191,9 +193,13 @@ class AgentflowPlugin(SimplePlugin):
         self._writes = [tool.contract.name for tool in tools if tool.contract.effect != "read"]
         self._ledger = ledger
         self._ledger_retention = ledger_retention
+        self._standing = Standing(ledger) if ledger is not None else None
+        permits = self._standing.permits if self._standing else permitted
         self._served = [
             Served(
-                tool.contract.name, ToolInvocation, tool_activity(tool, ledger, self._blobs, self._content)
+                tool.contract.name,
+                ToolInvocation,
+                tool_activity(tool, ledger, self._blobs, self._content, permits),
             )
             for tool in tools
         ]
@@ -242,7 +248,7 @@ class AgentflowPlugin(SimplePlugin):
                 {kind.__name__: _source_hash(kind) for kind in workflows},
                 search_attributes=self._search_attributes == "require",
                 max_payload_bytes=self._max_payload_bytes,
-                frozen_for=Freezes(settings["client"]).holding,
+                frozen_for=self._standing.frozen if self._standing else None,
                 output_guard=self._output_guard is not None,
                 approvers=self._approvers,
                 imported=self._imported,

@@ -2,7 +2,9 @@
 
 ``core.effects`` says what a record means. The order here is what makes it hold: the intent is recorded
 before the tool is called, the end before Temporal hears of it; and whoever finds an intent without an end
-does not call the tool before it is known that the one before had no effect.
+does not call the tool before it is known that the one before had no effect. Between the intent and the call
+each attempt asks whether the call is still permitted: in this order, whoever forbids it and then looks for
+intents misses none.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.hold import MAX_LEASE, Hold, to_the_end
+from agentflow.activity.standing import Permits, permitted
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.core import effects
@@ -46,6 +49,7 @@ class EffectOnce:
 
     caller: ToolCaller
     ledger: EffectLedger
+    permits: Permits = permitted
 
     async def carry_out(self, invocation: ToolInvocation) -> ToolResult:
         """Carry a call out, unless an earlier attempt did.
@@ -53,9 +57,10 @@ class EffectOnce:
         Raises:
             EffectBusyError: an earlier attempt may still be at it; try again when it says.
             EffectUnknownError: it may have happened, and only a person can tell.
+            ForbiddenNowError: it is forbidden by now; this attempt did not call the tool.
             LedgerError: the ledger can't be used; the tool was not called.
         """
-        attempt = _Attempt(self.caller, self.ledger, invocation)
+        attempt = _Attempt(self, invocation)
         found = await attempt.hold.begin(attempt.hold.record)
         if found is None:
             return await attempt.call(is_first=True)
@@ -79,7 +84,7 @@ class EffectOnce:
             EffectBusyError: an attempt may still be at it; try again when it says.
             LedgerError: the ledger can't be used.
         """
-        attempt = _Attempt(self.caller, self.ledger, invocation)
+        attempt = _Attempt(self, invocation)
         # A worker that was thought dead may only now come to begin: it must find that it is too late.
         found = await attempt.hold.begin(effects.given_up(attempt.hold.record, "never began"))
         if found is None:
@@ -103,7 +108,7 @@ class EffectOnce:
             EffectBusyError: an attempt may still be at it; try again when it says.
             LedgerError: the ledger can't be used.
         """
-        attempt = _Attempt(self.caller, self.ledger, invocation)
+        attempt = _Attempt(self, invocation)
         result = effects.result_of(closing)
         if closing.verdict == "happened":
             result = self.caller.told(closing.output)
@@ -135,15 +140,18 @@ class EffectOnce:
 class _Attempt:
     """One attempt of one call."""
 
-    def __init__(self, caller: ToolCaller, ledger: EffectLedger, invocation: ToolInvocation) -> None:
+    def __init__(self, writes: EffectOnce, invocation: ToolInvocation) -> None:
+        caller = writes.caller
         self._caller = caller
+        self._permits = writes.permits
         self._invocation = invocation
+        self._has_called = False
         info = activity.info()
         self._limit = info.start_to_close_timeout or caller.contract.options.start_to_close_timeout
         self._delay = effects.effect_delay(caller.contract)
         self._lease = min(self._limit, MAX_LEASE) + self._delay
         self._number = info.attempt
-        self.hold: Hold = Hold(ledger, self._intent(info))
+        self.hold: Hold = Hold(writes.ledger, self._intent(info))
 
     async def call(self, *, is_first: bool) -> ToolResult:
         """Call the tool and record how it ended.
@@ -153,21 +161,21 @@ class _Attempt:
         """
         try:
             async with self.hold.at_work(self._limit, self._delay):
+                await self._permits(self._invocation)
+                self._has_called = True
                 result = await self._caller.call(self._invocation)
-        except (ToolUnavailableError, SourceChangedError):
-            # This attempt did nothing. One before it, of which only the intent is left, may have.
-            await (
-                self.hold.withdraw()
-                if is_first
-                else self.hold.leave(timedelta(0), self._said("it did nothing"))
-            )
-            raise
-        except asyncio.CancelledError:
-            said = self._said("it was cancelled while the tool ran")
-            await to_the_end(self.hold.leave(self._delay, said))
-            raise
-        except Exception as error:
-            raise await self._after(error) from error
+        except (Exception, asyncio.CancelledError) as error:
+            if not self._has_called or isinstance(error, ToolUnavailableError | SourceChangedError):
+                await to_the_end(self._did_nothing(error, is_first=is_first))
+                raise
+            if isinstance(error, asyncio.CancelledError):
+                said = self._said("it was cancelled while the tool ran")
+                await to_the_end(self.hold.leave(self._delay, said))
+                raise
+            after = await self._after(error)
+            if after is error:
+                raise
+            raise after from error
         happened = result.error is None or result.error.kind == "invalid_output"
         if not happened and not is_first:
             # "Already refunded" may be what the attempt before it has done.
@@ -219,6 +227,14 @@ class _Attempt:
             f"in {wait.total_seconds():.1f} s (key {self._invocation.ledger_key})",
             retry_after=wait,
         )
+
+    async def _did_nothing(self, error: BaseException, *, is_first: bool) -> None:
+        """This attempt did nothing. One before it, of which only the intent is left, may have."""
+        if is_first:
+            await self.hold.withdraw()
+            return
+        said = self._said(f"it did nothing ({type(error).__name__}: {error})")
+        await self.hold.leave(timedelta(0), f"{self.hold.record.detail}; {said}".removeprefix("; "))
 
     async def _take_over(self, found: StoredEffect) -> None:
         await self.hold.take(found, effects.taken_over(found, self.hold.record))
@@ -293,10 +309,13 @@ class _Attempt:
         return f"attempt {self._number}: {what}"
 
     def _intent(self, info: activity.Info) -> EffectRecord:
+        grounds = self._invocation.grounds
         return EffectRecord(
             key=self._invocation.ledger_key,
             namespace=info.namespace,
             workflow_id=info.workflow_id or "",
+            agent=grounds.agent if grounds else "",
+            tenant=grounds.tenant if grounds else "",
             run_id=info.workflow_run_id or "",
             tool=self._caller.contract.name,
             tool_call_id=self._invocation.call_id,

@@ -10,6 +10,7 @@ from agentflow.activity.calling import ToolCaller
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
+from agentflow.activity.standing import Permits, permitted
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json
@@ -35,6 +36,7 @@ def tool_activity(
     ledger: EffectLedger | None,
     blobs: BlobStore,
     content: SpanContent | None = None,
+    permits: Permits = permitted,
 ) -> ToolActivity:
     """Make what carries a tool's calls out, as an activity of the tool's own type.
 
@@ -43,6 +45,7 @@ def tool_activity(
         ledger: Record of side effects.
         blobs: Where texts go that chats name by their hash.
         content: Puts arguments and outputs into spans.
+        permits: Asked by each attempt of what may write, right before the tool is called.
 
     Raises:
         ConfigurationError: the tool writes and there is no ledger, it lacks its probe, or it was taken from
@@ -51,7 +54,7 @@ def tool_activity(
     if not tool.is_bound:
         raise ConfigurationError(f"{tool!r} has no object: register tools_of(MyTools(...))")
     caller = ToolCaller(tool)
-    execution = _Execution(caller, effects_of(tool, ledger, caller), blobs, content)
+    execution = _Execution(caller, effects_of(tool, ledger, caller, permits), blobs, content, permits)
 
     async def run(invocation: ToolInvocation) -> ToolResult:
         try:
@@ -67,7 +70,10 @@ def tool_activity(
 
 
 def effects_of(
-    tool: WorkerTool, ledger: EffectLedger | None, caller: ToolCaller | None = None
+    tool: WorkerTool,
+    ledger: EffectLedger | None,
+    caller: ToolCaller | None = None,
+    permits: Permits = permitted,
 ) -> EffectOnce | None:
     """What makes a tool's writes happen once; ``None`` for a read, which needs nothing.
 
@@ -84,7 +90,7 @@ def effects_of(
         raise ConfigurationError(
             f'{tool!r} says recovery="probe": write its probe, an async function under @{tool.__name__}.probe'
         )
-    return EffectOnce(caller or ToolCaller(tool), ledger)
+    return EffectOnce(caller or ToolCaller(tool), ledger, permits)
 
 
 class _Execution:
@@ -94,12 +100,14 @@ class _Execution:
         effects: EffectOnce | None,
         blobs: BlobStore,
         content: SpanContent | None,
+        permits: Permits,
     ) -> None:
         self._caller = caller
         self._contract = caller.contract
         self._effects = effects
         self._blobs = blobs
         self._content = content
+        self._permits = permits
         self._argument_tags = TagFinder(caller.contract.input_schema)
         self._output_tags = TagFinder(caller.contract.output_schema)
 
@@ -151,6 +159,9 @@ class _Execution:
                 f"{self._contract.name}: this worker has another import of it than the run; deploy both anew"
             )
         if self._effects is None:
+            if self._contract.sure_effect != "read":
+                # Its source calls it a read, and nobody here has said that it is.
+                await self._permits(invocation)
             return await self._caller.call(invocation)
         return await self._effects.carry_out(invocation)
 

@@ -7,6 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts.names import (
     EFFECT_UNKNOWN_ERROR,
+    FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
     SEAL_REFUSED_ERROR,
     TRANSCRIPT_MISSING_ERROR,
@@ -18,6 +19,7 @@ from agentflow.errors import (
     EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
+    ForbiddenNowError,
     GuardRefusedError,
     ModelRejectedError,
     ModelUnavailableError,
@@ -39,6 +41,7 @@ _KINDS: dict[type[Exception], str] = {
     ModelRejectedError: "ModelRejected",
     BlobMissingError: TRANSCRIPT_MISSING_ERROR,
     EffectUnknownError: EFFECT_UNKNOWN_ERROR,
+    ForbiddenNowError: FORBIDDEN_NOW_ERROR,
     GuardRefusedError: GUARD_REFUSED_ERROR,
     SealRefusedError: SEAL_REFUSED_ERROR,
 }
@@ -48,6 +51,7 @@ _FINAL = (
     BlobMissingError,
     EffectUnknownError,
     EffectConflictError,
+    ForbiddenNowError,
     ConfigurationError,
     SealRefusedError,
     SourceChangedError,
@@ -80,4 +84,9 @@ def to_application_error(error: Exception) -> ApplicationError:
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    return error if error.__cause__ is None else _first_cause(error.__cause__)
+    # What a tool raises may go round in a circle.
+    seen: list[BaseException] = []
+    while error.__cause__ is not None and error not in seen:
+        seen.append(error)
+        error = error.__cause__
+    return error

@@ -1,15 +1,15 @@
 """One attempt's hold on its record in the ledger: how it is taken, kept and given up."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.activity.moment import Moment
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.core import effects
 from agentflow.errors import EffectBusyError, LedgerError, ToolUnavailableError
@@ -30,21 +30,6 @@ RACES = 5
 """How often a record may change between a look and a write before the attempt comes back later."""
 
 
-class _Moment(NamedTuple):
-    """A moment by two clocks. The event loop's may stand still in sleep, the wall's may jump."""
-
-    loop: float
-    wall: float
-
-    @classmethod
-    def now(cls) -> "_Moment":
-        return cls(asyncio.get_running_loop().time(), time.time())
-
-    def seconds_ago(self) -> float:
-        now = _Moment.now()
-        return max(now.loop - self.loop, now.wall - self.wall)
-
-
 class Hold:
     """The record of one call, as one attempt sees and changes it. Each change compares versions."""
 
@@ -53,7 +38,7 @@ class Hold:
         self.record: EffectRecord = intent
         """As this attempt wrote it last, or would like to."""
         self._version = 0
-        self._since = _Moment(0.0, 0.0)
+        self._since = Moment(0.0, 0.0)
         """When the lease began: before the write that the ledger has stamped."""
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
@@ -61,7 +46,7 @@ class Hold:
     async def begin(self, first: EffectRecord) -> StoredEffect | None:
         """Insert a record of ours if the key is free; answer what is there if it isn't."""
         for _ in range(RACES):
-            began = _Moment.now()
+            began = Moment.now()
             if await tried(lambda: self._ledger.insert(first)):
                 self._took(first, 1, began)
                 return None
@@ -135,7 +120,7 @@ class Hold:
                 renewing.cancel()
 
     async def _write(self, changed: EffectRecord, tries: int) -> bool:
-        began = _Moment.now()
+        began = Moment.now()
         if await tried(lambda: self._ledger.replace(changed, self._version), tries):
             self._took(changed, self._version + 1, began)
             return True
@@ -146,7 +131,7 @@ class Hold:
         self._took(found.record, found.version, began)
         return True
 
-    def _took(self, record: EffectRecord, version: int, began: _Moment) -> None:
+    def _took(self, record: EffectRecord, version: int, began: Moment) -> None:
         self.record, self._version, self._since = record, version, began
 
     async def _renew(self, clock: asyncio.Timeout, lease: timedelta, delay: timedelta) -> None:

@@ -16,7 +16,13 @@ from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
-from agentflow.errors import AgentflowError, ConfigurationError, OutsideError, UnknownModelError
+from agentflow.errors import (
+    AgentflowError,
+    ConfigurationError,
+    LedgerError,
+    OutsideError,
+    UnknownModelError,
+)
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
 from agentflow.telemetry.logs import failure
@@ -216,10 +222,17 @@ class ManifestActivity:
         )
 
     async def _frozen(self, request: ManifestRequest) -> tuple[str, ...]:
-        """The freezes that hold. If the server can't tell, the run doesn't begin: the activity is retried."""
+        """The freezes that hold, so that the rules deny what would be refused anyway: each write asks again.
+
+        A ledger that can't be read therefore keeps no run from its reads.
+        """
         if self._frozen_for is None or not request.writes:
             return ()
-        return await self._frozen_for(request.agent, request.tenant)
+        try:
+            return await self._frozen_for(request.agent, request.tenant)
+        except LedgerError as error:
+            _LOG.warning("the ledger can't say what is frozen: no write runs until it can", **failure(error))
+            return ()
 
 
 async def checked_keys(source: ApproverSource) -> tuple[ApproverKey, ...]:

@@ -45,6 +45,10 @@ class DynamoDBClient(Protocol):
         """Delete an item, on a condition."""
         ...
 
+    def transact_write_items(self, **request: Any) -> Any:
+        """Make several changes, all or none."""
+        ...
+
     def query(self, **request: Any) -> Any:
         """Items of an index, in order."""
         ...

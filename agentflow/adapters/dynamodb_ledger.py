@@ -11,6 +11,7 @@ from agentflow.adapters.dynamodb_client import (
     RefusedRequest,
     place_of_table,
 )
+from agentflow.adapters.dynamodb_stops import LIFTED, DynamoDBStops
 from agentflow.adapters.dynamodb_table import OPEN_INDEX, check_table, create_table
 from agentflow.adapters.ledger_rows import (
     RECORD_COLUMNS,
@@ -25,6 +26,7 @@ from agentflow.adapters.ledger_rows import (
     stored_effect,
 )
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
 Item = dict[str, dict[str, Any]]
@@ -37,6 +39,8 @@ _STAMPS_BYTES = 100
 """What the stamps add to a record, at most."""
 _NUMBERS = ("attempts", "lease_us")
 _OPTIONAL = ("result", "closed_by")
+_ABSENT = {"agent": "", "tenant": ""}
+"""What an attribute stands for that an item lacks, as it was written before there was one."""
 _SCANNED = 1_000
 """How many items one request looks at, or 1 MB of them."""
 _REQUESTS = 10
@@ -91,6 +95,7 @@ class DynamoDBLedger:
         self._dynamodb = DynamoDB(
             self._place, client=client, region=region, endpoint=endpoint, timeout=timeout
         )
+        self._stops = DynamoDBStops(self._dynamodb, table)
 
     def __repr__(self) -> str:
         return f"DynamoDBLedger({self._place!r})"
@@ -181,10 +186,15 @@ class DynamoDBLedger:
             request |= {"IndexName": OPEN_INDEX, "KeyConditionExpression": "#open = :open"}
         else:
             request["ConsistentRead"] = True
+            # Not the stops, which are in the same table.
+            names["#tool"] = "tool"
+            filters.append("attribute_exists(#tool)")
         if filters:
             request["FilterExpression"] = " AND ".join(filters)
         if names:
-            request |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+            request["ExpressionAttributeNames"] = names
+        if values:
+            request["ExpressionAttributeValues"] = values
         found: list[Item] = []
         for _ in range(_REQUESTS):
             more = {} if start is None else {"ExclusiveStartKey": start}
@@ -206,7 +216,8 @@ class DynamoDBLedger:
         before = _now_us() - microseconds(older_than) - microseconds(self._skew)
         request: dict[str, Any] = {
             "TableName": self._table,
-            "FilterExpression": "attribute_not_exists(#open) AND #written < :before",
+            "FilterExpression": "#written < :before"
+            " AND (attribute_not_exists(#open) OR begins_with(#open, :lifted))",
             "ProjectionExpression": "#key, #version",
             "ExpressionAttributeNames": {
                 "#open": "open",
@@ -214,7 +225,7 @@ class DynamoDBLedger:
                 "#key": "key",
                 "#version": "version",
             },
-            "ExpressionAttributeValues": {":before": {"N": str(before)}},
+            "ExpressionAttributeValues": {":before": {"N": str(before)}, ":lifted": {"S": LIFTED}},
         }
         gone, more = 0, {}
         while True:
@@ -225,6 +236,26 @@ class DynamoDBLedger:
             if "LastEvaluatedKey" not in answer:
                 return gone
             more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        """The stops that hold in a Temporal namespace, the oldest first."""
+        return await self._stops.holding(namespace)
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """Forbid something. False if a stop of that key holds already.
+
+        All that hold in a namespace are one item: some 2,000 revoked keys are the most that it takes, beside
+        the freezes.
+        """
+        return await self._stops.stop(namespace, key, by, reason)
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """End the stop of a key. False if none holds."""
+        return await self._stops.lift(namespace, key, by, reason)
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        """The last stops of a namespace, those that were lifted too, the newest first."""
+        return await self._stops.log(namespace, limit)
 
     async def close(self) -> None:
         """Close the connections. A later operation opens new ones."""
@@ -269,7 +300,11 @@ class DynamoDBLedger:
 
     def _stored(self, item: Item) -> StoredEffect:
         row: Sequence[Any] = [
-            int(_value(item, name)) if name in _NUMBERS else _value(item, name) if name in item else None
+            int(_value(item, name))
+            if name in _NUMBERS
+            else _value(item, name)
+            if name in item
+            else _ABSENT.get(name)
             for name in RECORD_COLUMNS
         ]
         written_at_us = int(_value(item, "written_at_us"))
@@ -300,7 +335,7 @@ def _filters(query: EffectQuery) -> tuple[dict[str, str], dict[str, Any], list[s
         names["#state"] = "state"
         values |= {f":state{number}": {"S": state} for number, state in enumerate(query.states)}
         conditions.append(f"#state IN ({', '.join(values)})")
-    for name, wanted in (("workflow_id", query.workflow_id), ("tool", query.tool)):
+    for name, wanted in query.equal.items():
         if wanted is not None:
             names[f"#{name}"], values[f":{name}"] = name, {"S": storable(wanted)}
             conditions.append(f"#{name} = :{name}")

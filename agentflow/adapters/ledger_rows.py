@@ -17,6 +17,8 @@ RECORD_COLUMNS = (
     "key",
     "namespace",
     "workflow_id",
+    "agent",
+    "tenant",
     "run_id",
     "tool",
     "tool_call_id",
@@ -115,7 +117,7 @@ def conditions(query: EffectQuery, placeholder: str) -> tuple[list[str], list[An
     if query.states:
         parts.append(f"state IN ({', '.join([placeholder] * len(query.states))})")
         values += query.states
-    for column, wanted in (("workflow_id", query.workflow_id), ("tool", query.tool)):
+    for column, wanted in query.equal.items():
         if wanted is not None:
             parts.append(f"{column} = {placeholder}")
             values.append(storable(wanted))

@@ -23,7 +23,9 @@ from agentflow.adapters.ledger_rows import (
     storable,
     stored_effect,
 )
+from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.errors import ConfigurationError, LedgerError, MissingExtraError
 
@@ -55,6 +57,7 @@ _REPLACE = (
     f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = {_NOW}"  # noqa: S608
     " WHERE key = %s AND version = %s"
 )
+_STOPS = stop_statements("%s", _NOW)
 # The condition is there twice: a row may have changed between the look and the lock.
 _OLD = f"NOT {IS_OPEN} AND written_at_us < %s"
 _PURGE = (
@@ -63,6 +66,7 @@ _PURGE = (
 )
 _VERSION = (
     "SELECT CASE WHEN to_regclass('agentflow_effects') IS NULL THEN 0"
+    " WHEN to_regclass('agentflow_stops') IS NULL THEN least(coalesce(max(version), 0), 1)"
     " ELSE coalesce(max(version), 0) END FROM agentflow_migrations"
 )
 _VERSIONS = (
@@ -195,12 +199,30 @@ class PostgresLedger:
     async def purge(self, older_than: timedelta) -> int:
         """Forget the records that are not open and were last written longer ago; answer how many."""
         ((now_us,),) = await self._read(f"SELECT {_NOW}")
-        before, gone = now_us - microseconds(older_than), 0
+        before = now_us - microseconds(older_than)
+        gone = await self._write(_STOPS.purge, (before,))
         while True:
             # A few at a time: a write of an attempt must not wait for all of them.
             gone += (batch := await self._write(_PURGE, (before, before)))
             if batch < PURGE_BATCH:
                 return gone
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        """The stops that hold in a Temporal namespace, the oldest first."""
+        return await self._stops(_STOPS.holding, (storable(namespace),))
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """Forbid something. False if a stop of that key holds already."""
+        return await self._write(_STOPS.stop, stop_parameters(namespace, key, by, reason)) == 1
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """End the stop of a key. False if none holds."""
+        namespace, key, by, reason = stop_parameters(namespace, key, by, reason)
+        return await self._write(_STOPS.lift, (by, reason, namespace, key)) == 1
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        """The last stops of a namespace, those that were lifted too, the newest first."""
+        return await self._stops(_STOPS.log, (storable(namespace), log_limit(limit)))
 
     async def close(self) -> None:
         """Close the connections. A later operation makes new ones."""
@@ -208,6 +230,9 @@ class PostgresLedger:
         pool, self._pool = self._pool, None
         if pool is not None and self._owner == owner:
             await pool.close(self._timeout)
+
+    async def _stops(self, sql: str, values: Row) -> tuple[Stop, ...]:
+        return tuple(stop_of_row(row, self._place) for row in await self._read(sql, values))
 
     async def _read(self, sql: str, values: Row = ()) -> list[TupleRow]:
         async def work(connection: AsyncConnection[TupleRow]) -> list[TupleRow]:

@@ -27,8 +27,10 @@ from agentflow.adapters.ledger_rows import (
     storable,
     stored_effect,
 )
+from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
 from agentflow.adapters.sqlite_file import SQLiteFile
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.errors import LedgerError
 
@@ -49,6 +51,8 @@ _PURGE = (
     "DELETE FROM agentflow_effects WHERE key IN"  # noqa: S608
     f" (SELECT key FROM agentflow_effects WHERE NOT {IS_OPEN} AND written_at_us < ? LIMIT {PURGE_BATCH})"
 )
+
+_STOPS = stop_statements("?", "?")
 
 _inherited: list[sqlite3.Connection] = []
 """Of the process that this one was forked from. SQLite forbids to use them, and to close them."""
@@ -124,12 +128,31 @@ class SQLiteLedger:
 
     async def purge(self, older_than: timedelta) -> int:
         """Forget the records that are not open and were last written longer ago; answer how many."""
-        before, gone = _now_us() - microseconds(older_than), 0
+        before = _now_us() - microseconds(older_than)
+        gone = await self._write(_STOPS.purge, (before,))
         while True:
             # A few at a time: a write of an attempt must not wait for all of them.
             gone += (batch := await self._write(_PURGE, (before,)))
             if batch < PURGE_BATCH:
                 return gone
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        """The stops that hold in a Temporal namespace, the oldest first."""
+        return await self._stops(_STOPS.holding, (storable(namespace),))
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """Forbid something. False if a stop of that key holds already."""
+        values = stop_parameters(namespace, key, by, reason)
+        return await self._write(_STOPS.stop, (*values, _now_us())) == 1
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """End the stop of a key. False if none holds."""
+        namespace, key, by, reason = stop_parameters(namespace, key, by, reason)
+        return await self._write(_STOPS.lift, (by, reason, _now_us(), namespace, key)) == 1
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        """The last stops of a namespace, those that were lifted too, the newest first."""
+        return await self._stops(_STOPS.log, (storable(namespace), log_limit(limit)))
 
     async def close(self) -> None:
         """Close the file. A later operation opens it again."""
@@ -137,6 +160,10 @@ class SQLiteLedger:
             thread, self._thread = self._thread, None
             await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
             thread.shutdown(wait=False)
+
+    async def _stops(self, sql: str, values: tuple[Any, ...]) -> tuple[Stop, ...]:
+        rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())
+        return tuple(stop_of_row(row, str(self._path)) for row in rows)
 
     async def _write(self, sql: str, values: tuple[Any, ...]) -> int:
         return await self._do(lambda connection: connection.execute(sql, values).rowcount)

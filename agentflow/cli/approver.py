@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from agentflow.adapters.broadcast import ALL_OPEN_RUNS, Told, tell_runs
-from agentflow.adapters.jwks_file import add_key, revoke_key
+from agentflow.adapters.jwks_file import add_key
 from agentflow.adapters.signer import Signer
 from agentflow.cli.approval_views import approval_views
 from agentflow.cli.asking import Yes, passphrase
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, decide, shown_action
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.option_groups import Command
-from agentflow.cli.options import AsJson, By, WorkflowId
-from agentflow.cli.output import exact_json, facts
+from agentflow.cli.options import AsJson, WorkflowId
+from agentflow.cli.output import exact_json
 from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
+from agentflow.cli.revoke import Jwks, revoke
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
-from agentflow.contracts.identity import Revocation, SigningAlgorithm
-from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, REVOKE_SIGNAL
+from agentflow.contracts.identity import SigningAlgorithm
+from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL
 from agentflow.core.approval import Verdict
 from agentflow.core.jwks import entry_of
 from agentflow.errors import AgentflowError
@@ -34,10 +34,6 @@ Valid = Annotated[str, typer.Option("--valid", metavar="TIME", help="How long it
 Delegation = Annotated[
     Path | None,
     typer.Option("--delegation", metavar="FILE", help="Decide in the place of who gave it to you."),
-]
-Jwks = Annotated[
-    Path | None,
-    typer.Option("--jwks", metavar="FILE", help="The workers' list of keys, if you may change it."),
 ]
 
 
@@ -172,36 +168,7 @@ def delegate(
         typer.echo(signer.delegation(to, roles, span_of(valid, "--valid")))
 
 
-@approver_app.command()
-def revoke(
-    context: typer.Context,
-    kid: Annotated[str, typer.Argument(metavar="KID", help="The key, as the list names it.")],
-    *,
-    by: By,
-    reason: Reason = "",
-    jwks: Jwks = None,
-    as_json: AsJson = False,
-) -> None:
-    """Tell all runs at work that a key isn't to be believed any more.
-
-    Consents that rest on it are taken back where nothing has come of them. Runs to
-    come read the workers' list: --jwks marks the key there, first. Exit 1 if a run
-    could not be told.
-    """
-    with open_session(context, as_json=as_json) as session:
-        if jwks:
-            revoke_key(jwks, kid, datetime.now(UTC))
-        else:
-            session.output.note("runs to come believe it until the workers' list says that it is revoked")
-        said = Revocation(kid=kid, by=by, reason=reason).model_dump(mode="json")
-        temporal = session.client().temporal
-        with session.output.progress(f"telling the runs of {kid}"):
-            telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said, Told(kid))
-            told = session.run(telling)
-        session.output.result(told, facts([("key", kid), ("revoked by", by), ("runs told", str(told.runs))]))
-        if told.problems:
-            lines = "; ".join(told.problems[:5])
-            raise refused(f"{len(told.problems)} runs could not be told: {lines}. Try again.")
+approver_app.command()(revoke)
 
 
 class _Mine:

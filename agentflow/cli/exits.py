@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 4
     """There is no such run, namespace, ledger or record."""
     INCOMPLETE = 5
-    """Done, and something is missing: an audit bundle with gaps."""
+    """Done, and something is missing: an audit bundle with gaps, a freeze while writes are under way."""
     INTERRUPTED = 130
     """Ctrl-C."""
 
@@ -30,7 +30,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong usage, input or configuration",
     ExitCode.UNREACHABLE: "Temporal, the run's worker or the ledger didn't answer",
     ExitCode.NOT_FOUND: "no such run, namespace, ledger or record",
-    ExitCode.INCOMPLETE: "done, with gaps that are named",
+    ExitCode.INCOMPLETE: "done, with gaps, or writes still under way, that are named",
     ExitCode.INTERRUPTED: "interrupted",
 }
 """One line for each code, for people."""

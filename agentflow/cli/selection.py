@@ -120,7 +120,7 @@ def _time(given: str, option: str) -> str:
 
 async def _found(client: Client, query: str) -> list[RunId]:
     """All runs that a query finds, the oldest first; of one that continued as new, its last execution."""
-    whole = f"({query}) AND ExecutionStatus != 'ContinuedAsNew' AND WorkflowType != '{names.FREEZE_WORKFLOW}'"
+    whole = f"({query}) AND ExecutionStatus != 'ContinuedAsNew'"
     found = [
         (execution.start_time, execution.id, execution.run_id)
         async for execution in client.list_workflows(whole, page_size=PAGE, rpc_timeout=RPC_TIMEOUT)

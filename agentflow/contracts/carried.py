@@ -89,7 +89,7 @@ class CarriedRun(Contract):
     guidance: tuple[Json, ...] = Field(default=(), exclude_if=is_empty)
     """What people said who took over: it may be taken at its word."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
-    """The freezes that hold."""
+    """The freezes that it has heard of."""
     revoked: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Keys of approvers that the run has heard are not to be believed."""
     notices: tuple[PendingNotice, ...] = Field(default=(), exclude_if=is_empty)

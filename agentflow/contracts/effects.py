@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.tools import ToolInvocation, ToolResult
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty
 
 EffectState = Literal["intended", "done", "failed", "unknown"]
 """``intended``: an attempt began, and no end is recorded. ``done``: the effect happened. ``failed``: it
@@ -20,6 +20,10 @@ class EffectRecord(Contract):
     """``core.idempotency.ledger_key``: the same for every attempt, reset and continue-as-new."""
     namespace: str
     workflow_id: str
+    agent: str = Field(default="", exclude_if=is_empty)
+    """Whose write it is; empty where the call does not say."""
+    tenant: str = Field(default="", exclude_if=is_empty)
+    """For whom; empty where the call does not say."""
     run_id: str
     """The execution whose attempt wrote this record last."""
     tool: str
@@ -64,10 +68,16 @@ class EffectQuery(Contract):
     """Which records to list. Nothing given is all."""
 
     states: tuple[EffectState, ...] = ()
+    namespace: str | None = None
     workflow_id: str | None = None
     tool: str | None = None
     only_open: bool = False
     """Only what has no end yet and no person has closed."""
+
+    @property
+    def equal(self) -> dict[str, str | None]:
+        """What fields of the record must be; ``None`` is anything."""
+        return {"namespace": self.namespace, "workflow_id": self.workflow_id, "tool": self.tool}
 
 
 class EffectPage(Contract):

@@ -79,4 +79,4 @@ class RunStatus(Contract):
     """The outcome's status, once ended."""
     detail: str = ""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
-    """The freezes that hold: nothing is written."""
+    """The freezes that the run has heard of: its rules deny all writes."""

@@ -1,4 +1,7 @@
-"""The kill switch: a freeze denies all writes of an agent, a tenant or the whole fleet."""
+"""The kill switch: a freeze denies all writes of an agent, a tenant or the whole fleet.
+
+What is frozen is a stop in the effect ledger (``contracts.stops``), under the freeze's key.
+"""
 
 from typing import Literal, Self
 

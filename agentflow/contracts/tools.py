@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.sources import ToolSource
 from agentflow.contracts.tags import ToldValues
@@ -188,6 +189,8 @@ class ToolInvocation(Contract):
     """Of an imported tool: the digest of the import that the run has."""
     known: ToldValues | None = Field(default=None, exclude_if=is_none)
     """The run's marked values, where the run's worker has a redactor."""
+    grounds: Grounds | None = Field(default=None, exclude_if=is_none)
+    """What a write rests on."""
 
 
 class ToolError(Contract):

@@ -1,4 +1,8 @@
-"""What a freeze does to a run."""
+"""What a run makes of a freeze that it is told of by signal.
+
+It is a hint: whoever may signal a run may send either verb, and each write asks the effect ledger whatever
+the run has heard.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +19,7 @@ class Heard:
     """What became of a ``freeze`` or ``unfreeze`` signal."""
 
     frozen: tuple[str, ...]
-    """The freezes that hold from here on."""
+    """The freezes that the run knows of from here on."""
     accepted: bool
     detail: str
     by: str | None = None
@@ -27,7 +31,7 @@ def hear(
     """Take a signal. One that is malformed, or is for others, changes nothing.
 
     Args:
-        frozen: The freezes that hold.
+        frozen: The freezes that the run knows of.
         verb: The signal.
         payloads: As they came.
         agent: The run's.

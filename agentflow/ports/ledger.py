@@ -4,13 +4,15 @@ from datetime import timedelta
 from typing import Protocol
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
 
 class EffectLedger(Protocol):
-    """Keeps a record for each write, changed by comparing versions.
+    """Keeps a record for each write, changed by comparing versions, and what is forbidden now.
 
-    What the records mean is decided in ``core.effects``; a ledger only has to be atomic and durable.
+    What the records mean is decided in ``core.effects``, and what a stop forbids in ``core.stops``; a ledger
+    only has to be atomic and durable.
 
     All methods raise ``LedgerError`` when the ledger can't be reached or used, with its place and the cause
     in the text; then no write runs. Each takes a bounded time, some seconds. A method that raised may have
@@ -54,7 +56,34 @@ class EffectLedger(Protocol):
         ...
 
     async def purge(self, older_than: timedelta) -> int:
-        """Forget the records that are not open and were last written longer ago; answer how many."""
+        """Forget the records that are not open and were last written longer ago; answer how many.
+
+        Stops that were lifted longer ago are forgotten as well, and counted. One that holds never is.
+        """
+        ...
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        """The stops that hold in a Temporal namespace now, never an older state of them, the oldest first."""
+        ...
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """Forbid something, durably and atomically. False if a stop of that key holds already."""
+        ...
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """End the stop of a key, and keep it for who looks back. False if none holds."""
+        ...
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        """The last stops of a namespace, those that were lifted too, the newest first.
+
+        Args:
+            namespace: Temporal's.
+            limit: 1 to 1000.
+
+        Raises:
+            ValueError: the limit is out of bounds.
+        """
         ...
 
     async def close(self) -> None:

@@ -52,6 +52,7 @@ from temporalio.worker import (
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.model import ModelAnswer, ModelCall
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
@@ -262,6 +263,18 @@ class _FaultyLedger:
 
     async def purge(self, older_than: timedelta) -> int:
         return await self._ledger.purge(older_than)
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        return await self._ledger.stops(namespace)
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        return await self._ledger.stop(namespace, key, by=by, reason=reason)
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        return await self._ledger.lift(namespace, key, by=by, reason=reason)
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        return await self._ledger.stops_log(namespace, limit=limit)
 
     async def close(self) -> None:
         await self._ledger.close()

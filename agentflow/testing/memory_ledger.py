@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
 
@@ -15,6 +16,7 @@ class MemoryLedger:
         self.now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
         """The ledger's clock. It stands still until the test moves it."""
         self._effects: dict[Sha256, StoredEffect] = {}
+        self._stops: list[Stop] = []
 
     def advance(self, by: timedelta) -> None:
         """Let time pass, and leases with it."""
@@ -64,7 +66,44 @@ class MemoryLedger:
             for key, effect in self._effects.items()
             if not effect.record.is_open and self.now - effect.written_at > older_than
         ]
-        return _forget(self._effects, gone)
+        kept = [
+            stop for stop in self._stops if stop.ended_at is None or self.now - stop.ended_at <= older_than
+        ]
+        lifted, self._stops = len(self._stops) - len(kept), kept
+        return _forget(self._effects, gone) + lifted
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        """The stops that hold, the oldest first."""
+        return tuple(stop for stop in self._stops if stop.namespace == namespace and stop.holds)
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """Forbid something."""
+        made = Stop(namespace=namespace, key=key, by=by, reason=reason, since=self.now)
+        holding = [(stop.namespace, stop.key) for stop in self._stops if stop.holds]
+        is_new = (namespace, key) not in holding
+        if is_new:
+            self._stops.append(made)
+        return is_new
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """End the stop of a key."""
+        Stop(namespace=namespace, key=key, by=by, reason=reason, since=self.now)
+        for place, stop in enumerate(self._stops):
+            if stop.holds and (stop.namespace, stop.key) == (namespace, key):
+                self._stops[place] = stop.lifted(by, reason, self.now)
+                return True
+        return False
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        """The last stops, the newest first.
+
+        Raises:
+            ValueError: the limit is out of bounds.
+        """
+        if not 1 <= limit <= 1000:
+            raise ValueError("limit is 1 to 1000")
+        newest = (stop for stop in reversed(self._stops) if stop.namespace == namespace)
+        return tuple(islice(newest, limit))
 
     async def close(self) -> None:
         """Nothing to let go of."""
@@ -81,8 +120,7 @@ class MemoryLedger:
 def _fits(record: EffectRecord, query: EffectQuery) -> bool:
     return (
         (not query.states or record.state in query.states)
-        and query.workflow_id in (None, record.workflow_id)
-        and query.tool in (None, record.tool)
+        and all(wanted in (None, getattr(record, name)) for name, wanted in query.equal.items())
         and (record.is_open or not query.only_open)
     )
 

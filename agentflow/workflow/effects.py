@@ -2,16 +2,38 @@
 
 from datetime import timedelta
 
+from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from agentflow.contracts.effects import EffectClosing, EffectInquiry, EffectReport
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
+from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
+from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.tools import ToolContract, ToolInvocation
 from agentflow.core.effects import result_of
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.people import Doubt
 from agentflow.workflow.run import Run
+
+FORBIDDEN_NOW_RULE = "forbidden_now"
+"""Stands as the rule in the record of a call that was allowed, and forbidden by the time it would act."""
+
+
+def record_forbidden(run: Run, call: ToolCall, failure: dispatch.Failure) -> None:
+    """Rules or people allowed a call; by the time it would have been made, it was forbidden."""
+    run.record(
+        DecisionRecord(
+            subject="tool_call",
+            accepted=False,
+            detail=failure.message[:2_000],
+            at=workflow.now().isoformat(),
+            tool=call.tool,
+            tool_call_id=call.id,
+            verdict="deny",
+            rule=FORBIDDEN_NOW_RULE,
+        )
+    )
 
 
 class FailedWrite:

@@ -67,7 +67,8 @@ class Run:
         self.circles: Circles = Circles()
         """How the run goes in circles."""
         self.frozen: tuple[str, ...] = ()
-        """The freezes that hold."""
+        """The freezes that the run has heard of, so that the rules deny at once what its activity would
+        refuse. What is frozen, the effect ledger says to each write."""
         self.summaries: tuple[ToolCallSummary, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
         self.models_used: frozenset[str] = frozenset()
@@ -225,7 +226,7 @@ class Run:
         self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
 
     def freeze_too(self, keys: Sequence[str]) -> None:
-        """Freezes hold that the server knows of; what was heard by signal holds as well."""
+        """Freezes hold that the ledger knows of; what was heard by signal holds as well."""
         new = tuple(key for key in keys if key not in self.frozen)
         self.frozen = (*self.frozen, *new)
         if new:

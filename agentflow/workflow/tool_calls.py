@@ -12,7 +12,9 @@ from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.carried import HeldCall
 from agentflow.contracts.effects import EffectReport
+from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.names import FORBIDDEN_NOW_ERROR
 from agentflow.contracts.outcome import ToolCallSummary
 from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
@@ -33,7 +35,7 @@ from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import is_replay_safe, workflow_span
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.continuation import CallHeldError, Continuation
-from agentflow.workflow.effects import FailedWrite
+from agentflow.workflow.effects import FailedWrite, record_forbidden
 from agentflow.workflow.run import Run
 
 _NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
@@ -136,8 +138,15 @@ class ToolCalls:
             ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
             source=contract.import_digest,
             known=self._run.told_values(),
+            grounds=self._grounds(contract),
         )
         return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
+
+    def _grounds(self, contract: ToolContract) -> Grounds | None:
+        """What a write rests on; its activity asks by it whether it is still permitted."""
+        if contract.sure_effect == "read":
+            return None
+        return Grounds(agent=self._run.definition.name, tenant=self._run.task.tenant)
 
     def _decide(self, call: ToolCall, contract: ToolContract, place: str) -> Decision:
         """Ask the rules.
@@ -295,6 +304,8 @@ class ToolCalls:
     async def _failed(self, allowed: _Allowed, error: ActivityError) -> ToolResult:
         """The activity gave up, or was cancelled."""
         call, decision, failure = allowed.call, allowed.decision, dispatch.failure_of(error)
+        if failure.kind == FORBIDDEN_NOW_ERROR:
+            record_forbidden(self._run, call, failure)
         if allowed.contract.effect == "read":
             if is_cancelled_exception(error):
                 raise error
@@ -308,7 +319,8 @@ class ToolCalls:
             raise CancelledError
         report = await self._failed_write(allowed).look_up(failure)
         if report.state == "failed" and report.result is None:
-            reason = f"{call.tool} failed, and did not happen ({report.detail}): {failure.message}"
+            failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
+            reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
             return self._done(call, decision, await self._taken_over(reason), "failed")
         return await self._concluded(allowed, report)
 

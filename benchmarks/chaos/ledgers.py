@@ -8,6 +8,7 @@ from typing import Literal
 
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.ledger import EffectLedger
 
@@ -69,6 +70,22 @@ class ForgetfulLedger:
     async def purge(self, older_than: timedelta) -> int:
         """There is nothing."""
         return 0
+
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        """Nothing is forbidden."""
+        return ()
+
+    async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """As if it were kept."""
+        return True
+
+    async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
+        """There is nothing."""
+        return False
+
+    async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
+        """There is nothing."""
+        return ()
 
     async def close(self) -> None:
         """Nothing to let go of."""

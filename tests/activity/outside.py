@@ -11,8 +11,10 @@ from temporalio.testing import ActivityEnvironment
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.standing import Permits, permitted
 from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool
 from agentflow.adapters.memory_blobs import MemoryBlobStore
+from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.rules import Decision, Verdict
 from agentflow.contracts.tools import ToolInvocation, ToolOptions, ToolResult
 from agentflow.contracts.wire import Json, ToolCallId
@@ -122,6 +124,7 @@ def invocation_of(
     index: int = 1,
     verdict: Verdict = "allow",
     bound_to: dict[str, Json] | None = None,
+    grounds: Grounds | None = None,
 ) -> ToolInvocation:
     """A call, with the decision that allowed it; ``bound_to`` are other arguments than its own."""
     name = tool.contract.name
@@ -137,6 +140,7 @@ def invocation_of(
         arguments=given,
         decision=decision,
         ledger_key=ledger_key(run_root("default", WORKFLOW_ID), index, name),
+        grounds=grounds,
     )
 
 
@@ -147,9 +151,10 @@ async def carried_out(
     *,
     attempt: int = 1,
     blobs: BlobStore | None = None,
+    permits: Permits = permitted,
 ) -> ToolResult:
     """Run a tool's activity once, as a worker would."""
-    run = tool_activity(tool, ledger, blobs or MemoryBlobStore())
+    run = tool_activity(tool, ledger, blobs or MemoryBlobStore(), permits=permits)
     return await environment(attempt).run(run, invocation or invocation_of(tool))
 
 

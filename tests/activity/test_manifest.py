@@ -8,7 +8,7 @@ from agentflow.contracts.manifest import Manifest, ManifestRequest, Release
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.wire import Sha256, sha256_of
-from agentflow.errors import UnknownModelError
+from agentflow.errors import LedgerError, UnknownModelError
 from agentflow.testing.settings import FixedPrices
 from tests.activity.outside import environment
 
@@ -78,3 +78,28 @@ async def test_the_release_covers_source_tools_models_and_prices() -> None:
     assert len(set(releases)) == len(releases)
     assert (await resolved("default")).release_id == releases[0]
     assert releases[0].startswith("7+")
+
+
+@pytest.mark.parametrize("can_be_read", [True, False])
+async def test_what_the_ledger_says_is_frozen_is_known_from_the_start_and_a_silent_ledger_keeps_no_run_from_reading(
+    can_be_read: bool,
+) -> None:
+    async def frozen_for(agent: str, tenant: str) -> tuple[str, ...]:
+        if not can_be_read:
+            raise LedgerError("it is down")
+        return (f"agent:{agent}", f"tenant:{tenant}")
+
+    request = ManifestRequest(
+        agent="Refunds",
+        models=("default",),
+        release=Release(version="7"),
+        tools_hash=sha256_of("tools"),
+        rules=RuleSetName(name="refunds", version="3", hash=sha256_of("rules")),
+        writes=True,
+        tenant="acme",
+    )
+    made = ManifestActivity(
+        REGISTRY, "staging", {}, search_attributes=False, max_payload_bytes=1_000, frozen_for=frozen_for
+    )
+    manifest = await environment().run(made.resolve_manifest, request)
+    assert manifest.frozen == (("agent:Refunds", "tenant:acme") if can_be_read else ())

@@ -65,7 +65,8 @@ class SQLitePlace(Place):
 
     async def let_pass(self, time: timedelta) -> None:
         with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute(BACKDATE.format(microseconds=time // timedelta(microseconds=1)))
+            for statement in backdating(time):
+                connection.execute(statement)
 
 
 class PostgresPlace(Place):
@@ -91,7 +92,8 @@ class PostgresPlace(Place):
         await ledger.close()
 
     async def let_pass(self, time: timedelta) -> None:
-        await self.execute(BACKDATE.format(microseconds=time // timedelta(microseconds=1)))
+        for statement in backdating(time):
+            await self.execute(statement)
 
     async def execute(self, sql: str) -> list[Any]:
         connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
@@ -123,7 +125,7 @@ class DynamoDBPlace(Place):
             for page in client.get_paginator("scan").paginate(TableName=self.table)
             for item in page["Items"]
         ]
-        for item in items:
+        for item in (item for item in items if "written_at_us" in item):
             client.update_item(
                 TableName=self.table,
                 Key={"key": item["key"]},
@@ -153,10 +155,13 @@ class MemoryPlace(Place):
         self.ledger.advance(time)
 
 
-BACKDATE = (
-    "UPDATE agentflow_effects SET created_at_us = created_at_us - {microseconds}, "
-    "written_at_us = written_at_us - {microseconds}"
-)
+def backdating(time: timedelta) -> list[str]:
+    back = time // timedelta(microseconds=1)
+    return [
+        f"UPDATE agentflow_effects SET created_at_us = created_at_us - {back}, "
+        f"written_at_us = written_at_us - {back}",
+        f"UPDATE agentflow_stops SET since_us = since_us - {back}, ended_at_us = ended_at_us - {back}",
+    ]
 
 
 @asynccontextmanager

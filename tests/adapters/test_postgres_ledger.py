@@ -17,7 +17,7 @@ from agentflow.contracts.wire import sha256_of
 from agentflow.errors import ConfigurationError, LedgerError
 from tests.adapters.ledger_places import PostgresPlace, record
 
-FIRST = "0001_effects.sql"
+MIGRATIONS = ["0001_effects.sql", "0002_stops.sql"]
 
 
 @pytest.fixture
@@ -201,14 +201,14 @@ async def test_a_worker_whose_clock_is_wrong_changes_no_age(
 
 async def test_migrating_twice_does_it_once(empty: PostgresPlace) -> None:
     ledger = empty.open()
-    assert await migrate(ledger) == [FIRST]
+    assert await migrate(ledger) == MIGRATIONS
     assert await migrate(ledger) == []
     await ledger.check()
 
 
 async def test_of_five_that_migrate_at_once_one_does_it(empty: PostgresPlace) -> None:
     done = await asyncio.gather(*(migrate(empty.open()) for _ in range(5)))
-    assert sorted(done) == [[], [], [], [], [FIRST]]
+    assert sorted(done) == [[], [], [], [], MIGRATIONS]
 
 
 async def test_missing_tables_are_told_with_the_command_that_makes_them(empty: PostgresPlace) -> None:
@@ -219,14 +219,18 @@ async def test_missing_tables_are_told_with_the_command_that_makes_them(empty: P
         await ledger.insert(record())
 
 
-async def test_tables_that_somebody_dropped_are_missing_and_are_made_again(empty: PostgresPlace) -> None:
+@pytest.mark.parametrize(("table", "made"), [("effects", MIGRATIONS), ("stops", MIGRATIONS[1:])])
+async def test_tables_that_somebody_dropped_are_missing_and_are_made_again(
+    empty: PostgresPlace, table: str, made: list[str]
+) -> None:
     ledger = empty.open()
     await migrate(ledger)
-    await empty.execute("DROP TABLE agentflow_effects")
+    await empty.execute(f"DROP TABLE agentflow_{table}")
     with pytest.raises(ConfigurationError, match="run `agentflow ledger migrate`"):
         await ledger.check()
-    assert await migrate(ledger) == [FIRST]
+    assert await migrate(ledger) == made
     assert await ledger.insert(record())
+    assert await ledger.stop("default", "fleet", by="olga")
 
 
 async def test_tables_of_a_newer_version_are_refused_with_what_to_do(empty: PostgresPlace) -> None:

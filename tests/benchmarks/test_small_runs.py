@@ -70,7 +70,8 @@ def test_a_suite_of_agentdojo_runs_and_every_user_task_is_done() -> None:
 @pytest.mark.slow
 def test_a_freeze_reaches_every_run() -> None:
     found = measured("freezing", "--runs", "5", "--rounds", "1")
-    assert (found["told"], found["frozen"]) == (5, 5)
+    assert (found["told"], found["frozen"], found["writes_after_the_answer"]) == (5, 5, 0)
+    assert 0 < found["ask_cached_us"] < found["ask_fresh_us"]
 
 
 @pytest.mark.slow

@@ -156,7 +156,10 @@ class TestRun:
         jwks = tmp_path / "approvers.json"
         told = agentflow("approver", "revoke", kid, "--by", "sec", "--jwks", str(jwks), "--json")
         assert told.document["runs"] >= 1
+        assert told.document["in_ledger"] == "revoked"
         assert read_keys(jwks)[0].revoked_at is not None
+        stops = agentflow("freezes", "--all", "--json").document["freezes"]
+        assert (f"key:{kid}", "sec") in [(stop["key"], stop["by"]) for stop in stops]
         refused = agentflow("approver", "approve", "--yes", waiting, "approval-1", "--key-file", str(ann))
         assert refused.exit_code == 1
         assert "is revoked" in refused.stderr

@@ -1,31 +1,38 @@
+"""The kill switch: what is frozen writes nothing, and the ledger decides it."""
+
 import asyncio
-from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow.adapters.freezes import Freezes
+from agentflow.adapters.freezes import Freezes, freezes_of
+from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.freeze import Freeze
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
-from tests.workflow.harness import chain, eventually, serving
+from tests.workflow.harness import chain, serving
 
 DONE = answer({"account": "alice", "amount": "9.00"})
 PAY = call("pay", account="alice", amount="9.00")
 ASK = call("pay", account="alice", amount="600.00")
 TENANT = "frosty"
 FREEZE = Freeze(scope="tenant", name=TENANT, by="ops", reason="odd payments")
+AT_ONCE = timedelta(0)
+"""For tests that do not look at what a worker that was told nothing does within its second."""
 
 
 @pytest.fixture
-async def freezes(temporal: WorkflowEnvironment) -> AsyncIterator[Freezes]:
-    """The switch, which is off again afterwards."""
-    found = Freezes(temporal.client)
-    yield found
-    for held in await found.open():
-        scope, _, name = held.key.partition(":")
-        await found.unfreeze(Freeze.model_validate({"scope": scope, "name": name, "by": "test"}), (0,))
+def ledger(tmp_path: Path) -> SQLiteLedger:
+    """The one that ``serving`` gives its worker."""
+    return SQLiteLedger(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture
+def freezes(temporal: WorkflowEnvironment, ledger: SQLiteLedger) -> Freezes:
+    """The switch."""
+    return freezes_of(temporal.client, ledger, settled_within=AT_ONCE)
 
 
 async def test_a_run_at_work_writes_nothing_once_it_is_frozen(
@@ -49,8 +56,8 @@ async def test_after_the_freeze_the_rules_decide_again(
     async with serving(temporal, ScriptedModel([ASK, PAY, DONE]), tmp_path) as bank:
         handle = await bank.start(Banker, tenant=TENANT)
         request = await bank.pending(handle)
-        await freezes.freeze(FREEZE, (0,))
-        told = await freezes.unfreeze(FREEZE, (0,))
+        await freezes.freeze(FREEZE, sweeps=(0,))
+        told = await freezes.unfreeze(FREEZE, sweeps=(0,))
         assert (told.changed, told.runs) == (True, 1)
         await bank.agents.approve(handle.id, request.id, by="ann")
         await handle.result()
@@ -65,7 +72,7 @@ async def test_after_the_freeze_the_rules_decide_again(
 async def test_a_run_that_is_started_under_a_freeze_begins_frozen(
     temporal: WorkflowEnvironment, freezes: Freezes, tmp_path: Path
 ) -> None:
-    await freezes.freeze(FREEZE, (0,))
+    await freezes.freeze(FREEZE, sweeps=(0,))
     async with serving(temporal, ScriptedModel([PAY, DONE]), tmp_path) as bank:
         outcome = await bank.run(Banker, tenant=TENANT)
     assert bank.bank.paid == []
@@ -73,14 +80,14 @@ async def test_a_run_that_is_started_under_a_freeze_begins_frozen(
 
 
 async def test_other_tenants_go_on(temporal: WorkflowEnvironment, freezes: Freezes, tmp_path: Path) -> None:
-    await freezes.freeze(FREEZE, (0,))
+    await freezes.freeze(FREEZE, sweeps=(0,))
     async with serving(temporal, ScriptedModel([PAY, DONE]), tmp_path) as bank:
         await bank.run(Banker, tenant="sunny")
     assert bank.bank.paid == [("alice", "9.00")]
 
 
 async def test_reads_go_on(temporal: WorkflowEnvironment, freezes: Freezes, tmp_path: Path) -> None:
-    await freezes.freeze(FREEZE, (0,))
+    await freezes.freeze(FREEZE, sweeps=(0,))
     model = ScriptedModel([call("balance", account="alice"), DONE])
     async with serving(temporal, model, tmp_path) as bank:
         assert (await bank.run(Banker, tenant=TENANT)).status == "completed"
@@ -94,31 +101,28 @@ async def test_a_freeze_holds_until_each_that_concerns_the_run_has_ended(
     async with serving(temporal, ScriptedModel([ASK, DONE]), tmp_path) as bank:
         handle = await bank.start(Banker, tenant=TENANT)
         await bank.pending(handle)
-        await freezes.freeze(FREEZE, (0,))
-        await freezes.freeze(agent, (0,))
-        await freezes.unfreeze(FREEZE, (0,))
+        await freezes.freeze(FREEZE, sweeps=(0,))
+        await freezes.freeze(agent, sweeps=(0,))
+        await freezes.unfreeze(FREEZE, sweeps=(0,))
         assert (await bank.agents.status(handle.id)).frozen == ("agent:Banker",)
-        await freezes.unfreeze(agent, (0,))
+        await freezes.unfreeze(agent, sweeps=(0,))
         assert (await bank.agents.status(handle.id)).frozen == ()
         await handle.terminate()
 
 
 async def test_freezing_twice_and_unfreezing_what_is_not_frozen_says_so(freezes: Freezes) -> None:
-    assert (await freezes.freeze(FREEZE, (0,))).changed
-    assert not (await freezes.freeze(FREEZE, (0,))).changed
-    assert (await freezes.unfreeze(FREEZE, (0,))).changed
-    assert not (await freezes.unfreeze(FREEZE, (0,))).changed
+    assert (await freezes.freeze(FREEZE, sweeps=(0,))).changed
+    assert not (await freezes.freeze(FREEZE, sweeps=(0,))).changed
+    assert (await freezes.unfreeze(FREEZE, sweeps=(0,))).changed
+    assert not (await freezes.unfreeze(FREEZE, sweeps=(0,))).changed
 
 
 async def test_what_is_frozen_can_be_listed(freezes: Freezes) -> None:
-    await freezes.freeze(FREEZE, (0,))
-
-    async def look() -> bool | None:
-        return True if [held.key for held in await freezes.open()] == [f"tenant:{TENANT}"] else None
-
-    await eventually(look)
-    (held,) = await freezes.open()
-    assert (held.by, held.reason) == ("ops", "odd payments")
+    await freezes.freeze(FREEZE, sweeps=(0,))
+    (held,) = await freezes.holding()
+    assert (held.key, held.by, held.reason) == (f"tenant:{TENANT}", "ops", "odd payments")
+    await freezes.unfreeze(FREEZE, sweeps=(0,))
+    assert await freezes.holding() == []
 
 
 async def test_a_freeze_goes_along_when_the_run_continues_as_new(
