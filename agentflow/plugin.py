@@ -48,6 +48,7 @@ from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
 from agentflow.core.catalog import check_closed
+from agentflow.core.person import look_alikes
 from agentflow.errors import AgentflowError, ConfigurationError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.blobs import BlobStore
@@ -59,7 +60,7 @@ from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
-from agentflow.workflow.definition import definition_of
+from agentflow.workflow.definition import definition_of, workflow_type_of
 from agentflow.workflow.sandbox import lean, passing_through
 from agentflow.workflow.sources import module_source
 
@@ -183,6 +184,8 @@ class AgentflowPlugin(SimplePlugin):
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
             self._check_approvers(workflows)
+            if alike := look_alikes(workflow_type_of(kind) or kind.__name__ for kind in workflows):
+                raise ConfigurationError(f"two agents look alike: {' and '.join(alike)}")
             chat = ChatActivity(
                 self._model_client,
                 TranscriptStore(self._blobs),

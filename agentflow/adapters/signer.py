@@ -27,6 +27,7 @@ from agentflow.contracts.identity import (
     ResolutionClaims,
     SigningAlgorithm,
 )
+from agentflow.contracts.person import fault_of
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Verdict
 from agentflow.core.idempotency import arguments_hash
@@ -66,6 +67,11 @@ class Signer:
     kid: str
     alg: SigningAlgorithm
     key: Key
+
+    def __post_init__(self) -> None:
+        for name in (self.subject, *self.roles):
+            if fault := fault_of(name):
+                raise ConfigurationError(f"a key can't be for the name {ascii(name)[:80]}: it {fault}")
 
     def __repr__(self) -> str:
         return f"Signer({self.subject!r}, kid={self.kid!r})"

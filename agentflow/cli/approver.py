@@ -14,7 +14,7 @@ from agentflow.cli.approval_views import approval_views
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, Yes, decide, shown_action
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.option_groups import Command
-from agentflow.cli.options import AsJson, By, WorkflowId
+from agentflow.cli.options import AsJson, By, WorkflowId, names
 from agentflow.cli.output import exact_json, facts
 from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
 from agentflow.cli.session import Session, open_session
@@ -23,13 +23,16 @@ from agentflow.contracts.identity import Revocation, SigningAlgorithm
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, REVOKE_SIGNAL
 from agentflow.core.approval import Verdict
 from agentflow.core.jwks import entry_of
+from agentflow.core.person import beyond
 from agentflow.errors import AgentflowError
 
 approver_app: typer.Typer = typer.Typer(
     name="approver", help="Decide with a key of your own, where decisions are signed.", no_args_is_help=True
 )
 
-Roles = Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="As often as needed.")]
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="As often as needed.", callback=names)
+]
 Valid = Annotated[str, typer.Option("--valid", metavar="TIME", help="How long it counts, such as 15m or 8h.")]
 Delegation = Annotated[
     Path | None,
@@ -45,7 +48,9 @@ Jwks = Annotated[
 def init(
     context: typer.Context,
     *,
-    subject: Annotated[str, typer.Option("--subject", metavar="NAME", help="Who you are to the rules.")],
+    subject: Annotated[
+        str, typer.Option("--subject", metavar="NAME", help="Who you are to the rules.", callback=names)
+    ],
     role: Roles = None,
     alg: Annotated[SigningAlgorithm, typer.Option(help="The kind of key.")] = "EdDSA",
     expires: Annotated[
@@ -65,8 +70,6 @@ def init(
         path = key_path(key_file)
         if path.exists():
             raise refused(f"there is a key at {path}; no key is overwritten")
-        if not subject.strip():
-            raise misused("--subject must say who you are")
         signer = Signer.generate(subject, tuple(role or ()), alg)
         public = signer.public(expires=expires.replace(tzinfo=UTC) if expires else None)
         try:
@@ -149,7 +152,9 @@ def sign(
 def delegate(
     context: typer.Context,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="NAME", help="Who may decide in your place.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="NAME", help="Who may decide in your place.", callback=names)
+    ],
     role: Roles = None,
     valid: Valid = "24h",
     key_file: KeyFile = None,
@@ -162,10 +167,8 @@ def delegate(
     with open_session(context) as session:
         signer = own_key(key_file)
         roles = tuple(role) if role else signer.roles
-        if beyond := sorted(set(roles) - set(signer.roles)):
-            raise misused(f"your key doesn't have the role {', '.join(beyond)}")
-        if not to.strip():
-            raise misused("--to must name somebody")
+        if unheld := beyond(roles, signer.roles):
+            raise misused(f"your key doesn't have the role {', '.join(unheld)}")
         session.output.note(
             f"{to} may decide as {', '.join(roles) or 'anybody'} for {signer.subject}, for {valid}"
         )

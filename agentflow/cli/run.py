@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from agentflow.cli.exits import CommandFailed, ExitCode, misused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.json_input import read_json
-from agentflow.cli.options import AsJson
+from agentflow.cli.options import AsJson, names
 from agentflow.cli.outcome import outcome_views
 from agentflow.cli.output import Progress, safe
 from agentflow.cli.session import Session, open_session
@@ -34,9 +34,14 @@ def run(
         typer.Option("--input", metavar="JSON|@FILE|-", help="JSON, a file of it, or standard input."),
     ],
     requested_by: Annotated[
-        str, typer.Option(metavar="NAME", help="Who asks for the run; may not approve its actions.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Who asks for the run; may not approve its actions.", callback=names
+        ),
     ],
-    tenant: Annotated[str, typer.Option(metavar="NAME", help="For isolation and reports.")] = "default",
+    tenant: Annotated[
+        str, typer.Option(metavar="NAME", help="For isolation and reports.", callback=names)
+    ] = "default",
     customer_tier: Annotated[
         str, typer.Option(metavar="NAME", help="The customer's own tier; rules may read it.")
     ] = "standard",

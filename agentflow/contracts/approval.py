@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
+from agentflow.contracts.person import Name
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import (
@@ -79,11 +80,11 @@ class ApprovalDecision(Contract):
     """What a person says of one pending action: the payload of ``approve``, ``reject`` and ``decide``."""
 
     approval_id: ApprovalId
-    by: str = Field(min_length=1, max_length=200)
+    by: Name
     """The stated name of the person."""
     arguments_hash: Sha256 | None = None
     """If given, must be that of the pending action; required of signed decisions."""
-    roles: tuple[str, ...] = ()
+    roles: tuple[Name, ...] = ()
     reason: str = Field(default="", max_length=2000)
     verdict: Literal["approve", "reject"] | None = None
     """Needed by the ``decide`` update; for the signals it is in their name."""

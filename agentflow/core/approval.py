@@ -9,7 +9,7 @@ from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
 from agentflow.contracts.identity import Consent, RefusedAttempt
-from agentflow.core.person import person
+from agentflow.core.person import has_one_of, readings
 
 Verdict = Literal["approve", "reject"]
 
@@ -132,16 +132,16 @@ def _why_not(
 def _may_not_approve(pending: PendingApproval, approver: Approver, now: datetime) -> str | None:
     request = pending.request
     who = _people(approver.consent)
-    if person(request.requested_by) in who:
+    if readings(request.requested_by) & who:
         return f"{request.requested_by} asked for this run and may not approve its actions"
     # Four eyes must not be two: whoever stands in for somebody uses up both.
     if any(who & _people(consent) for consent in pending.consents):
         return f"{approver.consent.name} has approved already; another person is needed"
     roles = request.roles_at(now)
-    if roles and not set(roles) & set(approver.roles):
+    if roles and not has_one_of(approver.roles, roles):
         return f"{approver.subject} has none of the roles {', '.join(roles)}"
     return None
 
 
 def _people(consent: Consent) -> set[str]:
-    return {person(consent.by)} | ({person(consent.on_behalf_of)} if consent.on_behalf_of else set())
+    return {*readings(consent.by), *(readings(consent.on_behalf_of) if consent.on_behalf_of else ())}
