@@ -95,13 +95,13 @@ class ApprovalDecision(Contract):
 class Approver(Contract):
     """Who decided, after the ``ApproverVerifier`` looked."""
 
-    subject: str
-    roles: tuple[str, ...] = ()
+    subject: Name
+    roles: tuple[Name, ...] = ()
     method: str
     """How the identity was established: ``trusted`` (stated, not verified) or ``signed``."""
     kids: tuple[str, ...] = ()
     """The keys that it rests on."""
-    on_behalf_of: str | None = None
+    on_behalf_of: Name | None = None
     """Whom they stand in for."""
 
     @property
