@@ -56,6 +56,7 @@ from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
+from agentflow.ports.requesters import RequesterSource
 from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
@@ -90,6 +91,7 @@ class AgentflowPlugin(SimplePlugin):
         output_guard: OutputGuard | None = None,
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
+        requesters: RequesterSource | None = None,
         notifier: Notifier | None = None,
         redactor: Redactor | None = None,
         waiting_every: timedelta | None = timedelta(seconds=30),
@@ -118,6 +120,9 @@ class AgentflowPlugin(SimplePlugin):
             approvers: Whose signed decisions count, such as ``JwksFile``. ``trusted`` takes people at their
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
+            requesters: Whose word is taken for who asked for a run, such as ``SignedRequesters`` or
+                ``HeaderRequesters``. A run whose requester can't be verified is then denied unless the
+                source says otherwise. By default nobody's: runs read "not verified".
             notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
             redactor: Takes out of details, memo and spans what is told by its form (cards, IBANs …), as what
                 types mark always is; of spans also what its detectors find. One by default where
@@ -138,6 +143,7 @@ class AgentflowPlugin(SimplePlugin):
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
+        self._requesters = requesters
         self._notifier = notifier
         self._waiting_every = waiting_every if search_attributes == "require" and models else None
         self._trusts_approvers = approvers == "trusted"
@@ -207,6 +213,7 @@ class AgentflowPlugin(SimplePlugin):
                 imported=self._imported,
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
+                requesters=self._requesters,
             )
             activities += [chat.chat, manifest.resolve_manifest]
             if self._output_guard:
@@ -230,6 +237,8 @@ class AgentflowPlugin(SimplePlugin):
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
             await self._approvers.keys()
+        if self._models and self._requesters:
+            await self._requesters.policy()
         for name in self._writes:
             metrics.may_be_unknown(name)
         async with (

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
 from agentflow.contracts.person import Name
+from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import (
@@ -36,7 +37,9 @@ class ApprovalRequest(Contract):
     reason: str
     quorum: Quorum
     requested_by: str
-    """Who started the run; may not approve it."""
+    """Who asked for the run; may not approve it."""
+    requester_proof: RequesterProof | None = Field(default=None, exclude_if=is_none)
+    """How that is verified; ``None`` is not at all."""
     deadline: datetime
     """No decision counts after this; passing it is a refusal."""
     asked_at: datetime | None = Field(default=None, exclude_if=is_none)

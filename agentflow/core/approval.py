@@ -9,6 +9,7 @@ from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
 from agentflow.contracts.identity import Consent, RefusedAttempt
+from agentflow.core.named import Named, objection_to_named
 from agentflow.core.person import has_one_of, readings
 
 Verdict = Literal["approve", "reject"]
@@ -80,6 +81,8 @@ def judge(
     decision: ApprovalDecision,
     approver: Approver | Refusal | None,
     now: datetime,
+    *,
+    named: Named | None = None,
 ) -> PendingApproval | Refusal:
     """Count one person's decision, or refuse it.
 
@@ -89,6 +92,7 @@ def judge(
         decision: The payload.
         approver: Who it is, by the verifier, or why the identity does not hold. Nothing at all is nobody.
         now: The workflow's clock.
+        named: Who is named in what the run was started with.
     """
     if not isinstance(approver, Approver):
         return approver or Refusal(f"the identity of {decision.by} could not be verified")
@@ -98,6 +102,8 @@ def judge(
         rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=decision.reason)
         return replace(pending, outcome=rejected)
     agreed = replace(pending, consents=(*pending.consents, approver.consent))
+    if objection := objection_to_named(named, agreed.consents, pending.request.quorum.people):
+        return Refusal(objection)
     if agreed.people_needed:
         return agreed
     done = ApprovalOutcome(status="approved", by=agreed.approved_by, reason=decision.reason)

@@ -27,6 +27,7 @@ from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import Continuation
+from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
 
 InputT = TypeVar("InputT")
@@ -133,7 +134,9 @@ class Lifecycle(Generic[InputT, OutputT]):
         run.begin(task, Purse(tightest(run.definition.budget, task.budget)))
         if task.carried is None:
             dispatch.sized("the task", task, self._max_input_bytes)
-        elif workflow.info().continued_run_id is None:
+        if fault := task.name_fault:
+            raise RunDenied(f"the task can't be taken: {fault}")
+        if task.carried is not None and workflow.info().continued_run_id is None:
             # Whoever starts a run could bring approvals, outputs and a budget of their own making.
             raise RunDenied("a task may not bring the state of a run: leave carried out")
         run.is_lean = run.visibility.is_lean = workflow.patched(dispatch.LEAN_RUNS)
@@ -179,6 +182,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         self._run.pin(manifest)
         if manifest.problem:
             raise RunDenied(manifest.problem)
+        self._run.requester = requester_of_start(self._run, manifest.requesters)
 
     async def _compare_release(self) -> None:
         """Record whose code goes on from here: a worker of another release may have taken up the run.
@@ -189,6 +193,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)
         self._run.identify_too(present.approver_keys)
+        if present.requesters and not present.requesters.unverified and self._run.requester_proof is None:
+            raise RunDenied("who asked for the run is not verified, and its worker wants that by now")
         if present.release_id != pinned.release_id:
             self._run.note(
                 "continuation",
