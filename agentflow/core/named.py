@@ -61,16 +61,17 @@ def _is_named(named: Named, consent: Consent) -> bool:
 
 
 def _texts(values: Iterable[Json]) -> Iterator[str]:
-    rest = list(values)
+    """All texts in their order: a first and a last name may be two values next to each other."""
+    rest = list(values)[::-1]
     while rest:
         value = rest.pop()
         if isinstance(value, str):
             yield value
         elif isinstance(value, dict):
-            rest += cast(dict[str, Json], value).keys()
-            rest += cast(dict[str, Json], value).values()
+            members = cast(dict[str, Json], value)
+            rest += reversed([*members.values(), *members])
         elif isinstance(value, list | tuple):
-            rest += cast(Sequence[Json], value)
+            rest += reversed(cast(Sequence[Json], value))
 
 
 def _words(text: str, look: Callable[[str], str]) -> str:
