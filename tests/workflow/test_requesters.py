@@ -1,6 +1,9 @@
 """Who asked for a run: signed, told by a header, or not verified; on a server, to the end of the run."""
 
+import asyncio
 import json
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,15 +13,24 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentOutcome, AgentTask
+from agentflow.adapters.history.executions import Histories
+from agentflow.adapters.history.finding import first_of
+from agentflow.adapters.history.reader import read_run
 from agentflow.adapters.requesters import HeaderRequesters, SignedRequesters
 from agentflow.adapters.signer import Signer
+from agentflow.audit.reading import findings_of
+from agentflow.audit.reexecute.running import Again, reexecute
+from agentflow.audit.replaying import ReplayedRuns
+from agentflow.audit.selection import SelectedRun
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.requester import RequesterPolicy
+from agentflow.converter import agentflow_data_converter
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.checking_agents import CheckedBanker
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
+from tests.workflow.parent_agents import Child, Parent
 from tests.workflow.test_temporal_cli import cli
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -197,6 +209,91 @@ async def ended(bank: Harness, workflow_id: str, run_id: str) -> tuple[dict[str,
         )
 
     return await eventually(look)
+
+
+async def test_a_run_that_is_reset_later_keeps_its_requester_though_the_token_is_over(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    run = f"reset-{uuid4()}"
+    task: AgentTask[Any] = AgentTask(input="hello", requested_by="rita")
+    async with serving(temporal, ScriptedModel(LARGE), tmp_path, requesters=SIGNED) as bank:
+        sent = RITA.start(
+            "Banker",
+            task,
+            namespace=bank.client.namespace,
+            workflow_id=run,
+            valid_for=timedelta(seconds=5),
+        )
+        began = time.monotonic()
+        handle = await bank.client.start_workflow("Banker", sent, id=run, task_queue=bank.task_queue)
+        await bank.pending(handle)
+        await asyncio.sleep(max(0, 6 - (time.monotonic() - began)))
+        await cli(
+            temporal, "workflow", "reset", "--workflow-id", run, "--type", "FirstWorkflowTask",
+            "--reason", "again",
+        )  # fmt: skip
+        request = await bank.pending(handle)
+        assert request.requester_proof == "token"
+        await bank.agents.approve(run, request.id, by="ann")
+        last = bank.client.get_workflow_handle(run, result_type=AgentOutcome[Any])
+        assert (await last.result()).status == "completed"
+        assert bank.bank.paid == [("alice", "600.00")]
+
+
+async def test_a_token_does_nothing_twice_that_is_sent_again_for_the_same_run(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    run = f"again-{uuid4()}"
+    small = [call("pay", account="alice", amount="5.00"), DONE]
+    task: AgentTask[Any] = AgentTask(input="hello", requested_by="rita")
+    async with serving(temporal, ScriptedModel(small), tmp_path, requesters=SIGNED) as bank:
+        sent = RITA.start("Banker", task, namespace=bank.client.namespace, workflow_id=run)
+        for _ in range(2):
+            outcome = await bank.client.execute_workflow("Banker", sent, id=run, task_queue=bank.task_queue)
+            assert outcome["status"] == "completed"
+        # The ledger's keys are the workflow id's: the second run is told what the first did.
+        assert bank.bank.paid == [("alice", "5.00")]
+
+
+async def test_a_child_run_is_not_verified_by_its_parent(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    settings = {"requesters": SIGNED, "workflows": [Parent, Child]}
+    task: AgentTask[Any] = AgentTask(input="hello", requested_by="rita")
+    async with serving(temporal, ScriptedModel([DONE]), tmp_path, **settings) as bank:
+        run = await bank.agents.start(Parent, task, task_queue=bank.task_queue, signer=RITA)
+        assert (await bank.agents.result(run, str)).output == "the child says None"
+        child = await bank.agents.result(f"{run}-child", str)
+    assert child.status == "denied"
+    assert "not verified" in child.reason
+
+
+async def test_an_audit_verifies_again_who_asked_and_a_run_done_again_is_told_the_same(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    small = [call("pay", account="alice", amount="5.00"), DONE]
+    task: AgentTask[Any] = AgentTask(input="hello", requested_by="rita")
+    settings = {"requesters": SIGNED, "workflows": [CheckedBanker]}
+    async with serving(temporal, ScriptedModel(small), tmp_path, **settings) as bank:
+        run = await bank.agents.start(CheckedBanker, task, task_queue=bank.task_queue, signer=RITA)
+        await bank.agents.result(run, object)
+        executions = await Histories(bank.client).of(run)
+    selected = SelectedRun(run, executions)
+    async with ReplayedRuns([CheckedBanker], "default") as by_code:
+        found = await findings_of(selected, agentflow_data_converter, by_code)
+        done = await reexecute(selected, Again(CheckedBanker), agentflow_data_converter, by_code)
+    started_with = first_of(found.findings, "started")
+    assert started_with is not None
+    assert started_with.facts["requester"] == "token"
+    assert started_with.facts["requester_key"] == RITA.kid
+    assert done.is_same
+    payload = executions[0].history.events[0].workflow_execution_started_event_attributes.input.payloads[0]
+    payload.data = payload.data.replace(b'"hello"', b'"other"')
+    story = await read_run(agentflow_data_converter, run, executions)
+    forged = first_of(story.findings, "started")
+    assert forged is not None
+    assert forged.facts["requester"] == "not_verified"
+    assert forged.contents["not_verified_because"] == "the token is for another task"
 
 
 class Later:
