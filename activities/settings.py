@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     approvers: str = ""
     """Whose signed decisions count: a JWK Set file; or ``trusted``, which takes whoever may signal a run at
     their word. Without it, a worker in production does not start, and others trust."""
+    requesters: str = ""
+    """Whose signed starts count: a JWK Set file. Without it, it is not verified who asks for runs."""
     webhook_url: str = ""
     """Where people are told of approvals and escalations; nobody is by default."""
     webhook_secret: SecretStr = SecretStr("")
