@@ -4,16 +4,12 @@ from typing import Annotated
 
 import typer
 
-from agentflow.cli.options import names
 from agentflow.inbox import ApprovalFilter
 
 Roles = Annotated[
     list[str] | None,
     typer.Option(
-        "--role",
-        metavar="ROLE",
-        help="That somebody with this role may decide on; as often as needed.",
-        callback=names,
+        "--role", metavar="ROLE", help="That somebody with this role may decide on; as often as needed."
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Of at most so many runs.")]
@@ -21,12 +17,8 @@ Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Of at most so many 
 
 def approval_filter(
     *,
-    agent: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this agent's runs.", callback=names)
-    ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this tenant's runs.", callback=names)
-    ] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Of this agent's runs.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Of this tenant's runs.")] = None,
     role: Roles = None,
     tool: Annotated[str | None, typer.Option(metavar="NAME", help="That call this tool.")] = None,
     rule: Annotated[str | None, typer.Option(metavar="NAME", help="That this rule asks about.")] = None,

@@ -16,7 +16,7 @@ from agentflow.cli.approval_options import Limit, approval_filter
 from agentflow.cli.decide import Reason, Yes
 from agentflow.cli.exits import ExitCode, misused, refused
 from agentflow.cli.option_groups import Command, taking
-from agentflow.cli.options import AsJson, names
+from agentflow.cli.options import AsJson
 from agentflow.cli.output import Progress, safe, table
 from agentflow.cli.own_key import KeyFile, check_run, own_key
 from agentflow.cli.session import Session, open_session
@@ -31,8 +31,7 @@ MAX_SHOWN = 20
 """Of the decisions that did not count, on the screen; JSON has them all."""
 
 By = Annotated[
-    str | None,
-    typer.Option("--by", metavar="NAME", help="Who you are, where decisions are not signed.", callback=names),
+    str | None, typer.Option("--by", metavar="NAME", help="Who you are, where decisions are not signed.")
 ]
 Signed = Annotated[bool, typer.Option("--signed", help="Sign each with your key.")]
 Everything = Annotated[bool, typer.Option("--all", help="All that is pending, whatever it is.")]

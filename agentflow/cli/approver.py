@@ -14,7 +14,7 @@ from agentflow.cli.approval_views import approval_views
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, Yes, decide, shown_action
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.option_groups import Command
-from agentflow.cli.options import AsJson, By, WorkflowId, names
+from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import exact_json, facts
 from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
 from agentflow.cli.session import Session, open_session
@@ -30,9 +30,7 @@ approver_app: typer.Typer = typer.Typer(
     name="approver", help="Decide with a key of your own, where decisions are signed.", no_args_is_help=True
 )
 
-Roles = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE", help="As often as needed.", callback=names)
-]
+Roles = Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="As often as needed.")]
 Valid = Annotated[str, typer.Option("--valid", metavar="TIME", help="How long it counts, such as 15m or 8h.")]
 Delegation = Annotated[
     Path | None,
@@ -48,9 +46,7 @@ Jwks = Annotated[
 def init(
     context: typer.Context,
     *,
-    subject: Annotated[
-        str, typer.Option("--subject", metavar="NAME", help="Who you are to the rules.", callback=names)
-    ],
+    subject: Annotated[str, typer.Option("--subject", metavar="NAME", help="Who you are to the rules.")],
     role: Roles = None,
     alg: Annotated[SigningAlgorithm, typer.Option(help="The kind of key.")] = "EdDSA",
     expires: Annotated[
@@ -152,9 +148,7 @@ def sign(
 def delegate(
     context: typer.Context,
     *,
-    to: Annotated[
-        str, typer.Option("--to", metavar="NAME", help="Who may decide in your place.", callback=names)
-    ],
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="Who may decide in your place.")],
     role: Roles = None,
     valid: Valid = "24h",
     key_file: KeyFile = None,

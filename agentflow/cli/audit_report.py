@@ -16,7 +16,7 @@ from agentflow.cli.audit_home import AuditHome, Home, KmsKey
 from agentflow.cli.connection import namespace_of, reading_converter
 from agentflow.cli.exits import ExitCode, misused
 from agentflow.cli.histories import agents_at_hand
-from agentflow.cli.options import AsJson, Workflows, names
+from agentflow.cli.options import AsJson, Workflows
 from agentflow.cli.output import facts
 from agentflow.cli.quiet import quiet_temporal
 from agentflow.cli.selection import Files, Selection, first_run, select, window
@@ -71,12 +71,8 @@ def audit_incident(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to; it must not exist.")],
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Until when; by default now.")] = None,
-    tenant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this tenant.", callback=names)
-    ] = None,
-    agent: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this agent.", callback=names)
-    ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this agent.")] = None,
     workflows: Workflows = None,
     home: Home = None,
     kms_key: KmsKey = None,

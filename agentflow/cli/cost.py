@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from agentflow.adapters.run_timeline import timeline_of
 from agentflow.cli.exits import misused
-from agentflow.cli.options import AsJson, names
+from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
 from agentflow.cli.own_key import span_of
 from agentflow.cli.session import open_session
@@ -35,12 +35,8 @@ def cost(
     since: Annotated[
         str, typer.Option(metavar="TIME", help="Runs that began in this time, such as 7d or 12h.")
     ] = "7d",
-    agent: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this agent.", callback=names)
-    ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this tenant.", callback=names)
-    ] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this agent.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant.")] = None,
     query: Annotated[
         str | None, typer.Option(metavar="QUERY", help="And this visibility query, in Temporal's language.")
     ] = None,

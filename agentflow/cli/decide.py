@@ -12,7 +12,7 @@ from agentflow.cli.approval_views import approval_views
 from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.option_groups import Command
-from agentflow.cli.options import AsJson, By, WorkflowId, names
+from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import safe
 from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
@@ -24,8 +24,7 @@ from agentflow.core.words import visible
 
 ApprovalIdArgument = Annotated[str, typer.Argument(metavar="APPROVAL_ID", help="Such as approval-1.")]
 Roles = Annotated[
-    list[str] | None,
-    typer.Option("--role", metavar="ROLE", help="A role you hold; as often as needed.", callback=names),
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="A role you hold; as often as needed.")
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
 Hash = Annotated[

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from agentflow.adapters.broadcast import Told
 from agentflow.adapters.freezes import Freezes
 from agentflow.cli.exits import misused, refused
-from agentflow.cli.options import AsJson, By, names
+from agentflow.cli.options import AsJson, By
 from agentflow.cli.outcome import when
 from agentflow.cli.output import safe, table
 from agentflow.cli.session import Session, open_session
@@ -17,12 +17,8 @@ from agentflow.contracts.freeze import Freeze
 from agentflow.core.answer import describe_errors
 
 Fleet = Annotated[bool, typer.Option("--fleet", help="All runs of the namespace.")]
-Agent = Annotated[
-    str | None, typer.Option("--agent", metavar="NAME", help="All runs of this agent.", callback=names)
-]
-Tenant = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="All runs of this tenant.", callback=names)
-]
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="All runs of this agent.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="All runs of this tenant.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
 
 Change = Callable[[Freezes, Freeze], Coroutine[Any, Any, Told]]

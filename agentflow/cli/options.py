@@ -1,32 +1,15 @@
 """Options that several commands have."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-
-from agentflow.contracts.person import fault_of
-
-NamesT = TypeVar("NamesT", str, list[str], None)
-
-
-def names(value: NamesT) -> NamesT:
-    """The name or names that an option was given, for its ``callback``.
-
-    Raises:
-        BadParameter: one has a character that is in no name; the text says which.
-    """
-    for name in [value] if isinstance(value, str) else value or ():
-        if fault := fault_of(name):
-            raise typer.BadParameter(f"the name {ascii(name)[:80]} {fault}")
-    return value
-
 
 AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document to standard output, and nothing else there."),
 ]
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW_ID", help="The run's workflow id.")]
-By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; it is recorded.", callback=names)]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; it is recorded.")]
 Result = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from agentflow.cli.exits import CommandFailed, ExitCode, misused
 from agentflow.cli.failures import answer_of
 from agentflow.cli.json_input import read_json
-from agentflow.cli.options import AsJson, names
+from agentflow.cli.options import AsJson
 from agentflow.cli.outcome import outcome_views
 from agentflow.cli.output import Progress, safe
 from agentflow.cli.own_key import KeyFile, own_key
@@ -36,13 +36,9 @@ def run(
     ],
     requested_by: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="Who asks for the run; may not approve its actions.", callback=names
-        ),
+        typer.Option(metavar="NAME", help="Who asks for the run; may not approve its actions."),
     ],
-    tenant: Annotated[
-        str, typer.Option(metavar="NAME", help="For isolation and reports.", callback=names)
-    ] = "default",
+    tenant: Annotated[str, typer.Option(metavar="NAME", help="For isolation and reports.")] = "default",
     customer_tier: Annotated[
         str, typer.Option(metavar="NAME", help="The customer's own tier; rules may read it.")
     ] = "standard",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from agentflow.cli.options import AsJson, names
+from agentflow.cli.options import AsJson
 from agentflow.cli.outcome import STYLES, when
 from agentflow.cli.output import safe, table
 from agentflow.cli.session import open_session
@@ -17,15 +17,11 @@ COLUMNS = ("WORKFLOW ID", "AGENT", "STATUS", "TENANT", "RELEASE", "COST", "APPRO
 def runs(
     context: typer.Context,
     *,
-    agent: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this agent.", callback=names)
-    ] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this agent.")] = None,
     status: Annotated[
         RunFilter | None, typer.Option(help="Only in this state, or with this outcome.")
     ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this tenant.", callback=names)
-    ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 50,
     query: Annotated[
         str | None, typer.Option(metavar="QUERY", help="And this visibility query, in Temporal's language.")

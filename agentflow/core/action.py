@@ -41,7 +41,7 @@ def request_for(
     approval_id: ApprovalId,
     *,
     requested_by: str,
-    requester_proof: RequesterProof | None,
+    requester_proof: RequesterProof | None = None,
     sources: Mapping[str, str],
     spent_usd: Usd,
 ) -> ApprovalRequest:

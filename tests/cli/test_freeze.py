@@ -33,7 +33,7 @@ def test_what_was_frozen_before_is_said(agentflow: CommandLine) -> None:
         ((), "one of --fleet"),
         (("--fleet", "--tenant", "x"), "one of --fleet"),
         (("--tenant", "bad name"), "name"),
-        (("--agent", ""), "give a name"),
+        (("--agent", ""), "is empty"),
     ],
 )
 def test_what_to_freeze_must_be_said_well(agentflow: CommandLine, options: tuple[str, ...], why: str) -> None:
