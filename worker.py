@@ -25,6 +25,7 @@ from agentflow.adapters.genai_prices import GenaiPriceBook
 from agentflow.adapters.jwks_file import JwksFile
 from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
+from agentflow.adapters.requesters import SignedRequesters
 from agentflow.adapters.seal_keys import load_seal_keys
 from agentflow.adapters.stores import open_blobs, open_external_storage
 from agentflow.adapters.webhook import Webhook
@@ -62,6 +63,7 @@ async def running(settings: Settings | None = None, runtime: Runtime | None = No
         tier=settings.tier,
         approvers=_approvers(settings.approvers),
         seals=load_seal_keys(settings.seals) if settings.seals else None,
+        requesters=SignedRequesters(JwksFile(settings.requesters)) if settings.requesters else None,
         notifier=Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value())
         if settings.webhook_url
         else None,

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     seals: Path | None = None
     """The fleet's keys for seals, a file of ``agentflow seal-keys init`` that only workers can read. Without
     it, a worker in production does not start, and others use a file of their machine's own."""
+    requesters: str = ""
+    """Whose signed starts count: a JWK Set file. Without it, it is not verified who asks for runs."""
     webhook_url: str = ""
     """Where people are told of approvals and escalations; nobody is by default."""
     webhook_secret: SecretStr = SecretStr("")

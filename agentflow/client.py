@@ -8,6 +8,7 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
+from agentflow.adapters.signer import Signer
 from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.contracts.attention import Attention
@@ -17,7 +18,7 @@ from agentflow.contracts.outcome import AgentOutcome
 from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.wire import ApprovalId, Sha256
-from agentflow.errors import DecisionRefusedError
+from agentflow.errors import ConfigurationError, DecisionRefusedError
 from agentflow.workflow.definition import workflow_type_of
 
 OutputT = TypeVar("OutputT")
@@ -38,6 +39,7 @@ class AgentClient:
         *,
         task_queue: str,
         workflow_id: str | None = None,
+        signer: Signer | None = None,
     ) -> str:
         """Start a run and answer its workflow id.
 
@@ -47,18 +49,31 @@ class AgentClient:
             task_queue: Where its workers listen.
             workflow_id: Choose one that names the business case, so that it can't be started twice;
                 a random one by default.
+            signer: Signs the start, where the worker wants to know who asked for it.
 
         Raises:
+            ConfigurationError: a name in the task can't be one.
             temporalio.exceptions.WorkflowAlreadyStartedError: the id is taken by a running workflow.
         """
         name = _type_name(workflow)
+        run = workflow_id or f"{name}-{uuid4()}"
         handle = await self.temporal.start_workflow(
-            name, task, id=workflow_id or f"{name}-{uuid4()}", task_queue=task_queue, rpc_timeout=RPC_TIMEOUT
+            name,
+            self._ready(name, task, run, signer),
+            id=run,
+            task_queue=task_queue,
+            rpc_timeout=RPC_TIMEOUT,
         )
         return handle.id
 
     async def start_and_wait(
-        self, workflow: type | str, task: AgentTask[Any], *, task_queue: str, workflow_id: str
+        self,
+        workflow: type | str,
+        task: AgentTask[Any],
+        *,
+        task_queue: str,
+        workflow_id: str,
+        signer: Signer | None = None,
     ) -> Attention:
         """Start a run, and wait until it needs people or has ended: one call of a service without a state.
 
@@ -70,14 +85,16 @@ class AgentClient:
             task: What it starts with.
             task_queue: Where its workers listen.
             workflow_id: Names the business case.
+            signer: Signs the start, where the worker wants to know who asked for it.
 
         Raises:
+            ConfigurationError: a name in the task can't be one.
             temporalio.exceptions.WorkflowAlreadyStartedError: the run of that id has ended: see ``result``.
         """
         name = _type_name(workflow)
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             name,
-            task,
+            self._ready(name, task, workflow_id, signer),
             id=workflow_id,
             task_queue=task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -196,6 +213,16 @@ class AgentClient:
     async def cancel(self, workflow_id: str) -> None:
         """Ask a run to stop; its outcome is ``cancelled``."""
         await self._handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+
+    def _ready(
+        self, workflow_type: str, task: AgentTask[Any], workflow_id: str, signer: Signer | None
+    ) -> AgentTask[Any]:
+        """A task as it is sent."""
+        if fault := task.name_fault:
+            raise ConfigurationError(f"nothing was started: {fault}")
+        if signer is None:
+            return task
+        return signer.start(workflow_type, task, namespace=self.temporal.namespace, workflow_id=workflow_id)
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id)

@@ -16,6 +16,7 @@ from agentflow.client import AgentClient
 from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, DecisionReceipt
 from agentflow.core.idempotency import arguments_hash
+from agentflow.core.person import has_one_of
 from agentflow.errors import AgentflowError, DecisionRefusedError
 
 MAX_PAGE = 100
@@ -50,7 +51,7 @@ class ApprovalFilter:
         return (
             self.tool in (None, request.tool)
             and self.rule in (None, request.rule)
-            and not (self.roles and wanted and not set(self.roles) & set(wanted))
+            and not (self.roles and wanted and not has_one_of(self.roles, wanted))
         )
 
 

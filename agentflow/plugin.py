@@ -60,6 +60,7 @@ from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
 from agentflow.core.catalog import check_closed
+from agentflow.core.person import look_alikes
 from agentflow.core.seal import SealKeys
 from agentflow.errors import AgentflowError, ConfigurationError
 from agentflow.ports.approvers import ApproverSource
@@ -68,11 +69,12 @@ from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
+from agentflow.ports.requesters import RequesterSource
 from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
-from agentflow.workflow.definition import definition_of
+from agentflow.workflow.definition import definition_of, workflow_type_of
 from agentflow.workflow.sandbox import lean, passing_through
 from agentflow.workflow.sealing import SealingInterceptor
 from agentflow.workflow.sources import module_source
@@ -104,6 +106,7 @@ class AgentflowPlugin(SimplePlugin):
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
         seals: SealKeys | None = None,
+        requesters: RequesterSource | None = None,
         notifier: Notifier | None = None,
         redactor: Redactor | None = None,
         waiting_every: timedelta | None = timedelta(seconds=30),
@@ -136,6 +139,9 @@ class AgentflowPlugin(SimplePlugin):
             seals: The fleet's keys, the same for every worker that serves runs or tools: activities do what
                 is sealed with them, and nothing else. In production they must be given (``load_seal_keys``);
                 elsewhere a worker makes a file for its machine.
+            requesters: Whose word is taken for who asked for a run, such as ``SignedRequesters`` or
+                ``HeaderRequesters``. A run whose requester can't be verified is then denied unless the
+                source says otherwise. By default nobody's: runs read "not verified".
             notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
             redactor: Takes out of details, memo and spans what is told by its form (cards, IBANs …), as what
                 types mark always is; of spans also what its detectors find. One by default where
@@ -166,6 +172,7 @@ class AgentflowPlugin(SimplePlugin):
             ("notifier", "notify", notifier),
             ("redactor", Redactor, redactor),
             ("seals", SealKeys, seals),
+            ("requesters", "policy", requesters),
         ):
             _check_port(name, port, value)
         for name, length in (
@@ -177,6 +184,7 @@ class AgentflowPlugin(SimplePlugin):
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
+        self._requesters = requesters
         self._notifier = notifier
         self._waiting_every = waiting_every if search_attributes == "require" and models else None
         self._trusts_approvers = approvers == "trusted"
@@ -233,6 +241,8 @@ class AgentflowPlugin(SimplePlugin):
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
             self._check_approvers(workflows)
+            if alike := look_alikes(workflow_type_of(kind) or kind.__name__ for kind in workflows):
+                raise ConfigurationError(f"two agents look alike: {' and '.join(alike)}")
             chat = ChatActivity(
                 self._model_client,
                 TranscriptStore(self._blobs),
@@ -254,6 +264,7 @@ class AgentflowPlugin(SimplePlugin):
                 imported=self._imported,
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
+                requesters=self._requesters,
             )
             served += [
                 Served(names.CHAT_ACTIVITY, ChatRequest, chat.chat),
@@ -288,6 +299,8 @@ class AgentflowPlugin(SimplePlugin):
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
             await checked_keys(self._approvers)
+        if self._models and self._requesters:
+            await self._requesters.policy()
         for name in self._writes:
             metrics.may_be_unknown(name)
         async with (

@@ -13,6 +13,7 @@ from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
+from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
@@ -25,6 +26,7 @@ from agentflow.errors import (
 )
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
+from agentflow.ports.requesters import RequesterSource
 from agentflow.telemetry.logs import failure
 from agentflow.version import installed_version
 
@@ -155,6 +157,7 @@ class ManifestActivity:
         imported: Mapping[str, OutsideTool] | None = None,
         notifies: bool = False,
         redacts: bool = False,
+        requesters: RequesterSource | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -167,6 +170,7 @@ class ManifestActivity:
         self._imported = dict(imported or {})
         self._notifies = notifies
         self._redacts = redacts
+        self._requesters = requesters
 
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
         """Pin a run. An unknown model or price is part of the answer: the run is then denied."""
@@ -195,6 +199,7 @@ class ManifestActivity:
             problem=problem,
             frozen=await self._frozen(request),
             approver_keys=await checked_keys(self._approvers) if self._approvers else None,
+            requesters=await self._policy(),
             imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,
@@ -205,6 +210,16 @@ class ManifestActivity:
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=installed_version(),
         )
+
+    async def _policy(self) -> RequesterPolicy | None:
+        """Whose word is taken for who asked. What is no policy is an error: no run begins without one."""
+        if self._requesters is None:
+            return None
+        said = cast(object, await self._requesters.policy())
+        if not isinstance(said, RequesterPolicy):
+            who = type(self._requesters).__name__
+            raise ConfigurationError(f"{who}.policy() answered {type(said).__name__}, not RequesterPolicy")
+        return said
 
     async def _changed_import(self, request: ManifestRequest) -> str | None:
         """How what an imported tool is from differs from what was imported, if this worker can tell.

@@ -4,8 +4,8 @@
 
 The principal is ``Agent::"<name>"``, the action ``Action::"<tool>"``, the resource ``Tool::"<tool>"`` with
 ``effect`` and ``scopes``. The context has ``arguments``; ``amounts``, those of them that are numbers, as
-decimals; ``tier``, ``tenant``, ``customer_tier``, ``requested_by``, ``model_proven``, ``spent_usd``,
-``tool_calls``; and ``untrusted_sinks``, the sinks whose value nothing trusted has.
+decimals; ``tier``, ``tenant``, ``customer_tier``, ``requested_by``, ``requester_verified``, ``model_proven``,
+``spent_usd``, ``tool_calls``; and ``untrusted_sinks``, the sinks whose value nothing trusted has.
 
 A ``permit`` with ``@ask("why")`` lets a call run if people agree: ``@people("2")`` of them, with one of
 ``@roles("finance, cfo")``. ``@id`` and ``@reason`` are what people read. Other annotations are refused, since
@@ -198,6 +198,7 @@ def _request(context: RuleContext) -> dict[str, Any]:
             "tenant": _entity("Tenant", context.tenant),
             "customer_tier": context.customer_tier,
             "requested_by": context.requested_by,
+            "requester_verified": context.requester_verified,
             "model_proven": context.model_proven,
             "spent_usd": decimal_as_cedar(context.spend.cost_usd),
             "tool_calls": context.spend.tool_calls,

@@ -81,6 +81,7 @@ def _context(schema: Mapping[str, Json]) -> dict[str, Any]:
             "tenant": _required({"type": "Entity", "name": "Tenant"}),
             "customer_tier": _required("String"),
             "requested_by": _required("String"),
+            "requester_verified": _required("Boolean"),
             "model_proven": _required("Boolean"),
             "spent_usd": _required(_DECIMAL),
             "tool_calls": _required("Long"),

@@ -164,7 +164,8 @@ def _of_person(finding: Finding) -> str:
 
 def _of_start(finding: Finding) -> str:
     facts = finding.facts
-    return f"for {facts.get('requested_by', '?')}, tenant {facts.get('tenant', 'default')}"
+    proof = {"token": "signed", "header": "by header"}.get(str(facts.get("requester")), "not verified")
+    return f"for {facts.get('requested_by', '?')} ({proof}), tenant {facts.get('tenant', 'default')}"
 
 
 def _of_end(finding: Finding) -> str:

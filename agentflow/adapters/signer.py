@@ -1,4 +1,4 @@
-"""A person's key, and what they sign with it: decisions, answers to escalations, delegations.
+"""A person's key, and what they sign with it: starts of runs, decisions, answers to escalations, delegations.
 
 A service that knows who its users are can sign for them, with a key whose ``subjects`` are theirs.
 """
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.contracts.escalation import Escalation, Resolution
@@ -27,10 +28,14 @@ from agentflow.contracts.identity import (
     ResolutionClaims,
     SigningAlgorithm,
 )
+from agentflow.contracts.person import fault_of
+from agentflow.contracts.requester import START_TYPE, StartClaims
+from agentflow.contracts.task import AgentTask
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Verdict
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.jws import Key, payload_of, public_members, signed
+from agentflow.core.requester import given_task, task_hash
 from agentflow.errors import AgentflowError, ConfigurationError
 
 VALID_FOR = timedelta(minutes=15)
@@ -66,6 +71,11 @@ class Signer:
     kid: str
     alg: SigningAlgorithm
     key: Key
+
+    def __post_init__(self) -> None:
+        for name in (self.subject, *self.roles):
+            if fault := fault_of(name):
+                raise ConfigurationError(f"a key can't be for the name {ascii(name)[:80]}: it {fault}")
 
     def __repr__(self) -> str:
         return f"Signer({self.subject!r}, kid={self.kid!r})"
@@ -207,6 +217,37 @@ class Signer:
         """A token that lets another person decide in this one's place, in some of their roles."""
         claims = DelegationClaims(**self._times(valid_for, now, None), to=to, roles=tuple(roles))
         return self._token(claims, DELEGATION_TYPE)
+
+    def start(
+        self,
+        workflow_type: str,
+        task: AgentTask[Any],
+        *,
+        namespace: str,
+        workflow_id: str,
+        valid_for: timedelta = VALID_FOR,
+        now: datetime | None = None,
+    ) -> AgentTask[Any]:
+        """The same task with a token that starts it, once as this run and never as another.
+
+        The token is in the name of ``task.requested_by``: the worker asks whether the key speaks for them.
+
+        Args:
+            workflow_type: The agent's.
+            task: What the run starts with.
+            namespace: Where it is started.
+            workflow_id: The run's.
+            valid_for: How long the start may take to reach the server.
+            now: The clock of the signer.
+        """
+        claims = StartClaims(
+            **self._times(valid_for, now, task.requested_by),
+            agent=workflow_type,
+            namespace=namespace,
+            workflow_id=workflow_id,
+            task=task_hash(given_task(to_json(task))),
+        )
+        return task.model_copy(update={"requester_token": self._token(claims, START_TYPE)})
 
     def _times(self, valid_for: timedelta, now: datetime | None, subject: str | None) -> "_Common":
         signed_at = int((now or datetime.now(UTC)).timestamp())

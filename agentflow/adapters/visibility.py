@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from agentflow.contracts import names
+from agentflow.core.person import folded
 
 OPEN = "ExecutionStatus = 'Running'"
 """The run has not ended."""
@@ -34,7 +35,9 @@ def approvals_query(
     if tenant:
         terms.append(f"{names.AGENT_TENANT} = {quoted(tenant)}")
     if roles:
-        listed = ", ".join(quoted(role) for role in (*roles, names.ANY_ROLE))
+        listed = ", ".join(
+            quoted(role) for role in dict.fromkeys((*roles, *map(folded, roles), names.ANY_ROLE))
+        )
         # Runs that began before roles were told may be for anybody.
         terms.append(f"({names.AGENT_APPROVAL_ROLES} IN ({listed}) OR {names.AGENT_APPROVAL_ROLES} IS NULL)")
     if extra:

@@ -23,6 +23,7 @@ from agentflow.contracts.identity import SigningAlgorithm
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL
 from agentflow.core.approval import Verdict
 from agentflow.core.jwks import entry_of
+from agentflow.core.person import beyond
 from agentflow.errors import AgentflowError
 
 approver_app: typer.Typer = typer.Typer(
@@ -61,8 +62,6 @@ def init(
         path = key_path(key_file)
         if path.exists():
             raise refused(f"there is a key at {path}; no key is overwritten")
-        if not subject.strip():
-            raise misused("--subject must say who you are")
         signer = Signer.generate(subject, tuple(role or ()), alg)
         public = signer.public(expires=expires.replace(tzinfo=UTC) if expires else None)
         try:
@@ -158,10 +157,8 @@ def delegate(
     with open_session(context) as session:
         signer = own_key(key_file)
         roles = tuple(role) if role else signer.roles
-        if beyond := sorted(set(roles) - set(signer.roles)):
-            raise misused(f"your key doesn't have the role {', '.join(beyond)}")
-        if not to.strip():
-            raise misused("--to must name somebody")
+        if unheld := beyond(roles, signer.roles):
+            raise misused(f"your key doesn't have the role {', '.join(unheld)}")
         session.output.note(
             f"{to} may decide as {', '.join(roles) or 'anybody'} for {signer.subject}, for {valid}"
         )

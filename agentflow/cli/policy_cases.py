@@ -36,6 +36,7 @@ class CaseContext(Contract):
     tenant: str = "default"
     customer_tier: str = "standard"
     requested_by: str = "somebody"
+    requester_verified: bool = False
     task_input: Json = None
     guidance: tuple[str, ...] = ()
     """What people said who took over."""
@@ -112,6 +113,7 @@ def context_of(
         tenant=context.tenant,
         customer_tier=context.customer_tier,
         requested_by=context.requested_by,
+        requester_verified=context.requester_verified,
         task_input=context.task_input,
         model=context.model,
         model_proven=context.model_proven,

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowHistory
 
+from agentflow.adapters.history.finding import document, time_of
 from agentflow.cli.exits import misused
 from agentflow.cli.histories import RecordedRun
 from agentflow.cli.policy_agents import PolicyAgent
@@ -15,9 +16,11 @@ from agentflow.cli.policy_cases import Case, CaseContext, EarlierCall
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
+from agentflow.contracts.requester import Requester
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
+from agentflow.core.requester import Start, requester_of
 
 
 def recorded_cases(run: RecordedRun, agent: PolicyAgent) -> list[Case]:
@@ -57,6 +60,7 @@ def _cases(run: RecordedRun, agent: PolicyAgent) -> Iterator[Case]:
                 tenant=task.get("tenant", "default"),
                 customer_tier=task.get("customer_tier", "standard"),
                 requested_by=task["requested_by"],
+                requester_verified=_is_verified(run, task, manifest),
                 task_input=task["input"],
                 model=manifest.models[0].name if manifest.models else "",
                 model_proven=bool(manifest.models)
@@ -68,6 +72,23 @@ def _cases(run: RecordedRun, agent: PolicyAgent) -> Iterator[Case]:
         result = results.get(event_id)
         if result is not None and result.error is None:
             past.append(EarlierCall(tool=tool, arguments=invocation.arguments, output=result.output))
+
+
+def _is_verified(run: RecordedRun, task: dict[str, Json], manifest: Manifest) -> bool:
+    """Whether the run's rules were told that it is verified who asked."""
+    first = run.history.events[0]
+    started = first.workflow_execution_started_event_attributes
+    if carried := document(task.get("carried")):
+        return bool(document(carried.get("requester")).get("proof"))
+    start = Start(
+        started.workflow_type.name,
+        manifest.root,
+        time_of(first.event_time),
+        is_first=not started.continued_execution_run_id,
+        headers={name: payload.data for name, payload in started.header.fields.items()},
+    )
+    found = requester_of(task, start, manifest.requesters)
+    return isinstance(found, Requester) and found.proof is not None
 
 
 def _carried(task: Json) -> Iterator[dict[str, Json]]:

@@ -12,6 +12,7 @@ from agentflow.cli.json_input import read_json
 from agentflow.cli.options import AsJson
 from agentflow.cli.outcome import outcome_views
 from agentflow.cli.output import Progress, safe
+from agentflow.cli.own_key import KeyFile, own_key
 from agentflow.cli.session import Session, open_session
 from agentflow.client import AgentClient
 from agentflow.contracts.escalation import RunStatus
@@ -34,7 +35,8 @@ def run(
         typer.Option("--input", metavar="JSON|@FILE|-", help="JSON, a file of it, or standard input."),
     ],
     requested_by: Annotated[
-        str, typer.Option(metavar="NAME", help="Who asks for the run; may not approve its actions.")
+        str,
+        typer.Option(metavar="NAME", help="Who asks for the run; may not approve its actions."),
     ],
     tenant: Annotated[str, typer.Option(metavar="NAME", help="For isolation and reports.")] = "default",
     customer_tier: Annotated[
@@ -44,6 +46,11 @@ def run(
         str | None,
         typer.Option("--id", metavar="WORKFLOW_ID", help="Names the case, so that it can't start twice."),
     ] = None,
+    signed: Annotated[
+        bool,
+        typer.Option("--signed", help="Sign the start with your key."),
+    ] = False,
+    key_file: KeyFile = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the outcome; exit 1 unless it is completed.")
     ] = False,
@@ -54,7 +61,13 @@ def run(
         task = _task(read_json("--input", given), requested_by, tenant, customer_tier)
         client = session.client()
         started = session.run(
-            client.start(workflow_type, task, task_queue=task_queue, workflow_id=workflow_id)
+            client.start(
+                workflow_type,
+                task,
+                task_queue=task_queue,
+                workflow_id=workflow_id,
+                signer=own_key(key_file) if signed else None,
+            )
         )
         if not wait:
             session.output.result({"workflow_id": started}, safe(started))

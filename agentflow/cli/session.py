@@ -1,18 +1,19 @@
 """One command from start to end: its connection, its output, and what becomes of its errors."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import typer
 
 from agentflow.cli.connection import Connection
-from agentflow.cli.exits import ExitCode
+from agentflow.cli.exits import ExitCode, misused
 from agentflow.cli.failures import explain
 from agentflow.cli.output import Output
 from agentflow.client import AgentClient
+from agentflow.contracts.person import fault_of
 
 ResultT = TypeVar("ResultT")
 
@@ -53,6 +54,20 @@ class Session:
         return AgentClient(self.run(replace(self.connection, namespace=namespace).connect()))
 
 
+_NAMES = ("agent", "by", "requested_by", "role", "subject", "tenant", "to")
+"""Parameters of commands that are names of people, roles, tenants or agents."""
+
+
+def _check_names(parameters: Mapping[str, object]) -> None:
+    """Refuse what looks like another name than it is, before anything is asked or sent."""
+    for parameter in _NAMES:
+        given = parameters.get(parameter)
+        listed = cast(Sequence[object], given) if isinstance(given, list | tuple) else (given,)
+        for name in listed:
+            if isinstance(name, str) and (fault := fault_of(name)):
+                raise misused(f"--{parameter.replace('_', '-')}: the name {ascii(name)[:80]} {fault}")
+
+
 @contextmanager
 def open_session(context: typer.Context, *, as_json: bool = False) -> Generator[Session]:
     """The frame of every command: expected errors become a line and an exit code.
@@ -67,6 +82,7 @@ def open_session(context: typer.Context, *, as_json: bool = False) -> Generator[
     output = Output(as_json=as_json)
     connection = context.find_object(Connection) or Connection()
     try:
+        _check_names(context.params)
         with output.reserved(), asyncio.Runner() as runner:
             yield Session(output, connection, runner)
     except (KeyboardInterrupt, typer.Abort):

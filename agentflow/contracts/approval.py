@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
+from agentflow.contracts.person import Name
+from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import (
@@ -35,7 +37,9 @@ class ApprovalRequest(Contract):
     reason: str
     quorum: Quorum
     requested_by: str
-    """Who started the run; may not approve it."""
+    """Who asked for the run; may not approve it."""
+    requester_proof: RequesterProof | None = Field(default=None, exclude_if=is_none)
+    """How that is verified; ``None`` is not at all."""
     deadline: datetime
     """No decision counts after this; passing it is a refusal."""
     asked_at: datetime | None = Field(default=None, exclude_if=is_none)
@@ -79,11 +83,11 @@ class ApprovalDecision(Contract):
     """What a person says of one pending action: the payload of ``approve``, ``reject`` and ``decide``."""
 
     approval_id: ApprovalId
-    by: str = Field(min_length=1, max_length=200)
+    by: Name
     """The stated name of the person."""
     arguments_hash: Sha256 | None = None
     """If given, must be that of the pending action; required of signed decisions."""
-    roles: tuple[str, ...] = ()
+    roles: tuple[Name, ...] = ()
     reason: str = Field(default="", max_length=2000)
     verdict: Literal["approve", "reject"] | None = None
     """Needed by the ``decide`` update; for the signals it is in their name."""
@@ -94,13 +98,13 @@ class ApprovalDecision(Contract):
 class Approver(Contract):
     """Who decided, after the ``ApproverVerifier`` looked."""
 
-    subject: str
-    roles: tuple[str, ...] = ()
+    subject: Name
+    roles: tuple[Name, ...] = ()
     method: str
     """How the identity was established: ``trusted`` (stated, not verified) or ``signed``."""
     kids: tuple[str, ...] = ()
     """The keys that it rests on."""
-    on_behalf_of: str | None = None
+    on_behalf_of: Name | None = None
     """Whom they stand in for."""
 
     @property

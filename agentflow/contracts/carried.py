@@ -12,6 +12,7 @@ from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import Entry, ToolCall
 from agentflow.contracts.notice import PendingNotice
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
+from agentflow.contracts.requester import Requester
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, Usd, is_empty, is_none
@@ -90,6 +91,8 @@ class CarriedRun(Contract):
     """What people said who took over: it may be taken at its word."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The freezes that it has heard of."""
+    requester: Requester | None = Field(default=None, exclude_if=is_none)
+    """Who asked for it, as the first execution verified it."""
     revoked: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Keys of approvers that the run has heard are not to be believed."""
     notices: tuple[PendingNotice, ...] = Field(default=(), exclude_if=is_empty)

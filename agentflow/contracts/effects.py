@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentflow.contracts.person import Name
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty
 
@@ -96,7 +97,7 @@ class EffectClosing(Contract):
     """A person's word on an effect in doubt."""
 
     verdict: EffectVerdict
-    by: str = Field(min_length=1, max_length=200)
+    by: Name
     text: str = Field(default="", max_length=2_000)
     output: Json = None
     """What the tool would have answered, for ``happened``."""

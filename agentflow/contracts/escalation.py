@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS
+from agentflow.contracts.person import Name
 from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_none, sha256_of
 
 
@@ -50,7 +51,7 @@ class Resolution(Contract):
     """The payload of the ``resolve`` signal."""
 
     action: ResolutionAction
-    by: str = Field(min_length=1, max_length=200)
+    by: Name
     text: str = Field(default="", max_length=20_000)
     answer: Json = None
     result: Json = None

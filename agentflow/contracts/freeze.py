@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from agentflow.contracts.person import Name
 from agentflow.contracts.wire import Contract
 
 FreezeScope = Literal["fleet", "agent", "tenant"]
@@ -19,7 +20,7 @@ class Freeze(Contract):
     scope: FreezeScope
     name: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Of the agent or tenant."""
-    by: str = Field(min_length=1, max_length=200)
+    by: Name
     """The person who says so."""
     reason: str = Field(default="", max_length=2_000)
 

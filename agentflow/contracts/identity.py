@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from agentflow.contracts.person import Name
 from agentflow.contracts.wire import ApprovalId, Contract, Sha256, is_empty, is_none
 
 SigningAlgorithm = Literal["EdDSA", "Ed25519", "ES256", "RS256"]
@@ -33,9 +34,9 @@ class ApproverKey(Contract):
     alg: SigningAlgorithm
     jwk: dict[str, str]
     """Its public members (RFC 7517)."""
-    subjects: tuple[str, ...]
+    subjects: tuple[Name, ...]
     """People by name; ``*@example.com`` is everyone there, ``*`` everyone: an identity provider's key."""
-    roles: tuple[str, ...] = ()
+    roles: tuple[Name, ...] = ()
     not_before: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     expires: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     revoked_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
@@ -49,7 +50,7 @@ class ApproverKey(Contract):
 class Claims(Contract):
     """What every token says."""
 
-    sub: str = Field(min_length=1, max_length=200)
+    sub: Name
     """The person."""
     iat: Seconds
     """When it was signed."""
@@ -66,7 +67,7 @@ class DecisionClaims(Claims):
     arguments_hash: Sha256
     verdict: Literal["approve", "reject"]
     reason: str = Field(default="", max_length=2_000)
-    roles: tuple[str, ...] = ()
+    roles: tuple[Name, ...] = ()
     delegation: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
     """Another person's token, on whose behalf this one decides."""
 
@@ -83,9 +84,9 @@ class ResolutionClaims(Claims):
 class DelegationClaims(Claims):
     """A person lets another decide in their place until ``exp``. It can't be passed on."""
 
-    to: str = Field(min_length=1, max_length=200)
+    to: Name
     """The other person. They sign with a key of their own."""
-    roles: tuple[str, ...]
+    roles: tuple[Name, ...]
     """In which of their roles."""
 
 
@@ -93,7 +94,7 @@ class Revocation(Contract):
     """The payload of the ``revoke`` signal: a key isn't to be believed any more."""
 
     kid: str = Field(min_length=1, max_length=200)
-    by: str = Field(min_length=1, max_length=200)
+    by: Name
     reason: str = Field(default="", max_length=2_000)
 
 

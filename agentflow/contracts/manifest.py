@@ -4,6 +4,7 @@ from pydantic import Field
 
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.model import ModelSpec
+from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import RuleSetName, Tier
 from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
 
@@ -61,6 +62,8 @@ class Manifest(Contract):
     """The freezes that held as it was resolved."""
     approver_keys: tuple[ApproverKey, ...] | None = Field(default=None, exclude_if=is_none)
     """Keys that decisions must be signed with; ``None`` takes people at their word."""
+    requesters: RequesterPolicy | None = Field(default=None, exclude_if=is_none)
+    """Whose word is taken for who asked; ``None`` takes nobody's."""
     imported: dict[str, Sha256] = Field(default_factory=dict[str, Sha256], exclude_if=is_empty)
     """Imported tools on offer, and the digests of their contracts as the run began."""
     root: Sha256

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from agentflow.contracts.person import Name
 from agentflow.contracts.wire import Contract, Sha256, ToolCallId, is_empty, is_none
 
 Verdict = Literal["allow", "deny", "ask"]
@@ -38,9 +39,9 @@ class Quorum(Contract):
 
     people: int = Field(default=1, ge=1, le=MAX_PEOPLE)
     """How many different people."""
-    roles: tuple[str, ...] = ()
+    roles: tuple[Name, ...] = ()
     """Each of them holds one of these roles; empty means any role."""
-    next_roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    next_roles: tuple[Name, ...] = Field(default=(), exclude_if=is_empty)
     """Once half the time until the deadline is over, these count as well."""
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import ApprovalId, Json, ToolCallId, Usd
@@ -40,6 +41,7 @@ def request_for(
     approval_id: ApprovalId,
     *,
     requested_by: str,
+    requester_proof: RequesterProof | None = None,
     sources: Mapping[str, str],
     spent_usd: Usd,
 ) -> ApprovalRequest:
@@ -50,6 +52,7 @@ def request_for(
         asking: Why people are asked.
         approval_id: The approval's.
         requested_by: Who asked for the run.
+        requester_proof: How that is verified.
         sources: For each argument, where its value was seen before.
         spent_usd: What the run has spent so far.
     """
@@ -65,6 +68,7 @@ def request_for(
         reason=asking.reason,
         quorum=asking.quorum,
         requested_by=requested_by,
+        requester_proof=requester_proof,
         deadline=asking.deadline,
         sources=dict(sources),
         sentence=sentence_of(action.name, contract, action.arguments),

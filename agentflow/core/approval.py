@@ -9,7 +9,8 @@ from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
 from agentflow.contracts.identity import Consent, RefusedAttempt
-from agentflow.core.person import person
+from agentflow.core.named import Named, objection_to_named
+from agentflow.core.person import has_one_of, readings
 
 Verdict = Literal["approve", "reject"]
 
@@ -80,6 +81,8 @@ def judge(
     decision: ApprovalDecision,
     approver: Approver | Refusal | None,
     now: datetime,
+    *,
+    named: Named | None = None,
 ) -> PendingApproval | Refusal:
     """Count one person's decision, or refuse it.
 
@@ -89,6 +92,7 @@ def judge(
         decision: The payload.
         approver: Who it is, by the verifier, or why the identity does not hold. Nothing at all is nobody.
         now: The workflow's clock.
+        named: Who is named in what the run was started with.
     """
     if not isinstance(approver, Approver):
         return approver or Refusal(f"the identity of {decision.by} could not be verified")
@@ -98,6 +102,8 @@ def judge(
         rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=decision.reason)
         return replace(pending, outcome=rejected)
     agreed = replace(pending, consents=(*pending.consents, approver.consent))
+    if objection := objection_to_named(named, agreed.consents, pending.request.quorum.people):
+        return Refusal(objection)
     if agreed.people_needed:
         return agreed
     done = ApprovalOutcome(status="approved", by=agreed.approved_by, reason=decision.reason)
@@ -132,16 +138,16 @@ def _why_not(
 def _may_not_approve(pending: PendingApproval, approver: Approver, now: datetime) -> str | None:
     request = pending.request
     who = _people(approver.consent)
-    if person(request.requested_by) in who:
+    if readings(request.requested_by) & who:
         return f"{request.requested_by} asked for this run and may not approve its actions"
     # Four eyes must not be two: whoever stands in for somebody uses up both.
     if any(who & _people(consent) for consent in pending.consents):
         return f"{approver.consent.name} has approved already; another person is needed"
     roles = request.roles_at(now)
-    if roles and not set(roles) & set(approver.roles):
+    if roles and not has_one_of(approver.roles, roles):
         return f"{approver.subject} has none of the roles {', '.join(roles)}"
     return None
 
 
 def _people(consent: Consent) -> set[str]:
-    return {person(consent.by)} | ({person(consent.on_behalf_of)} if consent.on_behalf_of else set())
+    return {*readings(consent.by), *(readings(consent.on_behalf_of) if consent.on_behalf_of else ())}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.words import dollars, span
@@ -69,6 +70,17 @@ def people_needed(request: ApprovalRequest) -> int:
     return max(request.quorum.people - len(request.approved_by), 0)
 
 
+def proof_in_words(proof: RequesterProof | None) -> str:
+    """How it is verified who asked for a run."""
+    match proof:
+        case None:
+            return "not verified"
+        case "token":
+            return "verified: the start is signed"
+        case "header":
+            return "verified by the gateway's header"
+
+
 def left(time: timedelta) -> str:
     """How long there is still time."""
     return f"in {span(time)}" if time > timedelta(0) else "over"
@@ -90,7 +102,7 @@ def _people(request: ApprovalRequest) -> str:
         from_then = request.next_roles_from.isoformat(timespec="seconds")
         roles += f" (from {from_then} also {' or '.join(quorum.next_roles)})"
     signed = ", signed" if request.identity == "signed" else ""
-    asked = f"; not {request.requested_by}, who asked for the run"
+    asked = f"; not {request.requested_by}, who asked for the run ({proof_in_words(request.requester_proof)})"
     return f"{people_needed(request)} more of {quorum.people}{roles}{signed}{asked}"
 
 

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from agentflow.contracts.rules import Decision, Quorum, Verdict
 from agentflow.contracts.wire import Sha256
 from agentflow.core.idempotency import arguments_hash
+from agentflow.core.person import folded, same_name, same_person
 from agentflow.core.rule_checks import quorum_problem
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Match, Policies, Rule
@@ -182,7 +183,8 @@ def _is_for_others(rule: Rule, context: RuleContext) -> str | None:
         return f"it is for effect {', '.join(rule.effects)}"
     if rule.scopes and not set(rule.scopes) & set(tool.scopes):
         return f"it is for scope {', '.join(rule.scopes)}"
-    if rule.tenants and context.tenant not in rule.tenants:
+    is_for = same_person if closes else same_name
+    if rule.tenants and not any(is_for(context.tenant, tenant) for tenant in rule.tenants):
         return f"it is for tenant {', '.join(rule.tenants)}"
     return None
 
@@ -226,17 +228,19 @@ def _joint(asking: Sequence[Match], binding: Sha256) -> Decision:
     named = ", ".join(match.name for match in asking)
     reason = "; ".join(dict.fromkeys(match.reason for match in asking))
     quorums = [match.quorum or Quorum() for match in asking]
-    wanted = [set(quorum.roles) for quorum in quorums if quorum.roles]
+    wanted = [set(map(folded, quorum.roles)) for quorum in quorums if quorum.roles]
     roles = set[str].intersection(*wanted) if wanted else set[str]()
     if wanted and not roles:
         # Nobody could satisfy both, and asking for one of them would drop the other.
         why = f"rules {named} ask for roles that no one person has"
         return Decision(verdict="deny", rule=named, reason=why, arguments_hash=binding)
-    later = [{*quorum.roles, *quorum.next_roles} for quorum in quorums if quorum.roles]
+    later = [set(map(folded, (*quorum.roles, *quorum.next_roles))) for quorum in quorums if quorum.roles]
+    next_roles = set[str].intersection(*later) - roles if later else set[str]()
+    spelled = {folded(role): role for quorum in quorums for role in (*quorum.roles, *quorum.next_roles)}
     joint = Quorum(
         people=max(quorum.people for quorum in quorums),
-        roles=tuple(sorted(roles)),
-        next_roles=tuple(sorted(set[str].intersection(*later) - roles)) if later else (),
+        roles=tuple(sorted(spelled[role] for role in roles)),
+        next_roles=tuple(sorted(spelled[role] for role in next_roles)),
     )
     return Decision(verdict="ask", rule=named, reason=reason, arguments_hash=binding, quorum=joint)
 

@@ -1,10 +1,11 @@
 """Rules that are ready to use."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from agentflow.contracts.wire import canonical_json
 from agentflow.core.rule_context import RuleContext
-from agentflow.core.rules import WRITES, Condition, Rule, guard
+from agentflow.core.rules import WRITES, Condition, Rule, deny, guard
 
 MIN_SECRET = 4
 """Shorter values are in every text."""
@@ -35,6 +36,48 @@ def sinks_from_trusted_input(
         "sinks_from_trusted_input",
         reason="an argument of consequence is from nothing that is trusted",
         when=has_untrusted_sinks,
+        tools=tools,
+        effects=() if tools else WRITES,
+        people=people,
+        roles=roles,
+    )
+
+
+def verified_requester(
+    *,
+    tools: Sequence[str] = (),
+    otherwise: Literal["ask", "deny"] = "ask",
+    people: int = 1,
+    roles: Sequence[str] = (),
+) -> Rule:
+    """Asks a person of, or denies, each write of a run of which nothing says who asked for it.
+
+    What its starter states is their own word only: whoever starts a run as somebody else could agree to what
+    it does. ``AgentflowPlugin(requesters=)`` says whose word counts.
+
+    Args:
+        tools: The tools it watches; empty is all that write.
+        otherwise: Whether people may still agree.
+        people: How many are asked.
+        roles: Each holds one of these.
+    """
+
+    def is_not_verified(context: RuleContext) -> bool:
+        return not context.requester_verified
+
+    reason = "who asked for the run is not verified"
+    if otherwise == "deny":
+        return deny(
+            "verified_requester",
+            reason=reason,
+            when=is_not_verified,
+            tools=tools,
+            effects=() if tools else WRITES,
+        )
+    return guard(
+        "verified_requester",
+        reason=reason,
+        when=is_not_verified,
         tools=tools,
         effects=() if tools else WRITES,
         people=people,

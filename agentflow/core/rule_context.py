@@ -36,6 +36,8 @@ class RuleContext:
     """Those that were carried out, the oldest first."""
     provenance: Provenance = field(default=Provenance())
     """What the run may take at its word."""
+    requester_verified: bool = False
+    """Whether anything but the starter's word says that ``requested_by`` asked for the run."""
     frozen: tuple[str, ...] = ()
     """The freezes that hold: nothing may be written."""
 

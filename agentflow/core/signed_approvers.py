@@ -22,7 +22,7 @@ from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal, Verdict
 from agentflow.core.jws import verified
-from agentflow.core.person import person
+from agentflow.core.person import beyond, same_name, same_person, speaks_for
 
 LEEWAY = timedelta(seconds=60)
 """How far ahead of the run's clock a signer's may be."""
@@ -59,8 +59,8 @@ class SignedApprovers:
             return refusal
         if claims.delegation is not None:
             return self._delegate(claims, claims.delegation, key, now)
-        if beyond := sorted(set(claims.roles) - set(key.roles)):
-            return Refusal(f"the key {key.kid} may not give the role {', '.join(beyond)}")
+        if unheld := beyond(claims.roles, key.roles):
+            return Refusal(f"the key {key.kid} may not give the role {', '.join(unheld)}")
         return Approver(subject=claims.sub, roles=claims.roles, method=self.method, kids=(key.kid,))
 
     def verify_resolution(
@@ -123,7 +123,7 @@ class SignedApprovers:
             yield f"the key {key.kid} is not valid before {key.not_before.isoformat()}"
         if key.expires and now >= key.expires:
             yield f"the key {key.kid} expired at {key.expires.isoformat()}"
-        if not any(_speaks_for(subject, claims.sub) for subject in key.subjects):
+        if not speaks_for(key.subjects, claims.sub):
             yield f"the key {key.kid} does not speak for {claims.sub}"
         if claims.iat > (now + LEEWAY).timestamp():
             yield f"it was signed at {claims.iat}, which is in the future ({int(now.timestamp())} is now)"
@@ -134,14 +134,14 @@ class SignedApprovers:
 def _objections_to_delegation(
     claims: DecisionClaims, giver: ApproverKey, given: DelegationClaims
 ) -> Iterator[str]:
-    if person(given.to) != person(claims.sub):
+    if not same_name(given.to, claims.sub):
         yield f"the delegation is to {given.to}, not to {claims.sub}"
-    if person(given.sub) == person(given.to):
+    if same_person(given.sub, given.to):
         yield "the delegation is to the person who gave it"
-    if beyond := sorted(set(given.roles) - set(giver.roles)):
-        yield f"the key {giver.kid} may not give the role {', '.join(beyond)}"
-    if beyond := sorted(set(claims.roles) - set(given.roles)):
-        yield f"{given.sub} did not delegate the role {', '.join(beyond)}"
+    if unheld := beyond(given.roles, giver.roles):
+        yield f"the key {giver.kid} may not give the role {', '.join(unheld)}"
+    if unheld := beyond(claims.roles, given.roles):
+        yield f"{given.sub} did not delegate the role {', '.join(unheld)}"
 
 
 def gone_keys(before: Sequence[ApproverKey], after: Sequence[ApproverKey], now: datetime) -> tuple[str, ...]:
@@ -168,9 +168,3 @@ def _not_what_was_signed(
         if signed != stated:
             return Refusal(f"what was signed says {name} {signed!r}, not {stated!r}"[:600])
     return None
-
-
-def _speaks_for(pattern: str, subject: str) -> bool:
-    if pattern.startswith("*"):
-        return person(subject).endswith(person(pattern[1:]))
-    return person(pattern) == person(subject)

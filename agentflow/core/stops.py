@@ -4,30 +4,25 @@ from collections.abc import Iterable
 
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.stops import Stop, delegation_stop, key_stop
-from agentflow.core.person import person
-
-_NAMED = ("agent:", "tenant:")
-"""Keys whose name is compared as names are; ids of keys and delegations are compared as they are."""
+from agentflow.core.person import same_person
 
 
 def forbidding(stops: Iterable[Stop], grounds: Grounds) -> tuple[Stop, ...]:
     """The stops that hold against a write."""
-    concerned = {
-        "fleet",
-        _comparable(f"agent:{grounds.agent}"),
-        _comparable(f"tenant:{grounds.tenant}"),
-        *map(key_stop, grounds.kids),
-        *map(delegation_stop, grounds.delegations),
-    }
-    return tuple(stop for stop in stops if stop.holds and _comparable(stop.key) in concerned)
+    used = {*map(key_stop, grounds.kids), *map(delegation_stop, grounds.delegations)}
+    return tuple(
+        stop
+        for stop in stops
+        if stop.holds and (stop.key in used or concerns(stop.key, grounds.agent, grounds.tenant))
+    )
 
 
 def concerns(stop: str, agent: str, tenant: str) -> bool:
     """Whether the freeze of a key concerns what an agent does for a tenant."""
-    return stop == "fleet" or _comparable(stop) in {
-        _comparable(f"agent:{agent}"),
-        _comparable(f"tenant:{tenant}"),
-    }
+    if not is_freeze(stop):
+        return False
+    # Of two names that look alike, both: a freeze stops too much rather than too little.
+    return stop == "fleet" or any(same_person(stop, name) for name in (f"agent:{agent}", f"tenant:{tenant}"))
 
 
 def is_freeze(key: str) -> bool:
@@ -47,7 +42,3 @@ def objection(stop: Stop) -> str:
             said = f"writes are frozen for {stop.key}"
     since = stop.since.isoformat(timespec="seconds")
     return f"{said} (by {stop.by}, since {since}): {stop.reason}".removesuffix(": ")
-
-
-def _comparable(key: str) -> str:
-    return person(key) if key.startswith(_NAMED) else key

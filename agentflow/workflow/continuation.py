@@ -147,6 +147,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         ),
         guidance=run.guidance,
         frozen=run.frozen,
+        requester=run.requester,
         revoked=run.people.revoked,
         notices=run.notices.undelivered,
         circles=run.circles,
@@ -179,6 +180,7 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
         run.heed(said)
     run.frozen, run.circles = carried.frozen, carried.circles
     run.people.revoked = carried.revoked
+    run.requester = carried.requester
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
     run.notices.again(carried.notices, carried.pending)

@@ -11,10 +11,12 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions, ToolOffer
+from agentflow.contracts.person import fault_of
 from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
+from agentflow.core.person import look_alikes
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.tags import AgentTags, TagFinder
 from agentflow.errors import WorkflowDefinitionError
@@ -77,6 +79,9 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
     names = [rule.name for rule in rules.rules]
     if twice := {name for name in names if names.count(name) > 1}:
         raise WorkflowDefinitionError(f"{agent.__name__} has two rules named {', '.join(sorted(twice))}")
+    if fault := fault_of(agent.__name__):
+        raise WorkflowDefinitionError(f"{agent.__name__!a} can't be an agent's name: it {fault}")
+    _check_names(agent.__name__, rules)
     output_form = answer_form(output_type)
     catalog = Catalog.of((tool.contract for tool in agent.tools), agent.release.scopes)
     check_names_in_rules(agent, rules)
@@ -102,6 +107,16 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         ),
         performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
     )
+
+
+def _check_names(agent: str, rules: RuleSet) -> None:
+    quorums = [rule.quorum for rule in rules.rules if rule.quorum]
+    roles = [role for quorum in quorums for role in (*quorum.roles, *quorum.next_roles)]
+    tenants = [tenant for rule in rules.rules for tenant in rule.tenants]
+    if alike := look_alikes(roles) or look_alikes(tenants):
+        raise WorkflowDefinitionError(
+            f"{agent} has rules for names that look alike and differ: {' and '.join(alike)}"
+        )
 
 
 def _input_schema(input_type: Any) -> dict[str, Json] | None:

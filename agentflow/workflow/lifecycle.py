@@ -27,6 +27,7 @@ from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import Continuation
+from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
 
 InputT = TypeVar("InputT")
@@ -136,6 +137,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         """Take the task, and what an execution before this one knew."""
         run = self._run
         run.begin(task, Purse(tightest(run.definition.budget, task.budget)))
+        if fault := task.name_fault:
+            raise RunDenied(f"the task can't be taken: {fault}")
         run.is_lean = run.visibility.is_lean = workflow.patched(dispatch.LEAN_RUNS)
         self._is_first = not self._continuation.take_up()
         if self._is_first:
@@ -181,6 +184,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         self._run.pin(manifest)
         if manifest.problem:
             raise RunDenied(manifest.problem)
+        self._run.requester = requester_of_start(self._run, manifest.requesters)
 
     async def _compare_release(self) -> None:
         """Record whose code goes on from here: a worker of another release may have taken up the run.
@@ -191,6 +195,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)
         self._run.identify_too(present.approver_keys)
+        if present.requesters and not present.requesters.unverified and self._run.requester_proof is None:
+            raise RunDenied("who asked for the run is not verified, and its worker wants that by now")
         if present.release_id != pinned.release_id:
             self._run.note(
                 "continuation",

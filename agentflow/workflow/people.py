@@ -33,6 +33,7 @@ from agentflow.core.answer import AnswerForm
 from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
 from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.escalation import OpenEscalation, judge_resolution
+from agentflow.core.named import Named
 from agentflow.core.schema import SchemaCheck
 from agentflow.core.signals import parse_decision, parse_resolution, parse_revocation
 from agentflow.core.signed_approvers import SignedApprovers
@@ -75,6 +76,8 @@ class People:
         """How many escalations there have been."""
         self.revoked: tuple[str, ...] = ()
         """Keys that are not to be believed any more."""
+        self.named: Callable[[], Named | None] = lambda: None
+        """Who is named in what the run was started with."""
 
     def identify(self, run: Sha256, keys: Sequence[ApproverKey] | None) -> None:
         """Say how people prove who they are, from here on.
@@ -264,7 +267,7 @@ class People:
             self._note(subject, False, unknown.reason, by=decision.by)
             return unknown
         approver = self._verified(lambda: self.verifier.verify(decision, verdict, self._run, now))
-        judged = judge(pending, verdict, decision, approver, now)
+        judged = judge(pending, verdict, decision, approver, now, named=self.named())
         if isinstance(judged, Refusal):
             self._note(subject, False, f"{pending.request.id}: {judged.reason}", by=decision.by)
             attempt = RefusedAttempt(at=now, by=decision.by, verdict=verdict, reason=judged.reason[:600])

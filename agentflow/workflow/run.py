@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from temporalio import workflow
@@ -18,6 +19,7 @@ from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
+from agentflow.contracts.requester import Requester, RequesterProof
 from agentflow.contracts.rules import DecisionRecord, Subject, Tier
 from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.task import AgentTask
@@ -26,8 +28,10 @@ from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.budget import Purse
 from agentflow.core.freeze import FreezeVerb, hear
 from agentflow.core.idempotency import run_fingerprint
+from agentflow.core.named import Named
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.record import DecisionLog
+from agentflow.core.requester import NOT_SIGNED
 from agentflow.core.signed_approvers import gone_keys
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
@@ -90,6 +94,8 @@ class Run:
         self.has_begun: bool = False
         """Whether the task, and what an execution before this one knew, has been taken up."""
         self._early_signals: list[tuple[str, Sequence[bytes]]] = []
+        self.requester: Requester | None = None
+        """Who asked for the run, once that was looked into."""
         self._task: AgentTask[Any] | None = None
         self._task_input: Json = None
         self._manifest: Manifest | None = None
@@ -159,8 +165,22 @@ class Run:
         used = self.models_used or frozenset({self.manifest.models[0].name})
         return used <= set(self.manifest.release.proven_models)
 
+    @property
+    def requester_proof(self) -> RequesterProof | None:
+        """How it is verified who asked for the run; ``None`` is not at all."""
+        requester = self.requester
+        if requester is None or requester.kid in self.people.revoked:
+            return None
+        return requester.proof
+
+    @cached_property
+    def named(self) -> Named:
+        """Who is named in what the run was started with: looked up once, when somebody needs it."""
+        return Named.of([{name: value for name, value in self.task.given.items() if name not in NOT_SIGNED}])
+
     def begin(self, task: AgentTask[Any], purse: Purse) -> None:
         """The task is accepted."""
+        self.people.named = lambda: self.named
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.redaction.of_task(self._task_input)

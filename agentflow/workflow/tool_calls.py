@@ -218,6 +218,7 @@ class ToolCalls:
             tenant=run.task.tenant,
             customer_tier=run.task.customer_tier,
             requested_by=run.task.requested_by,
+            requester_verified=run.requester_proof is not None,
             task_input=run.task_input,
             model=", ".join(sorted(run.models_used)) or run.manifest.models[0].name,
             model_proven=run.model_proven,

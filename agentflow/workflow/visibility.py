@@ -11,6 +11,7 @@ from temporalio.common import SearchAttributeKey
 from agentflow.contracts import names
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.person import folded
 
 _NAME = SearchAttributeKey.for_keyword(names.AGENT_NAME)
 _RELEASE = SearchAttributeKey.for_keyword(names.AGENT_RELEASE)
@@ -116,5 +117,5 @@ class Visibility:
 def _roles(pending: Sequence[ApprovalRequest]) -> list[str] | None:
     """The roles that may decide on any of them now; ``None`` where nothing is pending."""
     now = workflow.now()
-    found = {role for request in pending for role in request.roles_at(now) or (names.ANY_ROLE,)}
+    found = {folded(role) for request in pending for role in request.roles_at(now) or (names.ANY_ROLE,)}
     return sorted(found) or None

@@ -97,7 +97,7 @@ def test_a_ledger_that_can_not_be_used_is_no_freeze(beside: CommandLine, tmp_pat
         ((), "one of --fleet"),
         (("--fleet", "--tenant", "x"), "one of --fleet"),
         (("--tenant", "bad name"), "name"),
-        (("--agent", ""), "give a name"),
+        (("--agent", ""), "is empty"),
     ],
 )
 def test_what_to_freeze_must_be_said_well(agentflow: CommandLine, options: tuple[str, ...], why: str) -> None:

@@ -37,7 +37,10 @@ class Said:
 def spelled(draw: st.DrawFn, name: str) -> str:
     """The same name in other letters and with other spaces."""
     style = draw(st.sampled_from([str.lower, str.upper, str.title, str.swapcase, str]))
-    gap, edge = draw(st.sampled_from([" ", "  ", "\t", "\u00a0"])), draw(st.sampled_from(["", " ", "\n"]))
+    gap, edge = (
+        draw(st.sampled_from([" ", "  ", "\u2003", "\u00a0"])),
+        draw(st.sampled_from(["", " ", "\u3000"])),
+    )
     return edge + gap.join(style(name).split(" ")) + edge
 
 
@@ -132,7 +135,7 @@ def decided_by(**changes: object) -> Said:
     ("changes", "why"),
     [
         ({"spelled": "ADA  Lovelace"}, "asked for this run"),
-        ({"spelled": "bob\tROSS "}, "has approved already"),
+        ({"spelled": "bob\u2003ROSS "}, "has approved already"),
         ({"roles": ("ops",)}, "has none of the roles finance"),
         ({"bound_to": "another"}, "bound to other arguments"),
         ({"verified": False}, "not by the key"),
@@ -269,11 +272,43 @@ def test_a_deadline_changes_nothing_that_was_decided() -> None:
 
 
 def test_the_trusted_verifier_believes_the_stated_name_without_its_odd_spaces() -> None:
-    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" Bob \t Ross ", roles=("ops",))
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" Bob \u2003 Ross ", roles=("ops",))
     approver = TrustedApprovers().verify(decision, "approve", RUN, DEADLINE)
     assert approver == Approver(subject="Bob Ross", roles=("ops",), method="trusted")
 
 
-def test_a_name_of_spaces_is_nobody() -> None:
-    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" \t ")
-    assert isinstance(TrustedApprovers().verify(decision, "approve", RUN, DEADLINE), Refusal)
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "bob r\u043ess",
+        "B\u041eB ROSS",
+        "bob r0ss",
+        "bob\u00a0ross",
+        "\uff42ob ross",
+        "8ob ross",
+        "bob ro\u017fs",
+    ],
+)
+def test_a_name_that_looks_like_another_is_no_second_person(spelled: str) -> None:
+    approved = PendingApproval(approval_request(people=2), (Consent(by="Bob Ross"),))
+    after = judged(approved, decided_by(spelled=spelled))
+    assert isinstance(after, Refusal) == (spelled != "8ob ross")
+    asked = PendingApproval(approval_request(people=2, requested_by="bob ross"))
+    assert isinstance(judged(asked, decided_by(spelled=spelled)), Refusal) == (spelled != "8ob ross")
+
+
+@pytest.mark.parametrize("role", ["fin\u0430nce", "FINANCE\u200b", "f\u0456nance"])
+def test_a_role_that_only_looks_like_the_one_asked_for_is_not_it(role: str) -> None:
+    approver = Approver.model_construct(
+        subject="cy", roles=(role,), method="signed", kids=(), on_behalf_of=None
+    )
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by="cy")
+    pending = PendingApproval(approval_request(roles=("finance",)))
+    refused = judge(pending, "approve", decision, approver, DEADLINE - timedelta(hours=1))
+    assert isinstance(refused, Refusal)
+    assert "none of the roles" in refused.reason
+
+
+def test_a_role_in_other_case_or_width_is_the_role() -> None:
+    pending = PendingApproval(approval_request(roles=("Finance",)))
+    assert isinstance(judged(pending, decided_by(roles=("\uff26INANCE",))), PendingApproval)

@@ -76,7 +76,10 @@ def test_the_page_says_all_that_a_decision_rests_on() -> None:
     assert said["action"] == "Refund 49.00 of ORD-7"
     assert said["tool"] == "refund (irreversible)"
     assert said["rule"] == "large_refund: more than 100 dollars"
-    assert said["people"] == "2 more of 2 with role finance; not ada lovelace, who asked for the run"
+    assert (
+        said["people"]
+        == "2 more of 2 with role finance; not ada lovelace, who asked for the run (not verified)"
+    )
     assert said["bound to"].startswith("exactly these arguments, hash ")
     assert (said["at stake"], said["other values"]) == ("order from task", "note from model")
     assert said["cost"] == "$0.02 for the call itself; the run has spent $0.123400 so far"

@@ -183,7 +183,9 @@ def test_the_page_says_what_was_spent_of_what() -> None:
 
 def test_the_page_says_how_many_people_and_which_roles_are_needed() -> None:
     page = details(view_of(approval_request(people=2, roles=("finance", "ops"))))
-    assert "2 more of 2 with role finance or ops; not ada lovelace, who asked for the run" in page
+    assert (
+        "2 more of 2 with role finance or ops; not ada lovelace, who asked for the run (not verified)" in page
+    )
     assert "11-22 12:00:00+00:00; no answer is a refusal" in page
 
 

@@ -12,7 +12,7 @@ from agentflow.contracts.budget import Usage
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.model import ModelAnswer
-from agentflow.errors import ModelRejectedError, ModelUnavailableError
+from agentflow.errors import ConfigurationError, ModelRejectedError, ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker
 from tests.workflow.chatting_agents import Unpriced
@@ -34,7 +34,7 @@ async def abort(bank: Harness, handle: object, reason: str) -> None:
     [
         ({"input": "x"}, "requested_by"),
         ({"input": 7, "requested_by": "rita"}, "input"),
-        ({"input": "x", "requested_by": "rita", "tenant": "no spaces"}, "tenant"),
+        ({"input": "x", "requested_by": ["rita"]}, "requested_by"),
         ({"input": "x", "requested_by": "rita", "budgett": {}}, "budgett"),
         ("just a text", "AgentTask"),
     ],
@@ -53,6 +53,48 @@ async def test_a_malformed_task_fails_the_run_at_once_with_the_field_named(
             )
     assert field in str(failure.value.cause)
     assert "malformed" in str(failure.value.cause)
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ({"requested_by": ""}, "requested_by is empty"),
+        ({"requested_by": "  "}, "requested_by is empty"),
+        ({"requested_by": "x" * 201}, "more than 200"),
+        ({"requested_by": "ri\u200bta"}, "U+200B"),
+        ({"requested_by": "rita\u202e"}, "U+202E"),
+        ({"requested_by": "rita\n"}, "U+000A"),
+        ({"requested_by": "rita\ue000"}, "U+E000"),
+        ({"tenant": "no spaces"}, "tenant is 'no spaces'"),
+        ({"tenant": "\u0430cme"}, "tenant is '\\u0430cme'"),
+        ({"tenant": ""}, "tenant is ''"),
+        ({"tenant": "acme\n"}, "tenant is 'acme\\n'"),
+    ],
+    ids=ascii,
+)
+async def test_a_name_that_can_not_be_one_denies_the_run_with_the_reason(
+    temporal: WorkflowEnvironment, tmp_path: Path, names: dict[str, str], why: str
+) -> None:
+    async with serving(temporal, ScriptedModel([DONE]), tmp_path) as bank:
+        outcome = await bank.client.execute_workflow(
+            "Banker",
+            {"input": "x", "requested_by": "rita", **names},
+            id=f"named-{uuid4()}",
+            task_queue=bank.task_queue,
+            run_timeout=timedelta(seconds=20),
+        )
+    assert outcome["status"] == "denied"
+    assert why in outcome["reason"]
+
+
+async def test_a_client_does_not_send_a_name_that_can_not_be_one(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async with serving(temporal, ScriptedModel([DONE]), tmp_path) as bank:
+        with pytest.raises(ConfigurationError, match=r"U\+200B as character 3"):
+            await bank.start(Banker, requested_by="ri\u200bta")
+        with pytest.raises(ConfigurationError, match="tenant"):
+            await bank.start(Banker, tenant="two words")
 
 
 async def test_an_oversized_task_is_refused_before_anything_is_scheduled(

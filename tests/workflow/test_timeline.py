@@ -54,7 +54,7 @@ async def test_a_run_is_told_step_by_step_without_a_worker(
         ("model", "scripted:model", "done"),
         ("ended", "completed", "done"),
     ]
-    assert one(found, "started", "Banker").detail == "for rita, tenant acme"
+    assert one(found, "started", "Banker").detail == "for rita (not verified), tenant acme"
     assert one(found, "tool", "balance").attempts == 2
     assert one(found, "tool", "pay").detail == "rule large, huge, granted by ann, bob"
     assert one(found, "approval", "pay").detail == "approval-1, rule large, huge"

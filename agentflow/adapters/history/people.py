@@ -186,6 +186,7 @@ def _requested(request: ApprovalRequest, place: Place) -> Finding:
         "people": request.quorum.people,
         "deadline": request.deadline.isoformat(),
         "requested_by": request.requested_by,
+        "requester": request.requester_proof or "not_verified",
         "identity": request.identity,
         "state": "open",
         **told(

@@ -15,6 +15,7 @@ from agentflow.adapters.history.executions import Execution, started
 from agentflow.adapters.history.finding import Finding, document, time_of, told
 from agentflow.adapters.history.payloads import Payloads
 from agentflow.adapters.history.people import People
+from agentflow.adapters.history.requester import Begun
 from agentflow.adapters.history.story import Place, Story
 from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.manifest import Manifest
@@ -39,6 +40,8 @@ async def read_run(converter: DataConverter, workflow_id: str, executions: Seque
         else:
             is_first = all(before.history is None for before in executions[:number])
             await _Reader(story, people, execution.run_id, is_first=is_first).read(execution.history)
+    if story.begun is not None:
+        story.begun.tell(story.manifest)
     return story
 
 
@@ -135,7 +138,16 @@ class _Reader:
                 sent_by=attributes.identity,
                 **{name: given.get(name) for name in ("requested_by", "tenant", "customer_tier", "budget")},
             )
-            self._add("started", place, facts, told(input=given.get("input") if given else task))
+            finding = self._add("started", place, facts, told(input=given.get("input") if given else task))
+            self._story.begun = Begun(
+                finding,
+                given,
+                attributes.workflow_type.name,
+                place.at,
+                {name: payload.data for name, payload in attributes.header.fields.items()},
+                is_first=not attributes.continued_execution_run_id,
+                carried=carried.get("requester"),
+            )
         if carried:
             self._carried(place, carried)
         outcome.taken_along(self._story, place, task, is_first=self._is_first)
@@ -154,7 +166,7 @@ class _Reader:
 
     def _add(
         self, kind: RecordKind, place: Place, facts: dict[str, Json], contents: dict[str, Json] | None = None
-    ) -> None:
-        self._story.add(
+    ) -> Finding:
+        return self._story.add(
             Finding(kind, place.at, place.execution, place.event, facts=facts, contents=contents or {})
         )

@@ -9,6 +9,7 @@ from temporalio.api.common.v1 import Payload
 
 from agentflow.adapters.history.finding import Finding
 from agentflow.adapters.history.payloads import Payloads, UnreadableError
+from agentflow.adapters.history.requester import Begun
 from agentflow.contracts.audit import GapKind
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import ToolCall
@@ -45,6 +46,8 @@ class Story:
     workflow_id: str
     workflow_type: str = ""
     first_run_id: str = ""
+    begun: Begun | None = None
+    """What it was started with."""
     findings: list[Finding] = field(default_factory=list[Finding])
     is_open: bool = True
     is_agent: bool = False

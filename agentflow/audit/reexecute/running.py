@@ -18,7 +18,9 @@ from temporalio.worker import Worker
 from agentflow.activity.manifest import ModelRegistry
 from agentflow.adapters.dev_server import DevServer
 from agentflow.adapters.history.finding import first_of
+from agentflow.adapters.requesters import SignedRequesters
 from agentflow.adapters.seal_keys import new_seal_keys
+from agentflow.adapters.signer import Signer
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.audit.reading import RunFindings, findings_of
 from agentflow.audit.reexecute.comparing import Pair, Side, pairs, side_of
@@ -30,6 +32,7 @@ from agentflow.audit.selection import SelectedRun, from_server
 from agentflow.client import AgentClient
 from agentflow.contracts.attention import Attention
 from agentflow.contracts.escalation import Resolution
+from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
@@ -123,7 +126,9 @@ async def reexecute(
             },
         }
     )
-    stage = _Stage(again, story.manifest, model, tools, people, runtime)
+    # Who asked then, asked now: whoever does a run again takes the record's word for it.
+    signer = Signer.generate("record") if started.facts.get("requester") in ("token", "header") else None
+    stage = _Stage(again, story.manifest, model, tools, people, runtime, signer)
     now = await stage.run(task, run.workflow_id)
     recorded_side, now_side = side_of(found.findings), side_of(now.findings)
     return Reexecution(
@@ -147,6 +152,8 @@ class _Stage:
     tools: ToolRecord
     people: PeopleRecord
     runtime: Runtime | None
+    signer: Signer | None
+    """Of the start, where it was verified who asked."""
     stopped_for: str | None = field(default=None, init=False)
     _settled: set[str] = field(default_factory=set[str], init=False)
     """Approvals and escalations that people have said all of."""
@@ -173,6 +180,7 @@ class _Stage:
                 tier=self.manifest.tier,
                 approvers="trusted",
                 seals=new_seal_keys(),
+                requesters=SignedRequesters(_Anybody(self.signer)) if self.signer else None,
             )
             client = await Client.connect(server.address, plugins=[plugin], runtime=self.runtime)
             # Where tools have a queue of their own, they are carried out there.
@@ -182,7 +190,9 @@ class _Stage:
                     Worker(client, task_queue=queue, workflows=[self.again.agent])
                 )
             agents = AgentClient(client)
-            run = await agents.start(self.again.agent, task, task_queue=TASK_QUEUE, workflow_id=workflow_id)
+            run = await agents.start(
+                self.again.agent, task, task_queue=TASK_QUEUE, workflow_id=workflow_id, signer=self.signer
+            )
             try:
                 async with asyncio.timeout(self.again.timeout.total_seconds()):
                     await self._to_its_end(agents, run)
@@ -254,6 +264,16 @@ class _Stage:
             constrained=frozenset(name for name, spec in own.items() if spec.tool_calling == "constrained"),
             context_tokens={name: spec.context_tokens for name, spec in own.items() if spec.context_tokens},
         )
+
+
+@dataclass(frozen=True)
+class _Anybody:
+    """A key that starts runs for everybody."""
+
+    signer: Signer
+
+    async def keys(self) -> tuple[ApproverKey, ...]:
+        return (self.signer.public().model_copy(update={"subjects": ("*",)}),)
 
 
 @dataclass(frozen=True)

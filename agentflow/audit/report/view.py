@@ -164,7 +164,7 @@ def page_of(run: ToldRun) -> Page:
 
 def _facts(run: ToldRun, end: Finding | None, begun: datetime, over: datetime) -> Iterator[tuple[str, str]]:
     started, manifest = first_of(run.findings, "started"), first_of(run.findings, "manifest")
-    yield "Asked for by", str(_fact(started, "requested_by") or "unknown")
+    yield "Asked for by", "{} ({})".format(*words.asked_by(started))
     yield "For", f"tenant {_fact(started, 'tenant') or 'default'}"
     yield "Began", _clock(begun)
     yield "Ended" if end else "Last seen", f"{_clock(over)}, after {_span(over - begun)}"

@@ -118,6 +118,17 @@ def decided(finding: Finding) -> str:
     return f"{subject} {finding.facts.get('tool') or ''}".strip()
 
 
+_PROOFS = {"token": "verified: the start is signed", "header": "verified by the gateway's header"}
+
+
+def asked_by(started: Finding | None) -> tuple[str, str]:
+    """Who asked for a run, and how that is verified."""
+    facts = started.facts if started else {}
+    return str(facts.get("requested_by") or "Somebody"), _PROOFS.get(
+        str(facts.get("requester")), "not verified"
+    )
+
+
 def person(facts: Mapping[str, Json]) -> str:
     """Who it was."""
     who = str(facts.get("by") or "unknown")
@@ -148,8 +159,8 @@ def summary(findings: Sequence[Finding], status: str) -> Iterator[str]:
     tools = [each for each in findings if each.kind == "tool_call"]
     writes = [each for each in tools if each.facts.get("effect")]
     started = first_of(findings, "started")
-    who = started.facts.get("requested_by") if started else None
-    yield f"{who or 'Somebody'} asked for this run on {findings[0].at:%d %B %Y}."
+    who, proof = asked_by(started)
+    yield f"{who} asked for this run on {findings[0].at:%d %B %Y} ({proof})."
     yield f"The agent asked a model {_times(len(models))} and used tools {_times(len(tools))}."
     if writes:
         names = ", ".join(dict.fromkeys(str(each.facts["tool"]) for each in writes))
