@@ -34,6 +34,7 @@ from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.transcripts import TranscriptStore
+from agentflow.activity.verification import VerificationActivity
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.freezes import Freezes
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
@@ -43,13 +44,15 @@ from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.adapters.waiting import waiting_measured
 from agentflow.clean_exit import ensure_clean_exit
+from agentflow.contracts.identity import SignatureTerms
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
 from agentflow.core.catalog import check_closed
+from agentflow.core.jwks import checked_keys
 from agentflow.errors import AgentflowError, ConfigurationError
-from agentflow.ports.approvers import ApproverSource
+from agentflow.ports.approvers import ApproverSource, ApproverVerifier
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
@@ -89,6 +92,7 @@ class AgentflowPlugin(SimplePlugin):
         output_guard: OutputGuard | None = None,
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
+        signature_terms: SignatureTerms | None = None,
         notifier: Notifier | None = None,
         redactor: Redactor | None = None,
         waiting_every: timedelta | None = timedelta(seconds=30),
@@ -117,6 +121,8 @@ class AgentflowPlugin(SimplePlugin):
             approvers: Whose signed decisions count, such as ``JwksFile``. ``trusted`` takes people at their
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
+            signature_terms: How long signatures may count, at most: 15 minutes of a decision, 7 days of a
+                delegation, unless it says otherwise.
             notifier: Tells people outside of approvals and escalations, such as ``Webhook``.
             redactor: Takes out of details, memo and spans what is told by its form (cards, IBANs …), as what
                 types mark always is; of spans also what its detectors find. One by default where
@@ -137,6 +143,7 @@ class AgentflowPlugin(SimplePlugin):
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
+        self._signature_terms = signature_terms or SignatureTerms()
         self._notifier = notifier
         self._waiting_every = waiting_every if search_attributes == "require" and models else None
         self._trusts_approvers = approvers == "trusted"
@@ -201,11 +208,14 @@ class AgentflowPlugin(SimplePlugin):
                 frozen_for=Freezes(settings["client"]).holding,
                 output_guard=self._output_guard is not None,
                 approvers=self._approvers,
+                signature_terms=self._signature_terms,
                 imported=self._imported,
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
             )
             activities += [chat.chat, manifest.resolve_manifest]
+            if verifiers := _own_verifiers(workflows):
+                activities.append(VerificationActivity(verifiers).verify_approver)
             if self._output_guard:
                 activities.append(OutputGuardActivity(self._output_guard, self._guard_timeout).guard_output)
             if self._notifier:
@@ -226,7 +236,7 @@ class AgentflowPlugin(SimplePlugin):
         if self._models and self._search_attributes == "require":
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
-            await self._approvers.keys()
+            checked_keys(await self._approvers.keys())
         for name in self._writes:
             metrics.may_be_unknown(name)
         async with (
@@ -239,7 +249,7 @@ class AgentflowPlugin(SimplePlugin):
         """Nobody finds out in production that whoever may signal may approve."""
         if self._tier != "production" or self._approvers or self._trusts_approvers:
             return
-        if not all(getattr(workflow, "approver_verifier", None) for workflow in workflows):
+        if len(_own_verifiers(workflows)) < len(workflows):
             raise ConfigurationError(
                 "in production, say whose decisions count: approvers=JwksFile(...) takes signed ones, and "
                 'approvers="trusted" takes whoever may signal a run at their word'
@@ -288,6 +298,12 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
         return []
     module = importlib.import_module("temporalio.contrib.opentelemetry")
     return [module.OpenTelemetryInterceptor() if is_replay_safe() else module.TracingInterceptor()]
+
+
+def _own_verifiers(workflows: Sequence[type]) -> dict[str, ApproverVerifier]:
+    """Those of the agents that have one, by agent."""
+    found = {kind.__name__: getattr(kind, "approver_verifier", None) for kind in workflows}
+    return {name: verifier for name, verifier in found.items() if verifier is not None}
 
 
 def _source_hash(workflow: type) -> Sha256:

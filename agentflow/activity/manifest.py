@@ -8,12 +8,14 @@ import structlog
 from temporalio import activity
 
 from agentflow.activity.outside import OutsideTool
+from agentflow.contracts.identity import SignatureTerms
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
+from agentflow.core.jwks import checked_keys
 from agentflow.errors import AgentflowError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
 from agentflow.ports.prices import PriceBook
@@ -86,6 +88,7 @@ class ManifestActivity:
         frozen_for: FrozenFor | None = None,
         output_guard: bool = False,
         approvers: ApproverSource | None = None,
+        signature_terms: SignatureTerms | None = None,
         imported: Mapping[str, OutsideTool] | None = None,
         notifies: bool = False,
         redacts: bool = False,
@@ -98,6 +101,7 @@ class ManifestActivity:
         self._frozen_for = frozen_for
         self._output_guard = output_guard
         self._approvers = approvers
+        self._signature_terms = (signature_terms or SignatureTerms()) if approvers else None
         self._imported = dict(imported or {})
         self._notifies = notifies
         self._redacts = redacts
@@ -129,7 +133,8 @@ class ManifestActivity:
             models=tuple(models),
             problem=problem,
             frozen=await self._frozen(request),
-            approver_keys=await self._approvers.keys() if self._approvers else None,
+            approver_keys=checked_keys(await self._approvers.keys()) if self._approvers else None,
+            signature_terms=self._signature_terms,
             imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
             search_attributes=self._search_attributes,

@@ -92,6 +92,8 @@ class CarriedRun(Contract):
     """The freezes that hold."""
     revoked: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Keys of approvers that the run has heard are not to be believed."""
+    revoked_delegations: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Delegations that the run has heard are not to be believed."""
     notices: tuple[PendingNotice, ...] = Field(default=(), exclude_if=is_empty)
     """What people were not told of yet."""
     circles: Circles = Circles()

@@ -52,6 +52,8 @@ class Continuation:
         info = workflow.info()
         if not self._run.is_lean or info.get_current_history_length() < MIN_EVENTS:
             return False
+        if self._run.people.is_verifying:
+            return False
         return (
             info.is_continue_as_new_suggested() or info.get_current_history_size() > self._max_history_bytes
         )
@@ -72,6 +74,7 @@ class Continuation:
             progress: What ``checkpoint`` was given.
         """
         run = self._run
+        run.people.turn_away()
         carried = _carry(run, turn, progress)
         task = run.task.model_copy(update={"carried": carried})
         run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
@@ -104,9 +107,9 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         ),
         turn=run.turn,
         call_index=run.call_index,
-        approvals=run.people.approvals,
-        pending=tuple(pending.shown() for pending in run.people.pending),
-        escalations=run.people.escalations,
+        approvals=run.people.approvals.count,
+        pending=tuple(pending.shown() for pending in run.people.approvals.pending),
+        escalations=run.people.escalations.count,
         settled=run.purse.settled,
         possibly_billed_usd=run.purse.possibly_billed_usd,
         models_used=tuple(sorted(run.models_used)),
@@ -118,7 +121,8 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         ),
         guidance=run.guidance,
         frozen=run.frozen,
-        revoked=run.people.revoked,
+        revoked=run.people.identities.revoked,
+        revoked_delegations=run.people.identities.revoked_delegations,
         notices=run.notices.undelivered,
         circles=run.circles,
         summaries=run.summaries,
@@ -141,7 +145,8 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     )
     run.measured = said.measured
     run.turn, run.call_index = carried.turn, carried.call_index
-    run.people.take_up(carried.pending, carried.approvals, carried.escalations)
+    run.people.approvals.take_up(carried.pending, carried.approvals)
+    run.people.escalations.count = carried.escalations
     run.purse = run.purse.carried_over(carried.settled, carried.possibly_billed_usd)
     run.models_used = frozenset(carried.models_used)
     for call in carried.past_calls:
@@ -149,7 +154,8 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     for said in carried.guidance:
         run.heed(said)
     run.frozen, run.circles = carried.frozen, carried.circles
-    run.people.revoked = carried.revoked
+    run.people.identities.revoked = carried.revoked
+    run.people.identities.revoked_delegations = carried.revoked_delegations
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)
     run.notices.again(carried.notices, carried.pending)

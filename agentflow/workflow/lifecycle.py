@@ -188,7 +188,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         """
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)
-        self._run.identify_too(present.approver_keys)
+        self._run.identify_too(present.approver_keys, present.signature_terms)
         if present.release_id != pinned.release_id:
             self._run.note(
                 "continuation",
