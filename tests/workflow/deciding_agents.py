@@ -5,7 +5,7 @@ from datetime import datetime
 from temporalio import workflow
 
 from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ApprovalDecision, Resolution, ask
-from agentflow.contracts.approval import Approver
+from agentflow.contracts.approval import ApprovalRequest, Approver
 from agentflow.contracts.escalation import Escalation
 from agentflow.contracts.wire import Sha256
 from agentflow.core.approval import Refusal, Verdict
@@ -24,14 +24,19 @@ class Directory:
     method = "directory"
 
     def verify(
-        self, decision: ApprovalDecision, verdict: Verdict, run: Sha256, now: datetime
+        self,
+        decision: ApprovalDecision,
+        verdict: Verdict,
+        request: ApprovalRequest,
+        run: Sha256,
+        now: datetime,
     ) -> Approver | Refusal:
         return Approver(subject=decision.by, roles=ROLES[decision.by], method=self.method)
 
     def verify_resolution(
         self, resolution: Resolution, escalation: Escalation, run: Sha256, now: datetime
-    ) -> str | Refusal:
-        return resolution.by
+    ) -> Approver | Refusal:
+        return Approver(subject=resolution.by, roles=ROLES[resolution.by], method=self.method)
 
 
 @workflow.defn

@@ -81,7 +81,7 @@ async def test_a_signed_rejection_can_not_be_sent_as_an_approval(
         await handle.signal("reject", signed)
         await handle.result()
         assert bank.bank.paid == []
-        assert any("says verdict 'reject'" in detail for detail in await bank.refusals(handle))
+        assert any("for another verdict: 'reject'" in detail for detail in await bank.refusals(handle))
 
 
 async def test_a_signature_for_one_run_says_nothing_of_another_like_it(
