@@ -213,9 +213,8 @@ class AgentflowPlugin(SimplePlugin):
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
             )
-            activities += [chat.chat, manifest.resolve_manifest]
-            if verifiers := _own_verifiers(workflows):
-                activities.append(VerificationActivity(verifiers).verify_approver)
+            verification = VerificationActivity(_own_verifiers(workflows))
+            activities += [chat.chat, manifest.resolve_manifest, verification.verify_approver]
             if self._output_guard:
                 activities.append(OutputGuardActivity(self._output_guard, self._guard_timeout).guard_output)
             if self._notifier:

@@ -7,7 +7,7 @@ way than with an ``Approver`` has said no.
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import cast
 
@@ -35,11 +35,9 @@ _LOG = structlog.get_logger("agentflow")
 class VerificationActivity:
     """Asks the verifiers of a worker's agents."""
 
-    def __init__(
-        self, verifiers: Mapping[str, ApproverVerifier], timeout: timedelta = VERIFY_TIMEOUT
-    ) -> None:
+    def __init__(self, verifiers: Mapping[str, ApproverVerifier]) -> None:
         self._verifiers = dict(verifiers)
-        self._timeout = timeout.total_seconds()
+        self._timeout = VERIFY_TIMEOUT.total_seconds()
         self._threads = 0
 
     @activity.defn(name=VERIFY_APPROVER_ACTIVITY)
@@ -61,7 +59,7 @@ class VerificationActivity:
 
     async def _answer(self, ask: Callable[..., object], told: tuple[object, ...]) -> object:
         if inspect.iscoroutinefunction(ask):
-            return await _within(asyncio.ensure_future(ask(*told)), self._timeout)
+            return await _within(asyncio.ensure_future(_awaited(ask, told)), self._timeout)
         if self._threads >= MAX_THREADS:
             return Refusal(f"{self._threads} verifications hang already")
         return await _within(self._in_thread(ask, told), self._timeout)
@@ -98,6 +96,14 @@ class VerificationActivity:
         return done
 
 
+async def _awaited(ask: Callable[..., Awaitable[object]], told: tuple[object, ...]) -> object:
+    try:
+        return await ask(*told)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # It would end the worker.
+        raise RuntimeError(type(error).__name__) from None
+
+
 async def _within(answer: "asyncio.Future[object]", seconds: float) -> object:
     """An answer in time. What doesn't heed its cancellation is left alone.
 
@@ -132,7 +138,7 @@ def _checked(answer: object, method: str) -> Verification:
         return _nobody(f"it answered {kind}, not Approver or Refusal")
     try:
         # One that was made past its own checks is made again, with them.
-        approver = Approver.model_validate(answer.model_dump(), strict=True)
+        approver = Approver.model_validate(answer.model_dump(warnings=False), strict=True)
     except ValidationError as error:
         return _nobody(f"its answer is malformed: {describe_errors(error)}")
     problem = next(_problems(approver, method), None)

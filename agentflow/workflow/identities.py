@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
 from agentflow.contracts.escalation import Escalation, Resolution
@@ -117,10 +116,9 @@ class Identities:
         """Who sent it, by the agent's own verifier. Whatever fails, it was nobody."""
         try:
             found = await dispatch.verify_approver(self._question(sent))
-        except FailureError as error:
-            if is_cancelled_exception(error):
-                raise
-            return Refusal(f"the identity could not be verified: {error.message}"[:600])
+        except Exception as error:
+            # Whatever it is, it must not end the task that judges what others sent.
+            return Refusal(f"the identity could not be verified: {type(error).__name__}: {error}"[:600])
         approver = found.approver
         if approver is None:
             return Refusal(found.refusal or "the identity could not be verified")
