@@ -12,7 +12,7 @@ from agentflow.core.approval import Refusal, Verdict
 
 with workflow.unsafe.imports_passed_through():
     from tests.workflow.agents import Banker
-    from tests.workflow.settings import PROVEN, QUICK
+    from tests.workflow.settings import ENDLESS, PROVEN, QUICK
     from tests.workflow.tools import Report
 
 ROLES = {"ann": ("finance",)}
@@ -60,6 +60,32 @@ class Hierarchic(AgentWorkflow[str, Report]):
     rules = (ask("large", reason="large", tools=("pay",), roles=("support",), next_roles=("finance",)),)
     model_options = QUICK
     release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Wirer(AgentWorkflow[str, Report]):
+    """Asks two people of finance about each wire."""
+
+    tools = Banker.tools
+    rules = (ask("wires", reason="wires are final", tools=("wire",), roles=("finance",), people=2),)
+    model_options = QUICK
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class LongWirer(Wirer):
+    """Continues as new while it waits."""
+
+    loop_limits = ENDLESS
+    max_history_bytes = 15_000
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
