@@ -9,14 +9,23 @@ import typer
 
 from agentflow.adapters.broadcast import ALL_OPEN_RUNS, Told, tell_runs
 from agentflow.adapters.jwks_file import add_key, revoke_key
-from agentflow.adapters.signer import Signer
+from agentflow.adapters.signer import Signer, delegation_id
 from agentflow.cli.approval_views import approval_views
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, Yes, decide, shown_action
 from agentflow.cli.exits import misused, refused
 from agentflow.cli.option_groups import Command
 from agentflow.cli.options import AsJson, By, WorkflowId
 from agentflow.cli.output import exact_json, facts
-from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
+from agentflow.cli.own_key import (
+    PASSPHRASE_VARIABLE,
+    Delegation,
+    KeyFile,
+    check_run,
+    key_path,
+    own_key,
+    span_of,
+    token_in,
+)
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.contracts.identity import Revocation, SigningAlgorithm
@@ -31,10 +40,6 @@ approver_app: typer.Typer = typer.Typer(
 
 Roles = Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="As often as needed.")]
 Valid = Annotated[str, typer.Option("--valid", metavar="TIME", help="How long it counts, such as 15m or 8h.")]
-Delegation = Annotated[
-    Path | None,
-    typer.Option("--delegation", metavar="FILE", help="Decide in the place of who gave it to you."),
-]
 Jwks = Annotated[
     Path | None,
     typer.Option("--jwks", metavar="FILE", help="The workers' list of keys, if you may change it."),
@@ -156,8 +161,9 @@ def delegate(
 ) -> None:
     """Print a delegation: for its time, somebody with a key of their own decides in your place.
 
-    They give it to ``approver approve --delegation``. It can't be passed on, and
-    counts as long as both keys do.
+    They give it to ``approver approve --delegation``. It can't be passed on, counts
+    as long as both keys do, and can be revoked alone by its id. Runs take it for a
+    week at most, unless their workers say otherwise.
     """
     with open_session(context) as session:
         signer = own_key(key_file)
@@ -166,10 +172,10 @@ def delegate(
             raise misused(f"your key doesn't have the role {', '.join(beyond)}")
         if not to.strip():
             raise misused("--to must name somebody")
-        session.output.note(
-            f"{to} may decide as {', '.join(roles) or 'anybody'} for {signer.subject}, for {valid}"
-        )
-        typer.echo(signer.delegation(to, roles, span_of(valid, "--valid")))
+        token = signer.delegation(to, roles, span_of(valid, "--valid"))
+        as_whom = f"as {', '.join(roles) or 'anybody'} for {signer.subject}, for {valid}"
+        session.output.note(f"{to} may decide {as_whom}; its id is {delegation_id(token)}")
+        typer.echo(token)
 
 
 @approver_app.command()
@@ -193,15 +199,44 @@ def revoke(
             revoke_key(jwks, kid, datetime.now(UTC))
         else:
             session.output.note("runs to come believe it until the workers' list says that it is revoked")
-        said = Revocation(kid=kid, by=by, reason=reason).model_dump(mode="json")
-        temporal = session.client().temporal
-        with session.output.progress(f"telling the runs of {kid}"):
-            telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said, Told(kid))
-            told = session.run(telling)
-        session.output.result(told, facts([("key", kid), ("revoked by", by), ("runs told", str(told.runs))]))
-        if told.problems:
-            lines = "; ".join(told.problems[:5])
-            raise refused(f"{len(told.problems)} runs could not be told: {lines}. Try again.")
+        _tell_runs(session, Revocation(kid=kid, by=by, reason=reason), "key", kid)
+
+
+@approver_app.command("revoke-delegation")
+def revoke_delegation(
+    context: typer.Context,
+    given: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="The delegation's id, or the file that has it.")
+    ],
+    *,
+    by: By,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell all runs at work that a delegation isn't to be believed any more; both keys go on to count.
+
+    Runs that begin later don't hear of it: let it end soon, or revoke a key. Exit 1
+    if a run could not be told.
+    """
+    with open_session(context, as_json=as_json) as session:
+        try:
+            name = delegation_id(token_in(Path(given))) if Path(given).is_file() else given
+        except AgentflowError as error:
+            raise misused(str(error)) from None
+        session.output.note("runs that begin from now on don't know of it, until it ends by itself")
+        _tell_runs(session, Revocation(delegation=name, by=by, reason=reason), "delegation", name)
+
+
+def _tell_runs(session: Session, said: Revocation, kind: str, name: str) -> None:
+    """Tell the runs at work what they shall believe no more."""
+    temporal = session.client().temporal
+    with session.output.progress(f"telling the runs of {name}"):
+        payload = said.model_dump(mode="json")
+        told = session.run(tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, payload, Told(name)))
+    session.output.result(told, facts([(kind, name), ("revoked by", said.by), ("runs told", str(told.runs))]))
+    if told.problems:
+        lines = "; ".join(told.problems[:5])
+        raise refused(f"{len(told.problems)} runs could not be told: {lines}. Try again.")
 
 
 class _Mine:
@@ -220,7 +255,7 @@ class _Mine:
         self._verdict: Verdict = verdict
         self._workflow_id = workflow_id
         self._reason = reason
-        self._delegation = _token_in(delegation) if delegation else None
+        self._delegation = token_in(delegation) if delegation else None
         self._signer = signer
         self._valid = span_of(valid, "--valid")
 
@@ -246,13 +281,6 @@ class _Mine:
             )
         except AgentflowError as error:
             raise refused(str(error)) from None
-
-
-def _token_in(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise misused(f"the delegation can't be read: {error}") from None
 
 
 def _new_passphrase() -> str:

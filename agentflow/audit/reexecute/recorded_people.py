@@ -67,7 +67,7 @@ class PeopleRecord:
         parts: dict[str, Any] = {
             name: value
             for name, value in {**given.contents, **given.facts}.items()
-            if name in ("action", "by", "text", "answer", "result")
+            if name in ("action", "by", "text", "answer", "result", "roles")
         }
         await agents.resolve(run, Resolution.model_validate(parts))
         return True
