@@ -194,7 +194,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         """
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)
-        self._run.identify_too(present.approver_keys)
+        self._run.identify_too(present.approver_keys, present.signature_terms)
         if present.requesters and not present.requesters.unverified and self._run.requester_proof is None:
             raise RunDenied("who asked for the run is not verified, and its worker wants that by now")
         if present.release_id != pinned.release_id:
