@@ -8,14 +8,14 @@ from typing import cast
 import structlog
 from temporalio import activity
 
-from agentflow.activity.bounded import answered, in_bounded_time
+from agentflow.activity.bounded import answered, close_unawaited, in_bounded_time
 from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
 from agentflow.contracts.rules import Tier
-from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.contracts.wire import Sha256, exactly, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.errors import AgentflowError, ConfigurationError, OutsideError, UnknownModelError
 from agentflow.ports.approvers import ApproverSource
@@ -103,18 +103,16 @@ class ModelRegistry:
         found = self._asked(self.prices.price, model)
         if found is None:
             return None
-        try:
-            if type(found) is ModelPrice:
-                # One that was made without validation may be no number, or less than nothing.
-                return ModelPrice.model_validate(found.model_dump())
-        except (ValueError, TypeError, AttributeError):
-            pass
+        if price := exactly(ModelPrice, found):
+            return price
+        close_unawaited(found)
         raise UnknownModelError(f"the price book's price of {model} is no ModelPrice with amounts from 0")
 
     def _context(self, model: str) -> int | None:
         found = self._asked(self.prices.context_tokens, model)
         if found is None or _is_count(found):
             return cast(int | None, found)
+        close_unawaited(found)
         raise UnknownModelError(f"the price book's context_tokens of {model} is no number of tokens")
 
     def _asked(self, question: Callable[[str], object], model: str) -> object:
@@ -239,13 +237,9 @@ async def checked_keys(source: ApproverSource) -> tuple[ApproverKey, ...]:
     except Exception as error:
         raise OutsideError(f"the approvers' keys can't be told: {name}: {type(error).__name__}") from error
     listed = cast(tuple[object, ...], found) if type(found) is tuple else ()
-    try:
-        keys = tuple(
-            ApproverKey.model_validate(key.model_dump()) for key in listed if type(key) is ApproverKey
-        )
-    except (ValueError, TypeError, AttributeError):
-        keys = ()
+    keys = tuple(key for one in listed if (key := exactly(ApproverKey, one)))
     if not keys or len(keys) < len(listed) or len({key.kid for key in keys}) < len(keys):
+        close_unawaited(found)
         raise ConfigurationError(
             f"{name}.keys() is to answer a tuple of ApproverKeys, each kid once, not {_kind(found)}"
         )
@@ -262,6 +256,7 @@ async def _drift(tool: OutsideTool) -> str | None:
         return f"its check failed: {type(error).__name__}"
     if changed is None:
         return None
+    close_unawaited(changed)
     if isinstance(changed, str):
         return changed or "it differs from what was imported"
     return f"its check answered {_kind(changed)}"
