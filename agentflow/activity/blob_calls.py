@@ -58,7 +58,7 @@ class BlobCalls:
             OSError: one of them can't be kept.
         """
         try:
-            await answered(lambda: self._store.put_all(root, blobs), BLOB_SECONDS)
+            close_unawaited(await answered(lambda: self._store.put_all(root, blobs), BLOB_SECONDS))
         except OSError:
             raise
         except Exception as error:

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from agentflow.activity import blob_calls, ledger_calls, manifest, notices
 from agentflow.activity.answers import AnswerStore
 from agentflow.activity.blob_calls import BlobCalls
+from agentflow.activity.bounded import close_unawaited
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.guards import OutputGuardActivity, check_input
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry, checked_keys
@@ -320,8 +321,10 @@ async def secret(plug: Plug) -> None:
 
 async def run_key(plug: Plug) -> None:
     assert plug.answer
+    found = plug.answer()
     with pytest.raises(AuditError):
-        checked_key(plug.answer(), "run-1")
+        checked_key(found, "run-1")
+    close_unawaited(found)
 
 
 async def detector(plug: Plug) -> None:
