@@ -8,14 +8,14 @@ from typing import cast
 import structlog
 from temporalio import activity
 
-from agentflow.activity.bounded import answered, in_bounded_time
+from agentflow.activity.bounded import answered, close_unawaited, in_bounded_time
 from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import Tier
-from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.contracts.wire import Sha256, exactly, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.core.jwks import checked_keys
 from agentflow.errors import (
@@ -111,18 +111,16 @@ class ModelRegistry:
         found = self._asked(self.prices.price, model)
         if found is None:
             return None
-        try:
-            if type(found) is ModelPrice:
-                # One that was made without validation may be no number, or less than nothing.
-                return ModelPrice.model_validate(found.model_dump())
-        except (ValueError, TypeError, AttributeError):
-            pass
+        if price := exactly(ModelPrice, found):
+            return price
+        close_unawaited(found)
         raise UnknownModelError(f"the price book's price of {model} is no ModelPrice with amounts from 0")
 
     def _context(self, model: str) -> int | None:
         found = self._asked(self.prices.context_tokens, model)
         if found is None or _is_count(found):
             return cast(int | None, found)
+        close_unawaited(found)
         raise UnknownModelError(f"the price book's context_tokens of {model} is no number of tokens")
 
     def _asked(self, question: Callable[[str], object], model: str) -> object:
@@ -268,9 +266,12 @@ async def keys_of(source: ApproverSource) -> tuple[ApproverKey, ...]:
         raise
     except Exception as error:
         raise OutsideError(f"the approvers' keys can't be told: {name}: {type(error).__name__}") from error
-    if type(found) is not tuple or not found:
+    listed = cast(tuple[object, ...], found) if type(found) is tuple else ()
+    keys = tuple(key for one in listed if (key := exactly(ApproverKey, one)))
+    if not keys or len(keys) < len(listed):
+        close_unawaited(found)
         raise ConfigurationError(f"{name}.keys() is to answer a tuple of ApproverKeys, not {_kind(found)}")
-    return checked_keys(cast(tuple[object, ...], found))
+    return checked_keys(keys)
 
 
 async def _drift(tool: OutsideTool) -> str | None:
@@ -283,6 +284,7 @@ async def _drift(tool: OutsideTool) -> str | None:
         return f"its check failed: {type(error).__name__}"
     if changed is None:
         return None
+    close_unawaited(changed)
     if isinstance(changed, str):
         return changed or "it differs from what was imported"
     return f"its check answered {_kind(changed)}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from agentflow.contracts.rules import Quorum, Tier, Verdict
 from agentflow.contracts.tools import Effect
+from agentflow.contracts.wire import exactly
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,14 +80,10 @@ def check_rule_set(rules: "RuleSet", kind: type["Rule"]) -> None:
 
 def quorum_problem(quorum: object) -> str | None:
     """What is wrong with whose consent an action needs."""
-    if type(quorum) is not Quorum:
-        return f"its quorum is of type {type(quorum).__name__}"
-    try:
-        # One that was made without validation could ask nobody.
-        Quorum.model_validate(quorum.model_dump(), strict=True)
-        roles = (*quorum.roles, *quorum.next_roles)
-    except ValueError:
-        return "its quorum can't be met, or is met by nobody"
+    checked = exactly(Quorum, quorum)
+    if checked is None:
+        return "its quorum is no Quorum that people can meet"
+    roles = (*checked.roles, *checked.next_roles)
     return None if all(_is_text(role) for role in roles) else "its quorum has an empty role"
 
 
