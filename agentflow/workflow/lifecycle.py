@@ -182,7 +182,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         self._run.pin(manifest)
         if manifest.problem:
             raise RunDenied(manifest.problem)
-        self._run.requester = requester_of_start(self._run, manifest.requesters)
+        if manifest.requesters is not None:
+            self._run.requester = requester_of_start(self._run, manifest.requesters)
 
     async def _compare_release(self) -> None:
         """Record whose code goes on from here: a worker of another release may have taken up the run.
