@@ -12,8 +12,8 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker, WorkerTuner
 
-from agentflow import AgentflowPlugin, AgentTask, ModelRegistry
-from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow import AgentflowPlugin, AgentTask, ModelRegistry, ask
+from agentflow.errors import AgentflowError, ConfigurationError, WorkflowDefinitionError
 from agentflow.plugin import MAX_CONCURRENT_ACTIVITIES
 from agentflow.testing import ScriptedModel, answer, scripted_plugin
 from agentflow.testing.settings import TEST_MODEL, TEST_PRICE, FixedPrices
@@ -140,3 +140,25 @@ def test_temporals_tracing_is_there_where_a_tracer_provider_is_set(provider: str
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert ("TracingInterceptor" in told) == (provider is not None)
+
+
+async def test_two_agents_that_look_alike_do_not_share_a_worker(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    client = await temporal.connect_client(plugins=[scripted_plugin(ScriptedModel([]), directory=tmp_path)])
+    twin = type("B\u0430nker", (), {})
+    with pytest.raises(ConfigurationError, match=r"two agents look alike: 'Banker' and 'B\\u0430nker'"):
+        Worker(client, task_queue="q", workflows=[Banker, twin])
+
+
+def test_an_agent_whose_rules_name_roles_that_look_alike_is_refused() -> None:
+    with pytest.raises(WorkflowDefinitionError, match="look alike and differ"):
+
+        class Confused(Banker):
+            rules = (
+                ask("one", reason="", tools=("pay",), roles=("finance",)),
+                ask("two", reason="", tools=("pay",), roles=("fin\u0430nce",)),
+            )
+
+            async def run(self, task: AgentTask[str]) -> Any:
+                return await self.run_agent(task)
