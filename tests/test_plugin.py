@@ -13,8 +13,8 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker, WorkerTuner
 
-from agentflow import AgentflowPlugin, AgentTask, ModelRegistry
-from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow import AgentflowPlugin, AgentTask, ModelRegistry, ask
+from agentflow.errors import AgentflowError, ConfigurationError, WorkflowDefinitionError
 from agentflow.plugin import MAX_CONCURRENT_ACTIVITIES
 from agentflow.redaction import Redactor
 from agentflow.testing import MemoryLedger, ScriptedModel, answer, scripted_plugin
@@ -158,6 +158,8 @@ OPTION_SLIPS = {
     "guard_timeout": 10,
     "ledger_retention": timedelta(0),
     "waiting_every": 30,
+    "seals": {"test": b"1" * 32},
+    "requesters": "jwks.json",
 }
 
 
@@ -188,3 +190,25 @@ def test_a_registry_with_a_slip_in_it_is_refused(slip: str) -> None:
     given: dict[str, Any] = {"prices": FixedPrices({}), **REGISTRY_SLIPS[slip]}
     with pytest.raises(ConfigurationError):
         ModelRegistry(**given)
+
+
+async def test_two_agents_that_look_alike_do_not_share_a_worker(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    client = await temporal.connect_client(plugins=[scripted_plugin(ScriptedModel([]), directory=tmp_path)])
+    twin = type("B\u0430nker", (), {})
+    with pytest.raises(ConfigurationError, match=r"two agents look alike: 'Banker' and 'B\\u0430nker'"):
+        Worker(client, task_queue="q", workflows=[Banker, twin])
+
+
+def test_an_agent_whose_rules_name_roles_that_look_alike_is_refused() -> None:
+    with pytest.raises(WorkflowDefinitionError, match="look alike and differ"):
+
+        class Confused(Banker):
+            rules = (
+                ask("one", reason="", tools=("pay",), roles=("finance",)),
+                ask("two", reason="", tools=("pay",), roles=("fin\u0430nce",)),
+            )
+
+            async def run(self, task: AgentTask[str]) -> Any:
+                return await self.run_agent(task)

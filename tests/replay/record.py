@@ -18,6 +18,8 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow import AgentOutcome, AgentTask
+from agentflow.adapters.requesters import SignedRequesters
 from agentflow.adapters.signer import Signer
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
@@ -35,6 +37,7 @@ from tests.workflow.stepping_agents import Careful, Remitter, Stepper
 
 VERSION = "0.1.0"
 SIGNERS = [Signer.generate(name) for name in ("ann", "bob", "cy")]
+RITA = Signer.generate("rita")
 FOLDER = Path(__file__).parent / "histories"
 NOTES = McpServer(
     command=[sys.executable, str(Path(__file__).parents[1] / "adapters/notes_server.py"), tempfile.mkdtemp()]
@@ -58,6 +61,17 @@ async def approved(bank: Harness) -> WorkflowHandle[Any, Any]:
 
 async def plain(bank: Harness) -> WorkflowHandle[Any, Any]:
     return await bank.start(Banker)
+
+
+async def started_signed(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """A start that the requester signed, and a person named in the input who doesn't count alone."""
+    task: AgentTask[Any] = AgentTask(input="ann and bob want it", requested_by="rita")
+    run = await bank.agents.start(Banker, task, task_queue=bank.task_queue, signer=RITA)
+    handle = bank.client.get_workflow_handle(run, result_type=AgentOutcome[Any])
+    request = await bank.pending(handle)
+    for name in ("rit\u0430", "ann", "bob", "cy"):
+        await handle.signal("approve", {"approval_id": request.id, "by": name})
+    return handle
 
 
 async def answered(bank: Harness) -> WorkflowHandle[Any, Any]:
@@ -163,7 +177,7 @@ class Keys:
     """Those of the signers."""
 
     async def keys(self) -> tuple[ApproverKey, ...]:
-        return tuple(signer.public() for signer in SIGNERS)
+        return tuple(signer.public() for signer in (*SIGNERS, RITA))
 
 
 class Nodding:
@@ -238,6 +252,7 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "continued-and-compared": ([*[LOOK] * 9, DONE], started(LongBanker)),
     "checkpoints": ([], started(Stepper, 9)),
     "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
+    "started-signed": ([call("pay", account="alice", amount="2000.00"), DONE], started_signed),
     "signed": ([call("pay", account="alice", amount="2000.00"), DONE], signed),
     "told-of-approvals": ([call("pay", account="alice", amount="2000.00"), DONE], approved),
     "imported-tools": ([call("read_notes"), call("add_note", text="hello"), answer("ok")], started(Noter)),
@@ -249,6 +264,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "compacted": {"context_tokens": {"scripted:model": 2_500}},
     "output-guarded": {"output_guard": Nodding()},
     "signed": {"approvers": Keys()},
+    "started-signed": {"requesters": SignedRequesters(Keys())},
     "told-of-approvals": {"notifier": Deaf()},
     "imported-tools": {"more_tools": NOTES.tools(note, notes), "workflows": [Noter]},
 }
