@@ -74,7 +74,7 @@ class Continuation:
             progress: What ``checkpoint`` was given.
         """
         run = self._run
-        run.people.turn_away()
+        run.people.turn_away("the run continued as new")
         carried = _carry(run, turn, progress)
         task = run.task.model_copy(update={"carried": carried})
         run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
