@@ -4,9 +4,12 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
+from pydantic import ValidationError
+
 from agentflow.contracts.rules import Quorum, Tier, Verdict
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import exactly
+from agentflow.core.answer import describe_errors
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,6 +30,18 @@ def names(given: Sequence[NameT]) -> tuple[NameT, ...]:
     if isinstance(given, str):
         raise ConfigurationError(f"a rule takes a list of names: write ({given!r},) in place of {given!r}")
     return tuple(given)
+
+
+def quorum_of(rule: str, people: int, roles: Sequence[str], next_roles: Sequence[str] = ()) -> Quorum:
+    """The quorum of a rule.
+
+    Raises:
+        ConfigurationError: there is no such quorum, or a role that nobody can have.
+    """
+    try:
+        return Quorum(people=people, roles=names(roles), next_roles=names(next_roles))
+    except ValidationError as error:
+        raise ConfigurationError(f"rule {rule!r}: {describe_errors(error)}") from None
 
 
 def check_rule(rule: "Rule") -> None:

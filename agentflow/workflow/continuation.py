@@ -77,7 +77,7 @@ class Continuation:
             progress: What ``checkpoint`` was given.
         """
         run = self._run
-        run.people.turn_away()
+        run.people.turn_away("the run continued as new")
         carried = _carry(run, turn, progress)
         state = carried.model_dump(mode="json")
         task = run.task.model_copy(

@@ -99,12 +99,11 @@ class People:
             approval_id=judged.request.id, status=status, people_needed=judged.people_needed
         )
 
-    def turn_away(self) -> None:
-        """Refuse what nobody has verified yet, since the run goes on in another execution."""
+    def turn_away(self, why: str) -> None:
+        """Refuse what nobody has verified yet, since this execution ends."""
         queue, self._queue = self._queue, []
         for posted in queue:
-            gone = Refusal("the run continued as new before it was verified; send it again")
-            posted.judged = self._judged(posted.sent, gone)
+            posted.judged = self._judged(posted.sent, Refusal(f"{why} before it was verified"))
 
     def reconsider(self) -> None:
         """Take back the consents and words that no longer count, by the keys and revocations of now."""

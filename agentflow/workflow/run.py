@@ -304,6 +304,7 @@ class Run:
 
     def end(self, outcome: str, reason: str) -> None:
         """The run is over."""
+        self.people.turn_away("the run ended")
         self._outcome = outcome
         self._state, self._detail = "ended", reason
         standing = self._standing()

@@ -20,7 +20,7 @@ from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.bounded import close_unawaited
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.guards import OutputGuardActivity, check_input
-from agentflow.activity.manifest import ManifestActivity, ModelRegistry, checked_keys
+from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
 from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.tool import DidNotHappen
 from agentflow.activity.transcripts import TranscriptStore
@@ -252,7 +252,7 @@ async def approvers(plug: Plug) -> None:
     with pytest.raises(AgentflowError):
         await pinned(ModelRegistry(prices=FixedPrices({"lab:small": TEST_PRICE})), approvers=source)
     with pytest.raises(AgentflowError):
-        await checked_keys(source)
+        await keys_of(source)
 
 
 async def input_guard(plug: Plug) -> None:

@@ -122,7 +122,7 @@ def test_a_name_that_stands_twice_is_an_error(once: str, twice: str) -> None:
     text = json.dumps({"keys": [{**entry, "kid": "k", "alg": "EdDSA", "agentflow": ours}]})
     assert keys_of_set(text.encode())
     assert once in text
-    with pytest.raises(ConfigurationError, match="stands twice"):
+    with pytest.raises(ConfigurationError, match="is there twice"):
         keys_of_set(text.replace(once, twice).encode())
 
 

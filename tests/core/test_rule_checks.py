@@ -36,7 +36,7 @@ SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Rule("r", "ask", "", quorum=Quorum.model_construct(people=0, roles=(), next_roles=())),
         "no Quorum",
     ),
-    "an empty role": (lambda: ask("a", reason="", roles=("",)), "empty role"),
+    "an empty role": (lambda: ask("a", reason="", roles=("",)), "roles.0"),
     "a guard by text": (lambda: Rule("r", "ask", "", is_guard="yes"), "is_guard"),  # pyright: ignore
     "a set that is a list": (lambda: RuleSet("s", "1", [deny("d", reason="")]), "a tuple"),  # pyright: ignore
     "a set of other things": (lambda: RuleSet("s", "1", ("deny",)), "a tuple"),  # pyright: ignore

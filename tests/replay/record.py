@@ -31,9 +31,11 @@ from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.chatting_agents import Circling, Forgetful, Local
+from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import Harness, chain, serving
 from tests.workflow.importing_agents import Noter, note, notes
 from tests.workflow.stepping_agents import Careful, Remitter, Stepper
+from tests.workflow.verifying_agents import Badged
 
 VERSION = "0.1.0"
 SIGNERS = [Signer.generate(name) for name in ("ann", "bob", "cy")]
@@ -136,6 +138,31 @@ async def signed(bank: Harness) -> WorkflowHandle[Any, Any]:
     while len(await chain(handle)) < 2:
         await handle.signal("approve", {"approval_id": request.id, "by": "mallory", "reason": "x" * 1_000})
     await bank.agents.decide(handle.id, SIGNERS[1].decision(request, "approve"))
+    return handle
+
+
+async def verified_outside(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """An agent's own verifier is asked: of two who are nobody, and of one who is somebody."""
+    handle = await bank.start(Badged)
+    request = await bank.pending(handle)
+    for name in ("true", "an error", "ann"):
+        await handle.signal("approve", {"approval_id": request.id, "by": name})
+    return handle
+
+
+async def said_by_two(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """Two people approve a wire, and must both say what became of it; they disagree at first."""
+    handle = await bank.start(Wirer)
+    request = await bank.pending(handle)
+    for name in ("ann", "bob"):
+        await bank.agents.approve(handle.id, request.id, by=name, roles=("finance",))
+    await bank.escalation(handle)
+    for name, word in (("ann", "did_not_happen"), ("bob", "happened"), ("bob", "did_not_happen")):
+        result = "wired 10.00" if word == "happened" else None
+        answer_of = Resolution.model_validate(
+            {"action": word, "by": name, "roles": ("finance",), "result": result}
+        )
+        await bank.agents.resolve(handle.id, answer_of)
     return handle
 
 
@@ -254,6 +281,8 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
     "started-signed": ([call("pay", account="alice", amount="2000.00"), DONE], started_signed),
     "signed": ([call("pay", account="alice", amount="2000.00"), DONE], signed),
+    "verified-outside": ([call("pay", account="alice", amount="600.00"), DONE], verified_outside),
+    "said-by-two": (WIRE, said_by_two),
     "told-of-approvals": ([call("pay", account="alice", amount="2000.00"), DONE], approved),
     "imported-tools": ([call("read_notes"), call("add_note", text="hello"), answer("ok")], started(Noter)),
     "circling": ([*[LOOK] * 4, DONE], circling),
@@ -265,6 +294,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "output-guarded": {"output_guard": Nodding()},
     "signed": {"approvers": Keys()},
     "started-signed": {"requesters": SignedRequesters(Keys())},
+    "verified-outside": {"workflows": [Badged]},
+    "said-by-two": {"workflows": [Wirer]},
     "told-of-approvals": {"notifier": Deaf()},
     "imported-tools": {"more_tools": NOTES.tools(note, notes), "workflows": [Noter]},
 }
