@@ -35,9 +35,10 @@ from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
 from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
+from agentflow.activity.permits import WritePermits
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.sealed import Seals, Served, sealed_activity
-from agentflow.activity.standing import Standing, permitted
+from agentflow.activity.stops import StopReader
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.verification import VerificationActivity
 from agentflow.activity.worker_tool import WorkerTool
@@ -208,8 +209,8 @@ class AgentflowPlugin(SimplePlugin):
         self._writes = [tool.contract.name for tool in tools if tool.contract.effect != "read"]
         self._ledger = ledger
         self._ledger_retention = ledger_retention
-        self._standing = Standing(ledger) if ledger is not None else None
-        permits = self._standing.permits if self._standing else permitted
+        self._stops = StopReader(ledger) if ledger is not None else None
+        permits = WritePermits(self._stops, self._tier, self._approvers).permits
         self._served = [
             Served(
                 tool.contract.name,
@@ -265,7 +266,7 @@ class AgentflowPlugin(SimplePlugin):
                 {kind.__name__: _source_hash(kind) for kind in workflows},
                 search_attributes=self._search_attributes == "require",
                 max_payload_bytes=self._max_payload_bytes,
-                frozen_for=self._standing.frozen if self._standing else None,
+                frozen_for=self._stops.frozen if self._stops else None,
                 output_guard=self._output_guard is not None,
                 approvers=self._approvers,
                 signature_terms=self._signature_terms,

@@ -25,7 +25,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from agentflow import AgentClient, AgentTask, tools_of
-from agentflow.activity.standing import Standing
+from agentflow.activity.stops import StopReader
 from agentflow.adapters.dev_server import DevServer
 from agentflow.adapters.freezes import freezes_of
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
@@ -78,19 +78,21 @@ async def measure(runs: int) -> dict[str, float]:
 
 async def asking(times: int) -> dict[str, float]:
     """What one write's question costs."""
-    grounds = Grounds(agent="Writer", tenant="default")
+    grounds = Grounds(
+        agent="Writer", tenant="default", requested_by="ops", tier="dev", identity="trusted"
+    )
     with tempfile.TemporaryDirectory() as directory:
         ledger = SQLiteLedger(Path(directory) / "ledger.sqlite")
         for number in range(100):
             await ledger.stop("default", f"key:{number}", by="ops")
-        cached, fresh = Standing(ledger), Standing(ledger, cached_for=timedelta(0))
+        cached, fresh = StopReader(ledger), StopReader(ledger, cached_for=timedelta(0))
         took = {"cached": [await _seconds(cached, grounds) for _ in range(times)]}
         took["fresh"] = [await _seconds(fresh, grounds) for _ in range(times)]
         await ledger.close()
     return {f"ask_{name}_us": round(statistics.median(each) * 1e6, 1) for name, each in took.items()}
 
 
-async def _seconds(standing: Standing, grounds: Grounds) -> float:
+async def _seconds(standing: StopReader, grounds: Grounds) -> float:
     began = time.perf_counter()
     await standing.objections("default", grounds)
     return time.perf_counter() - began

@@ -18,7 +18,7 @@ from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.hold import MAX_LEASE, Hold, to_the_end
-from agentflow.activity.standing import Permits, permitted
+from agentflow.activity.permits import Permits, permitted
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.core import effects

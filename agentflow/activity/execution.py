@@ -10,7 +10,7 @@ from agentflow.activity.calling import ToolCaller
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
-from agentflow.activity.standing import Permits, permitted
+from agentflow.activity.permits import Permits, permitted
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json

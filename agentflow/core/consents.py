@@ -15,8 +15,8 @@ from agentflow.core.person import beyond, has_one_of, readings, speaks_for
 
 
 @dataclass(frozen=True)
-class Standing:
-    """By which a consent is judged: who may say yes, and who not any more."""
+class Trust:
+    """Whose word counts at a moment."""
 
     identity: str
     """How people prove who they are: ``trusted``, ``signed``, or the ``method`` of a verifier of one's
@@ -31,20 +31,20 @@ class Standing:
 
 
 def objections_to(
-    consents: Sequence[Consent], quorum: Quorum, standing: Standing, *, requested_by: str
+    consents: Sequence[Consent], quorum: Quorum, trust: Trust, *, requested_by: str
 ) -> tuple[str, ...]:
     """Why an action may not rest on these consents; nothing if it may.
 
     Args:
         consents: Those that were counted.
         quorum: What the rule asked for. ``next_roles`` count: no consent was counted in one before its time.
-        standing: Who may say yes now.
+        trust: Who may say yes now.
         requested_by: Who asked for the run, and may not approve its actions.
     """
     found = [
         objection
         for number, consent in enumerate(consents)
-        if (objection := objection_to(consent, quorum, standing, requested_by=requested_by))
+        if (objection := objection_to(consent, quorum, trust, requested_by=requested_by))
         or (objection := clash(consent, consents[:number]))
     ]
     if len(consents) < quorum.people:
@@ -52,26 +52,26 @@ def objections_to(
     return tuple(found)
 
 
-def objection_to(consent: Consent, quorum: Quorum, standing: Standing, *, requested_by: str) -> str | None:
+def objection_to(consent: Consent, quorum: Quorum, trust: Trust, *, requested_by: str) -> str | None:
     """Why one consent does not count now; ``None`` if it does."""
     if readings(requested_by) & people_of(consent):
         return f"{requested_by} asked for this run and may not approve its actions"
     roles = (*quorum.roles, *quorum.next_roles)
     if roles and not has_one_of(consent.roles, roles):
         return f"{consent.name} has none of the roles {', '.join(roles)}"
-    if gone := sorted(set(consent.kids) & set(standing.revoked)):
+    if gone := sorted(set(consent.kids) & set(trust.revoked)):
         return f"the key {gone[0]} is revoked"
     used = consent.delegation
-    if used is not None and used.id in standing.revoked_delegations:
+    if used is not None and used.id in trust.revoked_delegations:
         return f"the delegation {used.id} is revoked"
-    if used is not None and used.until <= standing.now.timestamp():
+    if used is not None and used.until <= trust.now.timestamp():
         return f"the delegation {used.id} expired at {used.until}"
-    return next(_objections_by_key(consent, standing), None) if standing.identity == "signed" else None
+    return next(_objections_by_key(consent, trust), None) if trust.identity == "signed" else None
 
 
-def stands_for(quorum: Quorum, standing: Standing, requested_by: str) -> Callable[[Consent], bool]:
+def stands_for(quorum: Quorum, trust: Trust, requested_by: str) -> Callable[[Consent], bool]:
     """Whether a consent still counts for an action, on its own."""
-    return lambda consent: objection_to(consent, quorum, standing, requested_by=requested_by) is None
+    return lambda consent: objection_to(consent, quorum, trust, requested_by=requested_by) is None
 
 
 def clash(consent: Consent, others: Sequence[Consent]) -> str | None:
@@ -110,11 +110,11 @@ def gone_keys(before: Sequence[ApproverKey], after: Sequence[ApproverKey], now: 
     return tuple(key.kid for key in before if (key.kid, key_hash(key)) not in still)
 
 
-def objections_to_key(key: ApproverKey, subject: str, standing: Standing) -> Iterator[str]:
+def objections_to_key(key: ApproverKey, subject: str, trust: Trust) -> Iterator[str]:
     """Why a key's word for a person does not count, or not now."""
     # When something was signed is what the signer says. A key that leaked signs at any time it likes.
-    now = standing.now
-    if key.kid in standing.revoked or key.is_revoked(now):
+    now = trust.now
+    if key.kid in trust.revoked or key.is_revoked(now):
         yield f"the key {key.kid} is revoked"
     if key.not_before and now < key.not_before:
         yield f"the key {key.kid} is not valid before {key.not_before.isoformat()}"
@@ -124,13 +124,13 @@ def objections_to_key(key: ApproverKey, subject: str, standing: Standing) -> Ite
         yield f"the key {key.kid} does not speak for {subject}"
 
 
-def _objections_by_key(consent: Consent, standing: Standing) -> Iterator[str]:
+def _objections_by_key(consent: Consent, trust: Trust) -> Iterator[str]:
     """What the keys of now say of a consent that was signed."""
     people = [consent.by] if consent.on_behalf_of is None else [consent.by, consent.on_behalf_of]
     if len(consent.kids) != len(people):
         yield f"the consent of {consent.name} names {len(consent.kids)} keys, not {len(people)}"
         return
-    known = {key.kid: key for key in standing.keys or ()}
+    known = {key.kid: key for key in trust.keys or ()}
     for number, (kid, subject) in enumerate(zip(consent.kids, people, strict=True)):
         key = known.get(kid)
         if key is None:
@@ -138,7 +138,7 @@ def _objections_by_key(consent: Consent, standing: Standing) -> Iterator[str]:
             return
         if consent.key_hashes and consent.key_hashes[number : number + 1] != (key_hash(key),):
             yield f"the key {kid} is another key by now"
-        yield from objections_to_key(key, subject, standing)
+        yield from objections_to_key(key, subject, trust)
         # In whose roles they said it: of two, the second lets the first decide.
         if number == len(people) - 1 and (unheld := beyond(consent.roles, key.roles)):
             yield f"the key {kid} may not give the role {', '.join(unheld)}"

@@ -145,11 +145,11 @@ class Approvals:
 
     def reconsider(self) -> list[str]:
         """Take back the consents that no longer count, of what nobody has acted on. Answers whose."""
-        standing, gone = self._identities.standing(), list[str]()
+        trust, gone = self._identities.trust(), list[str]()
         for key, pending in self._approvals.items():
             if key not in self._acted_on:
                 request = pending.request
-                kept = pending.keeping(stands_for(request.quorum, standing, request.requested_by))
+                kept = pending.keeping(stands_for(request.quorum, trust, request.requested_by))
                 gone += [f"{one.name} ({key})" for one in pending.consents if one not in kept.consents]
                 self._approvals[key] = kept
         return gone
@@ -159,12 +159,12 @@ class Approvals:
 
     def _stands(self, approval_id: ApprovalId) -> bool:
         """Whether an approval may be acted on now; if not, it is open again."""
-        pending, standing = self._approvals[approval_id], self._identities.standing()
+        pending, trust = self._approvals[approval_id], self._identities.trust()
         quorum, requested_by = pending.request.quorum, pending.request.requested_by
-        objections = objections_to(pending.consents, quorum, standing, requested_by=requested_by)
+        objections = objections_to(pending.consents, quorum, trust, requested_by=requested_by)
         if not objections:
             return True
-        kept = pending.keeping(stands_for(quorum, standing, requested_by))
+        kept = pending.keeping(stands_for(quorum, trust, requested_by))
         # What is wrong may be with all of them together: then none is kept.
         self._approvals[approval_id] = (
             kept if kept is not pending else replace(pending, consents=(), outcome=None)

@@ -125,22 +125,22 @@ class Escalations:
         if self._open is None:
             return []
         said = self._open.escalation
-        stands = stands_for(said.quorum, self._identities.standing(), said.requested_by)
+        stands = stands_for(said.quorum, self._identities.trust(), said.requested_by)
         self._open = self._open.keeping(stands)
         left = self._open.escalation.words
         return [f"{one.consent.name} ({said.id})" for one in said.words if one not in left]
 
     def _standing_outcome(self) -> Resolution | None:
         """People's word, if it may be acted on now; else the escalation is open again."""
-        open_one, standing = self._open, self._identities.standing()
+        open_one, trust = self._open, self._identities.trust()
         if open_one is None or open_one.outcome is None or open_one.outcome.action == "abort":
             return open_one.outcome if open_one else None
         said = open_one.escalation
         consents = [word.consent for word in said.words]
-        objections = objections_to(consents, said.quorum, standing, requested_by=said.requested_by)
+        objections = objections_to(consents, said.quorum, trust, requested_by=said.requested_by)
         if not objections:
             return open_one.outcome
-        kept = open_one.keeping(stands_for(said.quorum, standing, said.requested_by))
+        kept = open_one.keeping(stands_for(said.quorum, trust, said.requested_by))
         if kept is open_one:
             kept = replace(kept, escalation=said.model_copy(update={"words": ()}), outcome=None)
         self._open = kept

@@ -16,7 +16,7 @@ from agentflow.contracts.verification import VerificationRequest
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.approval import Refusal, Verdict
 from agentflow.core.approvers import TrustedApprovers
-from agentflow.core.consents import Standing
+from agentflow.core.consents import Trust
 from agentflow.core.signed_approvers import SignedApprovers
 from agentflow.workflow import dispatch
 
@@ -85,10 +85,10 @@ class Identities:
             return self._own_method
         return TrustedApprovers.method if self._keys is None else SignedApprovers.method
 
-    def standing(self) -> Standing:
-        """By which consents are judged now."""
+    def trust(self) -> Trust:
+        """Whose word counts now."""
         keys = self._keys if self.method == SignedApprovers.method else None
-        return Standing(self.method, keys, self.revoked, self.revoked_delegations, workflow.now())
+        return Trust(self.method, keys, self.revoked, self.revoked_delegations, workflow.now())
 
     def revoke(self, revocation: Revocation) -> bool:
         """Believe a key or a delegation no more. Answers whether that is new."""

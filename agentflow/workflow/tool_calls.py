@@ -124,8 +124,10 @@ class ToolCalls:
         assert held.decision is not None
         assert held.index is not None
         call, index, decision = held.call, held.index, held.decision
+        request: ApprovalRequest | None = None
         if decision.verdict == "ask":
-            decision, refusal = await self._ask_people(held, contract, decision)
+            request = self._asked(held, contract, decision)
+            decision, refusal = await self._ask_people(held, contract, decision, request)
             if refusal:
                 return self._done(call, decision, ToolResult(error=refusal))
         if decision.verdict == "deny":
@@ -138,15 +140,24 @@ class ToolCalls:
             ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
             source=contract.import_digest,
             known=self._run.told_values(),
-            grounds=self._grounds(contract),
+            grounds=self._grounds(contract, request),
         )
         return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
 
-    def _grounds(self, contract: ToolContract) -> Grounds | None:
+    def _grounds(self, contract: ToolContract, approved: ApprovalRequest | None) -> Grounds | None:
         """What a write rests on; its activity asks by it whether it is still permitted."""
         if contract.sure_effect == "read":
             return None
-        return Grounds(agent=self._run.definition.name, tenant=self._run.task.tenant)
+        run = self._run
+        return Grounds(
+            agent=run.definition.name,
+            tenant=run.task.tenant,
+            requested_by=run.task.requested_by,
+            tier=run.manifest.tier,
+            identity=run.people.identities.method,
+            quorum=approved.quorum if approved else None,
+            consents=run.people.approvals.consents(approved.id) if approved else (),
+        )
 
     def _decide(self, call: ToolCall, contract: ToolContract, place: str) -> Decision:
         """Ask the rules.
@@ -243,9 +254,9 @@ class ToolCalls:
         return self._under_way == self._waiting and self._continuation.is_due
 
     async def _ask_people(
-        self, held: HeldCall, contract: ToolContract, asked: Decision
+        self, held: HeldCall, contract: ToolContract, asked: Decision, request: ApprovalRequest
     ) -> tuple[Decision, ToolProblem | None]:
-        call, request = held.call, self._asked(held, contract, asked)
+        call = held.call
         self._waiting += 1
         try:
             outcome = await waiting.await_approval(self._run, request, self._may_let_go)

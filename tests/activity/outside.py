@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
-from agentflow.activity.standing import Permits, permitted
+from agentflow.activity.permits import Permits, permitted
 from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.grounds import Grounds

@@ -17,7 +17,8 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
-from agentflow.activity.standing import Permits, Standing, permitted
+from agentflow.activity.permits import Permits, permitted
+from agentflow.activity.stops import StopReader
 from agentflow.activity.tool import tool
 from agentflow.adapters.freezes import Freezes, Frozen
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -29,7 +30,7 @@ from tests.activity.outside import environment, invocation_of
 
 CALLS = 12
 CACHED, HEARD = timedelta(milliseconds=15), timedelta(milliseconds=60)
-GROUNDS = Grounds(agent="Payer", tenant="acme")
+GROUNDS = grounds_of("acme")
 FLEET = Freeze(scope="fleet", by="ops")
 
 
@@ -89,7 +90,7 @@ class Race:
 async def raced(seed: int, *, guarded: bool) -> Race:
     dice = random.Random(seed)
     ledger, till = SlowLedger(dice), Till(dice)
-    standing = Standing(ledger, cached_for=CACHED, heard_within=HEARD)
+    standing = StopReader(ledger, cached_for=CACHED, heard_within=HEARD)
     permits: Permits = standing.permits if guarded else permitted
     run = tool_activity(till.pay, ledger, MemoryBlobStore(), permits=permits)
     loop = asyncio.get_running_loop()

@@ -186,7 +186,7 @@ async def test_a_tool_that_its_server_claims_to_only_read_asks_as_a_write_does(b
 
 
 async def test_whose_write_it_is_is_on_record(bank: Bank, memory: MemoryLedger) -> None:
-    grounds = Grounds(agent="Payer", tenant="acme")
+    grounds = grounds_of("acme")
     await carried_out(bank.pay, memory, invocation_of(bank.pay, grounds=grounds))
     record = await record_of(memory, bank.pay)
     assert (record.agent, record.tenant) == ("Payer", "acme")

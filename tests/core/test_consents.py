@@ -14,7 +14,7 @@ from agentflow.contracts.identity import ApproverKey, Consent, SignatureTerms, U
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import ApprovalId, sha256_of
 from agentflow.core.approval import PendingApproval, Refusal, judge
-from agentflow.core.consents import Standing, objections_to
+from agentflow.core.consents import Trust, objections_to
 from agentflow.core.signed_approvers import SignedApprovers
 from tests.core.samples import DEADLINE, approval_request
 
@@ -45,7 +45,7 @@ def delegated(hours: float = 2) -> str:
     return ANN.delegation("cy", ("finance",), timedelta(hours=hours), now=NOW, jti="d-1")
 
 
-def standing(**changes: Any) -> Standing:
+def trust(**changes: Any) -> Trust:
     said: dict[str, Any] = {
         "identity": "signed",
         "keys": keys(),
@@ -54,11 +54,11 @@ def standing(**changes: Any) -> Standing:
         "now": NOW,
         **changes,
     }
-    return Standing(**said)
+    return Trust(**said)
 
 
 def objections(*consents: Consent, quorum: Quorum = FINANCE, asked_by: str = "rita", **now: Any) -> str:
-    return "; ".join(objections_to(consents, quorum, standing(**now), requested_by=asked_by))
+    return "; ".join(objections_to(consents, quorum, trust(**now), requested_by=asked_by))
 
 
 def test_a_consent_counts_as_long_as_nothing_has_changed() -> None:
@@ -216,7 +216,7 @@ def test_an_action_rests_on_enough_people_with_keys_that_all_count(
     good = (
         len(set(used)) == len(used) and not {f"{part}-1" for part in used} & revoked and len(names) >= people
     )
-    found = objections_to(consents, Quorum(people=people), standing(revoked=revoked), requested_by="rita")
+    found = objections_to(consents, Quorum(people=people), trust(revoked=revoked), requested_by="rita")
     assert (found == ()) == good
 
 

@@ -1,11 +1,11 @@
-"""How a write stands with what is forbidden now: asked of the ledger, again by each attempt.
+"""What the ledger says is forbidden now.
 
 A worker goes by what it has read for a second at most, and all attempts of that second share one read. What
 can't be read forbids.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
@@ -15,22 +15,9 @@ from agentflow.activity.hold import tried
 from agentflow.activity.moment import Moment
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.stops import CACHED_FOR, HEARD_WITHIN, Stop
-from agentflow.contracts.tools import ToolInvocation
 from agentflow.core.stops import concerns, forbidding, is_freeze, objection
-from agentflow.errors import ForbiddenNowError, LedgerError
+from agentflow.errors import LedgerError
 from agentflow.ports.ledger import EffectLedger
-
-Permits = Callable[[ToolInvocation], Awaitable[None]]
-"""Asked by each attempt of a write right before it calls the tool, when its intent is in the ledger.
-
-Raises:
-    ForbiddenNowError: it is forbidden by now.
-    Exception: nobody can say whether it is; the attempt calls nothing, and may come again.
-"""
-
-
-async def permitted(invocation: ToolInvocation) -> None:
-    """Permit: for tools that are carried out without a worker."""
 
 
 class _Known(NamedTuple):
@@ -40,7 +27,7 @@ class _Known(NamedTuple):
     asked: Moment
 
 
-class Standing:
+class StopReader:
     """Reads what is forbidden, for all tools of a worker."""
 
     def __init__(
@@ -63,20 +50,6 @@ class Standing:
         self._heard_within = heard_within.total_seconds()
         self._known: dict[str, _Known] = {}
         self._reads: dict[str, asyncio.Task[_Known]] = {}
-
-    async def permits(self, invocation: ToolInvocation) -> None:
-        """Fulfil ``Permits``, by the stops.
-
-        Raises:
-            ForbiddenNowError: stops forbid the call, or it does not say whose it is.
-            LedgerError: the ledger can't say.
-        """
-        grounds = invocation.grounds
-        if grounds is None:
-            raise ForbiddenNowError("the call does not say for which agent and tenant it is")
-        objections = await self.objections(activity.info().namespace, grounds)
-        if objections:
-            raise ForbiddenNowError("; ".join(objections))
 
     async def objections(self, namespace: str, grounds: Grounds) -> tuple[str, ...]:
         """Why a write may not be made now; nothing if it may.
