@@ -1,13 +1,13 @@
 """A run that waits for a person: which resolutions count, and how many people it takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agentflow.contracts.approval import Approver
 from agentflow.contracts.escalation import Escalation, Resolution, SaidWord
 from agentflow.contracts.identity import Consent, RefusedAttempt
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
 from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal
 from agentflow.core.consents import clash, people_of
@@ -16,6 +16,8 @@ from agentflow.core.schema import SchemaCheck
 
 MAX_WORDS = 40
 """Of people who don't agree: where names are only stated, whoever may signal could make up any number."""
+MAX_SHOWN = 2_000
+"""Characters of a text that others are shown: what an escalation holds must fit a query's answer."""
 MAX_NAMES = 200
 """Characters of all names together, as the ledger takes them."""
 
@@ -69,14 +71,14 @@ def judge_resolution(
     if isinstance(approver, Refusal):
         return approver
     if resolution.action == "abort":
-        return replace(open_one, outcome=resolution.model_copy(update={"by": approver.consent.name}))
+        return replace(open_one, outcome=resolution.model_copy(update={"by": _named([approver.consent])}))
     escalation, consent = open_one.escalation, approver.consent
     others = tuple(word for word in escalation.words if not _is_same(word.consent, consent))
     word = SaidWord(
         consent=consent,
         action=resolution.action,
-        text=resolution.text,
-        result=resolution.result,
+        text=resolution.text[:MAX_SHOWN],
+        result=_shown(resolution.result),
         word_hash=resolution.word_hash,
     )
     if problem := _may_not(escalation, consent, others, now) or _adds_nothing(escalation, others, word):
@@ -131,14 +133,21 @@ def _is_same(one: Consent, other: Consent) -> bool:
 
 def _agreed(words: tuple[SaidWord, ...]) -> dict[str, Json]:
     """What several people's same word comes to: their names, and what each of them wrote."""
+    by = _named([word.consent for word in words])
     if len(words) == 1:
-        return {"by": words[0].consent.name}
-    names = " and ".join(word.consent.name for word in words)
+        return {"by": by}
     texts = "; ".join(f"{word.consent.name}: {word.text}" for word in words if word.text)
-    return {
-        "by": names if len(names) <= MAX_NAMES else f"{names[: MAX_NAMES - 1]}…",
-        "text": texts[:20_000],
-    }
+    return {"by": by, "text": texts[:20_000]}
+
+
+def _named(consents: Sequence[Consent]) -> str:
+    names = " and ".join(consent.name for consent in consents)
+    return names if len(names) <= MAX_NAMES else f"{names[: MAX_NAMES - 1]}…"
+
+
+def _shown(result: Json) -> Json:
+    """A result, for others to see; of one that is too long for that there is the hash."""
+    return result if len(canonical_json(result)) <= 2 * MAX_SHOWN else None
 
 
 def _unfit(open_one: OpenEscalation, resolution: Resolution) -> str | None:

@@ -83,7 +83,9 @@ class People:
     async def decide(self, decision: ApprovalDecision) -> DecisionReceipt | Refusal:
         """Take a decision from the update, whose verdict is in the payload."""
         if decision.verdict is None:
-            return Refusal("verdict must be approve or reject")
+            missing = Refusal("verdict must be approve or reject")
+            self._log.note("approval", False, missing.reason, by=decision.by)
+            return missing
         posted = self._decided(decision.verdict, decision)
         if isinstance(posted, Refusal):
             return posted

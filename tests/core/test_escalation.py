@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.contracts.approval import Approver
+from agentflow.contracts.effects import EffectClosing
 from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Json, ToolCallId, sha256_of
@@ -220,6 +221,25 @@ def test_there_is_a_limit_to_how_many_disagree() -> None:
         open_one = accepted(open_one, NOT, somebody(f"p{number}"))
     assert "only abort counts" in why(judged(open_one, NOT, somebody("z")))
     assert accepted(open_one, resolution("abort"), somebody("z")).outcome is not None
+
+
+def test_names_of_any_length_fit_the_ledger() -> None:
+    long = somebody("x" * 200, on_behalf_of="y" * 200)
+    for outcome in (
+        accepted(DOUBTFUL, NOT, long).outcome,
+        accepted(DOUBTFUL, resolution("abort"), long).outcome,
+    ):
+        assert outcome is not None
+        EffectClosing(verdict="abort", by=outcome.by)
+
+
+def test_what_others_are_shown_of_a_word_is_bounded_and_what_counts_is_not() -> None:
+    big = resolution("happened", result="p" * 60_000, text="t" * 20_000)
+    one = accepted(needing(2), big, somebody("cy"))
+    assert len(one.escalation.model_dump_json()) < 5_000
+    two = accepted(one, big, somebody("dora"))
+    assert two.outcome is not None
+    assert two.outcome.result == "p" * 60_000
 
 
 def test_what_is_answered_is_answered_once() -> None:

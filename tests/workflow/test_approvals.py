@@ -7,6 +7,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow.contracts.approval import ApprovalDecision
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, UnprovenBanker
@@ -154,6 +155,18 @@ async def test_a_refused_update_is_recorded_too(temporal: WorkflowEnvironment, t
         with pytest.raises(DecisionRefusedError):
             await bank.agents.approve(handle.id, "approval-7", by="ann")
         assert any("no approval approval-7" in refusal for refusal in await bank.refusals(handle))
+        await handle.terminate()
+
+
+async def test_an_update_without_a_verdict_is_refused_and_recorded(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async with serving(temporal, ScriptedModel(LARGE), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        request = await bank.pending(handle)
+        with pytest.raises(DecisionRefusedError, match="must be approve or reject"):
+            await bank.agents.decide(handle.id, ApprovalDecision(approval_id=request.id, by="ann"))
+        assert any("must be approve or reject" in refusal for refusal in await bank.refusals(handle))
         await handle.terminate()
 
 
