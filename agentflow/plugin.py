@@ -246,9 +246,9 @@ class AgentflowPlugin(SimplePlugin):
         config = super().configure_worker(config)
         settings = cast(dict[str, Any], config)
         served = list(self._served)
+        self._check_approvers(settings.get("workflows") or ())
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
-            self._check_approvers(workflows)
             if alike := look_alikes(workflow_type_of(kind) or kind.__name__ for kind in workflows):
                 raise ConfigurationError(f"two agents look alike: {' and '.join(alike)}")
             chat = ChatActivity(
@@ -332,10 +332,11 @@ class AgentflowPlugin(SimplePlugin):
         """Nobody finds out in production that whoever may signal may approve."""
         if self._tier != "production" or self._approvers or self._trusts_approvers:
             return
-        if len(_own_verifiers(workflows)) < len(workflows):
+        if self._writes or len(_own_verifiers(workflows)) < len(workflows):
             raise ConfigurationError(
                 "in production, say whose decisions count: approvers=JwksFile(...) takes signed ones, and "
-                'approvers="trusted" takes whoever may signal a run at their word'
+                'approvers="trusted" takes whoever may signal a run at their word; each write asks again, so a '
+                "worker that only serves tools needs it as well"
             )
 
     async def _check_search_attributes(self, worker: Worker) -> None:

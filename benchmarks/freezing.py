@@ -78,9 +78,7 @@ async def measure(runs: int) -> dict[str, float]:
 
 async def asking(times: int) -> dict[str, float]:
     """What one write's question costs."""
-    grounds = Grounds(
-        agent="Writer", tenant="default", requested_by="ops", tier="dev", identity="trusted"
-    )
+    grounds = Grounds(agent="Writer", tenant="default", requested_by="ops", tier="dev", identity="trusted")
     with tempfile.TemporaryDirectory() as directory:
         ledger = SQLiteLedger(Path(directory) / "ledger.sqlite")
         for number in range(100):

@@ -6,7 +6,7 @@ run was begun for. What can't be found out forbids.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from temporalio import activity
@@ -101,7 +101,9 @@ class WritePermits:
         is_signed = grounds.identity == SignedApprovers.method
         keys = await self._keys_of_now() if is_signed else None
         # Stops have said by now which keys and delegations are revoked.
-        trust = Trust(grounds.identity, keys, (), (), activity.info().started_time)
+        # By the later of two clocks: a key must not count for longer since one of them is slow.
+        now = max(activity.info().started_time, datetime.now(UTC))
+        trust = Trust(grounds.identity, keys, (), (), now)
         return objections_to(grounds.consents, quorum, trust, requested_by=grounds.requested_by)
 
     async def _keys_of_now(self) -> tuple[ApproverKey, ...]:

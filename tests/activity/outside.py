@@ -22,6 +22,19 @@ from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
 
+
+def grounds_of(tenant: str, **changes: Any) -> Grounds:
+    """What a write of an agent's rests on."""
+    plain: dict[str, Any] = {
+        "agent": "Payer",
+        "tenant": tenant,
+        "requested_by": "inbox",
+        "tier": "dev",
+        "identity": "trusted",
+    }
+    return Grounds(**{**plain, **changes})
+
+
 WORKFLOW_ID = "refund-1"
 RUN_ID = "run-1"
 LIMIT = timedelta(seconds=30)

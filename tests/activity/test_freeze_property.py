@@ -17,16 +17,15 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
-from agentflow.activity.permits import Permits, permitted
+from agentflow.activity.permits import Permits, WritePermits, permitted
 from agentflow.activity.stops import StopReader
 from agentflow.activity.tool import tool
 from agentflow.adapters.freezes import Freezes, Frozen
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.freeze import Freeze
-from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.wire import Sha256
 from agentflow.testing import MemoryLedger
-from tests.activity.outside import environment, invocation_of
+from tests.activity.outside import environment, grounds_of, invocation_of
 
 CALLS = 12
 CACHED, HEARD = timedelta(milliseconds=15), timedelta(milliseconds=60)
@@ -90,8 +89,8 @@ class Race:
 async def raced(seed: int, *, guarded: bool) -> Race:
     dice = random.Random(seed)
     ledger, till = SlowLedger(dice), Till(dice)
-    standing = StopReader(ledger, cached_for=CACHED, heard_within=HEARD)
-    permits: Permits = standing.permits if guarded else permitted
+    stops = StopReader(ledger, cached_for=CACHED, heard_within=HEARD)
+    permits: Permits = WritePermits(stops, "dev").permits if guarded else permitted
     run = tool_activity(till.pay, ledger, MemoryBlobStore(), permits=permits)
     loop = asyncio.get_running_loop()
 

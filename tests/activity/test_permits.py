@@ -10,13 +10,21 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.execution import tool_activity
 from agentflow.adapters.memory_blobs import MemoryBlobStore
-from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR, FORBIDDEN_NOW_ERROR
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.errors import ForbiddenNowError, LedgerError
 from agentflow.testing import MemoryLedger
 from tests.activity.attempts import WRITES, asked, died_after_paying, record_of
-from tests.activity.outside import DELAY, LIMIT, Bank, carried_out, environment, failure, invocation_of
+from tests.activity.outside import (
+    DELAY,
+    LIMIT,
+    Bank,
+    carried_out,
+    environment,
+    failure,
+    grounds_of,
+    invocation_of,
+)
 
 WHY = "writes are frozen for fleet"
 

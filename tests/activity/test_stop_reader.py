@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from agentflow.activity.permits import WritePermits
 from agentflow.activity.stops import StopReader
-from agentflow.contracts.grounds import Grounds
+from agentflow.contracts.identity import Consent, UsedDelegation
 from agentflow.contracts.stops import CACHED_FOR, Stop
 from agentflow.errors import LedgerError
 from agentflow.testing import MemoryLedger
 from tests.activity.attempts import Unreliable
-from tests.activity.outside import Bank, carried_out, environment, failure, invocation_of
+from tests.activity.outside import Bank, carried_out, environment, failure, grounds_of, invocation_of
 
 OURS = grounds_of(
     "acme",
@@ -156,7 +157,7 @@ async def test_a_ledger_that_answers_something_else_says_nothing(answer: Any) ->
 
 
 async def test_a_call_that_does_not_say_whose_it_is_is_not_made(bank: Bank, memory: MemoryLedger) -> None:
-    error = await failure(bank.pay, memory, permits=StopReader(memory).permits)
+    error = await failure(bank.pay, memory, permits=WritePermits(StopReader(memory), "dev").permits)
     assert error.type == "ForbiddenNow"
     assert bank.payments == []
 
@@ -165,7 +166,7 @@ async def test_a_write_of_a_frozen_tenant_is_not_made_and_that_of_another_is(
     bank: Bank, memory: MemoryLedger
 ) -> None:
     await memory.stop("default", "tenant:acme", by="olga", reason="odd payments")
-    permits = StopReader(memory).permits
+    permits = WritePermits(StopReader(memory), "dev").permits
     error = await failure(bank.pay, memory, invocation_of(bank.pay, grounds=OURS), permits=permits)
     assert (error.type, error.non_retryable) == ("ForbiddenNow", True)
     assert "tenant:acme (by olga" in error.message
