@@ -335,7 +335,7 @@ class AgentflowPlugin(SimplePlugin):
         if self._writes or len(_own_verifiers(workflows)) < len(workflows):
             raise ConfigurationError(
                 "in production, say whose decisions count: approvers=JwksFile(...) takes signed ones, and "
-                'approvers="trusted" takes whoever may signal a run at their word; each write asks again, so a '
+                'approvers="trusted" takes whoever may signal a run at their word; each write asks, so a '
                 "worker that only serves tools needs it as well"
             )
 
