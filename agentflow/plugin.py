@@ -46,7 +46,7 @@ from agentflow.adapters.chains import first_run_of
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.recent_blobs import RecentBlobs
-from agentflow.adapters.seal_keys import development_seal_keys
+from agentflow.adapters.seal_keys import development_seal_keys, new_seal_keys
 from agentflow.adapters.search_attributes import missing_search_attributes
 from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.adapters.waiting import waiting_measured
@@ -246,6 +246,7 @@ class AgentflowPlugin(SimplePlugin):
         config = super().configure_worker(config)
         settings = cast(dict[str, Any], config)
         served = list(self._served)
+        keys = self._seals or (self._own_seals() if served or self._models else new_seal_keys())
         self._check_approvers(settings.get("workflows") or ())
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
@@ -254,7 +255,7 @@ class AgentflowPlugin(SimplePlugin):
             chat = ChatActivity(
                 self._model_client,
                 TranscriptStore(self._blobs),
-                AnswerStore(self._blobs),
+                AnswerStore(self._blobs, keys),
                 guard=partial(check_input, self._input_guard, self._guard_timeout)
                 if self._input_guard
                 else None,
@@ -287,7 +288,6 @@ class AgentflowPlugin(SimplePlugin):
             if self._notifier:
                 served.append(Served(names.NOTIFY_ACTIVITY, Notice, NotifyActivity(self._notifier).notify))
         if served:
-            keys = self._seals or self._own_seals()
             seals = Seals(keys, partial(first_run_of, settings["client"]))
             settings["activities"] = [
                 *(settings.get("activities") or ()),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from temporalio import activity
 
-from agentflow.activity.answers import AnswerStore, call_key, kept_answer
+from agentflow.activity.answers import AnswerStore, call_key
 from agentflow.activity.bounded import close_unawaited
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
@@ -106,7 +106,7 @@ class ChatActivity:
             head=head,
             brief=name,
             # What has been paid for is kept before anything else can fail.
-            also=None if kept else {key: kept_answer(response)},
+            also=None if kept else {key: self._answers.as_kept(key, response)},
         )
         return response
 

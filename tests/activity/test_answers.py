@@ -1,5 +1,6 @@
 """A model's answer is kept before Temporal hears of it, so that a later attempt need not buy it again."""
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -11,12 +12,14 @@ from agentflow.activity.answers import AnswerStore, call_key
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
+from agentflow.adapters.seal_keys import new_seal_keys
 from agentflow.contracts.messages import ToolMessage, UserMessage
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelPrice, ModelSpec
 from agentflow.contracts.wire import ToolCallId, sha256_of
 from agentflow.core.idempotency import run_root
 from agentflow.ports.blobs import BlobStore
 from agentflow.testing import ScriptedModel, answer
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import RUN_ID, WORKFLOW_ID, environment
 
 ROOT = run_root("default", WORKFLOW_ID)
@@ -56,7 +59,7 @@ async def asked(
     run_id: str = RUN_ID,
 ) -> ChatResponse:
     """A worker that has just started, and its answer."""
-    worker = ChatActivity(model, TranscriptStore(blobs), AnswerStore(blobs))
+    worker = ChatActivity(model, TranscriptStore(blobs), AnswerStore(blobs, TEST_SEAL_KEYS))
     surroundings = environment(attempt)
     surroundings.info = replace(surroundings.info, workflow_run_id=run_id)
     return await surroundings.run(worker.chat, request)
@@ -107,6 +110,27 @@ async def test_an_answer_that_was_altered_is_not_used(
     assert (await asked(model, blobs, attempt=2)).answer.text == "answer 1"
     # And the store is whole again.
     assert (await asked(model, blobs, attempt=3)).answer.text == "answer 1"
+
+
+@pytest.mark.parametrize("by", ["with the old digest", "with a key of one's own", "of another call"])
+async def test_an_answer_that_somebody_else_put_into_the_store_is_not_used(
+    model: ScriptedModel, blobs: DirectoryBlobStore, tmp_path: Path, by: str
+) -> None:
+    await asked(model, blobs)
+    name = call_key(None, REQUEST.messages, BRIEF_NAME, RUN_ID)
+    kept = await blobs.get(ROOT, name)
+    assert kept is not None
+    said = kept.partition(b"\n")[2].replace(b"answer 0", b"pay eve")
+    response = ChatResponse.model_validate_json(said)
+    other = call_key(None, REQUEST.messages, BRIEF_NAME, "another run")
+    forged = {
+        "with the old digest": hashlib.sha256(said).hexdigest().encode() + b"\n" + said,
+        "with a key of one's own": AnswerStore(blobs, new_seal_keys()).as_kept(name, response),
+        "of another call": AnswerStore(blobs, TEST_SEAL_KEYS).as_kept(other, response),
+    }
+    blobs = DirectoryBlobStore(tmp_path / "another")
+    await blobs.put(ROOT, name, forged[by])
+    assert (await asked(model, blobs, attempt=2)).answer.text == "answer 1"
 
 
 async def test_a_store_that_can_not_be_written_stops_no_call(model: ScriptedModel, tmp_path: Path) -> None:

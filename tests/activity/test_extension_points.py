@@ -41,7 +41,7 @@ from agentflow.errors import AgentflowError, AuditError, GuardRefusedError, Tool
 from agentflow.ports.keys import RunKey, checked_key
 from agentflow.telemetry.redactor import Redactor
 from agentflow.testing import MemoryLedger
-from agentflow.testing.settings import TEST_PRICE, FixedPrices
+from agentflow.testing.settings import TEST_PRICE, TEST_SEAL_KEYS, FixedPrices
 from tests.activity.attempts import asked, died_after_paying, record_of
 from tests.activity.outside import DELAY, Bank, carried_out, environment, failure, invocation_of
 
@@ -290,7 +290,7 @@ async def chatted(client: Any, blobs: Any) -> Any:
         max_output_tokens=10,
         timeout=timedelta(seconds=SHORT),
     )
-    activity = ChatActivity(client, TranscriptStore(blobs), AnswerStore(blobs))
+    activity = ChatActivity(client, TranscriptStore(blobs), AnswerStore(blobs, TEST_SEAL_KEYS))
     request = ChatRequest(
         messages=(UserMessage(text="hello", label="person"),),
         brief=sha256_of(brief.model_dump(mode="json")),

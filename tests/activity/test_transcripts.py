@@ -22,6 +22,7 @@ from agentflow.core.transcript import Transcript, abridged, node_hash, tool_mess
 from agentflow.errors import BlobMissingError, ModelRejectedError, ModelUnavailableError
 from agentflow.ports.blobs import BlobStore
 from agentflow.testing import ScriptedModel, answer, call, fault
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import WORKFLOW_ID, environment
 from tests.core.samples import call_of
 
@@ -59,7 +60,7 @@ class Conversation:
     def restart_worker(self, blobs: BlobStore | None = None) -> None:
         self.blobs = blobs or self.blobs
         # Answers that were kept are another test's matter: here each request reaches the model.
-        answers = AnswerStore(MemoryBlobStore())
+        answers = AnswerStore(MemoryBlobStore(), TEST_SEAL_KEYS)
         self.worker = ChatActivity(self.model, TranscriptStore(self.blobs), answers, self.rebuild)
 
     def request(self) -> ChatRequest:

@@ -201,7 +201,9 @@ async def test_a_worker_does_not_start_without_the_keys_it_was_told_of(
         await Worker(client, task_queue="signed", workflows=[Banker]).run()
 
 
-async def test_a_file_is_read_anew_for_each_run(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_a_file_is_read_anew_for_each_run_and_for_each_write(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     path = tmp_path / "approvers.json"
     add_key(path, ANN.public())
     async with serving(temporal, ScriptedModel([*LARGE, *LARGE]), tmp_path, approvers=JwksFile(path)) as bank:
@@ -209,9 +211,11 @@ async def test_a_file_is_read_anew_for_each_run(temporal: WorkflowEnvironment, t
         before = await bank.pending(first)
         revoke_key(path, ANN.kid, before.deadline - timedelta(days=365))
         add_key(path, BOB.public())
-        # The run that is at work knows the keys that it began with, until it is told.
+        # The run that is at work knows the keys that it began with, until it is told; its write asks again.
         await bank.agents.decide(first.id, ANN.decision(before, "approve"))
-        await first.result()
+        assert f"the key {ANN.kid} is revoked" in (await bank.escalation(first)).reason
+        assert bank.bank.paid == []
+        await first.terminate()
         second = await bank.start(Banker)
         request = await bank.pending(second)
         with pytest.raises(DecisionRefusedError, match="is revoked"):
