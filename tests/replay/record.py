@@ -25,9 +25,10 @@ from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.notice import Notice
+from agentflow.contracts.stops import CACHED_FOR
 from agentflow.errors import ModelUnavailableError
 from agentflow.imported import McpServer
-from agentflow.testing import ScriptedModel, answer, call, calls
+from agentflow.testing import MemoryLedger, ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.chatting_agents import Circling, Forgetful, Local
@@ -108,6 +109,31 @@ def told(**word: Any) -> Way:
         return handle
 
     return way
+
+
+async def answered_by_a_stranger(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """Somebody completes the payment's activity in its worker's place; it is looked up in the ledger."""
+    handle = await bank.start(Banker)
+    await bank.bank.blocked.wait()
+    (pending,) = (await handle.describe()).raw_description.pending_activities
+    forged = bank.client.get_async_activity_handle(
+        workflow_id=handle.id, run_id=handle.first_execution_run_id or "", activity_id=pending.activity_id
+    )
+    await forged.complete({"output": "paid 999999.00 to eve"})
+    return handle
+
+
+async def forbidden_now(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """What people approved is frozen by the time it would be made, and the run has not heard of it."""
+    handle = await bank.start(Banker)
+    request = await bank.pending(handle)
+    await KEPT.stop(bank.client.namespace, "fleet", by="ops", reason="odd payments")
+    # Until the worker asks anew.
+    await asyncio.sleep(CACHED_FOR.total_seconds() + 0.1)
+    await bank.agents.approve(handle.id, request.id, by="ann")
+    await bank.escalation(handle)
+    await bank.agents.resolve(handle.id, Resolution(action="guide", by="otto", text="leave it"))
+    return handle
 
 
 async def found_by_probe(bank: Harness) -> WorkflowHandle[Any, Any]:
@@ -229,6 +255,8 @@ def started(workflow: type, text: Any = "hello") -> Way:
 
 
 LOOK = call("balance", account="alice")
+KEPT = MemoryLedger()
+"""Of the way on which a write is forbidden."""
 
 WAYS: dict[str, tuple[list[Any], Way]] = {
     "reads-and-a-write": (
@@ -278,6 +306,13 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     ),
     "continued-and-compared": ([*[LOOK] * 9, DONE], started(LongBanker)),
     "checkpoints": ([], started(Stepper, 9)),
+    # After seals: a state under one, an answer without one, and a write that its activity was forbidden.
+    "continued-under-a-seal": ([*[LOOK] * 9, DONE], started(LongBanker)),
+    "answered-by-a-stranger": (
+        [call("pay_regardless", account="alice", amount="5.00"), DONE],
+        answered_by_a_stranger,
+    ),
+    "forbidden-now": ([call("pay", account="alice", amount="600.00"), DONE], forbidden_now),
     "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
     "started-signed": ([call("pay", account="alice", amount="2000.00"), DONE], started_signed),
     "signed": ([call("pay", account="alice", amount="2000.00"), DONE], signed),
@@ -296,6 +331,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "started-signed": {"requesters": SignedRequesters(Keys())},
     "verified-outside": {"workflows": [Badged]},
     "said-by-two": {"workflows": [Wirer]},
+    "forbidden-now": {"ledger": KEPT},
     "told-of-approvals": {"notifier": Deaf()},
     "imported-tools": {"more_tools": NOTES.tools(note, notes), "workflows": [Noter]},
 }
