@@ -70,12 +70,13 @@ class Stage:
 
     @asynccontextmanager
     async def target(self, model: ScriptedModel, **settings: Any) -> AsyncIterator[Target]:
-        """A worker of the bank's; the settings are ``AgentflowPlugin``'s."""
+        """A worker of the bank's; the settings are its own and ``AgentflowPlugin``'s."""
         books, ledger = settings.pop("books", None) or Books(), settings.pop("ledger", None) or MemoryLedger()
         queue = settings.pop("task_queue", None) or f"bank-{uuid4()}"
+        workflows = settings.pop("workflows", (Cashier, Teller))
         plugin = scripted_plugin(model, tools=tools_of(books), ledger=ledger, **settings)
         client = await Client.connect(self.server.address, plugins=[plugin], runtime=self.runtime)
-        async with Worker(client, task_queue=queue, workflows=[Cashier, Teller]):
+        async with Worker(client, task_queue=queue, workflows=workflows):
             yield Target(client, queue, books, model, ledger)
 
     @asynccontextmanager
