@@ -1,20 +1,27 @@
 """The worker's settings: one typed object, read from the environment."""
 
+import os
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agentflow import ModelPrice
 from agentflow.contracts.rules import Tier
 from agentflow.telemetry.logs import LogFormat
 
+PREFIX = "AGENTFLOW_"
+_OTHERS = ("AGENTFLOW_APPROVER_KEY",)
+"""Variables of the command line."""
+
 
 class Settings(BaseSettings):
     """Everything that differs from one deployment to the next, as ``AGENTFLOW_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="AGENTFLOW_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     task_queue: str = "agentflow"
     tier: Tier = "dev"
@@ -60,3 +67,14 @@ class Settings(BaseSettings):
     """Where Prometheus fetches metrics; without it none are recorded."""
     shutdown_grace: timedelta = timedelta(seconds=20)
     """How long activities under way may take to end when the worker is told to stop. ISO 8601: PT20S."""
+
+    @model_validator(mode="after")
+    def _spelt(self) -> Self:
+        """Refuse a variable that is almost a setting: its default would hold, and ``dev`` is one of them."""
+        known = [f"{PREFIX}{name.upper()}" for name in type(self).model_fields]
+        for name in os.environ:
+            upper = name.upper()
+            meant = get_close_matches(upper, known, 1, 0.85) if upper.startswith(PREFIX[:-2]) else []
+            if meant and upper not in (*known, *_OTHERS):
+                raise ValueError(f"{name} means nothing; {meant[0]} does")
+        return self

@@ -5,7 +5,7 @@ run at once and say which field is wrong.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
@@ -21,18 +21,27 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
+from agentflow.contracts.task import AgentTask
 from agentflow.core.answer import describe_errors
 
 
 class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         try:
-            return super().from_payload(payload, type_hint)
+            value = super().from_payload(payload, type_hint)
         except ValidationError as error:
             name = getattr(type_hint, "__name__", str(type_hint))
             raise ApplicationError(
                 f"malformed {name}: {describe_errors(error)}", type="MalformedInput", non_retryable=True
             ) from None
+        _keep(value, payload.data)
+        return value
+
+
+def _keep(value: object, text: bytes) -> None:
+    """Let a task know its JSON: who asked for it signed that."""
+    if isinstance(value, AgentTask):
+        cast(AgentTask[Any], value).sent_as(text)
 
 
 _BY_ENCODING: Mapping[bytes, EncodingPayloadConverter] = {

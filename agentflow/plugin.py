@@ -32,13 +32,14 @@ from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
-from agentflow.activity.manifest import ManifestActivity, ModelRegistry, checked_keys
+from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
 from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.sealed import Seals, Served, sealed_activity
 from agentflow.activity.standing import Standing, permitted
 from agentflow.activity.transcripts import TranscriptStore
+from agentflow.activity.verification import VerificationActivity
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.chains import first_run_of
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
@@ -52,18 +53,20 @@ from agentflow.clean_exit import ensure_clean_exit
 from agentflow.contracts import names
 from agentflow.contracts.effects import EffectInquiry
 from agentflow.contracts.guards import OutputCheck
+from agentflow.contracts.identity import SignatureTerms
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, ManifestRequest
 from agentflow.contracts.model import ChatRequest
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.tools import ToolInvocation
+from agentflow.contracts.verification import VerificationRequest
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
 from agentflow.core.catalog import check_closed
 from agentflow.core.person import look_alikes
 from agentflow.core.seal import SealKeys
 from agentflow.errors import AgentflowError, ConfigurationError
-from agentflow.ports.approvers import ApproverSource
+from agentflow.ports.approvers import ApproverSource, ApproverVerifier
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.guards import InputGuard, OutputGuard
 from agentflow.ports.ledger import EffectLedger
@@ -105,6 +108,7 @@ class AgentflowPlugin(SimplePlugin):
         output_guard: OutputGuard | None = None,
         guard_timeout: timedelta = GUARD_TIMEOUT,
         approvers: ApproverSource | Literal["trusted"] | None = None,
+        signature_terms: SignatureTerms | None = None,
         seals: SealKeys | None = None,
         requesters: RequesterSource | None = None,
         notifier: Notifier | None = None,
@@ -136,6 +140,8 @@ class AgentflowPlugin(SimplePlugin):
             approvers: Whose signed decisions count, such as ``JwksFile``. ``trusted`` takes people at their
                 word: whoever may signal a run may approve. That is the default, but in production it must be
                 said.
+            signature_terms: How long signatures may count, at most: 15 minutes of a decision, 7 days of a
+                delegation, unless it says otherwise.
             seals: The fleet's keys, the same for every worker that serves runs or tools: activities do what
                 is sealed with them, and nothing else. In production they must be given (``load_seal_keys``);
                 elsewhere a worker makes a file for its machine.
@@ -185,6 +191,7 @@ class AgentflowPlugin(SimplePlugin):
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
         self._requesters = requesters
+        self._signature_terms = signature_terms or SignatureTerms()
         self._notifier = notifier
         self._waiting_every = waiting_every if search_attributes == "require" and models else None
         self._trusts_approvers = approvers == "trusted"
@@ -261,14 +268,17 @@ class AgentflowPlugin(SimplePlugin):
                 frozen_for=self._standing.frozen if self._standing else None,
                 output_guard=self._output_guard is not None,
                 approvers=self._approvers,
+                signature_terms=self._signature_terms,
                 imported=self._imported,
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
                 requesters=self._requesters,
             )
+            verification = VerificationActivity(_own_verifiers(workflows))
             served += [
                 Served(names.CHAT_ACTIVITY, ChatRequest, chat.chat),
                 Served(names.RESOLVE_MANIFEST_ACTIVITY, ManifestRequest, manifest.resolve_manifest),
+                Served(names.VERIFY_APPROVER_ACTIVITY, VerificationRequest, verification.verify_approver),
             ]
             if self._output_guard:
                 guard = OutputGuardActivity(self._output_guard, self._guard_timeout)
@@ -298,7 +308,7 @@ class AgentflowPlugin(SimplePlugin):
         if self._models and self._search_attributes == "require":
             await self._check_search_attributes(worker)
         if self._models and self._approvers:
-            await checked_keys(self._approvers)
+            await keys_of(self._approvers)
         if self._models and self._requesters:
             await self._requesters.policy()
         for name in self._writes:
@@ -321,7 +331,7 @@ class AgentflowPlugin(SimplePlugin):
         """Nobody finds out in production that whoever may signal may approve."""
         if self._tier != "production" or self._approvers or self._trusts_approvers:
             return
-        if not all(getattr(workflow, "approver_verifier", None) for workflow in workflows):
+        if len(_own_verifiers(workflows)) < len(workflows):
             raise ConfigurationError(
                 "in production, say whose decisions count: approvers=JwksFile(...) takes signed ones, and "
                 'approvers="trusted" takes whoever may signal a run at their word'
@@ -388,6 +398,12 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
         return []
     module = importlib.import_module("temporalio.contrib.opentelemetry")
     return [module.OpenTelemetryInterceptor() if is_replay_safe() else module.TracingInterceptor()]
+
+
+def _own_verifiers(workflows: Sequence[type]) -> dict[str, ApproverVerifier]:
+    """Those of the agents that have one, by agent."""
+    found = {kind.__name__: getattr(kind, "approver_verifier", None) for kind in workflows}
+    return {name: verifier for name, verifier in found.items() if verifier is not None}
 
 
 def _source_hash(workflow: type) -> Sha256:

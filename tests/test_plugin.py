@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,10 +13,11 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker, WorkerTuner
 
-from agentflow import AgentflowPlugin, AgentTask, ModelRegistry
-from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow import AgentflowPlugin, AgentTask, ModelRegistry, ask
+from agentflow.errors import AgentflowError, ConfigurationError, WorkflowDefinitionError
 from agentflow.plugin import MAX_CONCURRENT_ACTIVITIES
-from agentflow.testing import ScriptedModel, answer, scripted_plugin
+from agentflow.redaction import Redactor
+from agentflow.testing import MemoryLedger, ScriptedModel, answer, scripted_plugin
 from agentflow.testing.settings import TEST_MODEL, TEST_PRICE, FixedPrices
 from agentflow.workflow.sandbox import PASSED_THROUGH
 from tests.conftest import temporal_binary
@@ -140,3 +142,73 @@ def test_temporals_tracing_is_there_where_a_tracer_provider_is_set(provider: str
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert ("TracingInterceptor" in told) == (provider is not None)
+
+
+OPTION_SLIPS = {
+    "tier": "prod",
+    "search_attributes": "required",
+    "models": object(),
+    "ledger": "sqlite:///ledger.sqlite",
+    "blobs": "memory:",
+    "input_guard": MemoryLedger,
+    "output_guard": object(),
+    "approvers": "trust",
+    "notifier": "https://example.com/hook",
+    "redactor": Redactor,
+    "guard_timeout": 10,
+    "ledger_retention": timedelta(0),
+    "waiting_every": 30,
+    "seals": {"test": b"1" * 32},
+    "requesters": "jwks.json",
+}
+
+
+@pytest.mark.parametrize("option", OPTION_SLIPS)
+def test_an_option_of_another_type_is_refused_when_the_plugin_is_made(option: str) -> None:
+    given: dict[str, Any] = {option: OPTION_SLIPS[option]}
+    if option == "models":
+        given["model_client"] = ScriptedModel([])
+    with pytest.raises(ConfigurationError, match=option):
+        AgentflowPlugin(**given)
+
+
+REGISTRY_SLIPS = {
+    "an alias of nothing": {"aliases": {"default": ""}},
+    "an alias without a provider": {"aliases": {"default": "gpt-5"}},
+    "an alias of another type": {"aliases": {"default": 5}},
+    "constrained by a text": {"constrained": "lab:small"},
+    "constrained by a bare name": {"constrained": frozenset({"small"})},
+    "a context of none": {"context_tokens": {"lab:small": 0}},
+    "a context by truth": {"context_tokens": {"lab:small": True}},
+    "a context by text": {"context_tokens": {"lab:small": "many"}},
+    "prices that are a table": {"prices": {"lab:small": 1}},
+}
+
+
+@pytest.mark.parametrize("slip", REGISTRY_SLIPS)
+def test_a_registry_with_a_slip_in_it_is_refused(slip: str) -> None:
+    given: dict[str, Any] = {"prices": FixedPrices({}), **REGISTRY_SLIPS[slip]}
+    with pytest.raises(ConfigurationError):
+        ModelRegistry(**given)
+
+
+async def test_two_agents_that_look_alike_do_not_share_a_worker(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    client = await temporal.connect_client(plugins=[scripted_plugin(ScriptedModel([]), directory=tmp_path)])
+    twin = type("B\u0430nker", (), {})
+    with pytest.raises(ConfigurationError, match=r"two agents look alike: 'Banker' and 'B\\u0430nker'"):
+        Worker(client, task_queue="q", workflows=[Banker, twin])
+
+
+def test_an_agent_whose_rules_name_roles_that_look_alike_is_refused() -> None:
+    with pytest.raises(WorkflowDefinitionError, match="look alike and differ"):
+
+        class Confused(Banker):
+            rules = (
+                ask("one", reason="", tools=("pay",), roles=("finance",)),
+                ask("two", reason="", tools=("pay",), roles=("fin\u0430nce",)),
+            )
+
+            async def run(self, task: AgentTask[str]) -> Any:
+                return await self.run_agent(task)

@@ -31,9 +31,10 @@ class BlobCalls:
         """
         try:
             found = cast(object, await answered(lambda: self._store.get(root, name), BLOB_SECONDS))
-        except OSError:
-            raise
         except Exception as error:
+            # What takes too long is an OSError to Python; it is no word of the store's.
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                raise
             _LOG.warning("blob store failed", store=self._name, **failure(error))
             return None
         if found is None or type(found) is bytes:
@@ -57,7 +58,7 @@ class BlobCalls:
             OSError: one of them can't be kept.
         """
         try:
-            await answered(lambda: self._store.put_all(root, blobs), BLOB_SECONDS)
+            close_unawaited(await answered(lambda: self._store.put_all(root, blobs), BLOB_SECONDS))
         except OSError:
             raise
         except Exception as error:

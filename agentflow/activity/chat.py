@@ -14,7 +14,7 @@ from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import Entry
 from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
-from agentflow.contracts.wire import Sha256
+from agentflow.contracts.wire import Sha256, exactly
 from agentflow.core.compaction import compacted
 from agentflow.core.idempotency import run_root
 from agentflow.core.known_values import KnownValues
@@ -167,12 +167,8 @@ def _held(answer: object) -> ModelAnswer:
     Raises:
         ModelUnavailableError: it is something else, or has amounts that can't be.
     """
-    try:
-        if type(answer) is ModelAnswer:
-            # One that was made without validation may have used less than nothing.
-            return ModelAnswer.model_validate(answer.model_dump())
-    except (ValueError, TypeError, AttributeError):
-        pass
+    if held := exactly(ModelAnswer, answer):
+        return held
     close_unawaited(answer)
     raise ModelUnavailableError(
         f"the model client answered {type(answer).__name__}, which is no usable ModelAnswer"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from agentflow.activity.bounded import answered, close_unawaited
 from agentflow.contracts.effects import EffectRecord, StoredEffect
-from agentflow.contracts.wire import Sha256
+from agentflow.contracts.wire import Sha256, exactly
 from agentflow.errors import AgentflowError, LedgerError
 from agentflow.ports.ledger import EffectLedger
 
@@ -49,11 +49,7 @@ class LedgerCalls:
         found = await self._answer(lambda: self._ledger.get(key))
         if found is None:
             return None
-        try:
-            # One that was made without validation may have anything in it.
-            stored = StoredEffect.model_validate(found.model_dump()) if type(found) is StoredEffect else None
-        except (ValueError, TypeError, AttributeError):
-            stored = None
+        stored = exactly(StoredEffect, found)
         if stored is None:
             raise self._odd("get", found)
         if stored.record.key != key:

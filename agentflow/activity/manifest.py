@@ -8,15 +8,16 @@ from typing import cast
 import structlog
 from temporalio import activity
 
-from agentflow.activity.bounded import answered, in_bounded_time
+from agentflow.activity.bounded import answered, close_unawaited, in_bounded_time
 from agentflow.activity.outside import OutsideTool
-from agentflow.contracts.identity import ApproverKey
+from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import Tier
-from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.contracts.wire import Sha256, exactly, sha256_of
 from agentflow.core.idempotency import run_root
+from agentflow.core.jwks import checked_keys
 from agentflow.errors import (
     AgentflowError,
     ConfigurationError,
@@ -110,18 +111,16 @@ class ModelRegistry:
         found = self._asked(self.prices.price, model)
         if found is None:
             return None
-        try:
-            if type(found) is ModelPrice:
-                # One that was made without validation may be no number, or less than nothing.
-                return ModelPrice.model_validate(found.model_dump())
-        except (ValueError, TypeError, AttributeError):
-            pass
+        if price := exactly(ModelPrice, found):
+            return price
+        close_unawaited(found)
         raise UnknownModelError(f"the price book's price of {model} is no ModelPrice with amounts from 0")
 
     def _context(self, model: str) -> int | None:
         found = self._asked(self.prices.context_tokens, model)
         if found is None or _is_count(found):
             return cast(int | None, found)
+        close_unawaited(found)
         raise UnknownModelError(f"the price book's context_tokens of {model} is no number of tokens")
 
     def _asked(self, question: Callable[[str], object], model: str) -> object:
@@ -154,6 +153,7 @@ class ManifestActivity:
         frozen_for: FrozenFor | None = None,
         output_guard: bool = False,
         approvers: ApproverSource | None = None,
+        signature_terms: SignatureTerms | None = None,
         imported: Mapping[str, OutsideTool] | None = None,
         notifies: bool = False,
         redacts: bool = False,
@@ -167,6 +167,7 @@ class ManifestActivity:
         self._frozen_for = frozen_for
         self._output_guard = output_guard
         self._approvers = approvers
+        self._signature_terms = (signature_terms or SignatureTerms()) if approvers else None
         self._imported = dict(imported or {})
         self._notifies = notifies
         self._redacts = redacts
@@ -198,7 +199,8 @@ class ManifestActivity:
             models=tuple(models),
             problem=problem,
             frozen=await self._frozen(request),
-            approver_keys=await checked_keys(self._approvers) if self._approvers else None,
+            approver_keys=await keys_of(self._approvers) if self._approvers else None,
+            signature_terms=self._signature_terms,
             requesters=await self._policy(),
             imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
@@ -250,11 +252,11 @@ class ManifestActivity:
             return ()
 
 
-async def checked_keys(source: ApproverSource) -> tuple[ApproverKey, ...]:
+async def keys_of(source: ApproverSource) -> tuple[ApproverKey, ...]:
     """The approvers' keys, if that is what a source answers. ``None`` would let anybody decide.
 
     Raises:
-        ConfigurationError: it answers something else, or the same ``kid`` twice.
+        ConfigurationError: it answers something else, a key that can't be used, or the same ``kid`` twice.
         OutsideError: it failed, or takes too long; asking again may help.
     """
     name = type(source).__name__
@@ -265,17 +267,11 @@ async def checked_keys(source: ApproverSource) -> tuple[ApproverKey, ...]:
     except Exception as error:
         raise OutsideError(f"the approvers' keys can't be told: {name}: {type(error).__name__}") from error
     listed = cast(tuple[object, ...], found) if type(found) is tuple else ()
-    try:
-        keys = tuple(
-            ApproverKey.model_validate(key.model_dump()) for key in listed if type(key) is ApproverKey
-        )
-    except (ValueError, TypeError, AttributeError):
-        keys = ()
-    if not keys or len(keys) < len(listed) or len({key.kid for key in keys}) < len(keys):
-        raise ConfigurationError(
-            f"{name}.keys() is to answer a tuple of ApproverKeys, each kid once, not {_kind(found)}"
-        )
-    return keys
+    keys = tuple(key for one in listed if (key := exactly(ApproverKey, one)))
+    if not keys or len(keys) < len(listed):
+        close_unawaited(found)
+        raise ConfigurationError(f"{name}.keys() is to answer a tuple of ApproverKeys, not {_kind(found)}")
+    return checked_keys(keys)
 
 
 async def _drift(tool: OutsideTool) -> str | None:
@@ -288,6 +284,7 @@ async def _drift(tool: OutsideTool) -> str | None:
         return f"its check failed: {type(error).__name__}"
     if changed is None:
         return None
+    close_unawaited(changed)
     if isinstance(changed, str):
         return changed or "it differs from what was imported"
     return f"its check answered {_kind(changed)}"

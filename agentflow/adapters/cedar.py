@@ -30,6 +30,7 @@ from agentflow.adapters.cedar_schema import (
 from agentflow.contracts.rules import MAX_PEOPLE, Quorum
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
+from agentflow.core.rule_checks import quorum_of
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Match
 from agentflow.errors import ConfigurationError, MissingExtraError
@@ -161,7 +162,7 @@ def _quorum(name: str, people: str, roles: str | None) -> Quorum:
         raise ConfigurationError(f"Cedar policy {name}: @roles has an empty role, or one twice")
     if not _PEOPLE.fullmatch(people) or int(people) > MAX_PEOPLE:
         raise ConfigurationError(f"Cedar policy {name}: @people is no number from 1 to {MAX_PEOPLE}")
-    return Quorum(people=int(people), roles=named)
+    return quorum_of(name, int(people), named)
 
 
 def _names_production(part: Any) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
+from uuid import uuid4
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -39,7 +40,8 @@ from agentflow.core.requester import given_task, task_hash
 from agentflow.errors import AgentflowError, ConfigurationError
 
 VALID_FOR = timedelta(minutes=15)
-"""A signature's life, unless it is said otherwise."""
+"""A signature's life, unless it is said otherwise. Runs take no longer one, unless their workers say
+otherwise."""
 
 
 class _Common(TypedDict):
@@ -171,6 +173,7 @@ class Signer:
             **self._times(valid_for, now, subject),
             run=request.run,
             approval_id=request.id,
+            tool=request.tool,
             arguments_hash=request.arguments_hash,
             verdict=verdict,
             reason=reason,
@@ -193,29 +196,58 @@ class Signer:
         resolution: Resolution,
         *,
         valid_for: timedelta = VALID_FOR,
+        delegation: str | None = None,
+        roles: Sequence[str] | None = None,
         now: datetime | None = None,
     ) -> Resolution:
-        """The same answer, signed, to this escalation and no other.
+        """The same answer, signed, to this escalation and no other, of exactly the write that is in doubt.
+
+        Args:
+            escalation: The open escalation, as the person was shown it.
+            resolution: What they say.
+            valid_for: How long the signature counts.
+            delegation: The token of somebody who lets them answer in their place.
+            roles: In which roles; all that they have by default, or all that were delegated.
+            now: The clock of the signer.
 
         Raises:
             AgentflowError: the run takes no signed answers.
         """
         if escalation.run is None or escalation.identity != "signed":
             raise AgentflowError(f"{escalation.id}: this run takes no signed answers")
+        if roles is None:
+            roles = resolution.roles or (_delegated(delegation).roles if delegation else self.roles)
+        effect = escalation.effect
         claims = ResolutionClaims(
             **self._times(valid_for, now, resolution.by),
             run=escalation.run,
             escalation_id=escalation.id,
+            effect_key=effect.key if effect else None,
+            tool=effect.tool if effect else None,
+            arguments_hash=arguments_hash(effect.tool, effect.arguments) if effect else None,
             resolution_hash=resolution.said_hash,
+            roles=tuple(roles),
+            delegation=delegation,
         )
         token = self._token(claims, RESOLUTION_TYPE)
-        return resolution.model_copy(update={"escalation_id": escalation.id, "token": token})
+        signed_answer = {"escalation_id": escalation.id, "roles": claims.roles, "token": token}
+        return resolution.model_copy(update=signed_answer)
 
     def delegation(
-        self, to: str, roles: Sequence[str], valid_for: timedelta, *, now: datetime | None = None
+        self,
+        to: str,
+        roles: Sequence[str],
+        valid_for: timedelta,
+        *,
+        now: datetime | None = None,
+        jti: str | None = None,
     ) -> str:
-        """A token that lets another person decide in this one's place, in some of their roles."""
-        claims = DelegationClaims(**self._times(valid_for, now, None), to=to, roles=tuple(roles))
+        """A token that lets another person decide in this one's place, in some of their roles.
+
+        Its ``jti``, a random one unless it is given, names it where it is revoked.
+        """
+        times = self._times(valid_for, now, None)
+        claims = DelegationClaims(**times, jti=jti or str(uuid4()), to=to, roles=tuple(roles))
         return self._token(claims, DELEGATION_TYPE)
 
     def start(
@@ -275,6 +307,15 @@ def _stored(path: Path) -> _Stored:
         raise ConfigurationError(f"the approver's key can't be read: {error}") from None
     except ValidationError as error:
         raise ConfigurationError(f"{path} is no approver's key: {describe_errors(error)}") from None
+
+
+def delegation_id(token: str) -> str:
+    """The ``jti`` of a delegation: it is revoked by that.
+
+    Raises:
+        AgentflowError: it is no delegation.
+    """
+    return _delegated(token).jti
 
 
 def _delegated(token: str) -> DelegationClaims:

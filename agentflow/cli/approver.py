@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agentflow.adapters.jwks_file import add_key
-from agentflow.adapters.signer import Signer
+from agentflow.adapters.signer import Signer, delegation_id
 from agentflow.cli.approval_views import approval_views
 from agentflow.cli.asking import Yes, passphrase
 from agentflow.cli.decide import ApprovalIdArgument, Hash, Reason, Said, decide, shown_action
@@ -15,8 +15,17 @@ from agentflow.cli.exits import misused, refused
 from agentflow.cli.option_groups import Command
 from agentflow.cli.options import AsJson, WorkflowId
 from agentflow.cli.output import exact_json
-from agentflow.cli.own_key import PASSPHRASE_VARIABLE, KeyFile, check_run, key_path, own_key, span_of
-from agentflow.cli.revoke import Jwks, revoke
+from agentflow.cli.own_key import (
+    PASSPHRASE_VARIABLE,
+    Delegation,
+    KeyFile,
+    check_run,
+    key_path,
+    own_key,
+    span_of,
+    token_in,
+)
+from agentflow.cli.revoke import Jwks, revoke, revoke_delegation
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.contracts.identity import SigningAlgorithm
@@ -32,10 +41,6 @@ approver_app: typer.Typer = typer.Typer(
 
 Roles = Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="As often as needed.")]
 Valid = Annotated[str, typer.Option("--valid", metavar="TIME", help="How long it counts, such as 15m or 8h.")]
-Delegation = Annotated[
-    Path | None,
-    typer.Option("--delegation", metavar="FILE", help="Decide in the place of who gave it to you."),
-]
 
 
 @approver_app.command()
@@ -151,21 +156,23 @@ def delegate(
 ) -> None:
     """Print a delegation: for its time, somebody with a key of their own decides in your place.
 
-    They give it to ``approver approve --delegation``. It can't be passed on, and
-    counts as long as both keys do.
+    They give it to ``approver approve --delegation``. It can't be passed on, counts
+    as long as both keys do, and can be revoked alone by its id. Runs take it for a
+    week at most, unless their workers say otherwise.
     """
     with open_session(context) as session:
         signer = own_key(key_file)
         roles = tuple(role) if role else signer.roles
         if unheld := beyond(roles, signer.roles):
             raise misused(f"your key doesn't have the role {', '.join(unheld)}")
-        session.output.note(
-            f"{to} may decide as {', '.join(roles) or 'anybody'} for {signer.subject}, for {valid}"
-        )
-        typer.echo(signer.delegation(to, roles, span_of(valid, "--valid")))
+        token = signer.delegation(to, roles, span_of(valid, "--valid"))
+        as_whom = f"as {', '.join(roles) or 'anybody'} for {signer.subject}, for {valid}"
+        session.output.note(f"{to} may decide {as_whom}; its id is {delegation_id(token)}")
+        typer.echo(token)
 
 
 approver_app.command()(revoke)
+approver_app.command("revoke-delegation")(revoke_delegation)
 
 
 class _Mine:
@@ -184,7 +191,7 @@ class _Mine:
         self._verdict: Verdict = verdict
         self._workflow_id = workflow_id
         self._reason = reason
-        self._delegation = _token_in(delegation) if delegation else None
+        self._delegation = token_in(delegation) if delegation else None
         self._signer = signer
         self._valid = span_of(valid, "--valid")
 
@@ -210,13 +217,6 @@ class _Mine:
             )
         except AgentflowError as error:
             raise refused(str(error)) from None
-
-
-def _token_in(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise misused(f"the delegation can't be read: {error}") from None
 
 
 def _new_passphrase() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agentflow.cli.exits import misused
 from agentflow.contracts.wire import Json, canonical_json
-from agentflow.core.strict_json import loads_once
+from agentflow.core.strict_json import strict_json
 
 
 def read_json(option: str, given: str) -> Json:
@@ -20,8 +20,8 @@ def read_json(option: str, given: str) -> Json:
     """
     source, text = _text_of(option, given)
     try:
-        value = loads_once(text)
-        # Python takes 1e400, halves of surrogate pairs and any depth; nothing that it is sent to does.
+        value = strict_json(text.encode("utf-8"))
+        # Halves of surrogate pairs, as escapes, are in no payload.
         canonical_json(value).decode("utf-8")
         return value
     except (ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ import typer
 
 from agentflow.adapters.ledgers import migrate as set_up
 from agentflow.cli.asking import Yes, confirm
+from agentflow.cli.decide import Roles
 from agentflow.cli.ledger_place import LedgerUrl, existing, ledger_url, missing_file, opened, shown_url
 from agentflow.cli.ledger_resolve import check_doubt, close_record, found, word_of
 from agentflow.cli.ledger_view import Place, closing_commands, document, list_view, meaning, record_views
@@ -77,6 +78,7 @@ def resolve(
     *,
     by: By,
     result: Result = None,
+    role: Roles = None,
     text: Annotated[str, typer.Option(metavar="TEXT", help="How you know; it is recorded.")] = "",
     offline: Annotated[
         bool,
@@ -88,7 +90,7 @@ def resolve(
 ) -> None:
     """Say what became of a write in doubt. A run that waits for it goes on. Exit 1 if that doesn't count."""
     with open_session(context, as_json=as_json) as session:
-        word = word_of(verdict, by, text, result)
+        word = word_of(verdict, by, text, result, role or ())
         with existing(session, ledger_url(ledger)) as place:
             stored = session.run(found(place, key))
             check_doubt(stored)

@@ -1,6 +1,7 @@
 """A person closes a record that is in doubt: through its run while that waits for it, else directly."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -37,13 +38,15 @@ class Word:
         return None if result is None else result.model_dump_json()
 
 
-def word_of(verdict: EffectVerdict, by: str, text: str, result: str | None) -> Word:
+def word_of(
+    verdict: EffectVerdict, by: str, text: str, result: str | None, roles: Sequence[str] = ()
+) -> Word:
     """What the command line says.
 
     Raises:
         CommandFailed: it is no word on a record.
     """
-    resolution = resolution_of(verdict, by, text, result=result)
+    resolution = resolution_of(verdict, by, text, result=result, roles=roles)
     try:
         closing = EffectClosing(verdict=verdict, by=by, text=text, output=resolution.result)
     except ValidationError as error:
@@ -120,7 +123,13 @@ def close_record(
     else:
         if escalation is not None:
             bound = signed_if_asked(session, client, record.workflow_id, escalation, word.resolution)
-            return session.run(_through_run(client, ledger, record, bound, word))
+            after = session.run(_through_run(client, ledger, record, bound, escalation.identity))
+            if after.record.is_open:
+                session.output.note(
+                    f"{record.workflow_id} took your word, and needs more people to say the same: see "
+                    f"`agentflow status {record.workflow_id}`"
+                )
+            return after
         session.output.note(
             f"{record.workflow_id} is not open in {record.namespace}: closing the record directly"
         )
@@ -204,12 +213,15 @@ def _doing(status: RunStatus) -> str:
 
 
 async def _through_run(
-    client: AgentClient, ledger: EffectLedger, record: EffectRecord, bound: Resolution, word: Word
+    client: AgentClient, ledger: EffectLedger, record: EffectRecord, bound: Resolution, identity: str
 ) -> StoredEffect:
-    """Tell the run, whose worker closes the record."""
-    taken = await send(client, record.workflow_id, bound)
+    """Tell the run, whose worker closes the record once enough people say the same."""
+    taken = await send(client, record.workflow_id, bound, identity)
     if not taken.accepted:
         raise refused(f"{record.workflow_id} refused it: {taken.detail}")
+    asked = (await answer_of(record.workflow_id, client.status(record.workflow_id))).escalation
+    if asked is not None and asked.id == bound.escalation_id and asked.words:
+        return await found(ledger, record.key)
     try:
         async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
             after = await found(ledger, record.key)

@@ -28,6 +28,11 @@ KeyFile = Annotated[
     ),
 ]
 
+Delegation = Annotated[
+    Path | None,
+    typer.Option("--delegation", metavar="FILE", help="Decide in the place of who gave it to you."),
+]
+
 _SPAN = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -67,6 +72,18 @@ def span_of(text: str, option: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def token_in(path: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        CommandFailed: it can't be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise misused(f"the delegation can't be read: {error}") from None
+
+
 async def check_run(client: AgentClient, workflow_id: str, run: Sha256 | None) -> None:
     """Hold what a worker says of a run against what the server says: the signature is bound to it.
 
@@ -90,6 +107,7 @@ def signed_if_asked(
     resolution: Resolution,
     *,
     key_file: Path | None = None,
+    delegation: Path | None = None,
 ) -> Resolution:
     """An answer bound to an escalation, and signed if the run wants that.
 
@@ -104,6 +122,7 @@ def signed_if_asked(
     if resolution.by != signer.subject:
         raise misused(f"the key is {signer.subject}'s, and --by says {resolution.by}; nothing was sent")
     try:
-        return signer.resolution(escalation, resolution)
+        token = token_in(delegation) if delegation else None
+        return signer.resolution(escalation, resolution, delegation=token)
     except AgentflowError as error:
         raise refused(str(error)) from None

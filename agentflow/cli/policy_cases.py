@@ -18,7 +18,7 @@ from agentflow.contracts.wire import Contract, Json, ToolCallId
 from agentflow.core.answer import describe_errors
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.rule_context import RuleContext
-from agentflow.core.strict_json import loads_once
+from agentflow.core.strict_json import strict_json
 
 
 class EarlierCall(Contract):
@@ -86,7 +86,7 @@ def read_cases(path: Path) -> CaseFile:
     """
     try:
         text = path.read_text("utf-8")
-        document: Any = tomllib.loads(text) if path.suffix == ".toml" else loads_once(text)
+        document: Any = tomllib.loads(text) if path.suffix == ".toml" else strict_json(text.encode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise misused(f"{path} can't be read as {path.suffix.lstrip('.') or 'JSON'}: {error}") from error
     try:

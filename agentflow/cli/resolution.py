@@ -1,6 +1,7 @@
 """A person's word to an escalated run: what it may be, and how it is sent."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,7 +20,13 @@ POLL_SECONDS = 0.2
 
 
 def resolution_of(
-    action: ResolutionAction, by: str, text: str, *, answer: str | None = None, result: str | None = None
+    action: ResolutionAction,
+    by: str,
+    text: str,
+    *,
+    answer: str | None = None,
+    result: str | None = None,
+    roles: Sequence[str] = (),
 ) -> Resolution:
     """The resolution that a command line says.
 
@@ -29,6 +36,7 @@ def resolution_of(
         text: What the model is told, or why.
         answer: The option ``--answer``, as given: for the action ``answer``, and only for it.
         result: The option ``--result``, as given: for the action ``happened``, and only for it.
+        roles: The options ``--role``.
 
     Raises:
         CommandFailed: it is none.
@@ -42,6 +50,7 @@ def resolution_of(
             text=text,
             answer=_value("--answer", answer, given_with="answer", action=action),
             result=_value("--result", result, given_with="happened", action=action),
+            roles=tuple(roles),
         )
     except ValidationError as error:
         raise misused(f"this is no resolution: {describe_errors(error)}") from None
@@ -51,13 +60,14 @@ def resolution_of(
     return resolution
 
 
-async def send(client: AgentClient, workflow_id: str, bound: Resolution) -> DecisionRecord:
+async def send(client: AgentClient, workflow_id: str, bound: Resolution, identity: str) -> DecisionRecord:
     """Send a resolution, and find in the decision log what became of it: a signal has no answer.
 
     Args:
         client: Of the run's namespace.
         workflow_id: The run.
         bound: With the id of the open escalation, so that it counts for no other.
+        identity: How people prove to the run who they are.
 
     Raises:
         CommandFailed: no worker has taken it up yet.
@@ -66,10 +76,10 @@ async def send(client: AgentClient, workflow_id: str, bound: Resolution) -> Deci
     await client.resolve(workflow_id, bound)
     try:
         async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
-            records = _ours(await _log(client, workflow_id), before, bound)
+            records = _ours(await _log(client, workflow_id), before, bound, identity)
             while not records:
                 await asyncio.sleep(POLL_SECONDS)
-                records = _ours(await _log(client, workflow_id), before, bound)
+                records = _ours(await _log(client, workflow_id), before, bound, identity)
             return records[0]
     except (TimeoutError, CommandFailed):
         raise CommandFailed(
@@ -90,11 +100,21 @@ async def _log(client: AgentClient, workflow_id: str) -> list[DecisionRecord]:
 
 
 def _ours(
-    log: list[DecisionRecord], before: set[DecisionRecord], resolution: Resolution
+    log: list[DecisionRecord], before: set[DecisionRecord], resolution: Resolution, identity: str
 ) -> list[DecisionRecord]:
     """New lines about our resolution. Lines carry the time, so that no two are the same."""
     return [
         record
         for record in log
-        if record.subject == "resolution" and record.by == resolution.by and record not in before
+        if record.subject == "resolution" and record not in before and _is_by(record, resolution, identity)
     ]
+
+
+def _is_by(record: DecisionRecord, resolution: Resolution, identity: str) -> bool:
+    """Whether a line may be about ours: what counts is recorded under the name that was verified."""
+    if record.by is None:
+        return False
+    name = " ".join(resolution.by.split())
+    is_named = record.by in (resolution.by, name) or record.by.startswith(f"{name} for ")
+    # A verifier of the agent's own may know us by any name.
+    return is_named or identity not in ("trusted", "signed")

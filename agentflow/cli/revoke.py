@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from agentflow.activity.hold import tried
 from agentflow.adapters.broadcast import ALL_OPEN_RUNS, Told, tell_runs
 from agentflow.adapters.jwks_file import revoke_key
+from agentflow.adapters.signer import delegation_id
 from agentflow.cli.connection import namespace_of
 from agentflow.cli.decide import Reason
 from agentflow.cli.exits import CommandFailed, ExitCode, misused
@@ -20,6 +21,7 @@ from agentflow.cli.failures import explain
 from agentflow.cli.ledger_place import LEDGER_VARIABLE, LedgerUrl, existing, ledger_url
 from agentflow.cli.options import AsJson, By
 from agentflow.cli.output import facts
+from agentflow.cli.own_key import token_in
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.identity import Revocation
 from agentflow.contracts.names import REVOKE_SIGNAL
@@ -39,10 +41,6 @@ def revoke(
     *,
     by: By,
     reason: Reason = "",
-    delegation: Annotated[
-        str | None,
-        typer.Option("--delegation", metavar="ID", help="Only this delegation, which the key has signed."),
-    ] = None,
     jwks: Jwks = None,
     ledger: LedgerUrl = None,
     as_json: AsJson = False,
@@ -55,56 +53,73 @@ def revoke(
     a run could not be told, 3 if the ledger could not be written.
     """
     with open_session(context, as_json=as_json) as session:
-        said = _said(kid, by, reason)
-        if delegation is not None:
-            _revoke_delegation(session, delegation, by, reason, ledger)
-            return
+        said = _said(kid=kid, by=by, reason=reason)
         if jwks:
             revoke_key(jwks, kid, datetime.now(UTC))
         else:
             session.output.note("runs to come believe it until the workers' list says that it is revoked")
-        failed: CommandFailed | None = None
-        in_ledger = None
+        _revoke(session, "key", kid, said, ledger)
+
+
+def revoke_delegation(
+    context: typer.Context,
+    given: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="The delegation's id, or the file that has it.")
+    ],
+    *,
+    by: By,
+    reason: Reason = "",
+    ledger: LedgerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let one delegation not be believed any more; the keys of both people go on to count.
+
+    It is written into the effect ledger, which each write asks right before it
+    acts. Exit 1 if a run could not be told, 3 if the ledger could not be written.
+    """
+    with open_session(context, as_json=as_json) as session:
         try:
-            in_ledger = _in_ledger(session, key_stop(kid), by, reason, ledger)
+            name = delegation_id(token_in(Path(given))) if Path(given).is_file() else given
         except AgentflowError as error:
-            # The runs are told all the same, and then it is said.
-            failed = explain(error)
-        temporal = session.client().temporal
-        told = Told(kid)
-
-        async def until_known() -> None:
-            telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said.model_dump(mode="json"), told)
-            await asyncio.gather(telling, asyncio.sleep(HEARD_WITHIN.total_seconds()))
-
-        with session.output.progress(f"telling the runs of {kid}"):
-            session.run(until_known())
-        shown = [("key", kid), ("revoked by", by), ("runs told", str(told.runs)), ("ledger", in_ledger)]
-        session.output.result({**to_jsonable_python(told), "in_ledger": in_ledger}, facts(shown))
-        if failed is not None:
-            session.output.note(f"approved writes go on, as it is not in the ledger: {failed}")
-            raise typer.Exit(failed.code)
-        if told.problems:
-            lines = "; ".join(told.problems[:5])
-            session.output.note(f"{len(told.problems)} runs could not be told: {lines}. Try again.")
-            raise typer.Exit(ExitCode.REFUSED)
+            raise misused(str(error)) from None
+        _revoke(session, "delegation", name, _said(delegation=name, by=by, reason=reason), ledger)
 
 
-def _said(kid: str, by: str, reason: str) -> Revocation:
+def _revoke(session: Session, kind: str, name: str, said: Revocation, ledger: str | None) -> None:
+    """Write it into the ledger, tell the runs at work, and wait until every worker knows."""
+    stop = key_stop(name) if kind == "key" else delegation_stop(name)
+    failed: CommandFailed | None = None
+    in_ledger = None
     try:
-        return Revocation(kid=kid, by=by, reason=reason)
+        in_ledger = _in_ledger(session, stop, said.by, said.reason, ledger)
+    except AgentflowError as error:
+        # The runs are told all the same, and then it is said.
+        failed = explain(error)
+    temporal = session.client().temporal
+    told = Told(name)
+
+    async def until_known() -> None:
+        telling = tell_runs(temporal, ALL_OPEN_RUNS, REVOKE_SIGNAL, said.model_dump(mode="json"), told)
+        await asyncio.gather(telling, asyncio.sleep(HEARD_WITHIN.total_seconds()))
+
+    with session.output.progress(f"telling the runs of {name}"):
+        session.run(until_known())
+    shown = [(kind, name), ("revoked by", said.by), ("runs told", str(told.runs)), ("ledger", in_ledger)]
+    session.output.result({**to_jsonable_python(told), "in_ledger": in_ledger}, facts(shown))
+    if failed is not None:
+        session.output.note(f"approved writes go on, as it is not in the ledger: {failed}")
+        raise typer.Exit(failed.code)
+    if told.problems:
+        lines = "; ".join(told.problems[:5])
+        session.output.note(f"{len(told.problems)} runs could not be told: {lines}. Try again.")
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _said(*, by: str, reason: str, kid: str | None = None, delegation: str | None = None) -> Revocation:
+    try:
+        return Revocation(kid=kid, delegation=delegation, by=by, reason=reason)
     except ValidationError as error:
         raise misused(describe_errors(error)) from None
-
-
-def _revoke_delegation(session: Session, delegation: str, by: str, reason: str, ledger: str | None) -> None:
-    in_ledger = _in_ledger(session, delegation_stop(delegation), by, reason, ledger)
-    if in_ledger is None:
-        raise misused(f"a delegation is revoked in the effect ledger: give --ledger or {LEDGER_VARIABLE}")
-    with session.output.progress("waiting until every worker knows"):
-        session.run(asyncio.sleep(HEARD_WITHIN.total_seconds()))
-    shown = [("delegation", delegation), ("revoked by", by), ("ledger", in_ledger)]
-    session.output.result({"key": delegation, "in_ledger": in_ledger}, facts(shown))
 
 
 def _in_ledger(session: Session, stop: str, by: str, reason: str, ledger: str | None) -> str | None:

@@ -21,6 +21,7 @@ from agentflow.contracts.escalation import EffectInDoubt, RunStatus
 from agentflow.contracts.outcome import AgentOutcome
 from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.wire import Json
+from agentflow.core.approver_page import escalation_page
 
 DECISION_COLUMNS = ("AT", "WHAT", "VERDICT", "BY", "TOOL", "RULE", "DETAIL")
 
@@ -140,6 +141,8 @@ def _waits(workflow_id: str, run: RunStatus | None) -> Iterator[tuple[str, objec
     if run and run.escalation:
         yield "escalation", f"{run.escalation.id}: {run.escalation.reason}"
         yield "wait until", when(run.escalation.deadline)
+        for label, text in escalation_page(run.escalation):
+            yield label, safe(text)
         if run.escalation.effect is None:
             how = "guide|answer|abort" if run.escalation.answerable else "guide|abort"
             yield "resolve", f"agentflow resolve {workflow_id} {how} --by YOUR_NAME --text …"

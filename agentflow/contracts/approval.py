@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
+from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt, UsedDelegation
 from agentflow.contracts.person import Name
 from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum
@@ -49,7 +49,7 @@ class ApprovalRequest(Contract):
     approved_by: tuple[str, ...] = ()
     """Who has agreed so far."""
     consents: tuple[Consent, ...] = Field(default=(), exclude_if=is_empty)
-    """The same with their keys, where decisions are signed."""
+    """The same with their roles and keys."""
     refused: tuple[RefusedAttempt, ...] = Field(default=(), exclude_if=is_empty)
     """The last decisions on it that did not count."""
     refusals: int = Field(default=0, exclude_if=is_zero)
@@ -101,16 +101,30 @@ class Approver(Contract):
     subject: Name
     roles: tuple[Name, ...] = ()
     method: str
-    """How the identity was established: ``trusted`` (stated, not verified) or ``signed``."""
+    """How the identity was established: ``trusted`` (stated, not verified), ``signed``, or that of a verifier
+    of one's own."""
     kids: tuple[str, ...] = ()
     """The keys that it rests on."""
+    key_hashes: tuple[Sha256, ...] = ()
+    """Of the same keys."""
     on_behalf_of: Name | None = None
     """Whom they stand in for."""
+    delegation: UsedDelegation | None = None
+    """By which they do."""
+    reason: str | None = None
+    """Why, as it was signed; ``None`` leaves it to what was stated."""
 
     @property
     def consent(self) -> Consent:
         """Their yes."""
-        return Consent(by=self.subject, on_behalf_of=self.on_behalf_of, kids=self.kids)
+        return Consent(
+            by=self.subject,
+            on_behalf_of=self.on_behalf_of,
+            kids=self.kids,
+            key_hashes=self.key_hashes,
+            roles=self.roles,
+            delegation=self.delegation,
+        )
 
 
 class ApprovalOutcome(Contract):

@@ -16,6 +16,7 @@ RecordKind = Literal[
     "refused_call",
     "approval_requested",
     "approval_decision",
+    "verification",
     "resolution",
     "freeze",
     "revocation",

@@ -95,6 +95,8 @@ class CarriedRun(Contract):
     """Who asked for it, as the first execution verified it."""
     revoked: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Keys of approvers that the run has heard are not to be believed."""
+    revoked_delegations: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Delegations that the run has heard are not to be believed."""
     notices: tuple[PendingNotice, ...] = Field(default=(), exclude_if=is_empty)
     """What people were not told of yet."""
     circles: Circles = Circles()

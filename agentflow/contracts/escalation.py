@@ -5,9 +5,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS
+from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
 from agentflow.contracts.person import Name
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_none, sha256_of
+from agentflow.contracts.rules import Quorum
+from agentflow.contracts.wire import (
+    Contract,
+    Json,
+    Sha256,
+    ToolCallId,
+    is_empty,
+    is_none,
+    is_zero,
+    sha256_of,
+)
 
 
 class EffectInDoubt(Contract):
@@ -22,6 +32,23 @@ class EffectInDoubt(Contract):
     """What the last attempts came to."""
     attempts: int | None = None
     """How many attempts may have called the tool; ``None`` when the ledger can't be asked."""
+
+
+ResolutionAction = Literal["guide", "answer", "abort", "happened", "did_not_happen"]
+"""``guide``: tell the model ``text`` and go on. ``answer``: use ``answer`` in place of the model's.
+``abort``: end the run as ``escalated``. Of a write in doubt: ``happened``, with ``result`` as what the tool
+would have answered, or ``did_not_happen``."""
+
+
+class SaidWord(Contract):
+    """One person's word on an escalation that needs more people than have agreed."""
+
+    consent: Consent
+    action: ResolutionAction
+    text: str = Field(default="", exclude_if=is_empty)
+    result: Json = Field(default=None, exclude_if=is_none)
+    word_hash: Sha256
+    """Two people say the same if this is the same: ``Resolution.word_hash``."""
 
 
 class Escalation(Contract):
@@ -39,12 +66,24 @@ class Escalation(Contract):
     effect: EffectInDoubt | None = None
     """The write whose end a person must tell; then the actions are ``happened``, ``did_not_happen`` and
     ``abort``."""
+    quorum: Quorum = Quorum()
+    """Who must say the same: of a write in doubt, as many and with the roles that its approval needed.
+    Anybody may abort."""
+    next_roles_from: datetime | None = Field(default=None, exclude_if=is_none)
+    """When the quorum's ``next_roles`` begin to count."""
+    requested_by: str = ""
+    """Who started the run; may abort it, and answer nothing."""
+    words: tuple[SaidWord, ...] = Field(default=(), exclude_if=is_empty)
+    """What people have said so far, where one is not enough or they don't agree."""
+    refused: tuple[RefusedAttempt, ...] = Field(default=(), exclude_if=is_empty)
+    """The last answers that did not count."""
+    refusals: int = Field(default=0, exclude_if=is_zero)
+    """How many did not count."""
 
-
-ResolutionAction = Literal["guide", "answer", "abort", "happened", "did_not_happen"]
-"""``guide``: tell the model ``text`` and go on. ``answer``: use ``answer`` in place of the model's.
-``abort``: end the run as ``escalated``. Of a write in doubt: ``happened``, with ``result`` as what the tool
-would have answered, or ``did_not_happen``."""
+    def roles_at(self, now: datetime) -> tuple[str, ...]:
+        """The roles that count at a time; empty means any."""
+        is_later = self.next_roles_from is not None and now >= self.next_roles_from
+        return (*self.quorum.roles, *self.quorum.next_roles) if is_later else self.quorum.roles
 
 
 class Resolution(Contract):
@@ -52,12 +91,15 @@ class Resolution(Contract):
 
     action: ResolutionAction
     by: Name
+    """The stated name of the person; once it counts, the name that was verified."""
     text: str = Field(default="", max_length=20_000)
     answer: Json = None
     result: Json = None
     """The tool's output, for ``happened``: it must fit the tool's contract."""
     escalation_id: str | None = None
     """If given, must be the open escalation's."""
+    roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """In which they answer."""
     token: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
     """The same, signed (``ResolutionClaims``); without it, a run that wants signed decisions refuses."""
 
@@ -65,6 +107,11 @@ class Resolution(Contract):
     def said_hash(self) -> Sha256:
         """Of all that the answer says."""
         return sha256_of([self.action, self.text, self.answer, self.result])
+
+    @property
+    def word_hash(self) -> Sha256:
+        """Of what others can agree to: all that it says but the text, which each writes for themselves."""
+        return sha256_of([self.action, self.answer, self.result])
 
 
 class RunStatus(Contract):

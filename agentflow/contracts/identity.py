@@ -1,13 +1,13 @@
 """Who may decide, by the keys they sign with, and what they sign.
 
 A signed decision is a JWS in compact form (RFC 7515). Its protected header has ``alg``, ``kid`` and ``typ``
-and nothing else; its payload is one of the claims below, as JSON.
+and nothing else; its payload is one of the claims below, as JSON, each claim once and of exactly its type.
 """
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from agentflow.contracts.person import Name
 from agentflow.contracts.wire import ApprovalId, Contract, Sha256, is_empty, is_none
@@ -25,6 +25,17 @@ MAX_TOKEN_CHARACTERS = 16_384
 
 Seconds = Annotated[int, Field(strict=True, ge=0, le=253_402_300_799)]
 """Seconds since 1970 in UTC, as ``iat`` and ``exp`` have them (RFC 7519), to the end of the year 9999."""
+
+
+Lifetime = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=366))]
+
+
+class SignatureTerms(Contract):
+    """How long what people sign may count, from ``iat`` to ``exp``. A run is pinned to them."""
+
+    decision_lifetime: Lifetime = timedelta(minutes=15)
+    """Of a decision, and of an answer to an escalation."""
+    delegation_lifetime: Lifetime = timedelta(days=7)
 
 
 class ApproverKey(Contract):
@@ -48,7 +59,9 @@ class ApproverKey(Contract):
 
 
 class Claims(Contract):
-    """What every token says."""
+    """What every token says. A claim without a default must be there, and be of exactly its type."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     sub: Name
     """The person."""
@@ -64,10 +77,13 @@ class DecisionClaims(Claims):
     run: Sha256
     """Names the run, as ``pending_approvals`` does; a later run of the same workflow id has another."""
     approval_id: ApprovalId
+    tool: str | None = None
+    """The action's. ``None`` counts only in runs that are pinned to no ``SignatureTerms``, which are
+    older."""
     arguments_hash: Sha256
     verdict: Literal["approve", "reject"]
-    reason: str = Field(default="", max_length=2_000)
-    roles: tuple[Name, ...] = ()
+    reason: str = Field(max_length=2_000)
+    roles: tuple[Name, ...]
     delegation: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
     """Another person's token, on whose behalf this one decides."""
 
@@ -77,13 +93,24 @@ class ResolutionClaims(Claims):
 
     run: Sha256
     escalation_id: str
+    effect_key: Sha256 | None
+    """Of the write in doubt; ``None`` if none is."""
+    tool: str | None
+    """The write's."""
+    arguments_hash: Sha256 | None
+    """The write's."""
     resolution_hash: Sha256
     """Of what they say: ``contracts.escalation.Resolution.said_hash``."""
+    roles: tuple[str, ...]
+    delegation: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
+    """Another person's token, on whose behalf this one answers."""
 
 
 class DelegationClaims(Claims):
     """A person lets another decide in their place until ``exp``. It can't be passed on."""
 
+    jti: str = Field(min_length=1, max_length=200)
+    """Names the delegation: by it, it is revoked alone."""
     to: Name
     """The other person. They sign with a key of their own."""
     roles: tuple[Name, ...]
@@ -91,20 +118,43 @@ class DelegationClaims(Claims):
 
 
 class Revocation(Contract):
-    """The payload of the ``revoke`` signal: a key isn't to be believed any more."""
+    """The payload of the ``revoke`` signal: a key, or a delegation, isn't to be believed any more."""
 
-    kid: str = Field(min_length=1, max_length=200)
+    kid: str | None = Field(default=None, min_length=1, max_length=200, exclude_if=is_none)
+    """The key."""
+    delegation: str | None = Field(default=None, min_length=1, max_length=200, exclude_if=is_none)
+    """The delegation, by its ``jti``: the keys of both people go on to count."""
     by: Name
     reason: str = Field(default="", max_length=2_000)
 
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.kid is None) == (self.delegation is None):
+            raise ValueError("give either kid or delegation")
+        return self
+
+
+class UsedDelegation(Contract):
+    """The delegation that somebody decides by."""
+
+    id: str
+    """Its ``jti``."""
+    until: Seconds
+    """Its ``exp``."""
+
 
 class Consent(Contract):
-    """One person's yes, and whose key said so."""
+    """One person's yes, and all that is needed to judge later whether it still counts."""
 
     by: str
     on_behalf_of: str | None = Field(default=None, exclude_if=is_none)
     kids: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The keys that it rests on: the person's, and that of whom they act for."""
+    key_hashes: tuple[Sha256, ...] = Field(default=(), exclude_if=is_empty)
+    """Of the same keys: another key may have a ``kid`` later. Empty in runs that began before it was kept."""
+    roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """In which they said it."""
+    delegation: UsedDelegation | None = Field(default=None, exclude_if=is_none)
 
     @property
     def name(self) -> str:
@@ -113,11 +163,12 @@ class Consent(Contract):
 
 
 class RefusedAttempt(Contract):
-    """A decision on an approval that did not count."""
+    """A decision on an approval, or an answer to an escalation, that did not count."""
 
     at: AwareDatetime
     by: str
     """As stated; nobody has verified it."""
-    verdict: Literal["approve", "reject"]
+    verdict: str
+    """``approve`` or ``reject``, or the answer's action."""
     reason: str
     """Why it did not count."""

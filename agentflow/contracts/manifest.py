@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from agentflow.contracts.identity import ApproverKey
+from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import RuleSetName, Tier
@@ -64,6 +64,9 @@ class Manifest(Contract):
     """Keys that decisions must be signed with; ``None`` takes people at their word."""
     requesters: RequesterPolicy | None = Field(default=None, exclude_if=is_none)
     """Whose word is taken for who asked; ``None`` takes nobody's."""
+    signature_terms: SignatureTerms | None = Field(default=None, exclude_if=is_none)
+    """How long signatures may count. ``None`` without keys, and in runs that began before there were such
+    terms: those take signatures of any life, and without the claim ``tool``."""
     imported: dict[str, Sha256] = Field(default_factory=dict[str, Sha256], exclude_if=is_empty)
     """Imported tools on offer, and the digests of their contracts as the run began."""
     root: Sha256

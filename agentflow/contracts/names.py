@@ -6,6 +6,7 @@ RECONCILE_EFFECT_ACTIVITY = "reconcile_effect"
 GUARD_OUTPUT_ACTIVITY = "guard_output"
 CLOSE_EFFECT_ACTIVITY = "close_effect"
 NOTIFY_ACTIVITY = "notify"
+VERIFY_APPROVER_ACTIVITY = "verify_approver"
 
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"

@@ -51,6 +51,6 @@ class Requester(Contract):
     proof: RequesterProof | None = Field(default=None, exclude_if=is_none)
     """How it is verified; ``None`` is not at all."""
     kid: str | None = Field(default=None, exclude_if=is_none)
-    """The key that signed."""
+    """The key that signed the start, believed by now or not."""
     detail: str = Field(default="", exclude_if=is_empty)
     """Why it is not verified."""

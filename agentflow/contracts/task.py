@@ -1,17 +1,9 @@
 """What a run starts with."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
-from pydantic import (
-    Field,
-    FieldSerializationInfo,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    ValidationInfo,
-    field_serializer,
-    model_validator,
-)
+from pydantic import Field, FieldSerializationInfo, PrivateAttr, field_serializer
 from pydantic_core import from_json, to_json
 
 from agentflow.contracts.budget import Budget
@@ -46,25 +38,21 @@ class AgentTask(Contract, Generic[InputT]):
     seal: str | None = Field(default=None, max_length=1_000, exclude_if=is_none)
     """Of what is carried and of the rest of the task, by the execution before this one."""
 
-    _given: Mapping[str, Json] | None = PrivateAttr(default=None)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _as_given(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        task = handler(data)
-        if info.mode == "json" and isinstance(data, dict):
-            task._given = cast(Mapping[str, Json], data)
-        return task
+    _sent: bytes | None = PrivateAttr(default=None)
 
     @field_serializer("budget")
     def _limits_asked_for(self, budget: Budget | None, info: FieldSerializationInfo) -> dict[str, Any] | None:
         # Sent in full, the defaults of the limits left out would arrive as if they had been asked for.
         return None if budget is None else budget.model_dump(mode=info.mode, exclude_unset=True)
 
+    def sent_as(self, text: bytes) -> None:
+        """Keep the JSON that this was read from: the type may leave out or fill in what was not signed."""
+        self._sent = text
+
     @property
     def given(self) -> Mapping[str, Json]:
-        """The task as JSON, as it was sent or would be: what its type left out or filled in included."""
-        return self._given if self._given is not None else cast(Mapping[str, Json], from_json(to_json(self)))
+        """The task as JSON, as it was sent, or would be."""
+        return cast(Mapping[str, Json], from_json(to_json(self) if self._sent is None else self._sent))
 
     @property
     def name_fault(self) -> str | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, NewType, cast
+from typing import Annotated, Any, ClassVar, NewType, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -54,6 +54,23 @@ class Contract(BaseModel):
     """A frozen value that crosses the wire. Unknown fields are refused, not ignored."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+
+ContractT = TypeVar("ContractT", bound=Contract)
+
+
+def exactly(kind: type[ContractT], value: object) -> ContractT | None:
+    """What somebody's own code answered, if it is of exactly this type, and valid; else ``None``.
+
+    A subclass may say something else each time, and what was made without validation may say anything.
+    """
+    if type(value) is not kind:
+        return None
+    try:
+        # Without warnings, which quote what is wrong.
+        return kind.model_validate(cast(Contract, value).model_dump(warnings=False))
+    except Exception:
+        return None
 
 
 MAX_DEPTH = 100

@@ -3,12 +3,14 @@
 Two doors (the signals and the ``decide`` update) lead into ``judge``. What it refuses has no effect.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
 from agentflow.contracts.identity import Consent, RefusedAttempt
+from agentflow.core.consents import clash, people_of
 from agentflow.core.named import Named, objection_to_named
 from agentflow.core.person import has_one_of, readings
 
@@ -54,10 +56,9 @@ class PendingApproval:
 
     def shown(self) -> ApprovalRequest:
         """The request with what became of it so far, for people and for the run's next execution."""
-        has_keys = any(consent.kids for consent in self.consents)
         changes = {
             "approved_by": self.approved_by,
-            "consents": self.consents if has_keys else (),
+            "consents": self.consents,
             "refused": self.refused,
             "refusals": self.refusals,
         }
@@ -68,11 +69,15 @@ class PendingApproval:
         last = (*self.refused, attempt)[-MAX_REFUSED_SHOWN:]
         return replace(self, refused=last, refusals=self.refusals + 1)
 
-    def without_key(self, kid: str) -> "PendingApproval":
-        """Take back what rests on a key, if nothing has come of it yet."""
-        if self.outcome:
+    def keeping(self, stands: Callable[[Consent], bool]) -> "PendingApproval":
+        """Take back the consents that do not stand any more. An approval that rests on one is open again.
+
+        Nobody has acted on it yet: whoever does takes it away from those that are pending.
+        """
+        if self.outcome is not None and self.outcome.status != "approved":
             return self
-        return replace(self, consents=tuple(consent for consent in self.consents if kid not in consent.kids))
+        kept = tuple(consent for consent in self.consents if stands(consent))
+        return self if kept == self.consents else replace(self, consents=kept, outcome=None)
 
 
 def judge(
@@ -98,15 +103,16 @@ def judge(
         return approver or Refusal(f"the identity of {decision.by} could not be verified")
     if refusal := _why_not(pending, verdict, decision, approver, now):
         return Refusal(refusal)
+    reason = decision.reason if approver.reason is None else approver.reason
     if verdict == "reject":
-        rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=decision.reason)
+        rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=reason)
         return replace(pending, outcome=rejected)
     agreed = replace(pending, consents=(*pending.consents, approver.consent))
     if objection := objection_to_named(named, agreed.consents, pending.request.quorum.people):
         return Refusal(objection)
     if agreed.people_needed:
         return agreed
-    done = ApprovalOutcome(status="approved", by=agreed.approved_by, reason=decision.reason)
+    done = ApprovalOutcome(status="approved", by=agreed.approved_by, reason=reason)
     return replace(agreed, outcome=done)
 
 
@@ -136,18 +142,13 @@ def _why_not(
 
 
 def _may_not_approve(pending: PendingApproval, approver: Approver, now: datetime) -> str | None:
-    request = pending.request
-    who = _people(approver.consent)
-    if readings(request.requested_by) & who:
+    request, consent = pending.request, approver.consent
+    if readings(request.requested_by) & people_of(consent):
         return f"{request.requested_by} asked for this run and may not approve its actions"
-    # Four eyes must not be two: whoever stands in for somebody uses up both.
-    if any(who & _people(consent) for consent in pending.consents):
-        return f"{approver.consent.name} has approved already; another person is needed"
+    # Four eyes must not be two.
+    if same := clash(consent, pending.consents):
+        return same
     roles = request.roles_at(now)
     if roles and not has_one_of(approver.roles, roles):
         return f"{approver.subject} has none of the roles {', '.join(roles)}"
     return None
-
-
-def _people(consent: Consent) -> set[str]:
-    return {*readings(consent.by), *(readings(consent.on_behalf_of) if consent.on_behalf_of else ())}

@@ -2,11 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.escalation import Escalation, SaidWord
+from agentflow.contracts.identity import RefusedAttempt
 from agentflow.contracts.requester import RequesterProof
+from agentflow.contracts.rules import Quorum
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.words import dollars, span
@@ -65,6 +68,21 @@ def page(request: ApprovalRequest, now: datetime | None = None) -> tuple[tuple[s
     return tuple((label, text) for label, text in said if text is not None)
 
 
+def escalation_page(escalation: Escalation) -> tuple[tuple[str, str], ...]:
+    """Who may answer an escalation, what was said so far, and what did not count."""
+    quorum, words = escalation.quorum, escalation.words
+    asked = f"; not {escalation.requested_by}, who asked for the run" if escalation.requested_by else ""
+    same = " who say the same" if quorum.people > 1 else ""
+    roles = _roles(quorum, escalation.next_roles_from)
+    who = f"{quorum.people}{roles}{same}{_signed(escalation.identity)}{asked}; anybody may abort"
+    said: list[tuple[str, str | None]] = [
+        ("people", who),
+        ("said so far", "; ".join(_word(word) for word in words) or None),
+        ("not counted", _attempts(escalation.refused, escalation.refusals)),
+    ]
+    return tuple((label, text) for label, text in said if text is not None)
+
+
 def people_needed(request: ApprovalRequest) -> int:
     """How many more people must agree."""
     return max(request.quorum.people - len(request.approved_by), 0)
@@ -97,21 +115,38 @@ def _value(value: Json) -> str:
 
 def _people(request: ApprovalRequest) -> str:
     quorum = request.quorum
-    roles = f" with role {' or '.join(quorum.roles)}" if quorum.roles else ""
-    if request.next_roles_from:
-        from_then = request.next_roles_from.isoformat(timespec="seconds")
-        roles += f" (from {from_then} also {' or '.join(quorum.next_roles)})"
-    signed = ", signed" if request.identity == "signed" else ""
+    roles, signed = _roles(quorum, request.next_roles_from), _signed(request.identity)
     asked = f"; not {request.requested_by}, who asked for the run ({proof_in_words(request.requester_proof)})"
     return f"{people_needed(request)} more of {quorum.people}{roles}{signed}{asked}"
 
 
+def _roles(quorum: Quorum, next_roles_from: datetime | None) -> str:
+    roles = f" with role {' or '.join(quorum.roles)}" if quorum.roles else ""
+    if next_roles_from:
+        from_then = next_roles_from.isoformat(timespec="seconds")
+        roles += f" (from {from_then} also {' or '.join(quorum.next_roles)})"
+    return roles
+
+
+def _signed(identity: str) -> str:
+    return ", signed" if identity == "signed" else ""
+
+
+def _word(word: SaidWord) -> str:
+    result = f" with the result {_value(word.result)}" if word.result is not None else ""
+    text = f" ({_value(word.text)})" if word.text else ""
+    return f"{word.consent.name}: {word.action}{result}{text}"
+
+
 def _refused(request: ApprovalRequest) -> str | None:
     """What did not count so far, the last of it: the other approvers should know."""
-    if not request.refused:
+    return _attempts(request.refused, request.refusals)
+
+
+def _attempts(refused: Sequence[RefusedAttempt], count: int) -> str | None:
+    if not refused:
         return None
-    last = request.refused[-1]
-    return f"{request.refusals} so far; the last by {last.by}: {last.reason}"
+    return f"{count} so far; the last by {refused[-1].by}: {refused[-1].reason}"
 
 
 def _origins(request: ApprovalRequest) -> list[tuple[str, str | None]]:

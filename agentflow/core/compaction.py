@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from agentflow.contracts.messages import CompactionMessage, Entry, Message, ToolMessage, UserMessage
+from agentflow.contracts.wire import exactly
 from agentflow.core.pricing import message_token_bound
 
 CLEARED = "[this output was removed to save space; call the tool again if you need it]"
@@ -85,7 +86,7 @@ def planned(strategy: CompactionStrategy, outline: Outline, excess: int, models:
         if plan is None:
             return None, NOTHING_MAY_GO
         if type(plan) is CompactionMessage:
-            return shortening(outline, CompactionMessage.model_validate(plan.model_dump(), strict=True))
+            return shortening(outline, exactly(CompactionMessage, plan))
         if type(plan) is Summarise and _is_sound(plan, len(outline), models):
             return plan, ""
     except Exception as error:

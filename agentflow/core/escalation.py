@@ -1,34 +1,144 @@
-"""A run that waits for a person: which resolutions count."""
+"""A run that waits for a person: which resolutions count, and how many people it takes."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from agentflow.contracts.escalation import Escalation, Resolution
+from agentflow.contracts.approval import Approver
+from agentflow.contracts.escalation import Escalation, Resolution, SaidWord
+from agentflow.contracts.identity import Consent, RefusedAttempt
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
-from agentflow.core.approval import Refusal
+from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal
+from agentflow.core.consents import clash, people_of
+from agentflow.core.person import has_one_of, readings, same_person
 from agentflow.core.schema import SchemaCheck
+
+MAX_WORDS = 40
+"""Of people who don't agree: where names are only stated, whoever may signal could make up any number."""
+MAX_NAMES = 200
+"""Characters of all names together, as the ledger takes them."""
 
 
 @dataclass(frozen=True)
 class OpenEscalation:
-    """An escalation, and what a person's word must fit."""
+    """An escalation, what a person's word must fit, and what people have said so far."""
 
     escalation: Escalation
     form: AnswerForm[Json] | None = None
     """Of the answer, if a person may supply one."""
     output_check: SchemaCheck | None = None
     """Of the tool's output, for a write in doubt."""
+    outcome: Resolution | None = None
+    """Once enough people say the same; ``by`` names whom the verifier proved."""
+
+    def with_refused(self, attempt: RefusedAttempt) -> "OpenEscalation":
+        """Remember an answer that did not count: others should know of it."""
+        last = (*self.escalation.refused, attempt)[-MAX_REFUSED_SHOWN:]
+        told = {"refused": last, "refusals": self.escalation.refusals + 1}
+        return replace(self, escalation=self.escalation.model_copy(update=told))
+
+    def keeping(self, stands: Callable[[Consent], bool]) -> "OpenEscalation":
+        """Take back the words of those who no longer count. An outcome that rests on one is open again."""
+        if self.outcome is not None and self.outcome.action == "abort":
+            return self
+        words = tuple(word for word in self.escalation.words if stands(word.consent))
+        if words == self.escalation.words:
+            return self
+        return replace(self, escalation=self.escalation.model_copy(update={"words": words}), outcome=None)
 
 
-def judge_resolution(open_one: OpenEscalation | None, resolution: Resolution) -> Resolution | Refusal:
-    """Accept a person's resolution, or say why it does not count."""
+def judge_resolution(
+    open_one: OpenEscalation | None, resolution: Resolution, approver: Approver | Refusal, now: datetime
+) -> OpenEscalation | Refusal:
+    """Count one person's word, or say why it does not count.
+
+    Anybody who is somebody may abort. Anything else needs the quorum, with its roles and without the person
+    who asked for the run; all who have said something must say the same, and who says otherwise holds it up
+    until they agree. A person's new word takes the place of the one before.
+
+    Args:
+        open_one: What is escalated.
+        resolution: The payload.
+        approver: Who it is, by the verifier, or why the identity does not hold.
+        now: The workflow's clock.
+    """
+    if problem := unfit(open_one, resolution):
+        return Refusal(problem)
+    assert open_one is not None  # unfit otherwise
+    if isinstance(approver, Refusal):
+        return approver
+    if resolution.action == "abort":
+        return replace(open_one, outcome=resolution.model_copy(update={"by": approver.consent.name}))
+    escalation, consent = open_one.escalation, approver.consent
+    others = tuple(word for word in escalation.words if not _is_same(word.consent, consent))
+    word = SaidWord(
+        consent=consent,
+        action=resolution.action,
+        text=resolution.text,
+        result=resolution.result,
+        word_hash=resolution.word_hash,
+    )
+    if problem := _may_not(escalation, consent, others, now) or _adds_nothing(escalation, others, word):
+        return Refusal(problem)
+    words = (*others, word)
+    told = replace(open_one, escalation=escalation.model_copy(update={"words": words}))
+    if len(words) < escalation.quorum.people or len({each.word_hash for each in words}) > 1:
+        return told
+    return replace(told, outcome=resolution.model_copy(update=_agreed(words)))
+
+
+def unfit(open_one: OpenEscalation | None, resolution: Resolution) -> str | None:
+    """Why a resolution would not count whoever sent it; ``None`` if it may."""
     if open_one is None:
-        return Refusal("nothing is escalated")
+        return "nothing is escalated"
     if resolution.escalation_id not in (None, open_one.escalation.id):
-        return Refusal(f"{resolution.escalation_id} is not open; {open_one.escalation.id} is")
-    unfit = _unfit_for_an_effect if open_one.escalation.effect else _unfit
-    problem = unfit(open_one, resolution)
-    return Refusal(problem) if problem else resolution
+        return f"{resolution.escalation_id} is not open; {open_one.escalation.id} is"
+    if open_one.outcome is not None:
+        return f"{open_one.escalation.id} is answered already"
+    check = _unfit_for_an_effect if open_one.escalation.effect else _unfit
+    return check(open_one, resolution)
+
+
+def people_missing(escalation: Escalation) -> int:
+    """How many more people must say the same, at least."""
+    return max(escalation.quorum.people - len(escalation.words), 0)
+
+
+def _may_not(
+    escalation: Escalation, consent: Consent, others: tuple[SaidWord, ...], now: datetime
+) -> str | None:
+    if escalation.requested_by and readings(escalation.requested_by) & people_of(consent):
+        return f"{escalation.requested_by} asked for this run and may only abort it"
+    roles = escalation.roles_at(now)
+    if roles and not has_one_of(consent.roles, roles):
+        return f"{consent.name} has none of the roles {', '.join(roles)}"
+    return clash(consent, [word.consent for word in others])
+
+
+def _adds_nothing(escalation: Escalation, others: tuple[SaidWord, ...], word: SaidWord) -> str | None:
+    before = next((one for one in escalation.words if one not in others), None)
+    if before is not None and before.word_hash == word.word_hash:
+        return f"{word.consent.name} has said so already; another person is needed"
+    if len(others) >= MAX_WORDS:
+        return f"{len(others)} people have said something; only abort counts any more"
+    return None
+
+
+def _is_same(one: Consent, other: Consent) -> bool:
+    return same_person(one.by, other.by) and people_of(one) == people_of(other)
+
+
+def _agreed(words: tuple[SaidWord, ...]) -> dict[str, Json]:
+    """What several people's same word comes to: their names, and what each of them wrote."""
+    if len(words) == 1:
+        return {"by": words[0].consent.name}
+    names = " and ".join(word.consent.name for word in words)
+    texts = "; ".join(f"{word.consent.name}: {word.text}" for word in words if word.text)
+    return {
+        "by": names if len(names) <= MAX_NAMES else f"{names[: MAX_NAMES - 1]}…",
+        "text": texts[:20_000],
+    }
 
 
 def _unfit(open_one: OpenEscalation, resolution: Resolution) -> str | None:

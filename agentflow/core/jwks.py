@@ -11,17 +11,17 @@ can't be used is an error.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from pydantic import ValidationError
 
 from agentflow.contracts.identity import ApproverKey
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.jws import imported_key
 from agentflow.core.person import look_alikes
-from agentflow.core.strict_json import loads_once
+from agentflow.core.strict_json import strict_json
 from agentflow.errors import ConfigurationError
 
 MAX_KEYS = 500
@@ -42,7 +42,7 @@ def keys_of_set(text: bytes) -> tuple[ApproverKey, ...]:
         ConfigurationError: it can't be read, or has a key that can't be used; the text says which.
     """
     try:
-        document = loads_once(text)
+        document = strict_json(text)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"it is no JSON: {error}") from None
     listed = cast(Mapping[str, Json], document).get("keys") if isinstance(document, dict) else None
@@ -51,11 +51,28 @@ def keys_of_set(text: bytes) -> tuple[ApproverKey, ...]:
     entries = cast(list[Json], listed)
     if len(entries) > MAX_KEYS:
         raise ConfigurationError(f"it has {len(entries)} keys, more than {MAX_KEYS}")
-    keys = tuple(_key(number, entry) for number, entry in enumerate(entries, 1))
+    return checked_keys(_key(number, entry) for number, entry in enumerate(entries, 1))
+
+
+def checked_keys(found: Iterable[object]) -> tuple[ApproverKey, ...]:
+    """The keys that a source gave, once each has been looked at.
+
+    Raises:
+        ConfigurationError: one is no ``ApproverKey``, can't be used, or is there twice; the text says which.
+    """
+    keys = tuple(_usable(number, key) for number, key in enumerate(found, 1))
     if alike := look_alikes(role for key in keys for role in key.roles):
         raise ConfigurationError(f"two roles look alike and are not the same: {' and '.join(alike)}")
     if twice := [kid for kid, count in Counter(key.kid for key in keys).items() if count > 1]:
         raise ConfigurationError(f"two keys have the kid {', '.join(twice)}")
+    owners: dict[bytes, str] = {}
+    for key in keys:
+        # Two names for one key would make its holder two people.
+        first = owners.setdefault(imported_key(key.alg, key.jwk).as_der(private=False), key.kid)
+        if first != key.kid:
+            raise ConfigurationError(
+                f"{first} and {key.kid} are one key: give each person a key of their own"
+            )
     return keys
 
 
@@ -88,10 +105,18 @@ def _key(number: int, entry: Json) -> ApproverKey:
         "jwk": {part: value for part, value in members.items() if part in _PUBLIC},
     }
     try:
-        key = ApproverKey.model_validate(given)
-        imported_key(key.alg, key.jwk)
+        # As JSON, and strictly: 20271231 is no date.
+        return ApproverKey.model_validate_json(canonical_json(given), strict=True)
     except ValidationError as error:
         raise ConfigurationError(f"{name}: {describe_errors(error)}") from None
+
+
+def _usable(number: int, key: object) -> ApproverKey:
+    if type(key) is not ApproverKey:
+        raise ConfigurationError(f"key {number} is {type(key).__name__}, not ApproverKey")
+    name = f"key {number} ({key.kid})"
+    try:
+        imported_key(key.alg, key.jwk)
     except ValueError as error:
         raise ConfigurationError(f"{name}: {error}") from None
     if bad := [pattern for pattern in key.subjects if not _is_subject(pattern)]:

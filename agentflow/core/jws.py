@@ -2,9 +2,11 @@
 
 Pure: the workflow verifies them, and its replay comes to the same. What is refused here is refused before any
 cryptography: an ``alg`` that isn't the key's own (``none`` is nobody's), a header with more in it than
-``alg``, ``kid`` and ``typ``, a token of another type.
+``alg``, ``kid`` and ``typ``, or with one of them twice, a token of another type, a key that anybody can sign
+with.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -12,9 +14,13 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import CompactSignature, JWSRegistry
+from joserfc.util import urlsafe_b64decode
 
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, ApproverKey
+from agentflow.contracts.wire import Json
 from agentflow.core.approval import Refusal
+from agentflow.core.key_strength import ed25519_problem, rsa_problem
+from agentflow.core.strict_json import strict_json
 
 Key = OKPKey | ECKey | RSAKey
 
@@ -24,7 +30,7 @@ _KINDS: Mapping[str, tuple[type[OKPKey] | type[ECKey] | type[RSAKey], dict[str, 
     "ES256": (ECKey, {"kty": "EC", "crv": "P-256"}),
     "RS256": (RSAKey, {"kty": "RSA"}),
 }
-_MIN_RSA_BITS = 2048
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 class _Registry(JWSRegistry):
@@ -56,12 +62,26 @@ def imported_key(alg: str, jwk: Mapping[str, str]) -> Key:
         raise ValueError(f"it is no key for {alg}: {', '.join(wrong)}")
     try:
         key = kind.import_key(dict(jwk))
-        bits = key.public_key.key_size if isinstance(key, RSAKey) else None
+        problem = _weakness(key, jwk)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"it is no key for {alg}: {error}") from None
-    if bits is not None and bits < _MIN_RSA_BITS:
-        raise ValueError(f"it has {bits} bits; RS256 needs {_MIN_RSA_BITS} or more")
+    if problem:
+        raise ValueError(f"it is no key for {alg}: {problem}")
     return key
+
+
+def _weakness(key: Key, jwk: Mapping[str, str]) -> str | None:
+    """Why nobody should believe what is signed with a key."""
+    match key:
+        case OKPKey():
+            return ed25519_problem(urlsafe_b64decode(jwk["x"].encode("ascii")))
+        case RSAKey():
+            numbers = key.public_key.public_numbers()
+            return rsa_problem(numbers.n, numbers.e)
+        case ECKey():
+            # A point that isn't on the curve is refused as the key is made, which joserfc may put off.
+            key.public_key.public_numbers()
+            return None
 
 
 def public_members(key: Key) -> dict[str, str]:
@@ -97,8 +117,9 @@ def verified(token: str, typ: str, keys: Mapping[str, ApproverKey]) -> tuple[App
     """
     try:
         found = _extracted(token)
-        header = cast(Mapping[str, object], found.protected)
-        key = keys.get(str(header.get("kid")))
+        header = _header_of(token)
+        kid = header.get("kid")
+        key = keys.get(kid) if isinstance(kid, str) else None
         objection = next(_objections(header, key, typ), None)
         if objection or key is None:
             return Refusal(objection or "the key is unknown")
@@ -112,7 +133,18 @@ def verified(token: str, typ: str, keys: Mapping[str, ApproverKey]) -> tuple[App
 def _extracted(token: str) -> CompactSignature:
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise ValueError(f"it has {len(token)} characters, more than {MAX_TOKEN_CHARACTERS}")
+    if not _COMPACT.fullmatch(token):
+        # Python's decoder skips what is no base64url, so that one signature would have many spellings.
+        raise ValueError("it is not of three parts in base64url")
     return jws.extract_compact(token.encode("ascii"), registry=_REGISTRY)
+
+
+def _header_of(token: str) -> Mapping[str, Json]:
+    """The protected header, in which nothing is twice."""
+    header = strict_json(urlsafe_b64decode(token.partition(".")[0].encode("ascii")))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object")
+    return cast(Mapping[str, Json], header)
 
 
 def _objections(header: Mapping[str, object], key: ApproverKey | None, typ: str) -> Iterator[str]:

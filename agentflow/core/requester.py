@@ -80,6 +80,26 @@ def requester_of(
     return Requester(name=name, detail=f"the run was started without {wanted}")
 
 
+def as_of_now(requester: Requester, policy: RequesterPolicy, now: datetime) -> Requester:
+    """A requester by the keys of now: one whose key is gone, or speaks for others, is verified no more.
+
+    That a key expired since it signed the start changes nothing.
+    """
+    if requester.proof != "token":
+        return requester
+    key = next((key for key in policy.keys if key.kid == requester.kid), None)
+    if key is not None and not key.is_revoked(now) and speaks_for(key.subjects, requester.name):
+        return requester
+    return Requester(
+        name=requester.name, kid=requester.kid, detail=f"the key {requester.kid} no longer counts"
+    )
+
+
+def was_verified(requester: Requester | None) -> bool:
+    """Whether a run began with a proof of who asked for it, believed by now or not."""
+    return requester is not None and (requester.proof is not None or requester.kid is not None)
+
+
 def _by_token(
     name: str, token: str, given: Mapping[str, Json], start: Start, policy: RequesterPolicy
 ) -> Requester | Refusal:

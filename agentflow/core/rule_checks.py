@@ -4,8 +4,12 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
+from pydantic import ValidationError
+
 from agentflow.contracts.rules import Quorum, Tier, Verdict
 from agentflow.contracts.tools import Effect
+from agentflow.contracts.wire import exactly
+from agentflow.core.answer import describe_errors
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,6 +30,18 @@ def names(given: Sequence[NameT]) -> tuple[NameT, ...]:
     if isinstance(given, str):
         raise ConfigurationError(f"a rule takes a list of names: write ({given!r},) in place of {given!r}")
     return tuple(given)
+
+
+def quorum_of(rule: str, people: int, roles: Sequence[str], next_roles: Sequence[str] = ()) -> Quorum:
+    """The quorum of a rule.
+
+    Raises:
+        ConfigurationError: there is no such quorum, or a role that nobody can have.
+    """
+    try:
+        return Quorum(people=people, roles=names(roles), next_roles=names(next_roles))
+    except ValidationError as error:
+        raise ConfigurationError(f"rule {rule!r}: {describe_errors(error)}") from None
 
 
 def check_rule(rule: "Rule") -> None:
@@ -79,14 +95,10 @@ def check_rule_set(rules: "RuleSet", kind: type["Rule"]) -> None:
 
 def quorum_problem(quorum: object) -> str | None:
     """What is wrong with whose consent an action needs."""
-    if type(quorum) is not Quorum:
-        return f"its quorum is of type {type(quorum).__name__}"
-    try:
-        # One that was made without validation could ask nobody.
-        Quorum.model_validate(quorum.model_dump(), strict=True)
-        roles = (*quorum.roles, *quorum.next_roles)
-    except ValueError:
-        return "its quorum can't be met, or is met by nobody"
+    checked = exactly(Quorum, quorum)
+    if checked is None:
+        return "its quorum is no Quorum that people can meet"
+    roles = (*checked.roles, *checked.next_roles)
     return None if all(_is_text(role) for role in roles) else "its quorum has an empty role"
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from agentflow.contracts.rules import Quorum, RuleSetName, Tier, Verdict
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import Json, sha256_of
-from agentflow.core.rule_checks import check_rule, check_rule_set, names
+from agentflow.core.rule_checks import check_rule, check_rule_set, names, quorum_of
 from agentflow.core.rule_content import SourceOf, condition_content
 from agentflow.core.rule_context import RuleContext
 
@@ -200,7 +200,7 @@ def ask(
         names(scopes),
         names(tenants),
         names(tiers),
-        Quorum(people=people, roles=names(roles), next_roles=names(next_roles)),
+        quorum_of(name, people, roles, next_roles),
     )
 
 
@@ -226,6 +226,6 @@ def guard(
         names(tools),
         names(effects),
         tiers=EVERY_TIER,
-        quorum=Quorum(people=people, roles=names(roles)),
+        quorum=quorum_of(name, people, roles),
         is_guard=True,
     )

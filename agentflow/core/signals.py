@@ -3,15 +3,14 @@
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from agentflow.contracts.approval import ApprovalDecision
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
 from agentflow.contracts.identity import Revocation
-from agentflow.contracts.wire import canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal
+from agentflow.core.strict_json import strict_json
 
 PayloadT = TypeVar("PayloadT")
 
@@ -51,8 +50,9 @@ def _parse(adapter: TypeAdapter[PayloadT], payloads: tuple[bytes, ...]) -> Paylo
         return Refusal(f"malformed: {len(payloads[0])} bytes, the limit is {MAX_SIGNAL_BYTES}")
     try:
         value = adapter.validate_json(payloads[0])
-        # Pydantic takes NaN and 1e400, which JSON doesn't have and no comparison holds against.
-        canonical_json(from_json(payloads[0]))
+        # Pydantic takes NaN and 1e400, which JSON doesn't have and no comparison holds against, and the last
+        # of two values of one key, where whoever looked at the payload may have read the first.
+        strict_json(payloads[0])
     except ValidationError as error:
         return Refusal(f"malformed: {describe_errors(error)}")
     except (ValueError, RecursionError) as error:

@@ -1,31 +1,28 @@
-"""JSON that somebody wrote by hand, or signed: a name that stands twice in an object is an error."""
+"""JSON as it is signed and sent: what two readers could read in two ways is refused."""
 
 import json
-from typing import Any
 
-from agentflow.contracts.wire import Json
+from pydantic_core import from_json
+
+from agentflow.contracts.wire import Json, canonical_json
 
 
-def loads_once(text: str | bytes) -> Json:
-    """A JSON document in which no object has a name twice.
-
-    Readers differ in which of the two they take: what a person has read need not be what counts.
+def strict_json(text: bytes) -> Json:
+    """A JSON value.
 
     Raises:
-        ValueError: it is no JSON, has NaN or an infinity, or has a name twice; the text says which.
-        RecursionError: it is nested too deep.
+        ValueError: it is no JSON in UTF-8, nested deeper than ``MAX_DEPTH``, has a number that JSON doesn't
+            have, or an object somewhere in it has a key twice: some readers take the first, others the last.
     """
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    # In this order: Python's own parser is only shown what is known to be flat enough for it.
+    canonical_json(from_json(text))
+    return json.loads(text.decode("utf-8"), object_pairs_hook=_each_once)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r} stands twice in one object")
-        found[name] = value
+def _each_once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:80]!r} is there twice")
+        found[key] = value
     return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")

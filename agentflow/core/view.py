@@ -12,7 +12,7 @@ from agentflow.contracts.budget import UsageReport
 from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
 from agentflow.contracts.wire import Json
-from agentflow.core.approver_page import page
+from agentflow.core.approver_page import escalation_page, page
 from agentflow.core.idempotency import arguments_hash
 
 MAX_SHOWN = 4_000
@@ -127,6 +127,7 @@ def escalation_details(workflow_id: str, escalation: Escalation) -> str:
             f"### Escalated `{escalation.id}`",
             _quoted(escalation.reason),
             *(_in_doubt(effect) if effect else ()),
+            *(f"**{label}**: {_quoted(text)}  " for label, text in escalation_page(escalation)),
             f"Waits until {escalation.deadline.isoformat(timespec='seconds')}.",
             _fenced("\n".join(commands), "sh"),
         ]
@@ -135,6 +136,8 @@ def escalation_details(workflow_id: str, escalation: Escalation) -> str:
 
 def _answers(escalation: Escalation) -> list[dict[str, Json]]:
     common: dict[str, Json] = {"by": "YOUR NAME", "escalation_id": escalation.id}
+    if escalation.quorum.roles:
+        common["roles"] = list(escalation.quorum.roles)[:1]
     abort: dict[str, Json] = {"action": "abort", "text": "WHY", **common}
     if escalation.effect is None:
         return [{"action": "guide", "text": "WHAT TO DO", **common}, abort]

@@ -1,9 +1,10 @@
 """The door to identity: who is it that decides?"""
 
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Protocol
 
-from agentflow.contracts.approval import ApprovalDecision, Approver
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
 from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.wire import Sha256
@@ -11,19 +12,30 @@ from agentflow.core.approval import Refusal, Verdict
 
 
 class ApproverVerifier(Protocol):
-    """Establishes who sent what. Called in workflow code, so it is pure: no I/O, no clock."""
+    """Establishes who sent what.
+
+    The library's own are pure and run in workflow code. One of an agent's own runs in a local activity,
+    within a time limit, so that it may ask a directory. Its methods may be coroutine functions. What it
+    answers is recorded, and anything but an ``Approver`` or a ``Refusal`` counts for nobody.
+    """
 
     method: str
-    """Shown to people, in logs and in records: ``trusted``, ``signed``, or a name of your own."""
+    """Shown to people, in logs and in records: ``trusted``, ``signed``, or another name of your own."""
 
     def verify(
-        self, decision: ApprovalDecision, verdict: Verdict, run: Sha256, now: datetime
-    ) -> Approver | Refusal:
+        self,
+        decision: ApprovalDecision,
+        verdict: Verdict,
+        request: ApprovalRequest,
+        run: Sha256,
+        now: datetime,
+    ) -> Approver | Refusal | Awaitable[Approver | Refusal]:
         """The person who decided, or why the identity does not hold.
 
         Args:
             decision: The payload.
             verdict: What they say: of a signal it is in the name.
+            request: The pending action. What was said of another says nothing of this one.
             run: Names the run. What counts for one run must not count for another.
             now: The run's clock.
         """
@@ -31,7 +43,7 @@ class ApproverVerifier(Protocol):
 
     def verify_resolution(
         self, resolution: Resolution, escalation: Escalation, run: Sha256, now: datetime
-    ) -> str | Refusal:
+    ) -> Approver | Refusal | Awaitable[Approver | Refusal]:
         """The person who answered an escalation, or why the identity does not hold."""
         ...
 

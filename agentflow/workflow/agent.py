@@ -91,7 +91,9 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     max_input_bytes: ClassVar[int] = 256 * 1024
     """Longest task, as JSON; a longer one is refused before anything is scheduled."""
     approver_verifier: ClassVar[ApproverVerifier | None] = None
-    """Tells who people are, in a way of your own; ``None`` is the way its worker is configured for."""
+    """Tells who people are, in a way of your own; ``None`` is the way its worker is configured for. It is
+    asked in a local activity, and what takes longer than some seconds, fails, or answers anything but an
+    ``Approver`` or a ``Refusal`` counts for nobody."""
 
     _definition: ClassVar[AgentDefinition[Any]]
 
@@ -105,7 +107,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     def __init__(self) -> None:
         if "_definition" not in vars(type(self)):
             type(self)._definition = compile_definition(type(self))
-        self._run = Run(self._definition, self.approver_verifier)
+        self._run = Run(self._definition)
         self._continuation = Continuation(self._run, self.max_history_bytes)
         self._tool_calls = ToolCalls(
             self._run, self.approval_timeout, self.escalation_timeout, self._continuation

@@ -54,6 +54,8 @@ def _check_spelling(agent: Any) -> None:
         if kind.__module__.startswith("agentflow.workflow."):
             return
         for name, value in vars(kind).items():
+            if name.startswith("_"):
+                continue
             meant = get_close_matches(name, _KNOWN, 1, _ALIKE)
             if meant and name not in _KNOWN and not callable(value) and not isinstance(value, property):
                 raise WorkflowDefinitionError(

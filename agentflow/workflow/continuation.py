@@ -55,6 +55,8 @@ class Continuation:
         info = workflow.info()
         if not self._run.is_lean or info.get_current_history_length() < MIN_EVENTS:
             return False
+        if self._run.people.is_verifying:
+            return False
         return (
             info.is_continue_as_new_suggested() or info.get_current_history_size() > self._max_history_bytes
         )
@@ -75,6 +77,7 @@ class Continuation:
             progress: What ``checkpoint`` was given.
         """
         run = self._run
+        run.people.turn_away("the run continued as new")
         carried = _carry(run, turn, progress)
         state = carried.model_dump(mode="json")
         task = run.task.model_copy(
@@ -133,9 +136,9 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         ),
         turn=run.turn,
         call_index=run.call_index,
-        approvals=run.people.approvals,
-        pending=tuple(pending.shown() for pending in run.people.pending),
-        escalations=run.people.escalations,
+        approvals=run.people.approvals.count,
+        pending=tuple(pending.shown() for pending in run.people.approvals.pending),
+        escalations=run.people.escalations.count,
         settled=run.purse.settled,
         possibly_billed_usd=run.purse.possibly_billed_usd,
         models_used=tuple(sorted(run.models_used)),
@@ -148,7 +151,8 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         guidance=run.guidance,
         frozen=run.frozen,
         requester=run.requester,
-        revoked=run.people.revoked,
+        revoked=run.people.identities.revoked,
+        revoked_delegations=run.people.identities.revoked_delegations,
         notices=run.notices.undelivered,
         circles=run.circles,
         summaries=run.summaries,
@@ -171,7 +175,8 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     )
     run.measured = said.measured
     run.turn, run.call_index = carried.turn, carried.call_index
-    run.people.take_up(carried.pending, carried.approvals, carried.escalations)
+    run.people.approvals.take_up(carried.pending, carried.approvals)
+    run.people.escalations.count = carried.escalations
     run.purse = run.purse.carried_over(carried.settled, carried.possibly_billed_usd)
     run.models_used = frozenset(carried.models_used)
     for call in carried.past_calls:
@@ -179,7 +184,8 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
     for said in carried.guidance:
         run.heed(said)
     run.frozen, run.circles = carried.frozen, carried.circles
-    run.people.revoked = carried.revoked
+    run.people.identities.revoked = carried.revoked
+    run.people.identities.revoked_delegations = carried.revoked_delegations
     run.requester = carried.requester
     run.summaries, run.evidence = carried.summaries, carried.evidence
     run.decision_log = DecisionLog(carried.decisions, carried.decisions_dropped)

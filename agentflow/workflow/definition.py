@@ -28,6 +28,8 @@ OutputT = TypeVar("OutputT")
 DEFAULT_PERFORM = "agentflow.workflow.agent"
 """Module of the ``perform`` that agents inherit."""
 
+_OUR_METHODS = ("trusted", "signed")
+
 _THREE_LINES = """{name} has no @workflow.run method. Temporal doesn't inherit it, so write it in each class:
 
     @workflow.run
@@ -59,6 +61,8 @@ class AgentDefinition(Generic[OutputT]):
     """What its types mark as personal or secret."""
     performs_by_default: bool
     """Whether ``perform`` is the library's: then the run can continue as new by itself."""
+    verifier_method: str | None
+    """How its own verifier names what it does; ``None`` of an agent without one."""
 
 
 def compile_definition(agent: Any) -> AgentDefinition[Any]:
@@ -106,6 +110,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
             answer=TagFinder(output_form.schema),
         ),
         performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
+        verifier_method=_verifier_method(agent),
     )
 
 
@@ -117,6 +122,27 @@ def _check_names(agent: str, rules: RuleSet) -> None:
         raise WorkflowDefinitionError(
             f"{agent} has rules for names that look alike and differ: {' and '.join(alike)}"
         )
+
+
+def _verifier_method(agent: Any) -> str | None:
+    """The ``method`` of an agent's own verifier, if it has one that can be asked."""
+    verifier: object = agent.approver_verifier
+    if verifier is None:
+        return None
+    where = f"{agent.__name__}.approver_verifier"
+    if isinstance(verifier, type):
+        raise WorkflowDefinitionError(f"{where} is a class: write an instance of it")
+    if missing := [
+        name for name in ("verify", "verify_resolution") if not callable(getattr(verifier, name, None))
+    ]:
+        raise WorkflowDefinitionError(f"{where} has no method {' and no method '.join(missing)}")
+    method: object = getattr(verifier, "method", None)
+    if type(method) is not str or not 0 < len(method.strip()) <= 80:
+        raise WorkflowDefinitionError(f"{where} must have method: a name of 1 to 80 characters")
+    if method in _OUR_METHODS:
+        # People, tools and each write's own check would take it for ours.
+        raise WorkflowDefinitionError(f"{where} names its method {method!r}, which is the library's own")
+    return method
 
 
 def _input_schema(input_type: Any) -> dict[str, Json] | None:

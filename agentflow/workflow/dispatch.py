@@ -28,9 +28,11 @@ from agentflow.contracts.names import (
     RESOLVE_MANIFEST_ACTIVITY,
     SEAL_REFUSED_ERROR,
     TRANSCRIPT_MISSING_ERROR,
+    VERIFY_APPROVER_ACTIVITY,
 )
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
+from agentflow.contracts.verification import Verification, VerificationRequest
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow.sealing import is_answer_genuine, seal_argument
 
@@ -217,6 +219,25 @@ async def notify(notice: Notice, limit: int) -> None:
             initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=5)
         ),
         summary=f"{notice.kind}: {notice.subject}",
+    )
+
+
+async def verify_approver(request: VerificationRequest) -> Verification:
+    """Ask the agent's own verifier who sent something. A local activity: it may ask outside, for seconds.
+
+    Raises:
+        ApplicationError: no worker could ask it.
+    """
+    payload = workflow.payload_converter().to_payload(request)
+    call = f"person:{workflow.info().get_current_history_length()}"
+    return await workflow.execute_local_activity(
+        VERIFY_APPROVER_ACTIVITY,
+        RawValue(seal_argument(VERIFY_APPROVER_ACTIVITY, call, payload, attempts=2)),
+        result_type=Verification,
+        start_to_close_timeout=timedelta(seconds=9),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(maximum_attempts=2),
+        summary="who is it?",
     )
 
 

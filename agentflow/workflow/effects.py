@@ -9,11 +9,11 @@ from agentflow.contracts.effects import EffectClosing, EffectInquiry, EffectRepo
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
-from agentflow.contracts.rules import DecisionRecord
+from agentflow.contracts.rules import DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation
 from agentflow.core.effects import result_of
 from agentflow.workflow import dispatch, waiting
-from agentflow.workflow.people import Doubt
+from agentflow.workflow.escalations import Doubt
 from agentflow.workflow.run import Run
 
 FORBIDDEN_NOW_RULE = "forbidden_now"
@@ -107,7 +107,8 @@ class FailedWrite:
             detail=self._reason(report),
             attempts=report.attempts or None,
         )
-        return Doubt(effect, self._run.definition.catalog.output_checks[self._contract.name])
+        output_check = self._run.definition.catalog.output_checks[self._contract.name]
+        return Doubt(effect, output_check, self._invocation.decision.quorum or Quorum())
 
 
 def _is_unusable(report: EffectReport) -> bool:

@@ -1,6 +1,6 @@
 """What people send a run and ask of it: signals, the ``decide`` update, queries.
 
-Handlers only append and mutate, and the run waits for what they changed.
+Handlers only append and mutate, and the run waits for what they changed. An update waits for its own answer.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class RunHandlers:
     @workflow.signal(
         dynamic=True,
         description="approve | reject: {approval_id, by}; resolve: {action: guide|answer|abort, by, text}; "
-        "revoke: {kid, by}",
+        "revoke: {kid, by} or {delegation, by}",
     )
     def on_signal(self, name: str, payloads: Sequence[RawValue]) -> None:
         """Take ``approve``, ``reject``, ``resolve``, ``revoke`` and freezes; record anything else as refused.
@@ -48,7 +48,7 @@ class RunHandlers:
             # It came with an execution's first task, and what the one before knew is not taken up yet.
             await workflow.wait_condition(lambda: self._run.has_begun)
         decision = parse_decision((payload.payload.data,))
-        judged = decision if isinstance(decision, Refusal) else self._run.people.decide(decision)
+        judged = decision if isinstance(decision, Refusal) else await self._run.people.decide(decision)
         self._run.show()
         if isinstance(judged, Refusal):
             raise ApplicationError(judged.reason, type="DecisionRefused", non_retryable=True)
@@ -76,7 +76,7 @@ class RunHandlers:
     @workflow.query(name=names.PENDING_APPROVALS_QUERY)
     def pending_approvals(self) -> list[ApprovalRequest]:
         """Actions that wait for people, the oldest first."""
-        return [pending.shown() for pending in self._run.people.pending]
+        return [pending.shown() for pending in self._run.people.approvals.pending]
 
     @workflow.query(name=names.USAGE_QUERY)
     def usage(self) -> UsageReport:

@@ -14,6 +14,7 @@ from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
 from agentflow.contracts.task import AgentTask
 from agentflow.core.budget import Purse, tightest
 from agentflow.core.outcome import shorter_and_shorter
+from agentflow.core.requester import as_of_now, was_verified
 from agentflow.errors import (
     AgentflowError,
     BudgetExhausted,
@@ -184,7 +185,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         self._run.pin(manifest)
         if manifest.problem:
             raise RunDenied(manifest.problem)
-        self._run.requester = requester_of_start(self._run, manifest.requesters)
+        if manifest.requesters is not None:
+            self._run.requester = requester_of_start(self._run, manifest.requesters)
 
     async def _compare_release(self) -> None:
         """Record whose code goes on from here: a worker of another release may have taken up the run.
@@ -194,9 +196,14 @@ class Lifecycle(Generic[InputT, OutputT]):
         """
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)
-        self._run.identify_too(present.approver_keys)
-        if present.requesters and not present.requesters.unverified and self._run.requester_proof is None:
+        self._run.identify_too(present.approver_keys, present.signature_terms)
+        if present.requesters and not present.requesters.unverified and not was_verified(self._run.requester):
             raise RunDenied("who asked for the run is not verified, and its worker wants that by now")
+        if present.requesters and self._run.requester:
+            requester = as_of_now(self._run.requester, present.requesters, workflow.now())
+            if requester != self._run.requester:
+                self._run.note("revocation", True, f"requester: not verified any more: {requester.detail}")
+            self._run.requester = requester
         if present.release_id != pinned.release_id:
             self._run.note(
                 "continuation",

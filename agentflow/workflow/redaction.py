@@ -7,6 +7,7 @@ from pydantic_core import to_jsonable_python
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Escalation
+from agentflow.contracts.identity import RefusedAttempt
 from agentflow.contracts.wire import Json
 from agentflow.core.approver_page import sentence_of
 from agentflow.core.known_values import KnownValues
@@ -74,10 +75,7 @@ class RunRedaction:
             "reason": self.text(request.reason),
             "sentence": self.text(sentence),
             "requested_by": self.text(request.requested_by),
-            "refused": tuple(
-                attempt.model_copy(update={"by": self.text(attempt.by), "reason": self.text(attempt.reason)})
-                for attempt in request.refused
-            ),
+            "refused": tuple(self._attempt(attempt) for attempt in request.refused),
         }
         return request.model_copy(update=told)
 
@@ -90,7 +88,21 @@ class RunRedaction:
             arguments = self._arguments(effect.tool, effect.arguments)
             told = {"arguments": arguments, "detail": self.text(effect.detail)}
             effect = effect.model_copy(update=told)
-        return escalation.model_copy(update={"reason": self.text(escalation.reason), "effect": effect})
+        told = {
+            "reason": self.text(escalation.reason),
+            "effect": effect,
+            "requested_by": self.text(escalation.requested_by),
+            "words": tuple(
+                word.model_copy(update={"text": self.text(word.text), "result": self.json(word.result)})
+                for word in escalation.words
+            ),
+            "refused": tuple(self._attempt(attempt) for attempt in escalation.refused),
+        }
+        return escalation.model_copy(update=told)
+
+    def _attempt(self, attempt: RefusedAttempt) -> RefusedAttempt:
+        told = {"by": self.text(attempt.by), "reason": self.text(attempt.reason)}
+        return attempt.model_copy(update=told)
 
     def _arguments(self, tool: str, arguments: dict[str, Json]) -> dict[str, Json]:
         finder = self._tags.arguments.get(tool)

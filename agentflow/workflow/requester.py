@@ -9,7 +9,7 @@ from agentflow.errors import RunDenied
 from agentflow.workflow.run import Run
 
 
-def requester_of_start(run: Run, policy: RequesterPolicy | None) -> Requester:
+def requester_of_start(run: Run, policy: RequesterPolicy) -> Requester:
     """Who asked for the run, on record.
 
     Raises:
@@ -24,9 +24,6 @@ def requester_of_start(run: Run, policy: RequesterPolicy | None) -> Requester:
         headers={name: payload.data for name, payload in info.headers.items()},
     )
     found = requester_of(run.task.given, start, policy)
-    if policy is None:
-        assert isinstance(found, Requester)  # nothing was looked at
-        return found
     if isinstance(found, Refusal):
         run.note("check", False, f"requester: {found.reason}")
         raise RunDenied(f"who asked for the run can't be verified: {found.reason}")

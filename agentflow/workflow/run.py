@@ -14,7 +14,7 @@ from temporalio import workflow
 
 from agentflow.contracts.attention import Attention
 from agentflow.contracts.escalation import RunStatus
-from agentflow.contracts.identity import ApproverKey
+from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
 from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
@@ -26,20 +26,20 @@ from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.budget import Purse
+from agentflow.core.consents import gone_keys
 from agentflow.core.freeze import FreezeVerb, hear
 from agentflow.core.idempotency import run_fingerprint
 from agentflow.core.named import Named
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.record import DecisionLog
 from agentflow.core.requester import NOT_SIGNED
-from agentflow.core.signed_approvers import gone_keys
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
 from agentflow.errors import AgentflowError
-from agentflow.ports.approvers import ApproverVerifier
 from agentflow.telemetry.logs import RunLog
 from agentflow.telemetry.metrics import RunMetrics
 from agentflow.workflow.definition import AgentDefinition
+from agentflow.workflow.identities import Identities
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
@@ -53,12 +53,14 @@ _UNPINNED = Sha256("0" * 64)
 class Run:
     """The state of one run. A new one for each workflow instance, replayed ones included."""
 
-    def __init__(self, definition: AgentDefinition[Any], verifier: ApproverVerifier | None) -> None:
+    def __init__(self, definition: AgentDefinition[Any]) -> None:
         self.definition = definition
         self.redaction: RunRedaction = RunRedaction(definition)
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
-        self.people: People = People(verifier, self.record)
+        self.people: People = People(
+            Identities(definition.name, definition.verifier_method), self.record, self.show
+        )
         self.witness: Witness | None = None
         """Watches from outside of the run, where somebody does."""
         self._purse = Purse(definition.budget)
@@ -169,7 +171,7 @@ class Run:
     def requester_proof(self) -> RequesterProof | None:
         """How it is verified who asked for the run; ``None`` is not at all."""
         requester = self.requester
-        if requester is None or requester.kid in self.people.revoked:
+        if requester is None or requester.kid in self.people.identities.revoked:
             return None
         return requester.proof
 
@@ -180,7 +182,7 @@ class Run:
 
     def begin(self, task: AgentTask[Any], purse: Purse) -> None:
         """The task is accepted."""
-        self.people.named = lambda: self.named
+        self.people.approvals.named_in_start = lambda: self.named
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.redaction.of_task(self._task_input)
@@ -240,7 +242,7 @@ class Run:
         self._manifest = manifest
         self.transcript = Transcript(manifest.root)
         self.freeze_too(manifest.frozen)
-        self.people.identify(self._fingerprint(), manifest.approver_keys)
+        self._identify(manifest)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
         self._begin_telling(manifest)
         self.visibility.begin(manifest.agent, manifest.release_id, self.task.tenant, self._standing())
@@ -252,26 +254,31 @@ class Run:
         if new:
             self.note("freeze", True, f"frozen as it began: {', '.join(new)}")
 
-    def identify_too(self, keys: Sequence[ApproverKey] | None) -> None:
+    def identify_too(self, keys: Sequence[ApproverKey] | None, terms: SignatureTerms | None) -> None:
         """Let the keys count that the worker has now: people come and go while a run goes on.
 
-        A run that wants signed decisions goes on wanting them, whatever its worker is configured for.
+        A run that wants signed decisions goes on wanting them, whatever its worker is configured for. What
+        was said with a key, in a role or by a person that no longer counts is taken back.
         """
         pinned = self.manifest.approver_keys
-        if pinned is None or keys is None or tuple(keys) == pinned:
-            return
-        gone = gone_keys(pinned, keys, workflow.now())
-        self._manifest = self.manifest.model_copy(update={"approver_keys": tuple(keys)})
-        self.people.identify(self._fingerprint(), keys)
-        for kid in gone:
-            self.people.withdraw(kid)
-        told = f"; no longer counts: {', '.join(gone)}" if gone else ""
-        self.note("revocation" if gone else "continuation", True, f"the approvers' keys changed{told}")
+        if pinned is not None and keys is not None and tuple(keys) != pinned:
+            gone = gone_keys(pinned, keys, workflow.now())
+            self._manifest = self.manifest.model_copy(
+                update={"approver_keys": tuple(keys), "signature_terms": terms}
+            )
+            self._identify(self.manifest)
+            told = f"; no longer counts: {', '.join(gone)}" if gone else ""
+            self.note("revocation" if gone else "continuation", True, f"the approvers' keys changed{told}")
+        self.people.reconsider()
+
+    def _identify(self, manifest: Manifest) -> None:
+        identities = self.people.identities
+        identities.identify(self._fingerprint(), manifest.approver_keys, manifest.signature_terms)
 
     def continue_from(self, manifest: Manifest, attributes: Mapping[str, Json]) -> None:
         """The run was pinned by an execution before this one, and is visible."""
         self._manifest = manifest
-        self.people.identify(self._fingerprint(), manifest.approver_keys)
+        self._identify(manifest)
         self._begin_telling(manifest)
         self.visibility.told = dict(attributes)
 
@@ -297,6 +304,7 @@ class Run:
 
     def end(self, outcome: str, reason: str) -> None:
         """The run is over."""
+        self.people.turn_away("the run ended")
         self._outcome = outcome
         self._state, self._detail = "ended", reason
         standing = self._standing()
@@ -310,16 +318,16 @@ class Run:
     async def attention(self) -> Attention:
         """What the run needs people for, as soon as it does, or how it ended."""
         await workflow.wait_condition(
-            lambda: bool(self.people.pending or self.people.escalation or self._outcome)
+            lambda: bool(self.people.approvals.pending or self.people.escalations.current or self._outcome)
         )
         return self._attention()
 
     def _attention(self) -> Attention:
-        waiting = "escalated" if self.people.escalation else "waiting_for_approval"
+        waiting = "escalated" if self.people.escalations.current else "waiting_for_approval"
         return Attention(
             state="ended" if self._outcome else waiting,
-            approvals=tuple(pending.shown() for pending in self.people.pending),
-            escalation=self.people.escalation,
+            approvals=tuple(pending.shown() for pending in self.people.approvals.pending),
+            escalation=self.people.escalations.current,
             outcome=self._outcome,
             detail=self._detail,
         )
@@ -348,8 +356,8 @@ class Run:
             release=self._manifest.release_id if self._manifest else "",
             state=self._state,  # type: ignore[arg-type]
             turn=self.turn,
-            pending_approvals=len(self.people.pending),
-            escalation=self.people.escalation,
+            pending_approvals=len(self.people.approvals.pending),
+            escalation=self.people.escalations.current,
             outcome=self._outcome,
             detail=self._detail,
             frozen=self.frozen,
@@ -369,7 +377,7 @@ class Run:
         return run_fingerprint(self.manifest.root, workflow.info().first_execution_run_id)
 
     def _standing(self) -> Standing:
-        pending = tuple(approval.shown() for approval in self.people.pending)
+        pending = tuple(approval.shown() for approval in self.people.approvals.pending)
         listed = tuple(map(self.redaction.request, pending))
         return Standing(self._state, pending, listed, self.purse.settled.cost_usd)
 
@@ -382,7 +390,7 @@ class Run:
             turn=self.turn,
             usage=self.purse.report(),
             pending=standing.listed,
-            escalation=self.redaction.escalation(self.people.escalation),
+            escalation=self.redaction.escalation(self.people.escalations.current),
             detail=self.redaction.text(self._detail),
             frozen=self.frozen,
         )

@@ -232,7 +232,7 @@ class ToolCalls:
         """The approval that a call waits for: a new one, unless it waited before the run continued as new."""
         run, call = self._run, held.call
         if held.approval_id is not None:
-            return run.people.request(held.approval_id)
+            return run.people.approvals.request(held.approval_id)
         action = Action(call.tool, call.arguments, contract, call.id)
         deadline = workflow.now() + self._approval_timeout
         asking = Asking(asked.rule, asked.reason, asked.quorum or Quorum(), deadline)

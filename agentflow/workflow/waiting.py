@@ -13,7 +13,7 @@ from agentflow.core.answer import AnswerForm
 from agentflow.errors import RunEscalated
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import workflow_span
-from agentflow.workflow.people import Doubt
+from agentflow.workflow.escalations import Doubt
 from agentflow.workflow.run import Run, seconds_since
 
 
@@ -22,15 +22,15 @@ def open_approval(run: Run, action: Action, asking: Asking) -> ApprovalRequest:
     request = request_for(
         action,
         asking,
-        run.people.next_approval_id(),
+        run.people.approvals.next_id(),
         requested_by=run.task.requested_by,
         requester_proof=run.requester_proof,
         sources=run.provenance.origins(action.arguments, run.past_calls),
         spent_usd=run.purse.settled.cost_usd,
     )
-    run.people.open_approval(request)
+    run.people.approvals.open(request)
     run.log.warning("approval needed", tool=request.tool, rule=request.rule, approval_id=request.id)
-    opened = run.people.request(request.id)
+    opened = run.people.approvals.request(request.id)
     run.notices.of_approval("approval.requested", opened)
     return opened
 
@@ -60,14 +60,14 @@ async def _decided_by_people(
     run: Run, request: ApprovalRequest, or_until: Callable[[], bool]
 ) -> ApprovalOutcome | None:
     run.enter("waiting_for_approval", request.reason)
-    if await run.people.await_half_time(request.id, or_until):
+    if await run.people.approvals.await_half_time(request.id, or_until):
         run.show()
-        run.notices.of_approval("approval.next_roles", run.people.shown(request.id))
-    outcome = await run.people.await_approval(request.id, or_until)
+        run.notices.of_approval("approval.next_roles", run.people.approvals.shown(request.id))
+    outcome = await run.people.approvals.outcome(request.id, or_until)
     if outcome is not None:
         run.metrics.approval_ended(outcome.status, request.tool, seconds_since(request.asked_at))
         run.notices.is_over(request.id)
-        run.enter("waiting_for_approval" if run.people.pending else "acting")
+        run.enter("waiting_for_approval" if run.people.approvals.pending else "acting")
     return outcome
 
 
@@ -94,7 +94,8 @@ async def ask_what_happened(run: Run, reason: str, timeout: timedelta, doubt: Do
         RunEscalated: nobody came before the deadline.
     """
     resolution = await _await_person(run, reason, timeout, doubt=doubt)
-    run.heed([resolution.text, resolution.result])
+    # Of several people, each answers for a text of their own, and all of them for the result.
+    run.heed([resolution.text if doubt.quorum.people == 1 else "", resolution.result])
     run.enter("acting", reason)
     return resolution
 
@@ -111,13 +112,14 @@ async def _await_person(
         began = workflow.now()
         run.metrics.escalated()
         run.log.warning("escalated", reason=reason)
-        run.people.open_escalation(reason, workflow.now() + timeout, form, doubt)
+        deadline, asker = workflow.now() + timeout, run.task.requested_by
+        run.people.escalations.open(reason, deadline, requested_by=asker, form=form, doubt=doubt)
         run.enter("escalated", reason)
-        escalation = run.people.escalation
+        escalation = run.people.escalations.current
         assert escalation is not None
         run.notices.of_escalation(escalation)
         with workflow_span(semconv.AWAIT_PERSON, {semconv.ESCALATION_ID: escalation.id}) as span:
-            resolution = await run.people.await_resolution()
+            resolution = await run.people.escalations.resolution()
             action = resolution.action if resolution else "nobody came"
             span.set_attribute(semconv.ESCALATION_ACTION, action)
         run.metrics.escalation_ended(action, seconds_since(began))

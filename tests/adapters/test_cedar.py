@@ -250,3 +250,44 @@ def test_a_type_that_holds_itself_is_left_out_where_it_gets_deep() -> None:
     }
     contract = type(pay.contract).model_validate(schema)
     assert cedar_policies("permit (principal, action, resource);", [SimpleNamespace(contract=contract)])
+
+
+ASKED = '@ask("why") permit (principal, action, resource);'
+SLIPS = {
+    "a capital letter": ('@Ask("why")', "@Ask means nothing"),
+    "a plural": ('@asks("why")', "@asks means nothing"),
+    "tiers": ('@tiers("production")', "@tiers means nothing"),
+    "a prefix": ('@ask_("why")', "@ask_ means nothing"),
+    "one more": ('@ask("why") @next_roles("cfo")', "@next_roles means nothing"),
+    "a role in the singular": ('@ask("why") @role("cfo")', "@role means nothing"),
+    "no reason to ask": ('@ask("")', "@ask says nothing"),
+    "no value": ("@ask", "@ask says nothing"),
+    "no number of people": ('@ask("why") @people', "@people says nothing"),
+    "nobody": ('@ask("why") @people("0")', "no number"),
+    "too many": ('@ask("why") @people("21")', "no number"),
+    "a number of another script": ('@ask("why") @people("\uff12")', "no number"),
+    "a number with a line": ('@ask("why") @people("1_0")', "no number"),
+    "no roles": ('@ask("why") @roles(",")', "empty role"),
+    "an empty role": ('@ask("why") @roles("finance,")', "empty role"),
+    "blank roles": ('@ask("why") @roles(" ")', "@roles says nothing"),
+    "a role twice": ('@ask("why") @roles("cfo, cfo")', "one twice"),
+    "twice": ('@ask("why") @ask("no")', "can't be parsed"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_an_annotation_with_a_slip_in_it_is_refused(slip: str) -> None:
+    annotation, why = SLIPS[slip]
+    with pytest.raises(ConfigurationError, match=why):
+        cedar_policies(f"{annotation} permit (principal, action, resource);", TOOLS)
+    assert cedar_policies(ASKED, TOOLS)
+
+
+@given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True))
+def test_an_annotation_means_something_or_is_refused(name: str) -> None:
+    text = f'@{name}("1") permit (principal, action, resource);'
+    if name in ("id", "reason", "ask"):
+        assert cedar_policies(text, TOOLS)
+    else:
+        with pytest.raises(ConfigurationError):
+            cedar_policies(text, TOOLS)

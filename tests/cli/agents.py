@@ -23,6 +23,14 @@ class Cashier(AgentWorkflow[str, Receipt]):
         ask("payments", reason="money leaves the house", tools=("pay",)),
         ask("transfers", reason="a lot of money", tools=("transfer",), people=2, roles=("finance",)),
         allow("wires", reason="the bank asks by itself", tools=("wire",)),
+        ask(
+            "large_wires",
+            reason="wires are final",
+            tools=("wire",),
+            when=lambda c: c.amount("amount") > 1_000,
+            people=2,
+            roles=("finance",),
+        ),
     )
 
     @workflow.run

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from agentflow.adapters.jwks_file import read_keys
-from agentflow.adapters.signer import Signer
+from agentflow.adapters.signer import Signer, delegation_id
 from tests.cli.harness import Answer, CommandLine, eventually
 from tests.conftest import temporal_binary
 
@@ -62,6 +62,13 @@ def test_a_key_is_not_opened_without_its_passphrase(
     told = agentflow("approver", "show", "--key-file", str(ann), **env)
     assert told.exit_code == 2
     assert says in told.stderr
+
+
+def test_what_is_no_delegation_is_not_revoked(agentflow: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "none").write_text("a.b.c")
+    told = agentflow("approver", "revoke-delegation", str(tmp_path / "none"), "--by", "ann")
+    assert told.exit_code == 2
+    assert "the delegation is none" in told.stderr
 
 
 def test_without_a_key_the_command_says_how_to_make_one(agentflow: CommandLine, tmp_path: Path) -> None:
@@ -148,6 +155,37 @@ class TestRun:
         assert told.document["status"] == "rejected"
         log = agentflow("status", waiting, "--decisions", "--json").document["decisions"]
         assert [line["by"] for line in log if line["subject"] == "rejection"] == ["bob for ann"]
+
+    @pytest.mark.parametrize("named_by", ["its id", "its file"])
+    def test_a_delegation_is_revoked_alone(
+        self, agentflow: CommandLine, waiting: str, ann: Path, tmp_path: Path, named_by: str
+    ) -> None:
+        made_out = agentflow("approver", "delegate", "--to", "bob", "--key-file", str(ann))
+        given = tmp_path / "from-ann"
+        given.write_text(made_out.stdout)
+        name = delegation_id(made_out.stdout.strip())
+        assert name in made_out.stderr.replace("\n", "")
+        which = name if named_by == "its id" else str(given)
+        told = agentflow("approver", "revoke-delegation", which, "--by", "ann", "--json")
+        assert told.exit_code == 0, told.stderr
+        assert told.document["runs"] >= 1
+        bob = ["--key-file", str(tmp_path / "bob.json")]
+        in_place = agentflow("approver", "approve", waiting, "approval-1", "--delegation", str(given), *bob)
+        assert in_place.exit_code == 1
+        assert "is revoked" in in_place.stderr
+        assert agentflow("approver", "approve", waiting, "approval-1", *bob).exit_code == 0
+
+    def test_a_signature_for_longer_than_the_run_takes_is_refused(
+        self, agentflow: CommandLine, waiting: str, ann: Path
+    ) -> None:
+        key = ["--key-file", str(ann)]
+        printed = agentflow("approver", "sign", waiting, "approval-1", "--valid", "1h", *key)
+        temporal = [temporal_binary(), "workflow", "signal", "--workflow-id", waiting, "--name", "approve"]
+        sent = [*temporal, "--address", agentflow.address, "--input", printed.stdout]
+        subprocess.run(sent, check=True, capture_output=True, timeout=30)
+        eventually(lambda: agentflow.approval(waiting)["refused"])
+        assert "900 s at most" in agentflow.approval(waiting)["refused"][0]["reason"]
+        assert agentflow("approver", "reject", waiting, "approval-1", *key).exit_code == 0
 
     def test_a_key_that_is_revoked_decides_nothing_more(
         self, agentflow: CommandLine, waiting: str, ann: Path, tmp_path: Path

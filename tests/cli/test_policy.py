@@ -195,3 +195,13 @@ def test_without_calls_there_is_nothing_to_compare() -> None:
     result = policy("diff", AGENT, AGENT)
     assert result.exit_code == 2
     assert "give --calls, --file or --dir" in " ".join(result.stderr.split())
+
+
+def test_a_name_that_stands_twice_in_a_file_of_cases_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cases.json"
+    path.write_text(
+        '{"agent": "a:B", "cases": [{"name": "one", "tool": "t", "expect": "deny", "expect": "allow"}]}'
+    )
+    result = policy("test", path)
+    assert result.exit_code == 2
+    assert "'expect' stands twice" in " ".join(result.stderr.split())

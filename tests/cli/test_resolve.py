@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.harness import CommandLine
+from tests.cli.harness import CommandLine, eventually
 
 
 def test_guidance_lets_the_run_go_on(agentflow: CommandLine) -> None:
@@ -141,3 +141,35 @@ def test_a_result_is_given_as_json_with_happened_and_only_there(
 @pytest.mark.parametrize("by", ["", "  "])
 def test_a_resolution_says_who_it_is_by(agentflow: CommandLine, by: str) -> None:
     assert agentflow("resolve", "--yes", "any", "abort", "--by", by).exit_code == 2
+
+
+@pytest.mark.parametrize("word", [["did_not_happen"], ["happened", "--result", '"wired"']])
+def test_whoever_asked_for_the_run_does_not_say_what_became_of_its_wire(
+    agentflow: CommandLine, word: list[str]
+) -> None:
+    workflow_id = agentflow.waiting("wire 9.00")
+    refused = agentflow("resolve", "--yes", workflow_id, *word, "--by", "Joe", "--json")
+    assert refused.exit_code == 1
+    assert "joe asked for this run and may only abort it" in refused.error
+    assert "1 so far; the last by Joe" in agentflow("status", workflow_id).stdout.replace("\n", " ")
+    assert agentflow("resolve", "--yes", workflow_id, "abort", "--by", "joe").exit_code == 0
+
+
+def test_a_wire_that_two_people_approved_needs_both_roles_and_both_words(agentflow: CommandLine) -> None:
+    workflow_id = agentflow.waiting("wire 2000.00")
+    for name in ("ann", "bob"):
+        said = agentflow("approve", workflow_id, "approval-1", "--by", name, "--role", "finance", "--yes")
+        assert said.exit_code == 0, said.stderr
+    eventually(lambda: agentflow("status", workflow_id, "--json").document["status"]["escalation"])
+    without = agentflow("resolve", "--yes", workflow_id, "did_not_happen", "--by", "ann", "--json")
+    assert "none of the roles finance" in without.error
+    word = ["did_not_happen", "--role", "finance", "--json"]
+    first = agentflow("resolve", "--yes", workflow_id, *word, "--by", " ann ")
+    assert first.exit_code == 0, first.stderr
+    assert "1 more must say the same" in first.document["detail"]
+    assert "ann: did_not_happen" in agentflow("status", workflow_id).stdout
+    again = agentflow("resolve", "--yes", workflow_id, *word, "--by", "ann")
+    assert "has said so already" in again.error
+    assert agentflow("resolve", "--yes", workflow_id, *word, "--by", "bob").exit_code == 0
+    (wired,) = agentflow.outcome(workflow_id)["tool_calls"]
+    assert (wired["effect"], wired["error"]) == ("failed", "failed: it did not happen, says ann and bob")

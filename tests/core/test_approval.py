@@ -175,7 +175,7 @@ def test_the_requester_and_people_without_the_role_may_still_reject() -> None:
 
 
 def standing_in(by: str, for_whom: str) -> Approver:
-    return Approver(subject=by, on_behalf_of=for_whom, method="signed", kids=("of-both",))
+    return Approver(subject=by, on_behalf_of=for_whom, method="signed", kids=(f"of-{by}", "and"))
 
 
 @pytest.mark.parametrize(
@@ -204,12 +204,15 @@ def test_an_outcome_names_who_stood_in_for_whom() -> None:
     assert after.outcome.by == ("cy for dora",)
 
 
-def test_what_rests_on_a_key_that_is_revoked_is_taken_back_while_the_action_is_open() -> None:
+def test_what_no_longer_counts_is_taken_back_and_what_rested_on_it_is_open_again() -> None:
     by_key = (Consent(by="cy", kids=("k1",)), Consent(by="dora", kids=("k2",)))
     pending = PendingApproval(approval_request(people=3), by_key)
-    assert pending.without_key("k1").approved_by == ("dora",)
-    decided = PendingApproval(approval_request(), by_key, outcome=ApprovalOutcome(status="approved"))
-    assert decided.without_key("k1") == decided
+    assert pending.keeping(lambda consent: "k1" not in consent.kids).approved_by == ("dora",)
+    approved = PendingApproval(approval_request(), by_key, outcome=ApprovalOutcome(status="approved"))
+    assert approved.keeping(lambda consent: True) == approved
+    assert approved.keeping(lambda consent: "k1" not in consent.kids).outcome is None
+    rejected = PendingApproval(approval_request(), by_key, outcome=ApprovalOutcome(status="rejected"))
+    assert rejected.keeping(lambda consent: False) == rejected
 
 
 def test_the_last_decisions_that_did_not_count_are_shown_and_all_are_counted() -> None:
@@ -273,7 +276,7 @@ def test_a_deadline_changes_nothing_that_was_decided() -> None:
 
 def test_the_trusted_verifier_believes_the_stated_name_without_its_odd_spaces() -> None:
     decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by=" Bob \u2003 Ross ", roles=("ops",))
-    approver = TrustedApprovers().verify(decision, "approve", RUN, DEADLINE)
+    approver = TrustedApprovers().verify(decision, "approve", approval_request(), RUN, DEADLINE)
     assert approver == Approver(subject="Bob Ross", roles=("ops",), method="trusted")
 
 

@@ -1,16 +1,26 @@
+"""Who may take over a run, how many must say the same of a write in doubt, and what becomes of their words."""
+
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agentflow.contracts.approval import Approver
 from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
+from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Json, ToolCallId, sha256_of
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.approval import Refusal
-from agentflow.core.escalation import OpenEscalation, judge_resolution
+from agentflow.core.escalation import MAX_WORDS, OpenEscalation, judge_resolution
 from agentflow.core.schema import compile_schema
 from tests.core.samples import DEADLINE
 
-ESCALATION = Escalation(id="escalation-2", reason="stuck", deadline=DEADLINE, answerable=True)
+NOW = DEADLINE - timedelta(hours=1)
+ESCALATION = Escalation(
+    id="escalation-2", reason="stuck", deadline=DEADLINE, answerable=True, requested_by="Rita"
+)
 ANSWERABLE = OpenEscalation(ESCALATION, cast(AnswerForm[Json], answer_form(int)))
 GUIDABLE = OpenEscalation(ESCALATION)
 EFFECT = EffectInDoubt(
@@ -20,6 +30,28 @@ DOUBTFUL = OpenEscalation(
     ESCALATION.model_copy(update={"effect": EFFECT}),
     output_check=compile_schema({"type": "string"}, "the output of refund"),
 )
+
+
+def somebody(name: str = "cy", *roles: str, key: str = "", on_behalf_of: str | None = None) -> Approver:
+    kids = (key,) if key else ()
+    return Approver(subject=name, roles=roles, method="signed", kids=kids, on_behalf_of=on_behalf_of)
+
+
+def judged(
+    open_one: OpenEscalation | None, said: Resolution, by: Approver | Refusal | None = None
+) -> OpenEscalation | Refusal:
+    return judge_resolution(open_one, said, by or somebody(), NOW)
+
+
+def accepted(open_one: OpenEscalation, said: Resolution, by: Approver | None = None) -> OpenEscalation:
+    found = judged(open_one, said, by)
+    assert isinstance(found, OpenEscalation), found
+    return found
+
+
+def why(found: OpenEscalation | Refusal) -> str:
+    assert isinstance(found, Refusal)
+    return found.reason
 
 
 def resolution(action: str, **fields: Any) -> Resolution:
@@ -37,7 +69,7 @@ def resolution(action: str, **fields: Any) -> Resolution:
     ids=lambda said: said.action,
 )
 def test_a_fitting_resolution_counts(said: Resolution) -> None:
-    assert judge_resolution(ANSWERABLE, said) == said
+    assert accepted(ANSWERABLE, said).outcome == said
 
 
 @pytest.mark.parametrize(
@@ -46,7 +78,7 @@ def test_a_fitting_resolution_counts(said: Resolution) -> None:
     ids=lambda said: said.action,
 )
 def test_a_word_on_what_happened_counts_where_that_is_in_doubt(said: Resolution) -> None:
-    assert judge_resolution(DOUBTFUL, said) == said
+    assert accepted(DOUBTFUL, said).outcome == said
 
 
 @pytest.mark.parametrize(
@@ -83,6 +115,148 @@ def test_a_word_on_what_happened_counts_where_that_is_in_doubt(said: Resolution)
 def test_another_is_refused_with_the_reason(
     open_one: OpenEscalation | None, said: Resolution, why: str
 ) -> None:
-    refused = judge_resolution(open_one, said)
+    refused = judged(open_one, said)
     assert isinstance(refused, Refusal)
     assert why in refused.reason
+
+
+HAPPENED = resolution("happened", result="paid")
+NOT = resolution("did_not_happen")
+
+
+def needing(people: int, *roles: str, **changes: Any) -> OpenEscalation:
+    asked = {"effect": EFFECT, "quorum": Quorum(people=people, roles=roles), **changes}
+    return OpenEscalation(ESCALATION.model_copy(update=asked), output_check=DOUBTFUL.output_check)
+
+
+@pytest.mark.parametrize(
+    "said", [HAPPENED, NOT, resolution("guide", text="x"), resolution("answer", answer=7)]
+)
+@pytest.mark.parametrize("name", ["Rita", " RITA "])
+def test_whoever_asked_for_the_run_answers_nothing(said: Resolution, name: str) -> None:
+    open_one = DOUBTFUL if said in (HAPPENED, NOT) else ANSWERABLE
+    assert "may only abort it" in why(judged(open_one, said, somebody(name)))
+    assert "may only abort it" in why(judged(open_one, said, somebody("cy", on_behalf_of=name)))
+
+
+def test_whoever_asked_for_the_run_may_abort_it_and_needs_no_role() -> None:
+    outcome = accepted(needing(2, "finance"), resolution("abort"), somebody("Rita")).outcome
+    assert outcome is not None
+    assert (outcome.action, outcome.by) == ("abort", "Rita")
+
+
+def test_nobody_that_is_not_verified_aborts_anything() -> None:
+    assert why(judged(DOUBTFUL, resolution("abort"), Refusal("no token"))) == "no token"
+
+
+def test_an_outcome_names_whom_the_verifier_proved_and_not_whom_the_signal_named() -> None:
+    outcome = accepted(DOUBTFUL, NOT, somebody("dora", on_behalf_of="bob")).outcome
+    assert outcome is not None
+    assert outcome.by == "dora for bob"
+
+
+def test_a_write_in_doubt_needs_the_role_that_its_approval_needed() -> None:
+    open_one = needing(1, "finance")
+    assert "none of the roles finance" in why(judged(open_one, NOT, somebody("cy", "support")))
+    assert accepted(open_one, NOT, somebody("cy", "finance")).outcome is not None
+
+
+@pytest.mark.parametrize(("hours", "counts"), [(2, True), (0.5, False)])
+def test_the_next_roles_count_once_their_time_has_come(hours: float, counts: bool) -> None:
+    quorum = Quorum(roles=("finance",), next_roles=("ops",))
+    later = {"quorum": quorum, "next_roles_from": DEADLINE - timedelta(hours=hours)}
+    found = judged(needing(1, **later), NOT, somebody("cy", "ops"))
+    assert isinstance(found, OpenEscalation) == counts
+
+
+def test_of_two_people_both_must_say_the_same() -> None:
+    one = accepted(needing(2), NOT, somebody("cy"))
+    assert one.outcome is None
+    two = accepted(one, NOT, somebody("dora"))
+    assert two.outcome is not None
+    assert two.outcome.by == "cy and dora"
+
+
+def test_each_person_writes_a_text_of_their_own() -> None:
+    first = resolution("did_not_happen", text="not on the statement")
+    second = resolution("did_not_happen", text="the bank says no")
+    two = accepted(accepted(needing(2), first, somebody("cy")), second, somebody("dora"))
+    assert two.outcome is not None
+    assert two.outcome.text == "cy: not on the statement; dora: the bank says no"
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        (somebody("CY", key="k2"), "has said so already"),
+        (somebody("dora", key="k1"), "rests on the key k1 already"),
+        (somebody("dora", key="k2", on_behalf_of="cy"), "another person is needed"),
+    ],
+    ids=["the same person", "the same key", "in the same person's place"],
+)
+def test_the_same_person_or_key_is_not_two(by: Approver, says: str) -> None:
+    one = accepted(needing(2), NOT, somebody("cy", key="k1"))
+    assert says in why(judged(one, NOT, by))
+
+
+def test_who_says_otherwise_holds_it_up_until_they_agree() -> None:
+    one = accepted(needing(2), NOT, somebody("cy"))
+    split = accepted(one, HAPPENED, somebody("dora"))
+    more = accepted(split, NOT, somebody("bob"))
+    assert more.outcome is None
+    agreed = accepted(more, NOT, somebody("dora"))
+    assert agreed.outcome is not None
+    assert agreed.outcome.action == "did_not_happen"
+
+
+def test_two_results_are_two_words() -> None:
+    one = accepted(needing(2), HAPPENED, somebody("cy"))
+    assert accepted(one, resolution("happened", result="paid 2"), somebody("dora")).outcome is None
+
+
+def test_there_is_a_limit_to_how_many_disagree() -> None:
+    open_one = accepted(accepted(needing(2), NOT, somebody("a")), HAPPENED, somebody("b"))
+    for number in range(MAX_WORDS - 2):
+        open_one = accepted(open_one, NOT, somebody(f"p{number}"))
+    assert "only abort counts" in why(judged(open_one, NOT, somebody("z")))
+    assert accepted(open_one, resolution("abort"), somebody("z")).outcome is not None
+
+
+def test_what_is_answered_is_answered_once() -> None:
+    done = accepted(DOUBTFUL, NOT)
+    assert "answered already" in why(judged(done, HAPPENED, somebody("dora")))
+
+
+def test_an_answer_that_rests_on_a_word_that_is_gone_is_open_again() -> None:
+    done = accepted(accepted(needing(2), NOT, somebody("cy")), NOT, somebody("dora"))
+    again = done.keeping(lambda consent: consent.by != "cy")
+    assert again.outcome is None
+    assert [word.consent.by for word in again.escalation.words] == ["dora"]
+    aborted = accepted(needing(2), resolution("abort"), somebody("cy"))
+    assert aborted.keeping(lambda consent: False) == aborted
+
+
+@given(
+    st.integers(1, 3),
+    st.lists(
+        st.tuples(st.sampled_from(["rita", "cy", "dora", "bob"]), st.booleans(), st.sampled_from("12345")),
+        max_size=12,
+    ),
+)
+def test_only_enough_different_people_and_keys_that_all_say_the_same_end_a_doubt(
+    people: int, said: list[tuple[str, bool, str]]
+) -> None:
+    open_one, words = needing(people), dict[str, tuple[bool, str]]()
+    for name, happened, key in said:
+        if open_one.outcome:
+            break
+        after = judged(open_one, HAPPENED if happened else NOT, somebody(name, key=key))
+        others = {other: word for other, word in words.items() if other != name}
+        is_new = name not in words or words[name][0] != happened
+        is_other_key = key not in [kid for _, kid in others.values()]
+        counts = name != "rita" and is_new and is_other_key
+        assert isinstance(after, OpenEscalation) == counts
+        if isinstance(after, OpenEscalation):
+            open_one, words = after, {**others, name: (happened, key)}
+        agree = len({word for word, _ in words.values()}) == 1
+        assert (open_one.outcome is not None) == (len(words) >= people and agree)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from agentflow.adapters.signer import Signer
 from agentflow.contracts.identity import SigningAlgorithm
@@ -32,6 +32,9 @@ def test_a_key_comes_back_as_it_was_written(alg: SigningAlgorithm) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"expires": "2026-01-01T00:00:00Z"}, "expires, which JWKs do not have"),
+        ({"exp": 1}, "exp, which JWKs do not have"),
+        ({"Use": "sig"}, "Use, which JWKs do not have"),
         ({"d": "AAAA"}, "private members d"),
         ({"kid": None}, "kid"),
         ({"alg": "none"}, "alg"),
@@ -102,3 +105,32 @@ def test_what_is_no_set_is_an_error(text: bytes) -> None:
 def test_whatever_a_key_is_it_is_an_error_or_a_key(entry: Any) -> None:
     problem(entry)
     problem({**ANN, "jwk": entry, "agentflow": entry})
+
+
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        ('"roles": ["finance"]', '"roles": ["finance"], "roles": []'),
+        ('"kid": "k"', '"kid": "k", "kid": "l"'),
+        ('"keys": [', '"keys": [], "keys": ['),
+    ],
+)
+def test_a_name_that_stands_twice_is_an_error(once: str, twice: str) -> None:
+    ours = {**OURS, "roles": ["finance"]}
+    key = OKPKey.generate_key("Ed25519").as_dict(private=False)
+    entry = {name: value for name, value in key.items() if name in ("kty", "crv", "x")}
+    text = json.dumps({"keys": [{**entry, "kid": "k", "alg": "EdDSA", "agentflow": ours}]})
+    assert keys_of_set(text.encode())
+    assert once in text
+    with pytest.raises(ConfigurationError, match="is there twice"):
+        keys_of_set(text.replace(once, twice).encode())
+
+
+@pytest.mark.parametrize("member", ["kid", "alg", "jwk", "role", "expire", "Roles"])
+def test_a_member_of_ours_that_means_nothing_there_is_an_error(member: str) -> None:
+    key = OKPKey.generate_key("Ed25519").as_dict(private=False)
+    entry = {name: value for name, value in key.items() if name in ("kty", "crv", "x")}
+    ours = {**OURS, member: "x"}
+    text = json.dumps({"keys": [{**entry, "kid": "k", "alg": "EdDSA", "agentflow": ours}]})
+    with pytest.raises(ConfigurationError, match=member):
+        keys_of_set(text.encode())

@@ -1,12 +1,14 @@
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
+
+import pytest
 
 from agentflow.contracts.tools import Effect, Sink, ToolContract
 from agentflow.core.policy import decide
 from agentflow.core.provenance import PastCall, Provenance
-from agentflow.core.ready_rules import no_outflow_of, sinks_from_trusted_input
+from agentflow.core.ready_rules import no_outflow_of, sinks_from_trusted_input, verified_requester
 from agentflow.core.rule_context import RuleContext
-from agentflow.core.rules import EVERY_TIER, allow
+from agentflow.core.rules import EVERY_TIER, allow, deny
 from tests.core.samples import rule_context
 
 ALL = allow("all", reason="", tiers=EVERY_TIER)
@@ -61,3 +63,34 @@ def test_passing_on_what_a_confidential_tool_said_asks_a_person() -> None:
     assert decide(rules, context_of({"to": "ada@example.com", "text": "It is 463820."})).verdict == "ask"
     assert decide(rules, context_of({"to": "ada@example.com", "text": "It is a secret."})).verdict == "allow"
     assert decide(rules, context_of({"text": "463820"}, "read")).verdict == "allow"
+
+
+@pytest.mark.parametrize(
+    ("verified", "otherwise", "verdict"),
+    [(True, "ask", "allow"), (True, "deny", "allow"), (False, "ask", "ask"), (False, "deny", "deny")],
+)
+def test_a_write_of_a_run_that_nobody_says_who_asked_for_asks_or_is_denied(
+    verified: bool, otherwise: Literal["ask", "deny"], verdict: str
+) -> None:
+    context = replace(context_of({"to": "ada@example.com"}), requester_verified=verified)
+    assert decide([ALL, verified_requester(otherwise=otherwise)], context).verdict == verdict
+
+
+def test_a_read_needs_no_verified_requester() -> None:
+    context = context_of({"to": "ada@example.com"}, effect="read")
+    assert decide([ALL, verified_requester(otherwise="deny")], context).verdict == "allow"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "named", "denied"),
+    [("acme1", "acmel", True), ("ACME", "acme", True), ("acme", "acme", True), ("globex", "acme", False)],
+)
+def test_a_deny_is_for_tenants_that_look_like_the_one_it_names_and_an_allow_is_not(
+    tenant: str, named: str, denied: bool
+) -> None:
+    context = replace(context_of({"to": "ada@example.com"}), tenant=tenant)
+    rules = [ALL, deny("blocked", reason="", tenants=(named,))]
+    assert (decide(rules, context).verdict == "deny") == denied
+    only = allow("only", reason="", tenants=(named,), tiers=EVERY_TIER)
+    is_same = tenant.casefold() == named
+    assert (decide([only], context).verdict == "allow") == is_same

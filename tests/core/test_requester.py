@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from agentflow.adapters.signer import Signer
@@ -14,7 +15,7 @@ from agentflow.contracts.task import AgentTask
 from agentflow.core.approval import Refusal
 from agentflow.core.idempotency import run_root
 from agentflow.core.jws import payload_of, signed
-from agentflow.core.requester import Start, given_task, requester_of, task_hash
+from agentflow.core.requester import Start, as_of_now, given_task, requester_of, task_hash, was_verified
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 ANN = Signer.generate("ann")
@@ -22,6 +23,11 @@ GATE = Signer.generate("gate")
 GATE_KEY = GATE.public().model_copy(update={"subjects": ("*@example.com",)})
 POLICY = RequesterPolicy(keys=(ANN.public(), GATE_KEY))
 TASK: AgentTask[Any] = AgentTask(input={"pay": "alice"}, requested_by="ann", tenant="acme")
+
+
+class Order(BaseModel):
+    pay: str
+    currency: str = "USD"
 
 
 def start(**changes: Any) -> Start:
@@ -193,9 +199,31 @@ def test_a_header_that_says_another_or_nothing_refuses(value: bytes) -> None:
 
 
 def test_what_is_signed_is_the_task_as_it_is_sent() -> None:
-    sent = to_json(token())
-    read = AgentTask[dict[str, str]].model_validate_json(sent)
+    read = AgentTask[Order].model_validate_json(to_json(token()))
+    assert task_hash(read.given) != task_hash(given_task(to_json(TASK)))
+    read.sent_as(to_json(token()))
     assert task_hash(read.given) == task_hash(given_task(to_json(TASK)))
-    more = json.loads(sent)
-    more["input"]["dropped"] = 1
-    assert task_hash(AgentTask[Any].model_validate_json(json.dumps(more)).given) != task_hash(read.given)
+
+
+@pytest.mark.parametrize(
+    ("keys", "proof"),
+    [
+        ([ANN.public()], "token"),
+        ([ANN.public().model_copy(update={"expires": NOW})], "token"),
+        ([ANN.public().model_copy(update={"revoked_at": NOW})], None),
+        ([ANN.public().model_copy(update={"subjects": ("bob",)})], None),
+        ([GATE_KEY], None),
+        ([], None),
+    ],
+)
+def test_a_run_that_continues_believes_its_requester_by_the_keys_of_now(
+    keys: list[ApproverKey], proof: str | None
+) -> None:
+    verified = Requester(name="ann", proof="token", kid=ANN.kid)
+    now = as_of_now(verified, RequesterPolicy(keys=tuple(keys), header="x"), NOW)
+    assert now.proof == proof
+    assert was_verified(now)
+    assert not was_verified(None)
+    assert not was_verified(Requester(name="ann"))
+    by_header = Requester(name="ann", proof="header")
+    assert as_of_now(by_header, RequesterPolicy(keys=tuple(keys)), NOW) == by_header

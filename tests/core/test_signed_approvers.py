@@ -14,15 +14,23 @@ from hypothesis import strategies as st
 from agentflow.adapters.signer import Signer
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
 from agentflow.contracts.escalation import Escalation, Resolution
-from agentflow.contracts.identity import DECISION_TYPE, ApproverKey, SigningAlgorithm
+from agentflow.contracts.identity import (
+    DECISION_TYPE,
+    ApproverKey,
+    SignatureTerms,
+    SigningAlgorithm,
+    UsedDelegation,
+)
 from agentflow.contracts.wire import ApprovalId, sha256_of
 from agentflow.core.approval import PendingApproval, Refusal, judge
+from agentflow.core.consents import gone_keys, key_hash
 from agentflow.core.jws import signed
-from agentflow.core.signed_approvers import SignedApprovers, gone_keys
+from agentflow.core.signed_approvers import SignedApprovers
 from agentflow.errors import AgentflowError
 from tests.core.samples import DEADLINE, approval_request
 
 RUN = sha256_of("run")
+TERMS = SignatureTerms()
 NOW = DEADLINE - timedelta(hours=1)
 ALGORITHMS: tuple[SigningAlgorithm, ...] = ("EdDSA", "Ed25519", "ES256", "RS256")
 BOB = Signer.generate("bob", ("finance",), kid="bob-1")
@@ -42,12 +50,17 @@ def keys(*signers: Signer) -> list[ApproverKey]:
 def verified(
     decision: ApprovalDecision, among: list[ApproverKey] | None = None, now: datetime = NOW, **said: Any
 ) -> Approver | Refusal:
-    approvers = SignedApprovers(keys(BOB, CY, DORA) if among is None else among, said.get("revoked", ()))
+    approvers = SignedApprovers(
+        keys(BOB, CY, DORA) if among is None else among,
+        said.get("revoked", ()),
+        terms=TERMS,
+        revoked_delegations=said.get("revoked_delegations", ()),
+    )
     verdict = said.get("verdict", decision.verdict)
-    return approvers.verify(decision, verdict, said.get("run", RUN), now)
+    return approvers.verify(decision, verdict, asked(), said.get("run", RUN), now)
 
 
-def why(found: Approver | Refusal | str) -> str:
+def why(found: Approver | Refusal) -> str:
     assert isinstance(found, Refusal), found
     return found.reason
 
@@ -63,6 +76,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "exp": int(NOW.timestamp()) + 60,
         "run": RUN,
         "approval_id": "approval-1",
+        "tool": "refund",
         "arguments_hash": asked().arguments_hash,
         "verdict": "approve",
         "reason": "",
@@ -81,7 +95,14 @@ def test_a_decision_that_is_signed_is_by_that_person_in_those_roles(alg: Signing
     signer = Signer.generate("eve", ("finance",), alg)
     decision = signer.decision(asked(), "approve", reason="fine", now=NOW)
     found = verified(decision, [signer.public()])
-    assert found == Approver(subject="eve", roles=("finance",), method="signed", kids=(signer.kid,))
+    assert found == Approver(
+        subject="eve",
+        roles=("finance",),
+        method="signed",
+        kids=(signer.kid,),
+        key_hashes=(key_hash(signer.public()),),
+        reason="fine",
+    )
 
 
 def test_a_decision_that_somebody_writes_by_hand_from_the_documentation_counts() -> None:
@@ -110,7 +131,7 @@ LIES: dict[str, Lie] = {
     "another person": Lie(by_bob().model_copy(update={"by": "dora"}), "says person 'bob', not 'dora'"),
     "another reason": Lie(by_bob().model_copy(update={"reason": "the boss said so"}), "says reason"),
     "other roles": Lie(by_bob().model_copy(update={"roles": ("legal",)}), "says roles"),
-    "another verdict": Lie(by_bob(), "says verdict 'approve', not 'reject'", verdict="reject"),
+    "another verdict": Lie(by_bob(), "for another verdict: 'approve', not 'reject'", verdict="reject"),
     "another run": Lie(by_bob(), "another run", run=sha256_of("the next run of that id")),
     "impostor": Lie(IMPOSTOR.decision(asked(), "approve", now=NOW), "not by the key bob-1"),
     "unknown key": Lie(
@@ -238,7 +259,7 @@ def test_an_identity_providers_key_speaks_for_everybody_of_its_domain() -> None:
 
 def delegated(**changes: Any) -> str:
     said = {"to": "cy", "roles": ("finance",), "valid_for": timedelta(hours=1), "now": NOW, **changes}
-    return DORA.delegation(said["to"], said["roles"], said["valid_for"], now=said["now"])
+    return DORA.delegation(said["to"], said["roles"], said["valid_for"], now=said["now"], jti=said.get("jti"))
 
 
 def by_cy(token: str, **said: Any) -> ApprovalDecision:
@@ -246,8 +267,15 @@ def by_cy(token: str, **said: Any) -> ApprovalDecision:
 
 
 def test_who_stands_in_for_another_decides_in_the_others_roles() -> None:
-    assert verified(by_cy(delegated())) == Approver(
-        subject="cy", roles=("finance",), method="signed", kids=("cy-1", "dora-1"), on_behalf_of="dora"
+    assert verified(by_cy(delegated(jti="one"))) == Approver(
+        subject="cy",
+        roles=("finance",),
+        method="signed",
+        kids=("cy-1", "dora-1"),
+        key_hashes=(key_hash(CY.public()), key_hash(DORA.public())),
+        on_behalf_of="dora",
+        delegation=UsedDelegation(id="one", until=int(NOW.timestamp()) + 3_600),
+        reason="",
     )
 
 
@@ -294,12 +322,16 @@ ESCALATION = Escalation(
 GUIDED = BOB.resolution(ESCALATION, Resolution(action="guide", by="bob", text="refund it"), now=NOW)
 
 
-def answered(resolution: Resolution, escalation: Escalation = ESCALATION, run: Any = RUN) -> str | Refusal:
-    return SignedApprovers(keys(BOB, CY)).verify_resolution(resolution, escalation, run, NOW)
+def answered(
+    resolution: Resolution, escalation: Escalation = ESCALATION, run: Any = RUN
+) -> Approver | Refusal:
+    return SignedApprovers(keys(BOB, CY), terms=TERMS).verify_resolution(resolution, escalation, run, NOW)
 
 
 def test_an_answer_to_an_escalation_is_by_who_signed_it() -> None:
-    assert answered(GUIDED) == "bob"
+    found = answered(GUIDED)
+    assert isinstance(found, Approver)
+    assert (found.subject, found.roles, found.kids) == ("bob", ("finance",), ("bob-1",))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +341,8 @@ def test_an_answer_to_an_escalation_is_by_who_signed_it() -> None:
         ({"action": "abort"}, "another answer"),
         ({"answer": {"a": 1}}, "another answer"),
         ({"result": 1}, "another answer"),
-        ({"by": "cy"}, "signed by bob, not by cy"),
+        ({"by": "cy"}, "another person"),
+        ({"roles": ("legal",)}, "another roles"),
         ({"token": None}, "has no token"),
         ({"token": by_bob().token}, "of type"),
     ],

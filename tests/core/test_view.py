@@ -10,11 +10,13 @@ from markdown_it.token import Token
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Budget, Spend
-from agentflow.contracts.escalation import EffectInDoubt, Escalation
+from agentflow.contracts.escalation import EffectInDoubt, Escalation, SaidWord
+from agentflow.contracts.identity import Consent, RefusedAttempt
+from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import ToolCallId, sha256_of
 from agentflow.core.approver_page import sentence_of
 from agentflow.core.budget import Purse
-from agentflow.core.view import MAX_SHOWN, RunView, details, signal_command
+from agentflow.core.view import MAX_SHOWN, RunView, details, escalation_details, signal_command
 from tests.core.samples import DEADLINE, approval_request
 from tests.core.strategies import json_objects
 
@@ -194,3 +196,26 @@ def test_what_is_too_long_to_show_comes_without_a_command_that_approves_it() -> 
     assert "--name approve" not in shown
     assert "--name reject" in shown
     assert "agentflow approvals" in shown
+
+
+def test_an_escalation_shows_whom_it_needs_what_they_said_and_what_did_not_count() -> None:
+    word = SaidWord(
+        consent=Consent(by="ann"), action="happened", text="seen", result=7, word_hash=sha256_of(1)
+    )
+    attempt = RefusedAttempt(at=DEADLINE, by="rita", verdict="happened", reason="rita asked for this run")
+    escalation = Escalation(
+        id="escalation-1",
+        reason="stuck",
+        deadline=DEADLINE,
+        answerable=False,
+        quorum=Quorum(people=2, roles=("finance",)),
+        requested_by="rita",
+        words=(word,),
+        refused=(attempt,),
+        refusals=3,
+    )
+    text = escalation_details("run-1", escalation).replace("\\", "")
+    assert "2 with role finance who say the same; not rita, who asked for the run; anybody may abort" in text
+    assert "ann: happened with the result 7 (seen)" in text
+    assert "3 so far; the last by rita: rita asked for this run" in text
+    assert '"roles": ["finance"]' in text

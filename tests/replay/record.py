@@ -18,6 +18,8 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow import AgentOutcome, AgentTask
+from agentflow.adapters.requesters import SignedRequesters
 from agentflow.adapters.signer import Signer
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.freeze import Freeze
@@ -29,12 +31,15 @@ from agentflow.testing import ScriptedModel, answer, call, calls
 from tests.conftest import started as server_started
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.chatting_agents import Circling, Forgetful, Local
+from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import Harness, chain, serving
 from tests.workflow.importing_agents import Noter, note, notes
 from tests.workflow.stepping_agents import Careful, Remitter, Stepper
+from tests.workflow.verifying_agents import Badged
 
 VERSION = "0.1.0"
 SIGNERS = [Signer.generate(name) for name in ("ann", "bob", "cy")]
+RITA = Signer.generate("rita")
 FOLDER = Path(__file__).parent / "histories"
 NOTES = McpServer(
     command=[sys.executable, str(Path(__file__).parents[1] / "adapters/notes_server.py"), tempfile.mkdtemp()]
@@ -58,6 +63,17 @@ async def approved(bank: Harness) -> WorkflowHandle[Any, Any]:
 
 async def plain(bank: Harness) -> WorkflowHandle[Any, Any]:
     return await bank.start(Banker)
+
+
+async def started_signed(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """A start that the requester signed, and a person named in the input who doesn't count alone."""
+    task: AgentTask[Any] = AgentTask(input="ann and bob want it", requested_by="rita")
+    run = await bank.agents.start(Banker, task, task_queue=bank.task_queue, signer=RITA)
+    handle = bank.client.get_workflow_handle(run, result_type=AgentOutcome[Any])
+    request = await bank.pending(handle)
+    for name in ("rit\u0430", "ann", "bob", "cy"):
+        await handle.signal("approve", {"approval_id": request.id, "by": name})
+    return handle
 
 
 async def answered(bank: Harness) -> WorkflowHandle[Any, Any]:
@@ -125,6 +141,31 @@ async def signed(bank: Harness) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def verified_outside(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """An agent's own verifier is asked: of two who are nobody, and of one who is somebody."""
+    handle = await bank.start(Badged)
+    request = await bank.pending(handle)
+    for name in ("true", "an error", "ann"):
+        await handle.signal("approve", {"approval_id": request.id, "by": name})
+    return handle
+
+
+async def said_by_two(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """Two people approve a wire, and must both say what became of it; they disagree at first."""
+    handle = await bank.start(Wirer)
+    request = await bank.pending(handle)
+    for name in ("ann", "bob"):
+        await bank.agents.approve(handle.id, request.id, by=name, roles=("finance",))
+    await bank.escalation(handle)
+    for name, word in (("ann", "did_not_happen"), ("bob", "happened"), ("bob", "did_not_happen")):
+        result = "wired 10.00" if word == "happened" else None
+        answer_of = Resolution.model_validate(
+            {"action": word, "by": name, "roles": ("finance",), "result": result}
+        )
+        await bank.agents.resolve(handle.id, answer_of)
+    return handle
+
+
 async def explicit(bank: Harness) -> WorkflowHandle[Any, Any]:
     handle = await bank.start(Careful)
     request = await bank.pending(handle)
@@ -163,7 +204,7 @@ class Keys:
     """Those of the signers."""
 
     async def keys(self) -> tuple[ApproverKey, ...]:
-        return tuple(signer.public() for signer in SIGNERS)
+        return tuple(signer.public() for signer in (*SIGNERS, RITA))
 
 
 class Nodding:
@@ -238,7 +279,10 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "continued-and-compared": ([*[LOOK] * 9, DONE], started(LongBanker)),
     "checkpoints": ([], started(Stepper, 9)),
     "frozen": ([call("pay", account="alice", amount="600.00"), DONE], frozen),
+    "started-signed": ([call("pay", account="alice", amount="2000.00"), DONE], started_signed),
     "signed": ([call("pay", account="alice", amount="2000.00"), DONE], signed),
+    "verified-outside": ([call("pay", account="alice", amount="600.00"), DONE], verified_outside),
+    "said-by-two": (WIRE, said_by_two),
     "told-of-approvals": ([call("pay", account="alice", amount="2000.00"), DONE], approved),
     "imported-tools": ([call("read_notes"), call("add_note", text="hello"), answer("ok")], started(Noter)),
     "circling": ([*[LOOK] * 4, DONE], circling),
@@ -249,6 +293,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "compacted": {"context_tokens": {"scripted:model": 2_500}},
     "output-guarded": {"output_guard": Nodding()},
     "signed": {"approvers": Keys()},
+    "started-signed": {"requesters": SignedRequesters(Keys())},
+    "verified-outside": {"workflows": [Badged]},
+    "said-by-two": {"workflows": [Wirer]},
     "told-of-approvals": {"notifier": Deaf()},
     "imported-tools": {"more_tools": NOTES.tools(note, notes), "workflows": [Noter]},
 }

@@ -7,11 +7,13 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from agentflow import AgentflowPlugin
+from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import ALL_AGENTS
 from tests.workflow.importing_agents import Noter
+from tests.workflow.verifying_agents import Badged
 from workflows.support_refund import SupportRefund
 
-AGENTS = [*ALL_AGENTS, Noter, SupportRefund]
+AGENTS = [*ALL_AGENTS, Noter, SupportRefund, Badged, Wirer]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 TEXTS = {path.stem: path.read_text("utf-8") for path in HISTORIES}
 

@@ -14,6 +14,7 @@ from agentflow import Budget
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.carried import CarriedRun, CarriedTranscript
+from agentflow.contracts.identity import Consent
 from agentflow.contracts.manifest import Manifest, Release
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.wire import Sha256
@@ -112,7 +113,7 @@ async def test_an_open_approval_is_taken_along_with_who_agreed(
         await bank.agents.approve(handle.id, before.id, by="ann")
         await has_continued(bank, handle)
         after = await bank.pending(handle)
-        assert after == before.model_copy(update={"approved_by": ("ann",)})
+        assert after == before.model_copy(update={"approved_by": ("ann",), "consents": (Consent(by="ann"),)})
         assert bank.bank.paid == []
         receipt = await bank.agents.approve(
             handle.id, before.id, by="bob", arguments_hash=before.arguments_hash

@@ -178,6 +178,29 @@ async def test_the_requester_stays_verified_in_the_executions_to_come(
         assert (await handle.result()).status == "completed"
 
 
+async def test_a_key_that_is_revoked_while_the_run_goes_on_verifies_its_requester_no_more(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    looks = [call("balance", account="alice")] * 8
+    async with serving(
+        temporal, ScriptedModel([*LARGE[:1], *looks, *LARGE]), tmp_path, requesters=SIGNED
+    ) as bank:
+        task: AgentTask[Any] = AgentTask(input="hello", requested_by="rita")
+        run = await bank.agents.start(LongBanker, task, task_queue=bank.task_queue, signer=RITA)
+        handle = bank.client.get_workflow_handle(run, result_type=AgentOutcome[Any])
+        first = await bank.pending(handle)
+        await handle.signal("revoke", {"kid": RITA.kid, "by": "security"})
+        await bank.agents.approve(run, first.id, by="ann")
+
+        async def second() -> str | None:
+            waiting = await bank.agents.pending_approvals(run)
+            return str(waiting[0].requester_proof) if waiting and waiting[0].id != first.id else None
+
+        assert await eventually(second) == "None"
+        await handle.cancel()
+        await handle.result()
+
+
 async def test_the_second_execution_of_a_schedule_is_not_verified_by_the_first_ones_token(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:

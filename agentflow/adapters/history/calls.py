@@ -16,6 +16,7 @@ from agentflow.contracts.messages import ToolMessage
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
 from agentflow.contracts.timeline import StepState
 from agentflow.contracts.tools import ToolInvocation, ToolResult
+from agentflow.contracts.verification import Verification
 from agentflow.contracts.wire import Contract, Json
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.pricing import cost_usd
@@ -95,6 +96,9 @@ class Calls:
         if activity == names.RESOLVE_MANIFEST_ACTIVITY:
             self._manifest(place, value, facts)
             return
+        if activity == names.VERIFY_APPROVER_ACTIVITY:
+            self._verification(place, value, facts)
+            return
         finding = Finding("tool_call", place.at, place.execution, place.event, facts=facts)
         finding.facts["tool"] = str(activity)
         if state == "failed":
@@ -115,6 +119,19 @@ class Calls:
             self._story.manifest = manifest
             finding.facts |= manifest_facts(manifest)
             finding.contents = told(problem=manifest.problem)
+        self._story.add(finding)
+
+    def _verification(self, place: Place, value: Json, facts: dict[str, Json]) -> None:
+        """An agent's own verifier said who somebody is, or that they are nobody."""
+        said = self._parsed(Verification, value, place, "verification")
+        finding = Finding("verification", place.at, place.execution, place.event, facts=facts)
+        if said is not None and said.approver is not None:
+            who = said.approver
+            finding.facts |= {"identity": who.method, "by": who.subject}
+            finding.facts |= told(roles=list(who.roles), on_behalf_of=who.on_behalf_of)
+        elif said is not None:
+            finding.facts["identity"] = "not_verified"
+            finding.contents = told(not_verified_because=said.refusal)
         self._story.add(finding)
 
     def _chat(self, finding: Finding, given: Json, place: Place) -> None:

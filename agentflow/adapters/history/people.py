@@ -29,7 +29,7 @@ _OTHERS: Mapping[str, RecordKind] = {
 _FACTS: Mapping[RecordKind, tuple[str, ...]] = {
     "resolution": ("action", "by", "escalation_id"),
     "freeze": ("scope", "name", "by"),
-    "revocation": ("kid", "by"),
+    "revocation": ("kid", "delegation", "by"),
 }
 """Of each payload, what nobody wrote in their own words."""
 
@@ -40,6 +40,7 @@ class People:
     def __init__(self, story: Story) -> None:
         self._story = story
         self._approvals: dict[str, Finding] = {}
+        self._requests: dict[str, ApprovalRequest] = {}
         self._updates: dict[int, Finding] = {}
         """By the event that accepted them."""
 
@@ -128,8 +129,19 @@ class People:
         if manifest is None or run is None or manifest.approver_keys is None:
             finding.facts["identity"] = "stated"
             return
-        verifier = SignedApprovers(manifest.approver_keys, self._story.revoked)
-        found = verifier.verify(decision, verdict, run, at)
+        verifier = SignedApprovers(
+            manifest.approver_keys,
+            self._story.revoked,
+            terms=manifest.signature_terms,
+            revoked_delegations=self._story.revoked_delegations,
+        )
+        request = self._requests.get(decision.approval_id)
+        # An action that is too long for the memo is in no list: who signed can be told all the same.
+        found = (
+            verifier.signer(decision, run, at)
+            if request is None
+            else verifier.verify(decision, verdict, request, run, at)
+        )
         if isinstance(found, Refusal):
             finding.facts["identity"] = "not_verified"
             finding.contents["not_verified_because"] = found.reason
@@ -150,6 +162,8 @@ class People:
         ) or told(payload=None if given else said)
         if kind == "revocation" and "kid" in finding.facts:
             self._story.revoked.append(str(finding.facts["kid"]))
+        if kind == "revocation" and "delegation" in finding.facts:
+            self._story.revoked_delegations.append(str(finding.facts["delegation"]))
         self._story.add(finding)
 
     async def memo(self, place: Place, fields: Mapping[str, Payload]) -> None:
@@ -164,6 +178,7 @@ class People:
             return
         here = {request.id for request in pending}
         for request in pending:
+            self._requests[request.id] = request
             if request.id not in self._approvals:
                 self._approvals[request.id] = self._story.add(_requested(request, place))
             known = self._approvals[request.id].facts

@@ -72,6 +72,8 @@ class Story:
     """Whether there are no more than those."""
     revoked: list[str] = field(default_factory=list[str])
     """Keys of approvers that are not to be believed any more."""
+    revoked_delegations: list[str] = field(default_factory=list[str])
+    """Delegations that are not, by their ``jti``."""
     cost_usd: Decimal = Decimal(0)
     """Of the answers that were read."""
 

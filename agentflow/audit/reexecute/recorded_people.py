@@ -59,15 +59,22 @@ class PeopleRecord:
                 continue
         return None
 
-    async def resolve(self, agents: AgentClient, run: str) -> bool:
-        """Give the next answer to an escalation; whether there was one."""
+    async def resolve(self, agents: AgentClient, run: str, escalation_id: str) -> bool:
+        """Give the next answers that were given to one escalation; whether there were any."""
         if not self.resolutions:
             return False
+        asked = self.resolutions[0].facts.get("escalation_id")
+        await self._say_next(agents, run, escalation_id)
+        # Several people had to say the same.
+        while asked and self.resolutions and self.resolutions[0].facts.get("escalation_id") == asked:
+            await self._say_next(agents, run, escalation_id)
+        return True
+
+    async def _say_next(self, agents: AgentClient, run: str, escalation_id: str) -> None:
         given = self.resolutions.popleft()
         parts: dict[str, Any] = {
             name: value
             for name, value in {**given.contents, **given.facts}.items()
-            if name in ("action", "by", "text", "answer", "result")
+            if name in ("action", "by", "text", "answer", "result", "roles")
         }
-        await agents.resolve(run, Resolution.model_validate(parts))
-        return True
+        await agents.resolve(run, Resolution.model_validate({**parts, "escalation_id": escalation_id}))

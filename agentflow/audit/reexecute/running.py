@@ -229,7 +229,7 @@ class _Stage:
         escalation = attention.escalation
         if escalation is not None and escalation.id not in self._settled:
             self._settled.add(escalation.id)
-            if not await self.people.resolve(agents, run):
+            if not await self.people.resolve(agents, run, escalation.id):
                 self._stop(f"a person would have to take over: {escalation.reason}")
                 await agents.resolve(run, Resolution(action="abort", by=BY, text="nobody took over then"))
             return True

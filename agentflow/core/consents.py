@@ -1,0 +1,144 @@
+"""Whether the consents that an action rests on still count: by the keys, roles and revocations of now.
+
+A consent is judged when it is given, when the wait for people ends, when the run goes on in a new execution,
+and by each attempt of the write itself. All of them ask here.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from agentflow.contracts.identity import ApproverKey, Consent
+from agentflow.contracts.rules import Quorum
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.core.person import beyond, has_one_of, readings, speaks_for
+
+
+@dataclass(frozen=True)
+class Standing:
+    """By which a consent is judged: who may say yes, and who not any more."""
+
+    identity: str
+    """How people prove who they are: ``trusted``, ``signed``, or the ``method`` of a verifier of one's
+    own."""
+    keys: Sequence[ApproverKey] | None
+    """Those of now; ``None`` where nobody signs."""
+    revoked: Collection[str]
+    """Keys, by ``kid``, that are not to be believed whatever is said in ``keys``."""
+    revoked_delegations: Collection[str]
+    """Delegations, by ``jti``."""
+    now: datetime
+
+
+def objections_to(
+    consents: Sequence[Consent], quorum: Quorum, standing: Standing, *, requested_by: str
+) -> tuple[str, ...]:
+    """Why an action may not rest on these consents; nothing if it may.
+
+    Args:
+        consents: Those that were counted.
+        quorum: What the rule asked for. ``next_roles`` count: no consent was counted in one before its time.
+        standing: Who may say yes now.
+        requested_by: Who asked for the run, and may not approve its actions.
+    """
+    found = [
+        objection
+        for number, consent in enumerate(consents)
+        if (objection := objection_to(consent, quorum, standing, requested_by=requested_by))
+        or (objection := clash(consent, consents[:number]))
+    ]
+    if len(consents) < quorum.people:
+        found.append(f"{len(consents)} agreed, and {quorum.people} must")
+    return tuple(found)
+
+
+def objection_to(consent: Consent, quorum: Quorum, standing: Standing, *, requested_by: str) -> str | None:
+    """Why one consent does not count now; ``None`` if it does."""
+    if readings(requested_by) & people_of(consent):
+        return f"{requested_by} asked for this run and may not approve its actions"
+    roles = (*quorum.roles, *quorum.next_roles)
+    if roles and not has_one_of(consent.roles, roles):
+        return f"{consent.name} has none of the roles {', '.join(roles)}"
+    if gone := sorted(set(consent.kids) & set(standing.revoked)):
+        return f"the key {gone[0]} is revoked"
+    used = consent.delegation
+    if used is not None and used.id in standing.revoked_delegations:
+        return f"the delegation {used.id} is revoked"
+    if used is not None and used.until <= standing.now.timestamp():
+        return f"the delegation {used.id} expired at {used.until}"
+    return next(_objections_by_key(consent, standing), None) if standing.identity == "signed" else None
+
+
+def stands_for(quorum: Quorum, standing: Standing, requested_by: str) -> Callable[[Consent], bool]:
+    """Whether a consent still counts for an action, on its own."""
+    return lambda consent: objection_to(consent, quorum, standing, requested_by=requested_by) is None
+
+
+def clash(consent: Consent, others: Sequence[Consent]) -> str | None:
+    """Why a consent adds nobody to those that are there; ``None`` if it does.
+
+    Whoever stands in for somebody uses up both, and so does a key: one that signs for many people is one
+    voice, whomever it names.
+    """
+    for other in others:
+        if people_of(consent) & people_of(other):
+            return f"{consent.name} has approved already; another person is needed"
+        if shared := sorted(set(consent.kids) & set(other.kids)):
+            return (
+                f"the consent of {other.name} rests on the key {shared[0]} already; another key is needed: "
+                "one that signs for several people counts once for an action"
+            )
+        if set(consent.key_hashes) & set(other.key_hashes):
+            return f"the consent of {other.name} rests on the same key by another name; another key is needed"
+    return None
+
+
+def people_of(consent: Consent) -> frozenset[str]:
+    """Whom a consent uses up, by all that their names may be read as."""
+    names = [consent.by] if consent.on_behalf_of is None else [consent.by, consent.on_behalf_of]
+    return frozenset(reading for name in names for reading in readings(name))
+
+
+def key_hash(key: ApproverKey) -> Sha256:
+    """Names a key by what it is; its ``kid`` may be another's later."""
+    return sha256_of(key.jwk)
+
+
+def gone_keys(before: Sequence[ApproverKey], after: Sequence[ApproverKey], now: datetime) -> tuple[str, ...]:
+    """The keys that counted and no longer do: they are missing, are other keys by now, or are revoked."""
+    still = {(key.kid, key_hash(key)) for key in after if not key.is_revoked(now)}
+    return tuple(key.kid for key in before if (key.kid, key_hash(key)) not in still)
+
+
+def objections_to_key(key: ApproverKey, subject: str, standing: Standing) -> Iterator[str]:
+    """Why a key's word for a person does not count, or not now."""
+    # When something was signed is what the signer says. A key that leaked signs at any time it likes.
+    now = standing.now
+    if key.kid in standing.revoked or key.is_revoked(now):
+        yield f"the key {key.kid} is revoked"
+    if key.not_before and now < key.not_before:
+        yield f"the key {key.kid} is not valid before {key.not_before.isoformat()}"
+    if key.expires and now >= key.expires:
+        yield f"the key {key.kid} expired at {key.expires.isoformat()}"
+    if not speaks_for(key.subjects, subject):
+        yield f"the key {key.kid} does not speak for {subject}"
+
+
+def _objections_by_key(consent: Consent, standing: Standing) -> Iterator[str]:
+    """What the keys of now say of a consent that was signed."""
+    people = [consent.by] if consent.on_behalf_of is None else [consent.by, consent.on_behalf_of]
+    if len(consent.kids) != len(people):
+        yield f"the consent of {consent.name} names {len(consent.kids)} keys, not {len(people)}"
+        return
+    known = {key.kid: key for key in standing.keys or ()}
+    for number, (kid, subject) in enumerate(zip(consent.kids, people, strict=True)):
+        key = known.get(kid)
+        if key is None:
+            yield f"the key {kid} is unknown"
+            return
+        if consent.key_hashes and consent.key_hashes[number : number + 1] != (key_hash(key),):
+            yield f"the key {kid} is another key by now"
+        yield from objections_to_key(key, subject, standing)
+        # In whose roles they said it: of two, the second lets the first decide.
+        if number == len(people) - 1 and (unheld := beyond(consent.roles, key.roles)):
+            yield f"the key {kid} may not give the role {', '.join(unheld)}"

@@ -1,0 +1,157 @@
+"""The escalation of one run that is open: what people say of it, until enough of them say the same."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from temporalio import workflow
+
+from agentflow.contracts.approval import Approver
+from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
+from agentflow.contracts.identity import RefusedAttempt
+from agentflow.contracts.rules import Quorum
+from agentflow.contracts.wire import Json
+from agentflow.core.answer import AnswerForm
+from agentflow.core.approval import Refusal
+from agentflow.core.consents import objections_to, stands_for
+from agentflow.core.escalation import OpenEscalation, judge_resolution, people_missing, unfit
+from agentflow.core.schema import SchemaCheck
+from agentflow.workflow.approvals import until
+from agentflow.workflow.identities import AnswerTo, Identities
+from agentflow.workflow.people_log import PeopleLog, how_known
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A write that may have happened, and what a person's word on its output must fit."""
+
+    effect: EffectInDoubt
+    output_check: SchemaCheck
+    quorum: Quorum
+    """Who must say what became of it: as many as its approval needed."""
+
+
+class Escalations:
+    """What a run needs people to take over. One is open at a time."""
+
+    def __init__(self, identities: Identities, log: PeopleLog) -> None:
+        self._identities = identities
+        self._log = log
+        self._open: OpenEscalation | None = None
+        self.count: int = 0
+        """How many there have been."""
+
+    @property
+    def current(self) -> Escalation | None:
+        """The open escalation, with what people have said so far."""
+        return self._open.escalation if self._open else None
+
+    def open(
+        self,
+        reason: str,
+        deadline: datetime,
+        *,
+        requested_by: str,
+        form: AnswerForm[Json] | None = None,
+        doubt: Doubt | None = None,
+    ) -> None:
+        """Let people take over: with a form, supply the answer; of a doubt, say what happened."""
+        self.count += 1
+        now, quorum = workflow.now(), doubt.quorum if doubt else Quorum()
+        escalation = Escalation(
+            id=f"escalation-{self.count}",
+            reason=reason,
+            deadline=deadline,
+            answerable=form is not None,
+            run=self._identities.run,
+            identity=self._identities.method,
+            effect=doubt.effect if doubt else None,
+            quorum=quorum,
+            next_roles_from=now + (deadline - now) / 2 if quorum.next_roles else None,
+            requested_by=requested_by,
+        )
+        self._open = OpenEscalation(escalation, form, doubt.output_check if doubt else None)
+
+    async def resolution(self) -> Resolution | None:
+        """Wait until people resolve the open escalation; ``None`` when its deadline passed.
+
+        Their word counts if it still does when the run acts on it, which is when this answers.
+        """
+        assert self._open is not None
+        escalation = self._open.escalation
+        try:
+            while True:
+                await workflow.wait_condition(
+                    lambda: self._open is not None and self._open.outcome is not None,
+                    timeout=until(escalation.deadline),
+                    timeout_summary=f"deadline of {escalation.id}",
+                )
+                if (resolution := self._standing_outcome()) is not None:
+                    return resolution
+        except TimeoutError:
+            missed = f"{escalation.id}: nobody took over before {escalation.deadline.isoformat()}"
+            self._log.note("resolution", False, missed)
+            return None
+        finally:
+            self._open = None
+
+    def asked(self, resolution: Resolution) -> AnswerTo | None:
+        """The escalation that a resolution may answer, whoever sent it; what can answer none is on record."""
+        problem = unfit(self._open, resolution)
+        if problem is not None or self._open is None:
+            self._refuse(resolution, problem or "nothing is escalated")
+            return None
+        return AnswerTo(resolution, self._open.escalation)
+
+    def judge(self, sent: AnswerTo, approver: Approver | Refusal) -> OpenEscalation | Refusal:
+        """Count a word, or refuse it; either is on record."""
+        resolution, open_one = sent.resolution, self._open
+        if open_one is not None and open_one.escalation.id != sent.escalation.id:
+            open_one = None  # it was verified while another one opened
+        judged = judge_resolution(open_one, resolution, approver, workflow.now())
+        if isinstance(judged, Refusal):
+            self._refuse(resolution, judged.reason)
+            return judged
+        assert isinstance(approver, Approver)  # judge_resolution refused it otherwise
+        self._open = judged
+        missing = people_missing(judged.escalation)
+        waits = f"{missing} more must say the same" if missing else "not all say the same"
+        needed = "" if judged.outcome is not None else f"; {waits}"
+        told = f"{resolution.action}: {resolution.text} ({how_known(approver)}){needed}"
+        self._log.note("resolution", True, told, by=approver.consent.name)
+        return judged
+
+    def reconsider(self) -> list[str]:
+        """Take back the words of those who no longer count. Answers whose those were."""
+        if self._open is None:
+            return []
+        said = self._open.escalation
+        stands = stands_for(said.quorum, self._identities.standing(), said.requested_by)
+        self._open = self._open.keeping(stands)
+        left = self._open.escalation.words
+        return [f"{one.consent.name} ({said.id})" for one in said.words if one not in left]
+
+    def _standing_outcome(self) -> Resolution | None:
+        """People's word, if it may be acted on now; else the escalation is open again."""
+        open_one, standing = self._open, self._identities.standing()
+        if open_one is None or open_one.outcome is None or open_one.outcome.action == "abort":
+            return open_one.outcome if open_one else None
+        said = open_one.escalation
+        consents = [word.consent for word in said.words]
+        objections = objections_to(consents, said.quorum, standing, requested_by=said.requested_by)
+        if not objections:
+            return open_one.outcome
+        kept = open_one.keeping(stands_for(said.quorum, standing, said.requested_by))
+        if kept is open_one:
+            kept = replace(kept, escalation=said.model_copy(update={"words": ()}), outcome=None)
+        self._open = kept
+        again = f"{said.id} is open again, what was said no longer holds: {'; '.join(objections)}"
+        self._log.note("resolution", False, again)
+        return None
+
+    def _refuse(self, resolution: Resolution, reason: str) -> None:
+        self._log.note("resolution", False, reason, by=resolution.by)
+        if self._open is not None:
+            attempt = RefusedAttempt(
+                at=workflow.now(), by=resolution.by, verdict=resolution.action, reason=reason[:600]
+            )
+            self._open = self._open.with_refused(attempt)

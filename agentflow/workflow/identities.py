@@ -1,0 +1,142 @@
+"""Who sent what: by the library's verifiers at once, by an agent's own in a local activity.
+
+The library's are pure. An agent's own may do anything, take for ever and answer nonsense: it runs outside,
+and what it answered is in history.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio import workflow
+
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
+from agentflow.contracts.escalation import Escalation, Resolution
+from agentflow.contracts.identity import ApproverKey, Revocation, SignatureTerms
+from agentflow.contracts.verification import VerificationRequest
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.core.approval import Refusal, Verdict
+from agentflow.core.approvers import TrustedApprovers
+from agentflow.core.consents import Standing
+from agentflow.core.signed_approvers import SignedApprovers
+from agentflow.workflow import dispatch
+
+
+@dataclass(frozen=True)
+class DecisionOn:
+    """A decision, and the pending action that it names."""
+
+    verdict: Verdict
+    decision: ApprovalDecision
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True)
+class AnswerTo:
+    """A resolution, and the open escalation."""
+
+    resolution: Resolution
+    escalation: Escalation
+
+
+Sent = DecisionOn | AnswerTo
+
+
+class Identities:
+    """How one run tells who people are, and whom it believes no more."""
+
+    def __init__(self, agent: str, own_method: str | None) -> None:
+        """Believe nobody yet.
+
+        Args:
+            agent: Whose verifier is asked, if it has one.
+            own_method: The ``method`` of the agent's own verifier; ``None`` is what its worker is configured
+            for.
+        """
+        self._agent = agent
+        self._own_method = own_method
+        self._keys: tuple[ApproverKey, ...] | None = ()
+        self._terms: SignatureTerms | None = None
+        self.run: Sha256 = sha256_of("no run yet")
+        """Names the run in what people sign."""
+        self.revoked: tuple[str, ...] = ()
+        """Keys that are not to be believed any more."""
+        self.revoked_delegations: tuple[str, ...] = ()
+        """Delegations that are not, by ``jti``."""
+
+    def identify(self, run: Sha256, keys: Sequence[ApproverKey] | None, terms: SignatureTerms | None) -> None:
+        """Say how people prove who they are, from here on.
+
+        Args:
+            run: Names the run in what they sign.
+            keys: Those they sign with; ``None`` takes them at their word.
+            terms: How long a signature may count.
+        """
+        self.run, self._keys, self._terms = run, None if keys is None else tuple(keys), terms
+
+    @property
+    def are_outside(self) -> bool:
+        """Whether an activity is asked who people are."""
+        return self._own_method is not None
+
+    @property
+    def method(self) -> str:
+        """How people prove who they are."""
+        if self._own_method is not None:
+            return self._own_method
+        return TrustedApprovers.method if self._keys is None else SignedApprovers.method
+
+    def standing(self) -> Standing:
+        """By which consents are judged now."""
+        keys = self._keys if self.method == SignedApprovers.method else None
+        return Standing(self.method, keys, self.revoked, self.revoked_delegations, workflow.now())
+
+    def revoke(self, revocation: Revocation) -> bool:
+        """Believe a key or a delegation no more. Answers whether that is new."""
+        if revocation.kid is not None:
+            is_new = revocation.kid not in self.revoked
+            self.revoked = (*self.revoked, revocation.kid) if is_new else self.revoked
+            return is_new
+        assert revocation.delegation is not None  # the contract has one of both
+        is_new = revocation.delegation not in self.revoked_delegations
+        if is_new:
+            self.revoked_delegations = (*self.revoked_delegations, revocation.delegation)
+        return is_new
+
+    def verified(self, sent: Sent) -> Approver | Refusal:
+        """Who sent it, by the library's verifiers."""
+        assert not self.are_outside
+        now, verifier = workflow.now(), self._verifier()
+        match sent:
+            case DecisionOn(verdict, decision, request):
+                return verifier.verify(decision, verdict, request, self.run, now)
+            case AnswerTo(resolution, escalation):
+                return verifier.verify_resolution(resolution, escalation, self.run, now)
+
+    async def verified_outside(self, sent: Sent) -> Approver | Refusal:
+        """Who sent it, by the agent's own verifier. Whatever fails, it was nobody."""
+        try:
+            found = await dispatch.verify_approver(self._question(sent))
+        except Exception as error:
+            # Whatever it is, it must not end the task that judges what others sent.
+            return Refusal(f"the identity could not be verified: {type(error).__name__}: {error}"[:600])
+        approver = found.approver
+        if approver is None:
+            return Refusal(found.refusal or "the identity could not be verified")
+        if approver.method != self._own_method:
+            return Refusal(f"the identity was established by {approver.method!r}, not {self._own_method!r}")
+        return approver
+
+    def _verifier(self) -> TrustedApprovers | SignedApprovers:
+        if self._keys is None:
+            return TrustedApprovers()
+        delegations = self.revoked_delegations
+        return SignedApprovers(self._keys, self.revoked, terms=self._terms, revoked_delegations=delegations)
+
+    def _question(self, sent: Sent) -> VerificationRequest:
+        common = VerificationRequest(agent=self._agent, run=self.run, now=workflow.now())
+        match sent:
+            case DecisionOn(verdict, decision, request):
+                told = {"verdict": verdict, "decision": decision, "request": request}
+            case AnswerTo(resolution, escalation):
+                told = {"resolution": resolution, "escalation": escalation}
+        return common.model_copy(update=told)
