@@ -157,7 +157,7 @@ async def _on_a_signed_run(target: Target, random: Random, own: Signer, attempts
     first = ZOE if how == "the office's requester" else own
     await target.agents.decide(handle.id, first.decision(waiting, "approve"))
     sent: list[tuple[str, str]] = []
-    decisions: list[tuple[str, dict[str, str]]] = []
+    decisions: list[tuple[str, str]] = []
     for _ in range(attempts):
         kind, text = random.choice([spelled, spelled, marred])(random, name)
         if how == "stood in for":
@@ -168,7 +168,8 @@ async def _on_a_signed_run(target: Target, random: Random, own: Signer, attempts
             claims, by, signer = {**decided(OFFICE, waiting), "sub": text}, text, OFFICE
         token = token_of(signer, DECISION_TYPE, json.dumps(claims))
         door = random.choice(["signal", "signal", "update"])
-        decisions.append((door, {"approval_id": waiting.id, "by": by, "token": token}))
+        said = {"approval_id": waiting.id, "by": by, "token": token, "verdict": "approve"}
+        decisions.append((door, json.dumps(said)))
         sent.append((f"{how}: {kind}", text))
     counted = [
         who.removeprefix("zoe for ") for who in await who_counted(target, handle) if who != first.subject

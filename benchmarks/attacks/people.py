@@ -1,8 +1,7 @@
 """What people say to a run, and strangers in their name."""
 
 import asyncio
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -31,18 +30,16 @@ def raw(text: str) -> RawValue:
     return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
 
 
-async def send_all(
-    handle: WorkflowHandle[Any, Any], decisions: Iterable[tuple[str, Mapping[str, Any]]]
-) -> list[str]:
-    """Approve by signal or update; what the doors said to each."""
+async def send_all(handle: WorkflowHandle[Any, Any], decisions: Iterable[tuple[str, str]]) -> list[str]:
+    """Send texts through doors for approvals; what the doors said to each."""
     # Temporal takes ten updates of a run at once.
     gate = asyncio.Semaphore(8)
 
-    async def send(door: str, decision: Mapping[str, Any]) -> str:
+    async def send(door: str, text: str) -> str:
         async with gate:
-            return await send_text(handle, door, json.dumps({**decision, "verdict": "approve"}))
+            return await send_text(handle, door, text)
 
-    return await asyncio.gather(*(send(door, decision) for door, decision in decisions))
+    return await asyncio.gather(*(send(door, text) for door, text in decisions))
 
 
 async def send_text(handle: WorkflowHandle[Any, Any], door: str, text: str) -> str:
@@ -70,6 +67,15 @@ async def stands(target: Target, handle: WorkflowHandle[Any, Any]) -> Attention:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return Attention(state="ended", outcome="ended meanwhile")
+
+
+async def ended(handle: WorkflowHandle[Any, Any]) -> None:
+    """End a run, if it is not over."""
+    try:
+        await handle.terminate()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 async def who_counted(target: Target, handle: WorkflowHandle[Any, Any]) -> list[str]:

@@ -5,6 +5,7 @@ one. Each has a twin without it.
 """
 
 import asyncio
+import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -148,13 +149,12 @@ async def _on_a_scene(target: Target, scene: Scene, spellings: Sequence[tuple[st
         for name in scene.consents:
             await target.agents.approve(handle.id, waiting.id, by=name)
         people = [f"eve {number}" if scene.role else text for number, (_, text, _) in enumerate(rest)]
-        await send_all(
-            handle,
-            (
-                (door, {"approval_id": waiting.id, "by": by, "roles": [text] if scene.role else []})
-                for by, (_, text, door) in zip(people, rest, strict=True)
-            ),
-        )
+        said = [
+            {"approval_id": waiting.id, "by": by, "roles": [text] if scene.role else [], "verdict": "approve"}
+            for by, (_, text, _) in zip(people, rest, strict=True)
+        ]
+        doors = [door for _, _, door in rest]
+        await send_all(handle, zip(doors, map(json.dumps, said), strict=True))
         # What people signed aside, spaces in what they say of themselves are written anew.
         spaced = [" ".join(by.split()) for by in people]
         counted = [name for name in await who_counted(target, handle) if name not in scene.consents]
