@@ -14,7 +14,7 @@ from random import Random
 import structlog
 
 import benchmarks.attacks
-from benchmarks.attacks import claims, doors, spellings
+from benchmarks.attacks import claims, doors, plugged, spellings
 from benchmarks.attacks.stage import Stage, staged
 from benchmarks.attacks.tried import Tally
 
@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "doors": (doors.attack, 1.0),
     "spellings": (spellings.attack, 1.0),
     "claims": (claims.attack, 1.0),
+    "plugged": (plugged.attack, 0.3),
 }
 """Each with its share of the attempts."""
 

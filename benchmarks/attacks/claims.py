@@ -1,7 +1,7 @@
 """Claims: a payment of 600.00 waits, and what approvers signed is of something else, or is nothing.
 
-The guards are that each claim is compared with the pending action itself, once in the JSON and of its type, and
-that a header says exactly what it must. Each has a twin without it.
+The guards are that each claim is compared with the pending action itself, once in the JSON and of its type,
+that a header says exactly what it must, and that a key is one. Each has a twin without it.
 """
 
 import asyncio
@@ -79,6 +79,12 @@ class _Beside:
         now: datetime,
     ) -> Approver | Refusal:
         """Believe whatever does not contradict itself."""
+        try:
+            return self._read(decision)
+        except (ValueError, TypeError, AttributeError) as error:
+            return Refusal(str(error))
+
+    def _read(self, decision: ApprovalDecision) -> Approver | Refusal:
         found = jws.verified(decision.token or "", DECISION_TYPE, self._keys)
         if isinstance(found, Refusal):
             return found
@@ -166,7 +172,7 @@ async def _on_a_run(
         if not counted:
             # The run is one that a true decision pays.
             await target.agents.decide(handle.id, ANN.decision(waiting, "approve"))
-        # Each attempt of a write looks at its consents again, and a person is asked where one no longer holds.
+        # Each attempt of a write looks at its consents again; a person is asked where one does not hold.
         await stands(target, handle)
         await ended(handle)
         paid = target.books.paid[account]

@@ -1,4 +1,4 @@
-"""Decisions that must not count although a real approver's key signed something: generated, a kind at a time."""
+"""Decisions that must not count although an approver's key signed something: generated, a kind at a time."""
 
 import base64
 import hashlib
@@ -66,7 +66,9 @@ def _a_claim(random: Random, pending: Pending) -> Forgery:
     return Forgery(f"claim {kind}: {name}", token, _beside(random, signer, true, text))
 
 
-def _spoiled(random: Random, true: dict[str, Any], name: str, pending: Pending) -> tuple[str, str]:
+def _spoiled(  # noqa: PLR0911 - one for each way
+    random: Random, true: dict[str, Any], name: str, pending: Pending
+) -> tuple[str, str]:
     value, members = true[name], list(true.items())
     another = _another(random, name, value, pending)
     without = [member for member in members if member[0] != name]
@@ -105,7 +107,9 @@ def _text(random: Random, members: Sequence[tuple[str, Any]], *, shuffled: bool 
     return "{" + ",".join(written) + "}"
 
 
-def _another(random: Random, name: str, value: Any, pending: Pending) -> Any:
+def _another(  # noqa: PLR0911 - one for each claim
+    random: Random, name: str, value: Any, pending: Pending
+) -> Any:
     """What the claim says in what was signed of something else."""
     match name:
         case "verdict":

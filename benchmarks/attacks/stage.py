@@ -48,11 +48,13 @@ class Target:
     def __post_init__(self) -> None:
         self.agents = AgentClient(self.client)
 
-    async def start(self, text: str, agent: type = Cashier, **task: Any) -> WorkflowHandle[Any, Any]:
+    async def start(
+        self, text: str, agent: type = Cashier, *, id: str | None = None, **task: Any
+    ) -> WorkflowHandle[Any, Any]:
         """Start a run."""
         made = AgentTask(**{"input": text, "requested_by": "inbox", **task})
         workflow_id = await self.agents.start(
-            agent, made, task_queue=self.task_queue, workflow_id=f"run-{uuid4()}"
+            agent, made, task_queue=self.task_queue, workflow_id=id or f"run-{uuid4()}"
         )
         return self.client.get_workflow_handle(workflow_id, result_type=AgentOutcome[Any])
 
