@@ -6,7 +6,7 @@ that a header says exactly what it must, and that a key is one. Each has a twin 
 
 import asyncio
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import uuid4
+
+from joserfc.util import urlsafe_b64decode
 
 from agentflow.adapters.jwks_file import JwksFile
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from temporalio import workflow
 
@@ -124,9 +124,11 @@ _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
 
 def kind_of(random: Random, also: Iterable[str] = (), without: frozenset[str] = frozenset()) -> str:
     """A kind of wrong answer, by name; one in three has others in it."""
-    single = sorted({*PLAIN, *also} - without)
-    if random.random() < 0.65:
-        return random.choice(single)
+    own = sorted({*also} - without)
+    if own and random.random() < 0.3:
+        return random.choice(own)
+    if random.random() < 0.6:
+        return random.choice(sorted(PLAIN.keys() - without))
     inner = random.choices(sorted(PLAIN.keys() - {"raises"}), k=random.randint(1, 2))
     return f"{random.choice(sorted(_CONTAINERS))}:{'+'.join(inner)}"
 
@@ -268,7 +270,7 @@ class Badged(Cashier):
     """An agent with a verifier that answers anything."""
 
     rules = (ask("one", reason="", tools=("pay",), tiers=EVERY_TIER),)
-    approver_verifier = Badge()
+    approver_verifier = cast(Any, Badge())
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
@@ -280,7 +282,7 @@ class Badged(Cashier):
 class Asking(Badged):
     """The same with one that is asked elsewhere."""
 
-    approver_verifier = Directory()
+    approver_verifier = cast(Any, Directory())
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:

@@ -98,7 +98,7 @@ class OddLedger(MemoryLedger):
         return datetime.now(UTC)
 
     @now.setter
-    def now(self, value: datetime) -> None:
+    def now(self, value: datetime) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         del value
 
     async def insert(self, record: Any) -> Any:
@@ -168,7 +168,7 @@ async def attack(stage: Stage, random: Random, attempts: int) -> Tally:
     with _short_limits():
         tally.count(await _tried(stage, random, attempts))
         with _truthy():
-            tally.count_twin(await _tried(stage, random, max(attempts // 4, 100)))
+            tally.count_twin(await _tried(stage, random, max(attempts // 4, 60)))
     return tally
 
 
@@ -178,9 +178,12 @@ async def _tried(stage: Stage, random: Random, attempts: int) -> list[Tried]:
     settings |= {"input_guard": OddGuard(), "output_guard": OddGuard()}
     async with stage.target(OddModel(_say), books=OddBooks(), ledger=OddLedger(), **settings) as target:
         each = max(attempts // (len(POINTS) + 4), 1)
-        found = [one for name in POINTS for one in await _at_a_point(target, random, name, each)]
-        for agent in (Badged, Asking):
-            found += await _at_a_verifier(target, random, agent, each)
+        # Each with dice of its own: what they do at the same time must not depend on who is first.
+        dice = [Random(random.getrandbits(64)) for _ in (*POINTS, Badged, Asking)]
+        points = [_at_a_point(target, one, name, each) for one, name in zip(dice, POINTS, strict=False)]
+        agents = zip(dice[len(POINTS) :], (Badged, Asking), strict=True)
+        verifiers = [_at_a_verifier(target, one, agent, each) for one, agent in agents]
+        found = [one for some in await asyncio.gather(*points, *verifiers) for one in some]
     return found + await asked_directly.tried(random, max(attempts - len(found), 1))
 
 
@@ -195,7 +198,7 @@ def _say(asked: ModelCall) -> AssistantMessage:
 
 
 async def _at_a_point(target: Target, random: Random, name: str, attempts: int) -> list[Tried]:
-    gate, point = asyncio.Semaphore(20), POINTS[name]
+    gate, point = asyncio.Semaphore(6), POINTS[name]
     kinds = [kind_of(random, point.also, point.yes) for _ in range(attempts)]
     accounts = [f"{name}{MARK}{kind}{MARK}{uuid4().hex}" for kind in kinds]
 
@@ -225,7 +228,8 @@ async def _outcome(target: Target, handle: WorkflowHandle[Any, Any]) -> str | No
             break
     standing.cancel()
     await asyncio.wait({standing})
-    standing.cancelled() or standing.exception()
+    if not standing.cancelled():
+        standing.exception()
     return None
 
 
