@@ -78,8 +78,15 @@ def spelled(random: Random, name: str) -> tuple[str, str]:
             text = unicodedata.normalize(random.choice(["NFC", "NFD"]), text)
         if kind == "spaces" or (everything and random.random() < 0.5):
             text = _spaced(random, text)
-        if text != name and len(text) < 150:
+        # ``ali`` and ``all`` are two names, although a capital ``I`` looks like an ``l``.
+        is_two = everything and is_plain(text) and is_plain(name)
+        if text != name and len(text) < 150 and not is_two:
             return kind, text
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is in plain small letters, which are read as they are."""
+    return name.isascii() and name == name.lower()
 
 
 def marred(random: Random, name: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from agentflow.errors import DecisionRefusedError
 from agentflow.testing import MemoryLedger, ScriptedModel
 from agentflow.workflow.definition import workflow_type_of
 from benchmarks.attacks.bank import CASHIER, Cash1er, Cashier, Cashіer  # noqa: PLC2403
-from benchmarks.attacks.letters import LOOK_ALIKES, marred, spelled
+from benchmarks.attacks.letters import LOOK_ALIKES, is_plain, marred, spelled
 from benchmarks.attacks.people import pays, raw, stands, who_counted
 from benchmarks.attacks.stage import Stage, Target
 from benchmarks.attacks.tokens import Keys, claims_of, decided, token_of
@@ -105,14 +105,13 @@ async def _frozen(stage: Stage, random: Random, attempts: int) -> list[Tried]:
 def _as_a_tenant(random: Random, name: str) -> str:
     """Another spelling of a name in the few characters that a tenant's may have."""
     while True:
-        text = name
+        text = random.choice([str.upper, str.lower, str.swapcase, str, str])(name)
         for _ in range(random.randint(1, 3)):
-            text = random.choice([str.upper, str.lower, str.swapcase, str, str])(text)
             at, length = random.randrange(len(text)), random.choice([1, 2])
             others = [one for one in LOOK_ALIKES.get(text[at : at + length], ()) if _TENANT.issuperset(one)]
             if others:
                 text = text[:at] + random.choice(others) + text[at + length :]
-        if text != name:
+        if text != name and not (is_plain(text) and is_plain(name) and "I" in name.upper()):
             return text
 
 

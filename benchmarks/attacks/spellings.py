@@ -83,7 +83,14 @@ def _plainly_compared() -> Iterator[None]:
     def plainly(name: str) -> frozenset[str]:
         return frozenset({plain(name)})
 
-    with replaced(person.readings, plainly), replaced(person.folded, person.settled):
+    def read_alike(one: str, other: str) -> bool:
+        return plain(one) == plain(other)
+
+    with (
+        replaced(person.readings, plainly),
+        replaced(person._read_alike, read_alike),  # pyright: ignore[reportPrivateUsage]
+        replaced(person.folded, person.settled),
+    ):
         yield
 
 
