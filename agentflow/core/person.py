@@ -28,7 +28,7 @@ def same_person(one: str, other: str) -> bool:
     """Whether two names may be one person's: they look alike, whatever their case, width or spaces."""
     if readings(one) & readings(other):
         return True
-    return not (_is_plain(one) and _is_plain(other)) and _read_alike(one, other)
+    return not (is_plain(one) and is_plain(other)) and _read_alike(one, other)
 
 
 def same_name(one: str, other: str) -> bool:
@@ -79,10 +79,11 @@ def readings(name: str) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _read_alike(one: str, other: str) -> bool:
     """Whether they look alike letter by letter, in whatever case each letter is."""
-    return read_alike(_composed(one), _composed(other), _letters)
+    return read_alike(_composed(one), _composed(other), letter_readings)
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
+    """Whether a name is in plain small letters, which are read as they are written."""
     return name.isascii() and name == name.lower()
 
 
@@ -91,7 +92,7 @@ def _composed(name: str) -> str:
 
 
 @lru_cache(maxsize=16_384)
-def _letters(char: str) -> frozenset[str]:
+def letter_readings(char: str) -> frozenset[str]:
     """How a letter may be read."""
     if char.isspace():
         return frozenset(" ")
