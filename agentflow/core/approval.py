@@ -10,9 +10,9 @@ from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
 from agentflow.contracts.identity import Consent, RefusedAttempt
-from agentflow.core.consents import clash, people_of
+from agentflow.core.consents import clash, uses_up
 from agentflow.core.named import Named, objection_to_named
-from agentflow.core.person import has_one_of, readings
+from agentflow.core.person import has_one_of
 
 Verdict = Literal["approve", "reject"]
 
@@ -143,7 +143,7 @@ def _why_not(
 
 def _may_not_approve(pending: PendingApproval, approver: Approver, now: datetime) -> str | None:
     request, consent = pending.request, approver.consent
-    if readings(request.requested_by) & people_of(consent):
+    if uses_up(consent, request.requested_by):
         return f"{request.requested_by} asked for this run and may not approve its actions"
     # Four eyes must not be two.
     if same := clash(consent, pending.consents):

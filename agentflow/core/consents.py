@@ -11,7 +11,7 @@ from datetime import datetime
 from agentflow.contracts.identity import ApproverKey, Consent
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Sha256, sha256_of
-from agentflow.core.person import beyond, has_one_of, readings, speaks_for
+from agentflow.core.person import beyond, has_one_of, same_person, speaks_for
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def objections_to(
 
 def objection_to(consent: Consent, quorum: Quorum, trust: Trust, *, requested_by: str) -> str | None:
     """Why one consent does not count now; ``None`` if it does."""
-    if readings(requested_by) & people_of(consent):
+    if uses_up(consent, requested_by):
         return f"{requested_by} asked for this run and may not approve its actions"
     roles = (*quorum.roles, *quorum.next_roles)
     if roles and not has_one_of(consent.roles, roles):
@@ -81,7 +81,7 @@ def clash(consent: Consent, others: Sequence[Consent]) -> str | None:
     voice, whomever it names.
     """
     for other in others:
-        if people_of(consent) & people_of(other):
+        if any(uses_up(consent, name) for name in people_of(other)):
             return f"{consent.name} has approved already; another person is needed"
         if shared := sorted(set(consent.kids) & set(other.kids)):
             return (
@@ -93,10 +93,14 @@ def clash(consent: Consent, others: Sequence[Consent]) -> str | None:
     return None
 
 
-def people_of(consent: Consent) -> frozenset[str]:
-    """Whom a consent uses up, by all that their names may be read as."""
-    names = [consent.by] if consent.on_behalf_of is None else [consent.by, consent.on_behalf_of]
-    return frozenset(reading for name in names for reading in readings(name))
+def people_of(consent: Consent) -> tuple[str, ...]:
+    """Whom a consent uses up."""
+    return (consent.by,) if consent.on_behalf_of is None else (consent.by, consent.on_behalf_of)
+
+
+def uses_up(consent: Consent, person: str) -> bool:
+    """Whether a person may be one of those whom a consent uses up."""
+    return any(same_person(name, person) for name in people_of(consent))
 
 
 def key_hash(key: ApproverKey) -> Sha256:

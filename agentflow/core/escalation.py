@@ -10,8 +10,8 @@ from agentflow.contracts.identity import Consent, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
 from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal
-from agentflow.core.consents import clash, people_of
-from agentflow.core.person import has_one_of, readings, same_person
+from agentflow.core.consents import clash, people_of, uses_up
+from agentflow.core.person import has_one_of, same_person
 from agentflow.core.schema import SchemaCheck
 
 MAX_WORDS = 40
@@ -110,7 +110,7 @@ def people_missing(escalation: Escalation) -> int:
 def _may_not(
     escalation: Escalation, consent: Consent, others: tuple[SaidWord, ...], now: datetime
 ) -> str | None:
-    if escalation.requested_by and readings(escalation.requested_by) & people_of(consent):
+    if escalation.requested_by and uses_up(consent, escalation.requested_by):
         return f"{escalation.requested_by} asked for this run and may only abort it"
     roles = escalation.roles_at(now)
     if roles and not has_one_of(consent.roles, roles):
@@ -128,7 +128,9 @@ def _adds_nothing(escalation: Escalation, others: tuple[SaidWord, ...], word: Sa
 
 
 def _is_same(one: Consent, other: Consent) -> bool:
-    return same_person(one.by, other.by) and people_of(one) == people_of(other)
+    return len(people_of(one)) == len(people_of(other)) and all(
+        map(same_person, people_of(one), people_of(other))
+    )
 
 
 def _agreed(words: tuple[SaidWord, ...]) -> dict[str, Json]:

@@ -5,17 +5,20 @@ alike are one person (``same_person``). *May this key speak for that person, has
 the same name will do (``same_name``).
 
 What looks alike is told by the confusables of Unicode Technical Standard 39: ``skeleton`` is the one of its
-section 4. A name has two readings, as it looks in its own letters and as it looks in small ones: the capital
-Cyrillic letter Ve looks like a ``B``, and the small one does not look like a ``b``.
+section 4. A name is read as it looks in its own letters and as it looks in small ones: the capital Cyrillic
+letter Ve looks like a ``B``, and the small one does not look like a ``b``. It is read as a whole, and letter
+by letter: one may look like another as a capital only, and the next one as a small letter only. Two names
+that are both in plain small letters are read as they are written: ``ali`` and ``all`` are two people.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, combinations
 
 from agentflow.core import confusables
+from agentflow.core.lattice import read_alike
 
 _ROUNDS = 8
 """No text of the tables needs more than 3 until it stays as it is."""
@@ -23,7 +26,9 @@ _ROUNDS = 8
 
 def same_person(one: str, other: str) -> bool:
     """Whether two names may be one person's: they look alike, whatever their case, width or spaces."""
-    return bool(readings(one) & readings(other))
+    if readings(one) & readings(other):
+        return True
+    return not (is_plain(one) and is_plain(other)) and _read_alike(one, other)
 
 
 def same_name(one: str, other: str) -> bool:
@@ -52,12 +57,9 @@ def speaks_for(subjects: Iterable[str], name: str) -> bool:
 
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """Two of the names that look alike and are not the same name, written so that they can be told apart."""
-    seen: dict[str, str] = {}
-    for name in names:
-        for reading in readings(name):
-            other = seen.setdefault(reading, name)
-            if not same_name(name, other):
-                return ascii(other), ascii(name)
+    for one, other in combinations(dict.fromkeys(names), 2):
+        if same_person(one, other) and not same_name(one, other):
+            return ascii(one), ascii(other)
     return None
 
 
@@ -69,9 +71,35 @@ def folded(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def readings(name: str) -> frozenset[str]:
-    """How a name may be read. Names that share one are one person."""
+    """How a name may be read as a whole. Names that share one are one person."""
     found = {settled(name), settled(skeleton(name))}
     return frozenset(found | {_unordered(reading) for reading in found if _is_mixed(reading)})
+
+
+@lru_cache(maxsize=4096)
+def _read_alike(one: str, other: str) -> bool:
+    """Whether they look alike letter by letter, in whatever case each letter is."""
+    return read_alike(_composed(one), _composed(other), letter_readings)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is in plain small letters, which are read as they are written."""
+    return name.isascii() and name == name.lower()
+
+
+def _composed(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+@lru_cache(maxsize=16_384)
+def letter_readings(char: str) -> frozenset[str]:
+    """How a letter may be read."""
+    if char.isspace():
+        return frozenset(" ")
+    forms = {char, char.upper(), char.lower(), unicodedata.normalize("NFKC", char)}
+    found = {settled(look) for form in forms for look in (form, skeleton(form))}
+    # It is not seen above a letter that has a dot.
+    return frozenset(found | {""}) if char == _DOT_ABOVE else frozenset(found)
 
 
 def settled(text: str) -> str:

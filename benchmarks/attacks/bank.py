@@ -97,3 +97,53 @@ class Teller(Cashier):
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
         """Serve a customer."""
         return await self.run_agent(task)
+
+
+@workflow.defn
+class Treasurer(Cashier):
+    """Its payments need one person, of a role."""
+
+    rules = (
+        ask(
+            "finance",
+            reason="the finance department decides",
+            tools=("pay",),
+            roles=("finance",),
+            tiers=("dev", "staging", "production"),
+        ),
+    )
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        """Serve a customer."""
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Cashіer(Cashier):  # noqa: PLC2401 - it looks like another
+    """An agent whose name has a Cyrillic letter in it."""
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        """Serve a customer."""
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class CASHIER(Cashier):
+    """An agent whose name is another's in capitals."""
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        """Serve a customer."""
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Cash1er(Cashier):
+    """An agent whose name has a digit for a letter."""
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        """Serve a customer."""
+        return await self.run_agent(task)

@@ -48,11 +48,13 @@ class Target:
     def __post_init__(self) -> None:
         self.agents = AgentClient(self.client)
 
-    async def start(self, text: str, agent: type = Cashier, **task: Any) -> WorkflowHandle[Any, Any]:
+    async def start(
+        self, text: str, agent: type = Cashier, *, id: str | None = None, **task: Any
+    ) -> WorkflowHandle[Any, Any]:
         """Start a run."""
         made = AgentTask(**{"input": text, "requested_by": "inbox", **task})
         workflow_id = await self.agents.start(
-            agent, made, task_queue=self.task_queue, workflow_id=f"run-{uuid4()}"
+            agent, made, task_queue=self.task_queue, workflow_id=id or f"run-{uuid4()}"
         )
         return self.client.get_workflow_handle(workflow_id, result_type=AgentOutcome[Any])
 
@@ -70,12 +72,13 @@ class Stage:
 
     @asynccontextmanager
     async def target(self, model: ScriptedModel, **settings: Any) -> AsyncIterator[Target]:
-        """A worker of the bank's; the settings are ``AgentflowPlugin``'s."""
+        """A worker of the bank's; the settings are its own and ``AgentflowPlugin``'s."""
         books, ledger = settings.pop("books", None) or Books(), settings.pop("ledger", None) or MemoryLedger()
         queue = settings.pop("task_queue", None) or f"bank-{uuid4()}"
+        workflows = settings.pop("workflows", (Cashier, Teller))
         plugin = scripted_plugin(model, tools=tools_of(books), ledger=ledger, **settings)
         client = await Client.connect(self.server.address, plugins=[plugin], runtime=self.runtime)
-        async with Worker(client, task_queue=queue, workflows=[Cashier, Teller]):
+        async with Worker(client, task_queue=queue, workflows=workflows):
             yield Target(client, queue, books, model, ledger)
 
     @asynccontextmanager

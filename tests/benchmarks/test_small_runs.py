@@ -96,3 +96,13 @@ def test_no_planted_value_leaves_and_all_of_them_could_be_found() -> None:
     assert found["placeholders"]["spans"] > 100
     # What nothing tells is found in free text: the search sees what is there.
     assert all(kind["found"] == kind["planted"] for kind in found["free_text"].values())
+
+
+@pytest.mark.slow
+def test_no_attack_gets_through_and_each_family_breaches_a_twin_without_its_guard() -> None:
+    found = measured("attacks", "--attempts", "600")
+    assert found["breaches"] == 0, found["examples"]
+    assert found["families"].keys() == {"doors", "spellings", "claims", "plugged"}
+    for family in found["families"].values():
+        assert family["attempts"] > 30
+        assert family["twin_breaches"] > 0

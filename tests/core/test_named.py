@@ -94,3 +94,18 @@ def test_an_input_of_a_quarter_of_a_megabyte_is_looked_through_at_once(text: obj
     for _ in range(20):
         named.names("ann@example.com")
     assert time.perf_counter() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("text", "person"),
+    [
+        ("as tim said", "\N{GREEK CAPITAL LETTER TAU}IM"),
+        ("\u0410\u043d\u043d\u0430 said", "\u0410\N{MATHEMATICAL SANS-SERIF CAPITAL H}\u041d\u0410"),
+    ],
+)
+def test_a_person_is_found_whose_letters_look_alike_each_in_another_case(text: str, person: str) -> None:
+    assert Named.of([text]).names(person)
+
+
+def test_another_person_in_plain_letters_is_not_found() -> None:
+    assert not Named.of(["as ali said"]).names("all")

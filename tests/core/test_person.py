@@ -212,3 +212,30 @@ def test_what_a_name_is_compared_as_is_the_same_on_every_python() -> None:
     for char in IN_NAMES:
         digest.update(repr(sorted(readings.__wrapped__(f"x{char}y"))).encode())
     assert digest.hexdigest() == "37e7dba65817183a2ad26ed8af3a4eb06df33feeb280c744efd05096388a93d7"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tim", "\N{GREEK CAPITAL LETTER TAU}IM"),
+        ("tim", "T\N{CYRILLIC LETTER PALOCHKA}M"),
+        ("tim", "TlM"),
+        ("Cashier", "Cash1er"),
+        ("marta mill", "MAR\N{GREEK CAPITAL LETTER TAU}A MI\N{MATHEMATICAL ITALIC CAPITAL L}L"),
+        ("Ольга Иванова", "Ольга Иᏼаᵸова"),
+    ],
+)
+def test_letters_may_look_alike_each_in_another_case(one: str, other: str) -> None:
+    assert same_person(one, other)
+    assert same_person(other, one)
+
+
+def test_names_in_any_letters_are_compared_in_time_that_does_not_matter() -> None:
+    began = time.monotonic()
+    for one, other in (
+        ("\u0131" * 200, "l" * 200),
+        ("M" * 199, "rn" * 99),
+        ("\u2474" * 60, "(L)" * 60 + "x"),
+    ):
+        same_person(one, other)
+    assert time.monotonic() - began < 0.5
