@@ -10,11 +10,12 @@ from random import Random
 from time import sleep
 from typing import Any
 
+from agentflow.activity.standing import Standing
+
 from agentflow.activity import blob_calls, manifest, notices
 from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.manifest import ModelRegistry
 from agentflow.activity.notices import NotifyActivity
-from agentflow.activity.standing import Standing
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.notice import Notice

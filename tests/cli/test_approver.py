@@ -170,10 +170,11 @@ class TestRun:
         assert told.exit_code == 0, told.stderr
         assert told.document["runs"] >= 1
         bob = ["--key-file", str(tmp_path / "bob.json")]
-        in_place = agentflow("approver", "approve", waiting, "approval-1", "--delegation", str(given), *bob)
+        approve = ["approver", "approve", "--yes", waiting, "approval-1", *bob]
+        in_place = agentflow(*approve, "--delegation", str(given))
         assert in_place.exit_code == 1
         assert "is revoked" in in_place.stderr
-        assert agentflow("approver", "approve", waiting, "approval-1", *bob).exit_code == 0
+        assert agentflow(*approve).exit_code == 0
 
     def test_a_signature_for_longer_than_the_run_takes_is_refused(
         self, agentflow: CommandLine, waiting: str, ann: Path
@@ -185,7 +186,7 @@ class TestRun:
         subprocess.run(sent, check=True, capture_output=True, timeout=30)
         eventually(lambda: agentflow.approval(waiting)["refused"])
         assert "900 s at most" in agentflow.approval(waiting)["refused"][0]["reason"]
-        assert agentflow("approver", "reject", waiting, "approval-1", *key).exit_code == 0
+        assert agentflow("approver", "reject", "--yes", waiting, "approval-1", *key).exit_code == 0
 
     def test_a_key_that_is_revoked_decides_nothing_more(
         self, agentflow: CommandLine, waiting: str, ann: Path, tmp_path: Path

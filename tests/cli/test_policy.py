@@ -204,4 +204,4 @@ def test_a_name_that_stands_twice_in_a_file_of_cases_is_refused(tmp_path: Path) 
     )
     result = policy("test", path)
     assert result.exit_code == 2
-    assert "'expect' stands twice" in " ".join(result.stderr.split())
+    assert "the key 'expect' is there twice" in " ".join(result.stderr.split())
