@@ -4,18 +4,19 @@ The seal is checked over the payload's bytes before anything in it is parsed. Wh
 good, and says why.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.failures import to_application_error
-from agentflow.contracts.names import SEAL_METADATA
-from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys
+from agentflow.contracts.names import FAILURE_SEAL, SEAL_METADATA
+from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys, failure_data
 from agentflow.errors import SealRefusedError
 from agentflow.telemetry import metrics
 from agentflow.telemetry.logs import failure
@@ -72,21 +73,37 @@ class Seals:
 
     def seal(self, asked: Seal, answer: Payload) -> Payload:
         """Seal the answer to what was asked; changed in place."""
-        info = activity.info()
-        scope = Scope(
-            f"result:{info.activity_type}",
-            info.namespace,
-            info.workflow_id or "",
-            asked.chain,
-            ANY_EXECUTION,
-            asked.call,
-            NEVER,
-        )
-        kid, mac = self._keys.mac(scope.message(dict(answer.metadata), answer.data))
-        # The run knows what it asked for: of that nothing has to be repeated in history.
-        seal = Seal(kid, mac, ANY_EXECUTION, ANY_EXECUTION, ANY_EXECUTION, 0)
+        seal = self._sealed("result", asked, dict(answer.metadata), answer.data)
         answer.metadata[SEAL_METADATA] = str(seal).encode()
         return answer
+
+    def seal_failure(self, asked: Seal, failure: ApplicationError) -> ApplicationError:
+        """The failure of what was asked, with a seal over what the run goes by."""
+        first: Any = failure.details[0] if failure.details else None
+        is_ours = isinstance(first, Mapping)
+        facts: dict[str, Any] = {"attempt": activity.info().attempt}
+        if is_ours:
+            facts.update(cast(Mapping[str, Any], first))
+        said = failure_data(failure.type, failure.non_retryable, facts)
+        facts[FAILURE_SEAL] = str(self._sealed("failure", asked, {}, said))
+        sealed = ApplicationError(
+            failure.message,
+            facts,
+            *failure.details[1 if is_ours else 0 :],
+            type=failure.type,
+            non_retryable=failure.non_retryable,
+            next_retry_delay=failure.next_retry_delay,
+            category=failure.category,
+        )
+        return sealed.with_traceback(failure.__traceback__)
+
+    def _sealed(self, what: str, asked: Seal, metadata: dict[str, bytes], data: bytes) -> Seal:
+        info = activity.info()
+        purpose, workflow_id = f"{what}:{info.activity_type}", info.workflow_id or ""
+        scope = Scope(purpose, info.namespace, workflow_id, asked.chain, ANY_EXECUTION, asked.call, NEVER)
+        kid, mac = self._keys.mac(scope.message(metadata, data))
+        # The run knows what it asked for: of that nothing has to be repeated in history.
+        return Seal(kid, mac, ANY_EXECUTION, ANY_EXECUTION, ANY_EXECUTION, 0)
 
 
 @dataclass(frozen=True)
@@ -110,12 +127,13 @@ def sealed_activity(served: Served, seals: Seals) -> Callable[[RawValue], Awaita
         except Exception as error:
             _on_record(served.name, error)
             raise to_application_error(error) from None
-        converter = activity.payload_converter()
-        answer = await served.function(converter.from_payload(sealed.payload, served.argument))
-        if activity.info().is_local:
-            # The worker itself writes it into history; nobody else can.
-            return answer
-        return RawValue(seals.seal(asked, converter.to_payload(answer)))
+        converter, is_local = activity.payload_converter(), activity.info().is_local
+        try:
+            answer = await served.function(converter.from_payload(sealed.payload, served.argument))
+            # What a local activity answers the worker itself writes into history.
+            return answer if is_local else RawValue(seals.seal(asked, converter.to_payload(answer)))
+        except ApplicationError as error:
+            raise error if is_local else seals.seal_failure(asked, error) from None
 
     return run
 

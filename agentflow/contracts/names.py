@@ -55,6 +55,8 @@ GUARD_REFUSED_ERROR = "GuardRefused"
 SEAL_METADATA = "agentflow-seal"
 """Key in a payload's metadata: the seal of an activity's argument or answer."""
 
+FAILURE_SEAL = "seal"
+"""In the details of a failure: the seal of what it says."""
 SEAL_REFUSED_ERROR = "SealRefused"
 """Application error type: an activity was asked, or a run answered, what the fleet had not sealed."""
 EFFECT_UNKNOWN_ERROR = "EffectUnknown"

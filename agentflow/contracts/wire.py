@@ -81,12 +81,12 @@ not."""
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def canonical_json(value: Json) -> bytes:
+def canonical_json(value: Json, max_depth: int = MAX_DEPTH) -> bytes:
     """One byte string for one JSON value: sorted keys, no spaces, UTF-8, no NaN.
 
     Raises:
         ValueError: the value holds NaN or an infinity, which JSON does not have, or is nested deeper
-            than ``MAX_DEPTH``.
+            than ``max_depth`` levels.
         TypeError: the value holds something that isn't JSON.
     """
     try:
@@ -94,8 +94,8 @@ def canonical_json(value: Json) -> bytes:
     except RecursionError:
         raise _too_deep() from None
     # Each level has a bracket: with fewer of them in all, there is nothing to walk through.
-    if text.count("{") + text.count("[") > MAX_DEPTH:
-        _check_depth(value, MAX_DEPTH)
+    if text.count("{") + text.count("[") > max_depth:
+        _check_depth(value, max_depth)
     # A lone surrogate is legal in a Python string and in JSON escapes, but not in UTF-8.
     return text.encode("utf-8", errors="surrogatepass")
 

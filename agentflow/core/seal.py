@@ -163,6 +163,14 @@ class Seal:
         return cls(kid, bytes.fromhex(mac), chain, run_id, call, int(expires), int(attempts))
 
 
+def failure_data(kind: str | None, non_retryable: bool, facts: Mapping[str, object]) -> bytes:
+    """What of a failure its seal is over: type, whether it is for good, and which attempt it was.
+
+    Not the text, which people read and Temporal may shorten.
+    """
+    return repr((kind, non_retryable, facts.get("attempt"))).encode("utf-8", "surrogatepass")
+
+
 def _mac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)[:MAC_BYTES]
 

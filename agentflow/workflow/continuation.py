@@ -6,7 +6,9 @@ The conversation stays behind: it is in the blob store, and in the histories of 
 from typing import NoReturn
 
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 from temporalio import workflow
+from temporalio.common import RawValue
 
 from agentflow.contracts.carried import (
     CarriedOutput,
@@ -79,13 +81,14 @@ class Continuation:
         run = self._run
         run.people.turn_away("the run continued as new")
         carried = _carry(run, turn, progress)
-        state = carried.model_dump(mode="json")
-        task = run.task.model_copy(
-            update={"carried": state, "seal": sealing.seal_state(_sealed_part(run, state))}
-        )
+        task = run.task.model_copy(update={"carried": carried.model_dump(mode="json"), "seal": None})
+        payload = workflow.payload_converter().to_payload(task)
+        given = from_json(payload.data)
+        if (seal := sealing.seal_state(given)) is not None:
+            payload.data = to_json({**given, "seal": seal})
         run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
         limit, advice = run.manifest.max_payload_bytes, "; AgentflowPlugin(external_storage=) takes more"
-        workflow.continue_as_new(dispatch.sized("what the run takes along", task, limit, advice))
+        workflow.continue_as_new(dispatch.sized("what the run takes along", RawValue(payload), limit, advice))
 
     def take_up(self) -> bool:
         """Put this execution's run where the one before stood; answer whether there was one.
@@ -96,7 +99,9 @@ class Continuation:
         run, task = self._run, self._run.task
         if task.carried is None:
             return False
-        if objection := sealing.objection_to_state(_sealed_part(run, task.carried), task.seal):
+        # As it was sent: what a type makes of it may be written in another way each time, as a set is.
+        given = {name: value for name, value in task.given.items() if name != "seal"}
+        if objection := sealing.objection_to_state(given, task.seal):
             # Whoever starts a run could bring approvals, outputs and a budget of their own making.
             raise RunDenied(objection)
         try:
@@ -111,14 +116,6 @@ class Continuation:
         """Where the model's loop stood in the execution before; it is given once."""
         carried, self._carried_turn = self._carried_turn, None
         return carried
-
-
-def _sealed_part(run: Run, state: Json) -> Json:
-    """What the seal of a state is over: the state, and the task that it belongs to."""
-    bare = run.task.model_copy(update={"carried": None, "seal": None})
-    # As the next execution will have read it: a type's own dump may read as another value.
-    read = type(bare).model_validate_json(bare.model_dump_json())
-    return [state, read.model_dump(mode="json")]
 
 
 def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:

@@ -34,7 +34,12 @@ from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.verification import Verification, VerificationRequest
 from agentflow.errors import PayloadTooLargeError
-from agentflow.workflow.sealing import is_answer_genuine, seal_argument
+from agentflow.workflow.sealing import (
+    call_name,
+    is_answer_genuine,
+    is_failure_genuine,
+    seal_argument,
+)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -69,7 +74,7 @@ class Failure:
 
 async def resolve_manifest(request: ManifestRequest) -> Manifest:
     """Pin the run: a local activity, since it only reads the worker's own configuration."""
-    call = f"manifest:{workflow.info().get_current_history_length()}"
+    call = call_name("manifest")
     payload = workflow.payload_converter().to_payload(request)
     return await workflow.execute_local_activity(
         RESOLVE_MANIFEST_ACTIVITY,
@@ -100,7 +105,7 @@ async def chat(
     """
     return await _execute(
         CHAT_ACTIVITY,
-        f"chat-{turn}",
+        call_name("chat", turn, request.model_dump(mode="json", include={"parent", "results", "messages"})),
         sized("the model request", request, limit),
         ChatResponse,
         start_to_close_timeout=options.start_to_close_timeout,
@@ -126,7 +131,7 @@ async def run_tool(
         return await _run_locally(contract, invocation, argument, summary)
     return await _execute(
         contract.name,
-        _call(invocation),
+        call_name("tool", invocation.ledger_key, invocation.decision.arguments_hash),
         argument,
         ToolResult,
         task_queue=options.task_queue,
@@ -144,7 +149,12 @@ async def _run_locally(
 ) -> ToolResult:
     options = contract.options
     attempts = options.retry.max_attempts
-    payload = seal_argument(contract.name, _call(invocation), argument.payload, attempts=attempts)
+    payload = seal_argument(
+        contract.name,
+        call_name("tool", invocation.ledger_key, invocation.decision.arguments_hash),
+        argument.payload,
+        attempts=attempts,
+    )
     try:
         return await workflow.execute_local_activity(
             contract.name,
@@ -192,7 +202,7 @@ async def guard_output(check: OutputCheck, limit: int) -> OutputVerdict:
     """
     return await _execute(
         GUARD_OUTPUT_ACTIVITY,
-        "output",
+        call_name("output", check.model_dump(mode="json")),
         sized("what the output guard is asked", check, limit),
         OutputVerdict,
         start_to_close_timeout=_OUTAGE,
@@ -213,6 +223,8 @@ async def notify(notice: Notice, limit: int) -> None:
     await workflow.execute_activity(
         NOTIFY_ACTIVITY,
         RawValue(seal_argument(NOTIFY_ACTIVITY, notice.id, payload, attempts=0, lifetime=lifetime)),
+        # Nothing is read of it, whoever answered.
+        result_type=RawValue,
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=lifetime,
         retry_policy=RetryPolicy(
@@ -229,7 +241,7 @@ async def verify_approver(request: VerificationRequest) -> Verification:
         ApplicationError: no worker could ask it.
     """
     payload = workflow.payload_converter().to_payload(request)
-    call = f"person:{workflow.info().get_current_history_length()}"
+    call = call_name("person")
     return await workflow.execute_local_activity(
         VERIFY_APPROVER_ACTIVITY,
         RawValue(seal_argument(VERIFY_APPROVER_ACTIVITY, call, payload, attempts=2)),
@@ -247,7 +259,7 @@ async def _about_effect(
     options = contract.options
     return await _execute(
         activity,
-        _call(inquiry.invocation),
+        call_name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
         RawValue(workflow.payload_converter().to_payload(inquiry)),
         EffectReport,
         task_queue=options.task_queue,
@@ -291,24 +303,31 @@ async def _execute(
         attempts=retry_policy.maximum_attempts,
         lifetime=options.get("schedule_to_close_timeout"),
     )
-    answer = await workflow.execute_activity(
-        activity,
-        RawValue(payload),
-        result_type=RawValue,
-        retry_policy=retry_policy,
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        **options,
-    )
-    if not is_answer_genuine(activity, call, answer.payload):
+    try:
+        answer: RawValue = await workflow.execute_activity(
+            activity,
+            RawValue(payload),
+            result_type=RawValue,
+            retry_policy=retry_policy,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options,
+        )
+    except ActivityError as error:
+        cause = error.cause
+        if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call, cause):
+            raise
+        said = f"no worker of this fleet sealed the failure of {activity}: {cause.message}"
+        raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
+    if not is_answer_genuine(activity, call, answer):
         said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
-        cause = ApplicationError(said, type=SEAL_REFUSED_ERROR, non_retryable=True)
-        raise _activity_error(f"activity {activity} has no genuine answer", activity) from cause
+        raise _not_genuine(activity, said)
     return workflow.payload_converter().from_payload(answer.payload, answer_type)
 
 
-def _call(invocation: ToolInvocation) -> str:
-    """Names a tool call within the run: by its ledger key, of which 64 bits are enough for that."""
-    return invocation.ledger_key[:16]
+def _not_genuine(activity: str, said: str) -> ActivityError:
+    error = _activity_error(f"activity {activity} has no genuine answer", activity)
+    error.__cause__ = ApplicationError(said, type=SEAL_REFUSED_ERROR, non_retryable=True)
+    return error
 
 
 def _activity_error(message: str, activity: str) -> ActivityError:
@@ -386,7 +405,7 @@ def failure_of(error: ActivityError) -> Failure:
     if isinstance(cause, ApplicationError):
         facts: Any = cause.details[0] if cause.details else None
         attempts: Any = facts.get("attempt") if isinstance(facts, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        known = attempts if isinstance(attempts, int) else None
+        known = attempts if isinstance(attempts, int) and attempts >= 0 else None
         return Failure(cause.type or "ApplicationError", cause.message, known, not cause.non_retryable)
     name = type(cause).__name__ if cause else "ActivityError"
     return Failure(name, str(cause or error), None, True)

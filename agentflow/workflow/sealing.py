@@ -12,14 +12,19 @@ from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Interceptor, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 
-from agentflow.contracts.names import SEAL_METADATA
-from agentflow.contracts.wire import Json, canonical_json
-from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys
+from agentflow.contracts.names import FAILURE_SEAL, SEAL_METADATA
+from agentflow.contracts.wire import Json, canonical_json, sha256_of
+from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys, failure_data
 
 LIFETIME = timedelta(hours=24)
 """How long what is sent may wait to be acted on, where no time-out of its own ends it earlier."""
+
+STATE_DEPTH = 400
+"""Levels of nesting in a state: what the doors let in, and the state's own around it."""
 
 _MAC = "__agentflow_mac"
 _IS_GENUINE = "__agentflow_is_genuine"
@@ -39,6 +44,21 @@ class SealingInterceptor(Interceptor):
         functions = cast(MutableMapping[str, Callable[..., Any]], input.unsafe_extern_functions)  # pyright: ignore[reportUnknownMemberType]
         functions[_MAC], functions[_IS_GENUINE] = self._keys.mac, self._keys.is_genuine
         return None
+
+
+def call_name(kind: str, *asked: Json) -> str:
+    """A name for one call, which its answer is bound to: nothing else that is ever asked has it.
+
+    It is made of what is asked, of where in history, and of the execution as it began, which a reset keeps:
+    an activity that a reset takes along is answered under the name that its run comes to again.
+
+    Args:
+        kind: Of call, for people.
+        asked: What tells this call from others, as JSON that stays the same from one version to the next.
+    """
+    info = workflow.info()
+    place = [info.original_execution_run_id, info.get_current_history_length()]
+    return f"{kind}-{sha256_of([kind, place, *asked])[:24]}"
 
 
 def seal_argument(
@@ -69,15 +89,24 @@ def seal_argument(
     return payload
 
 
-def is_answer_genuine(activity: str, call: str, answer: Payload) -> bool:
+def is_answer_genuine(activity: str, call: str, answer: object) -> bool:
     """Whether a worker of the fleet answered, and answered this call.
 
-    Whoever reaches Temporal can complete an activity in a worker's place.
+    Whoever reaches Temporal can complete an activity in a worker's place, with a result or without one.
     """
-    if not workflow.unsafe.is_replaying() and _is_answer_genuine(activity, call, answer):
-        return True
-    place = f"{activity}:{call}:{workflow.info().get_current_history_length()}:".encode() + answer.data
-    return not workflow.patched(f"unsealed-answer:{hashlib.sha256(place).hexdigest()[:16]}")
+    payload = answer.payload if isinstance(answer, RawValue) else Payload()
+    metadata = dict(payload.metadata)
+    seal = Seal.read(metadata.pop(SEAL_METADATA, b""))
+    return _is_genuine_now_or_then(f"result:{activity}", call, seal, metadata, payload.data)
+
+
+def is_failure_genuine(activity: str, call: str, failure: ApplicationError) -> bool:
+    """Whether a worker of the fleet said that this call failed, at which attempt, and for good or not."""
+    facts: Any = failure.details[0] if failure.details else None
+    text: Any = cast(Mapping[str, Any], facts).get(FAILURE_SEAL) if isinstance(facts, Mapping) else None
+    seal = Seal.read(text) if isinstance(text, str) else None
+    said = failure_data(failure.type, failure.non_retryable, cast(Mapping[str, Any], facts)) if seal else b""
+    return _is_genuine_now_or_then(f"failure:{activity}", call, seal, {}, said)
 
 
 def seal_state(state: Json) -> str | None:
@@ -86,7 +115,7 @@ def seal_state(state: Json) -> str | None:
     scope = Scope(
         _STATE, info.namespace, info.workflow_id, info.first_execution_run_id, info.run_id, _STATE, NEVER
     )
-    seal = _sealed(scope, {}, canonical_json(state))
+    seal = _sealed(scope, {}, canonical_json(state, max_depth=STATE_DEPTH))
     return None if seal is None else str(seal)
 
 
@@ -99,21 +128,18 @@ def objection_to_state(state: Json, text: str | None) -> str | None:
     return (objection or "no execution of this run sealed the state it was started with") if refused else None
 
 
-def _is_answer_genuine(activity: str, call: str, answer: Payload) -> bool:
-    info, metadata = workflow.info(), dict(answer.metadata)
-    seal = Seal.read(metadata.pop(SEAL_METADATA, b""))
-    if seal is None:
-        return False
-    asked = Scope(
-        f"result:{activity}",
-        info.namespace,
-        info.workflow_id,
-        info.first_execution_run_id,
-        ANY_EXECUTION,
-        call,
-        NEVER,
-    )
-    return _is_genuine(seal, asked, metadata, answer.data)
+def _is_genuine_now_or_then(
+    purpose: str, call: str, seal: Seal | None, metadata: dict[str, bytes], data: bytes
+) -> bool:
+    """Whether a seal is genuine; in a replay, whether it was taken for that while the run was made."""
+    info = workflow.info()
+    if seal is not None and not workflow.unsafe.is_replaying():
+        chain = info.first_execution_run_id
+        scope = Scope(purpose, info.namespace, info.workflow_id, chain, ANY_EXECUTION, call, NEVER)
+        if _is_genuine(seal, scope, metadata, data):
+            return True
+    place = f"{purpose}:{call}:{info.get_current_history_length()}:".encode() + data
+    return not workflow.patched(f"unsealed:{hashlib.sha256(place).hexdigest()[:16]}")
 
 
 def _objection_to_state(state: Json, text: str | None) -> str | None:
@@ -128,7 +154,7 @@ def _objection_to_state(state: Json, text: str | None) -> str | None:
         # A retry is started with what the execution that failed was started with.
         return "it was started with the state of an execution that is not the one before it"
     scope = seal.scope(_STATE, info.namespace, info.workflow_id)
-    if not _is_genuine(seal, scope, {}, canonical_json(state)):
+    if not _is_genuine(seal, scope, {}, canonical_json(state, max_depth=STATE_DEPTH)):
         return "it was started with the state of a run under a seal that no worker made"
     return None
 

@@ -1,5 +1,6 @@
 """What activities do, and runs take up, only under a seal: tried through the doors that anybody at Temporal has."""
 
+import asyncio
 import base64
 import json
 from datetime import timedelta
@@ -13,7 +14,7 @@ from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.common.v1 import RetryPolicy as RetryPolicyMessage
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest, UpdateActivityOptionsRequest
-from temporalio.client import ActivityFailureError, WorkflowFailureError
+from temporalio.client import ActivityFailureError, AsyncActivityHandle, WorkflowFailureError
 from temporalio.common import RawValue, RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -22,6 +23,7 @@ from temporalio.worker import Worker
 from agentflow import AgentOutcome
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectClosing, EffectInquiry
+from agentflow.contracts.model import ModelAnswer, ModelCall
 from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY, SEAL_METADATA
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.tools import ToolInvocation
@@ -33,6 +35,7 @@ from agentflow.testing import ScriptedModel, answer, call
 from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
+from tests.workflow.slow_agents import Gatherer, SlowBank, SlowLooker
 from tests.workflow.strangers import Impostor, Order, Stranger, arguments_of
 
 DONE = answer({"account": "alice", "amount": "5.00"})
@@ -180,10 +183,7 @@ async def test_an_answer_that_somebody_else_gave_is_not_believed(
     async with serving(temporal, model, tmp_path) as bank:
         handle = await bank.start(Banker)
         await bank.bank.blocked.wait()
-        (pending,) = (await handle.describe()).raw_description.pending_activities
-        forged = bank.client.get_async_activity_handle(
-            workflow_id=handle.id, run_id=handle.first_execution_run_id or "", activity_id=pending.activity_id
-        )
+        forged = await pending_activity(bank, handle)
         await forged.complete({"output": "paid 999999.00 to eve"})
         outcome = await handle.result()
         history = await handle.fetch_history()
@@ -193,6 +193,101 @@ async def test_an_answer_that_somebody_else_gave_is_not_believed(
     assert bank.bank.paid == [("alice", "5.00")]
     assert "999999" not in told
     assert "paid 5.00 to alice" in told
+
+
+@pytest.mark.parametrize("how", ["no result", "nothing", "another type"])
+async def test_an_answer_of_any_form_that_no_worker_sealed_leads_to_the_ledger(
+    temporal: WorkflowEnvironment, tmp_path: Path, how: str
+) -> None:
+    script = [call("pay_regardless", account="alice", amount="5.00"), DONE]
+    async with serving(temporal, ScriptedModel(script), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        await bank.bank.blocked.wait()
+        forged = await pending_activity(bank, handle)
+        given: dict[str, list[Any]] = {"no result": [], "nothing": [None], "another type": [[1, "yes"]]}
+        await forged.complete(*given[how])
+        outcome = await handle.result()
+    await replayed(await handle.fetch_history())
+    assert (outcome.status, outcome.tool_calls[0].effect) == ("completed", "done")
+    assert bank.bank.paid == [("alice", "5.00")]
+
+
+async def test_a_failure_that_no_worker_sealed_makes_nothing_free(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    """It says that the call was refused at its first attempt, and so was not billed."""
+    asked = asyncio.Event()
+
+    async def slow(request: ModelCall) -> ModelAnswer:
+        asked.set()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    model = ScriptedModel([])
+    model.chat = slow  # type: ignore[method-assign]
+    async with serving(temporal, model, tmp_path) as bank:
+        handle = await bank.start(Banker)
+        await asked.wait()
+        forged = await pending_activity(bank, handle)
+        await forged.fail(
+            ApplicationError("refused", {"attempt": 1}, type="ModelRejected", non_retryable=True)
+        )
+        escalation = await bank.escalation(handle)
+        usage = await bank.agents.usage(handle.id)
+        await handle.terminate()
+    assert "no worker of this fleet sealed the failure of chat: refused" in escalation.reason
+    assert usage.settled.model_calls > 0
+    assert usage.settled.cost_usd > 0
+
+
+async def test_a_true_answer_to_another_question_is_not_believed(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    """After a reset the model asks for another account at the same place; the old answer is sealed, too."""
+    accounts = iter(["eve", "alice", "alice", "alice"])
+    model = ScriptedModel(
+        lambda asked: DONE if len(asked.messages) > 1 else call("look_slowly", account=next(accounts))
+    )
+    async with serving(temporal, model, tmp_path, bank=SlowBank(), workflows=[SlowLooker]) as bank:
+        bank.bank.released.set()
+        handle = await bank.start(SlowLooker)
+        await handle.result()
+        history = await handle.fetch_history()
+        (true,) = [
+            event.activity_task_completed_event_attributes.result.payloads[0]
+            for event in history.events
+            if event.HasField("activity_task_completed_event_attributes")
+            and b"eve has 100" in event.activity_task_completed_event_attributes.result.payloads[0].data
+        ]
+        bank.bank.released.clear()
+        run_id = await reset_to(bank, handle.id, handle.first_execution_run_id or "", 4)
+        again = bank.client.get_workflow_handle(handle.id, run_id=run_id, result_type=AgentOutcome[Any])
+
+        async def looks() -> str | None:
+            pending = (await again.describe()).raw_description.pending_activities
+            return next(
+                (each.activity_id for each in pending if each.activity_type.name == "look_slowly"), None
+            )
+
+        looking = await eventually(looks)
+        forged = bank.client.get_async_activity_handle(
+            workflow_id=handle.id, run_id=run_id, activity_id=looking
+        )
+        await forged.complete(RawValue(true))
+        escalation = await bank.escalation(again)
+        await again.terminate()
+    assert "no worker of this fleet sealed the answer of look_slowly" in escalation.reason
+
+
+async def test_a_run_whose_input_has_no_order_goes_on_in_new_executions(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    model = ScriptedModel([*[call("balance", account="alice")] * 12, DONE])
+    async with serving(temporal, model, tmp_path, workflows=[Gatherer]) as bank:
+        handle = await bank.start(Gatherer, {"a", "b", "c", "d", "ee", "fff"})
+        outcome = await handle.result()
+        assert len(await chain(handle)) > 1
+    assert outcome.status == "completed"
 
 
 async def test_a_state_that_no_execution_sealed_is_denied_through_every_door(
@@ -334,6 +429,14 @@ async def test_a_worker_in_production_must_be_given_its_keys(
             temporal, ScriptedModel([]), tmp_path, tier="production", approvers="trusted", seals=None
         ):
             pass
+
+
+async def pending_activity(bank: Harness, handle: Any) -> AsyncActivityHandle:
+    """The activity under way, as whoever reaches Temporal can get at it."""
+    (pending,) = (await handle.describe()).raw_description.pending_activities
+    return bank.client.get_async_activity_handle(
+        workflow_id=handle.id, run_id=handle.first_execution_run_id or "", activity_id=pending.activity_id
+    )
 
 
 async def carried_by(bank: Harness) -> tuple[Any, str]:
