@@ -14,7 +14,7 @@ from random import Random
 import structlog
 
 import benchmarks.attacks
-from benchmarks.attacks import doors
+from benchmarks.attacks import delays, doors
 from benchmarks.attacks.stage import Stage, staged
 from benchmarks.attacks.tried import Tally
 
@@ -22,6 +22,7 @@ Family = Callable[[Stage, Random, int], Awaitable[Tally]]
 
 FAMILIES: Mapping[str, tuple[Family, float]] = {
     "doors": (doors.attack, 1.0),
+    "delays": (delays.attack, 0.11),
 }
 """Each with its share of the attempts."""
 
