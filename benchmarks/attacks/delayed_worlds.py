@@ -43,9 +43,9 @@ from benchmarks.attacks.people import KeyList, People, edit
 from benchmarks.attacks.stage import Stage
 from benchmarks.attacks.tried import Tried
 
-RUNS = 8
+RUNS = 6
 """Of a world."""
-WORLDS_AT_ONCE = 6
+WORLDS_AT_ONCE = 10
 HEARD = CACHED_FOR + timedelta(milliseconds=100)
 """Time in which a worker on this machine hears of a stop."""
 DECOY = "agentflow-freeze"

@@ -91,7 +91,7 @@ class Schedule:
         late = at in ("between", "replace:before", "replace:after", "probe")
         failings: list[Failing] = ["before it pays", "after it paid"]
         return cls(
-            kind=f"activity: {group} {place}",
+            kind=f"activity: {group}, {place}",
             event=event,
             place=at,
             skip=random.choice((0, 0, 1)) if ":" in at else 0,

@@ -96,3 +96,11 @@ def test_no_planted_value_leaves_and_all_of_them_could_be_found() -> None:
     assert found["placeholders"]["spans"] > 100
     # What nothing tells is found in free text: the search sees what is there.
     assert all(kind["found"] == kind["planted"] for kind in found["free_text"].values())
+
+
+@pytest.mark.slow
+def test_no_payment_begins_once_it_is_forbidden_whenever_that_comes() -> None:
+    found = measured("attacks", "--only", "delays", "--attempts", "100")
+    assert (found["attempts"], found["breaches"]) == (100, 0), found["examples"]
+    broken = found["families"]["delays"]["twin_breaches_by_kind"]
+    assert {kind.partition(":")[0] for kind in broken} == {"activity", "run"}
