@@ -24,7 +24,8 @@ from benchmarks.attacks.late_bank import TOOLS, Failing, Gate, LateBank, LongPay
 from benchmarks.attacks.people import EDITS, People
 
 FREEZES = ("fleet", "agent", "tenant", "unfrozen by signal", "ended in Temporal")
-SWITCHES = ("tier", "trusted", "signed")
+SWITCHES = ("tier", "trusted", "signed", "both")
+"""``both``: workers of either kind share the task queue all the time."""
 REVOCATIONS = ("key", "delegation", "revoked", "key by signal", "delegation by signal")
 GROUPS = {
     "freeze": FREEZES,
@@ -110,10 +111,9 @@ class LateRun:
     number: int
     agents: Callable[[], AgentClient]
     """Of the worker that is up."""
-    bank: LateBank
+    banks: tuple[LateBank, LateBank]
+    """Of the worker that takes people at their word, and of the one that wants signatures: mostly one."""
     people: People
-    signed: bool
-    """Whether its people sign."""
     wrong: list[str] = field(default_factory=list[str])
     refused: list[str] = field(default_factory=list[str])
     """Decisions that did not count."""
@@ -121,6 +121,7 @@ class LateRun:
 
     def __post_init__(self) -> None:
         self.account, self.gate = f"a{self.number}", Gate()
+        self.bank, self.elsewhere = self.banks
         plan = Plan(self.schedule.failing)
         if self.schedule.failing:
             plan.under_way = self.gate
@@ -128,6 +129,8 @@ class LateRun:
         first = self.people.zoe if self.schedule.delegated else self.people.ann
         self.victim: Signer = self.people.bob if self.schedule.second else first
         self.request: ApprovalRequest | None = None
+        self.signed = False
+        """Whether its people sign."""
         self.id = ""
 
     @property
@@ -154,6 +157,9 @@ class LateRun:
             agent, task, task_queue=task_queue, workflow_id=f"late-{task_queue}-{self.number}"
         )
         self.request = (await self.agents().attention(self.id)).approvals[0]
+        # Whichever worker began it has pinned it to its kind.
+        self.signed = self.request.identity == "signed"
+        self.elsewhere, self.bank = self.banks if self.signed else reversed(self.banks)
         if self.schedule.place in ("consented", "consenting", "under way", "continued as new", "scheduled"):
             await self.first_consents()
         match self.schedule.place:
@@ -205,6 +211,8 @@ class LateRun:
         self.judged_at = time.monotonic()
         begun = self.bank.begun[self.account]
         self.wrong += [f"attempt {one.attempt} began when it was forbidden" for one in begun if one.at > held]
+        if self.elsewhere is not self.bank and self.elsewhere.begun[self.account]:
+            self.wrong.append("a worker of another kind made it")
         if self.bank.paid[self.account]:
             return
         lines = await self.agents().decisions(self.id)
@@ -218,14 +226,13 @@ class LateRun:
 
     async def finish(self) -> None:
         """Bring it to its end: nothing of it is lost."""
-        for _ in range(12):
-            attention = await self._attention()
-            if attention.state == "ended":
-                break
+        left = 12
+        while (attention := await self._attention()).state != "ended":
             await self._answered(attention)
-        else:
-            self.wrong.append(f"it could not be finished: {attention}")
-            return
+            left -= 1
+            if not left:
+                self.wrong.append(f"it could not be finished: {attention}")
+                return
         outcome: AgentOutcome[Any] = await self.handle.result()
         if outcome.status != "completed":
             self.wrong.append(f"it ended as {outcome.status}")

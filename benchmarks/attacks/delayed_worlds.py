@@ -5,6 +5,7 @@ then the event happens, and everybody does what would have made the payments.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -83,6 +84,8 @@ def _drawn(random: Random, attempts: int) -> Iterator[list[Schedule]]:
 
 def _schedule(random: Random, event: str, *, down: bool) -> Schedule:
     places: Sequence[str] = UNSERVED if down else SERVED
+    if event == "both":
+        places = ("requested", "consented")
     if event.endswith("by signal") and event not in FREEZES:
         # Of what a run has acted on, a signal takes nothing back.
         places = ("in one task",) if down else ("requested", "consented", "continued as new")
@@ -99,6 +102,7 @@ class World:
         self._is_down = schedules[0].place in UNSERVED
         self._queue = f"late-{uuid4()}"
         self._ledger, self._keys, self._bank = MemoryLedger(), KeyList(), LateBank()
+        self._other_bank = LateBank() if self._event == "both" else self._bank
         self._up = AsyncExitStack()
         self._client = stage.client
         self._signed = self._event != "signed"
@@ -126,7 +130,8 @@ class World:
     def _run(self, number: int, schedule: Schedule) -> LateRun:
         people = People(number)
         self._keys.add(people.everybody)
-        return LateRun(schedule, number, lambda: AgentClient(self._client), self._bank, people, self._signed)
+        banks = (self._other_bank, self._bank)
+        return LateRun(schedule, number, lambda: AgentClient(self._client), banks, people)
 
     async def _each(self, step: Callable[[LateRun], Awaitable[None]]) -> None:
         """A step of all runs. One that is stuck, or falls over, is lost: that is wrong as well."""
@@ -145,8 +150,15 @@ class World:
     async def _serve(self, *, no_remote_activities: bool = False, **changes: Any) -> None:
         """Put a worker in the place of the one before: of tier dev, unless it is changed."""
         await self._up.aclose()
-        tools = tools_of(self._bank)
         settings = {"tier": "dev", "approvers": self._keys if self._signed else "trusted", **changes}
+        await self._start(self._bank, settings, no_remote_activities)
+        if self._event == "both":
+            await self._start(self._other_bank, {"tier": "production", "approvers": "trusted"})
+
+    async def _start(
+        self, bank: LateBank, settings: dict[str, Any], no_remote_activities: bool = False
+    ) -> None:
+        tools = tools_of(bank)
         plugin = scripted_plugin(ScriptedModel(speak), tools=tools, ledger=self._ledger, **settings)
         if not self._guarded:
             _make_careless(plugin, tools, self._ledger)
@@ -158,6 +170,8 @@ class World:
             task_queue=self._queue,
             workflows=[Payer, LongPayer],
             no_remote_activities=no_remote_activities,
+            # A worker would mostly keep the activities of its runs to itself.
+            disable_eager_activity_execution=True,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )
         await self._up.enter_async_context(worker)
@@ -166,6 +180,8 @@ class World:
 
     async def _forbidden(self) -> float:
         """Let it happen; when it held. Who says yes meanwhile says it before or after, as it comes."""
+        if self._event == "both":
+            return math.inf
         consents = asyncio.ensure_future(self._each(LateRun.consents_meanwhile))
         if self._event in SWITCHES:
             await consents
@@ -252,7 +268,7 @@ class World:
             freezes = Freezes(self._ledger, "default", _unreachable, settled_within=HEARD)
             await asyncio.gather(*(freezes.unfreeze(one, sweeps=(0,)) for one in self._freezes()))
             await asyncio.sleep(HEARD.total_seconds())
-        if self._event in SWITCHES:
+        if self._event in SWITCHES and self._event != "both":
             await self._serve()
 
     def _words(self, run: LateRun) -> tuple[str, ...]:
@@ -262,7 +278,7 @@ class World:
                 return ("frozen",)
             case "tier":
                 return ("of tier dev",)
-            case "trusted" | "signed":
+            case "trusted" | "signed" | "both":
                 return ("approvers are",)
             case event if event.startswith("delegation"):
                 return (run.people.delegation_id, "no longer counts: ann for zoe")

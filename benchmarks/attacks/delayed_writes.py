@@ -370,13 +370,14 @@ class Race:
         return names.get(self.schedule.event, "fleet")
 
 
-def _consent(*signers: Signer) -> Consent:
-    """Somebody's yes; of two signers, the second lets the first decide."""
+def _consent(by: Signer, behalf: Signer | None = None) -> Consent:
+    """Somebody's yes, perhaps in another's place."""
+    signers = (by,) if behalf is None else (by, behalf)
     hashes: tuple[Sha256, ...] = tuple(key_hash(signer.public()) for signer in signers)
     return Consent(
-        by=signers[0].subject,
-        on_behalf_of=signers[1].subject if len(signers) > 1 else None,
+        by=by.subject,
+        on_behalf_of=behalf.subject if behalf else None,
         kids=tuple(signer.kid for signer in signers),
         key_hashes=hashes,
-        roles=signers[-1].roles,
+        roles=(behalf or by).roles,
     )
