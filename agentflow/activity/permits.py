@@ -17,12 +17,12 @@ from agentflow.activity.stops import StopReader
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.rules import Quorum, Tier
-from agentflow.contracts.stops import CACHED_FOR
+from agentflow.contracts.stops import CACHED_FOR, HEARD_WITHIN
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.consents import Trust, objections_to
 from agentflow.core.signed_approvers import SignedApprovers
-from agentflow.errors import ForbiddenNowError
+from agentflow.errors import ForbiddenNowError, OutsideError
 from agentflow.ports.approvers import ApproverSource
 
 Permits = Callable[[ToolInvocation], Awaitable[None]]
@@ -53,6 +53,7 @@ class WritePermits:
         approvers: ApproverSource | None = None,
         *,
         cached_for: timedelta = CACHED_FOR,
+        heard_within: timedelta = HEARD_WITHIN,
     ) -> None:
         """Put the parts together.
 
@@ -60,13 +61,16 @@ class WritePermits:
             stops: Reads what is forbidden; ``None`` where nothing here writes.
             tier: The worker's.
             approvers: Whose signed decisions count here; ``None`` takes people at their word.
-            cached_for: How long the approvers' keys count once they were read.
+            cached_for: How long the approvers' keys count for others than the write that read them.
+            heard_within: A write that acts later than this after a key changed knows of it: keys that took
+                longer count for nothing.
         """
         self._stops = stops
         self._tier: Tier = tier
         self._approvers = approvers
         self._identity = SignedApprovers.method if approvers else TrustedApprovers.method
         self._cached_for = cached_for.total_seconds()
+        self._heard_within = heard_within.total_seconds()
         self._known: _Keys | None = None
 
     async def permits(self, invocation: ToolInvocation) -> None:
@@ -82,10 +86,14 @@ class WritePermits:
         if grounds is None:
             raise ForbiddenNowError("the call does not say what it rests on")
         objections = list(self._of_another_worker(grounds))
+        keys = await self._keys_of_now() if _rests_on_keys(grounds) else None
+        # After the keys: what is written while they are read is heard, however long they take.
         if self._stops is not None:
             objections += await self._stops.objections(activity.info().namespace, grounds)
+        if not objections and keys is not None and keys.asked.seconds_ago() >= self._heard_within:
+            raise self._too_slow()
         if grounds.quorum is not None:
-            objections += await self._to_consents(grounds, grounds.quorum)
+            objections += self._to_consents(grounds, grounds.quorum, keys)
         if objections:
             raise ForbiddenNowError("; ".join(objections))
 
@@ -97,19 +105,28 @@ class WritePermits:
         if grounds.identity in ours and grounds.identity != self._identity:
             yield f"the run's approvers are {grounds.identity}, and this worker's {self._identity}"
 
-    async def _to_consents(self, grounds: Grounds, quorum: Quorum) -> tuple[str, ...]:
-        is_signed = grounds.identity == SignedApprovers.method
-        keys = await self._keys_of_now() if is_signed else None
+    def _to_consents(self, grounds: Grounds, quorum: Quorum, known: _Keys | None) -> tuple[str, ...]:
+        keys = known.keys if known else None
         # Stops have said by now which keys and delegations are revoked.
         # By the later of two clocks: a key must not count for longer since one of them is slow.
         now = max(activity.info().started_time, datetime.now(UTC))
         trust = Trust(grounds.identity, keys, (), (), now)
         return objections_to(grounds.consents, quorum, trust, requested_by=grounds.requested_by)
 
-    async def _keys_of_now(self) -> tuple[ApproverKey, ...]:
+    async def _keys_of_now(self) -> _Keys:
         if self._approvers is None:
-            return ()
-        if self._known is None or self._known.asked.seconds_ago() >= self._cached_for:
+            return _Keys((), Moment.now())
+        known = self._known
+        if known is None or known.asked.seconds_ago() >= self._cached_for:
             asked = Moment.now()
-            self._known = _Keys(await keys_of(self._approvers), asked)
-        return self._known.keys
+            known = self._known = _Keys(await keys_of(self._approvers), asked)
+        return known
+
+    def _too_slow(self) -> OutsideError:
+        return OutsideError(
+            f"the approvers' keys were not told within {self._heard_within:g} s; the tool was not called"
+        )
+
+
+def _rests_on_keys(grounds: Grounds) -> bool:
+    return grounds.quorum is not None and grounds.identity == SignedApprovers.method

@@ -10,12 +10,11 @@ from random import Random
 from time import sleep
 from typing import Any
 
-from agentflow.activity.standing import Standing
-
 from agentflow.activity import blob_calls, manifest, notices
 from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.manifest import ModelRegistry
 from agentflow.activity.notices import NotifyActivity
+from agentflow.activity.stops import StopReader
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.notice import Notice
@@ -24,7 +23,7 @@ from benchmarks.attacks.gadgets import answered, kind_of, made
 from benchmarks.attacks.tried import Tried
 from benchmarks.attacks.twins import replaced
 
-GROUNDS = Grounds(agent="Cashier", tenant="default")
+GROUNDS = Grounds(agent="Cashier", tenant="default", requested_by="inbox", tier="dev", identity="trusted")
 _PRICES: dict[str, Callable[[], Any]] = {
     "nan": lambda: _price(Decimal("NaN")),
     "below": lambda: _price(Decimal(-1)),
@@ -73,7 +72,7 @@ async def _keys(plug: Any) -> bool:
 
 async def _stops(plug: Any) -> bool:
     """A write goes on."""
-    return not await _STANDING[0](plug, heard_within=timedelta(seconds=_LIMIT[0])).objections("ns", GROUNDS)
+    return not await _STOPS[0](plug, heard_within=timedelta(seconds=_LIMIT[0])).objections("ns", GROUNDS)
 
 
 async def _blobs(plug: Any) -> bool:
@@ -94,7 +93,7 @@ async def _prices(plug: Any) -> bool:
 
 
 # Which the twin replaces: what workers make of these is not a global of a module.
-_STANDING: list[Any] = [Standing]
+_STOPS: list[Any] = [StopReader]
 _BLOBS: list[Any] = [BlobCalls]
 _NOTIFY: list[Any] = [NotifyActivity]
 _REGISTRY: list[Any] = [ModelRegistry]
@@ -149,7 +148,7 @@ def short_limits(seconds: float) -> Iterator[None]:
         _LIMIT[0] = before
 
 
-class _TruthyStanding(Standing):
+class _TruthyStops(StopReader):
     async def objections(self, namespace: str, grounds: Grounds) -> tuple[str, ...]:
         """Take what is false for nothing that is forbidden."""
         return ("forbidden",) if await self._ledger.stops(namespace) else ()
@@ -188,8 +187,8 @@ def truthy() -> Iterator[None]:
             raise RuntimeError("no keys")
         return found
 
-    twins = {0: _TruthyStanding, 1: _TruthyBlobs, 2: _TruthyNotify, 3: _TruthyRegistry}
-    places = (_STANDING, _BLOBS, _NOTIFY, _REGISTRY)
+    twins = {0: _TruthyStops, 1: _TruthyBlobs, 2: _TruthyNotify, 3: _TruthyRegistry}
+    places = (_STOPS, _BLOBS, _NOTIFY, _REGISTRY)
     before = [place[0] for place in places]
     with replaced(manifest.keys_of, keys_of):
         for number, place in enumerate(places):

@@ -1,6 +1,7 @@
 """Each attempt of a write asks again: is it this worker's kind of run, and do its approvals hold by the keys of now?"""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.identity import ApproverKey, Consent
 from agentflow.contracts.names import FORBIDDEN_NOW_ERROR
 from agentflow.contracts.rules import Quorum
-from agentflow.contracts.stops import key_stop
+from agentflow.contracts.stops import Stop, key_stop
 from agentflow.core.consents import key_hash
 from agentflow.testing import MemoryLedger
 from tests.activity.outside import Bank, carried_out, failure, grounds_of, invocation_of
@@ -167,3 +168,52 @@ async def test_keys_are_read_once_for_all_writes_of_a_second(memory: MemoryLedge
         assert (await carried_out(bank.pay, memory, invocation, permits=permits.permits)).ok
     assert keys.asked == 1
     await asyncio.sleep(0)
+
+
+class Interrupted(Keys):
+    """Something happens while the list is read, which takes its time."""
+
+    def __init__(self, *keys: ApproverKey, meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(*keys)
+        self._meanwhile = meanwhile
+
+    async def keys(self) -> tuple[ApproverKey, ...]:
+        found = await super().keys()
+        await self._meanwhile()
+        return found
+
+
+@pytest.mark.parametrize("stop", ["fleet", "agent:Payer", "tenant:acme", key_stop("ann-1")])
+async def test_a_stop_that_comes_while_the_keys_are_read_is_heard_by_the_write_that_reads_them(
+    bank: Bank, memory: MemoryLedger, stop: str
+) -> None:
+    keys = Interrupted(ANN.public(), meanwhile=lambda: memory.stop("default", stop, by="security"))
+    said = await refusal(bank, memory, approved(ANN), WritePermits(StopReader(memory), "dev", keys))
+    assert "by security" in said
+
+
+async def test_keys_that_were_read_for_too_long_pay_nothing_and_are_asked_again(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    keys = Interrupted(ANN.public(), meanwhile=lambda: asyncio.sleep(0.2))
+    permits = WritePermits(StopReader(memory), "dev", keys, heard_within=timedelta(seconds=0.1))
+    error = await failure(
+        bank.pay, memory, invocation_of(bank.pay, grounds=approved(ANN)), permits=permits.permits
+    )
+    assert (bank.payments, error.type, error.non_retryable) == ([], "OutsideError", False)
+    assert "within 0.1 s" in error.message
+
+
+class SlowStops(MemoryLedger):
+    async def stops(self, namespace: str) -> tuple[Stop, ...]:
+        await asyncio.sleep(0.15)
+        return await super().stops(namespace)
+
+
+async def test_keys_that_grew_old_while_the_ledger_answered_pay_nothing(bank: Bank) -> None:
+    ledger, limit = SlowStops(), timedelta(seconds=0.1)
+    permits = WritePermits(StopReader(ledger), "dev", Keys(ANN.public()), heard_within=limit)
+    error = await failure(
+        bank.pay, ledger, invocation_of(bank.pay, grounds=approved(ANN)), permits=permits.permits
+    )
+    assert (bank.payments, error.type, error.non_retryable) == ([], "OutsideError", False)

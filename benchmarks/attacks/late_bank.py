@@ -1,0 +1,153 @@
+"""A bank that notes when each payment begins, and agents whose payments all need two people."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from temporalio import workflow
+
+from agentflow import (
+    AgentOutcome,
+    AgentTask,
+    AgentWorkflow,
+    Budget,
+    DidNotHappen,
+    Happened,
+    Release,
+    RetryOptions,
+    ToolContext,
+    ToolOptions,
+    ask,
+    tool,
+)
+from agentflow.contracts.loops import LoopLimits
+
+OPTIONS = ToolOptions(
+    # Enough that a payment which is tried again too often would show.
+    retry=RetryOptions(max_attempts=4, initial_interval=timedelta(milliseconds=10)),
+    max_effect_delay=timedelta(0),
+)
+TIERS = ("dev", "staging", "production")
+TOOLS = ("pay", "remit", "wire")
+"""With ``recovery`` by key, by probe, and by asking a person."""
+
+Failing = Literal["", "before it pays", "after it paid"]
+
+
+class Begun(NamedTuple):
+    """An attempt that called the bank."""
+
+    at: float
+    """By the monotonic clock."""
+    key: str
+    """The idempotency key."""
+    attempt: int
+
+
+async def _nothing() -> None:
+    """Happens where nothing else does."""
+
+
+@dataclass
+class Plan:
+    """How payments to one account go."""
+
+    failing: Failing = ""
+    """How the first attempt of the first payment ends; the others are carried out."""
+    under_way: Callable[[], Awaitable[None]] = _nothing
+    """Awaited by that attempt, before it ends."""
+    asked: Callable[[], Awaitable[None]] = _nothing
+    """Awaited by the probe, before it answers."""
+
+
+class LateBank:
+    """The outside system: it knows idempotency keys, and what it has paid."""
+
+    def __init__(self) -> None:
+        self.plans: defaultdict[str, Plan] = defaultdict(Plan)
+        self.begun: defaultdict[str, list[Begun]] = defaultdict(list)
+        self.paid: defaultdict[str, set[str]] = defaultdict(set)
+        """Idempotency keys of the payments made, by account."""
+
+    @tool(effect="write", recovery="key", sinks=(), options=OPTIONS)
+    async def pay(self, context: ToolContext, account: str, amount: str) -> str:
+        """Pay an amount to an account."""
+        return await self._pay(context, account)
+
+    @tool(effect="write", recovery="probe", sinks=(), options=OPTIONS)
+    async def remit(self, context: ToolContext, account: str, amount: str) -> str:
+        """Remit an amount to an account."""
+        return await self._pay(context, account)
+
+    @remit.probe
+    async def find_remittance(
+        self, context: ToolContext, account: str, amount: str
+    ) -> Happened[str] | DidNotHappen:
+        """Whether it was remitted."""
+        was_paid = context.idempotency_key in self.paid[account]
+        await self.plans[account].asked()
+        return Happened(f"paid {account}") if was_paid else DidNotHappen()
+
+    @tool(effect="irreversible", recovery="ask", sinks=(), options=OPTIONS)
+    async def wire(self, context: ToolContext, account: str, amount: str) -> str:
+        """Wire an amount to an account."""
+        return await self._pay(context, account)
+
+    async def _pay(self, context: ToolContext, account: str) -> str:
+        plan, is_first = self.plans[account], not self.begun[account]
+        self.begun[account].append(Begun(time.monotonic(), context.idempotency_key, context.attempt))
+        if is_first and plan.failing == "after it paid":
+            self.paid[account].add(context.idempotency_key)
+        if is_first:
+            await plan.under_way()
+        if is_first and plan.failing:
+            raise ConnectionError("cut")
+        self.paid[account].add(context.idempotency_key)
+        return f"paid {account}"
+
+
+class Gate:
+    """Stops a payment under way until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self) -> None:
+        """Wait here."""
+        self.reached.set()
+        await self.opened.wait()
+
+
+@workflow.defn
+class Payer(AgentWorkflow[str, str]):
+    """Asks two people about each payment."""
+
+    instructions = "Do what the customer asks."
+    tools = (LateBank.pay, LateBank.remit, LateBank.wire)
+    rules = (ask("two", reason="two people", tools=TOOLS, people=2, tiers=TIERS),)
+    budget = Budget(cost_usd=Decimal("5"), model_calls=200, tool_calls=200)
+    loop_limits = LoopLimits(same_call=None, failures_in_a_row=None, turns_without_progress=None)
+    release = Release(version="1", proven_models=("scripted:model",))
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        """Serve a customer."""
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class LongPayer(Payer):
+    """The same, continuing as new as soon as it may."""
+
+    max_history_bytes = 1_000
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        """Serve a customer."""
+        return await self.run_agent(task)
