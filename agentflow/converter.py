@@ -9,13 +9,16 @@ from typing import Any, Self, cast
 
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
+    DefaultFailureConverter,
     DefaultPayloadConverter,
     EncodingPayloadConverter,
     JSONPlainPayloadConverter,
+    PayloadConverter,
     SerializationContext,
     StorageDriverStoreContext,
 )
@@ -42,6 +45,22 @@ def _keep(value: object, text: bytes) -> None:
     """Let a task know its JSON: who asked for it signed that."""
     if isinstance(value, AgentTask):
         cast(AgentTask[Any], value).sent_as(text)
+
+
+class LastingFailureConverter(DefaultFailureConverter):
+    """Temporal's failure converter; a failure that can't be read is a failure all the same.
+
+    Whoever reaches Temporal can fail an activity with details of any encoding. What raised here would fail
+    the workflow task, which is retried for ever.
+    """
+
+    def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:
+        """The failure as an exception."""
+        try:
+            return super().from_failure(failure, payload_converter)
+        except Exception as error:
+            said = f"a failure that can't be read ({type(error).__name__}): {failure.message[:1_000]}"
+            return ApplicationError(said, type="UnreadableFailure", non_retryable=True)
 
 
 _BY_ENCODING: Mapping[bytes, EncodingPayloadConverter] = {
@@ -94,6 +113,6 @@ class _AgentflowDataConverter(DataConverter):
 
 
 agentflow_data_converter: DataConverter = _AgentflowDataConverter(
-    payload_converter_class=AgentflowPayloadConverter
+    payload_converter_class=AgentflowPayloadConverter, failure_converter_class=LastingFailureConverter
 )
 """What clients, workers and replayers use; ``AgentflowPlugin`` sets it."""

@@ -11,9 +11,14 @@ from uuid import uuid4
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.activity.v1 import ActivityOptions
-from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.common.v1 import RetryPolicy as RetryPolicyMessage
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest, UpdateActivityOptionsRequest
+from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
+from temporalio.api.workflowservice.v1 import (
+    ResetWorkflowExecutionRequest,
+    RespondActivityTaskFailedByIdRequest,
+    UpdateActivityOptionsRequest,
+)
 from temporalio.client import ActivityFailureError, AsyncActivityHandle, WorkflowFailureError
 from temporalio.common import RawValue, RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -238,6 +243,38 @@ async def test_a_failure_that_no_worker_sealed_makes_nothing_free(
     assert "no worker of this fleet sealed the failure of chat: refused" in escalation.reason
     assert usage.settled.model_calls > 0
     assert usage.settled.cost_usd > 0
+
+
+@pytest.mark.parametrize(
+    "odd", ["details of no known encoding", "a category that there is none of", "no JSON"]
+)
+async def test_a_failure_that_can_not_be_read_does_not_hold_a_run_up(
+    temporal: WorkflowEnvironment, tmp_path: Path, odd: str
+) -> None:
+    script = [call("pay_regardless", account="alice", amount="5.00"), DONE]
+    encoding = b"weird" if odd.startswith("details") else b"json/plain"
+    info = ApplicationFailureInfo(
+        type="Odd",
+        details=Payloads(payloads=[Payload(metadata={"encoding": encoding}, data=b"{")]),
+        category=99 if odd.startswith("a category") else 0,  # type: ignore[arg-type]
+    )
+    async with serving(temporal, ScriptedModel(script), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        await bank.bank.blocked.wait()
+        (pending,) = (await handle.describe()).raw_description.pending_activities
+        await bank.client.workflow_service.respond_activity_task_failed_by_id(
+            RespondActivityTaskFailedByIdRequest(
+                namespace=bank.client.namespace,
+                workflow_id=handle.id,
+                run_id=handle.first_execution_run_id or "",
+                activity_id=pending.activity_id,
+                failure=Failure(message="odd", application_failure_info=info),
+            )
+        )
+        async with asyncio.timeout(60):
+            outcome = await handle.result()
+    assert outcome.status == "completed"
+    assert bank.bank.paid[0] == ("alice", "5.00")
 
 
 async def test_a_true_answer_to_another_question_is_not_believed(
