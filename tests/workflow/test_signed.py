@@ -292,5 +292,9 @@ async def test_a_run_that_wants_signed_decisions_wants_them_from_a_worker_that_d
         with pytest.raises(DecisionRefusedError, match="has no token"):
             await bank.agents.approve(handle.id, request.id, by="ann")
         await bank.agents.decide(handle.id, ANN.decision(request, "approve"))
-        await handle.result()
+        # Nor does that worker carry out what it can't judge itself.
+        reason = (await bank.escalation(handle)).reason
+        assert "the run's approvers are signed, and this worker's trusted" in reason
+        assert bank.bank.paid == []
         assert len(await chain(handle)) > 1
+        await handle.terminate()
