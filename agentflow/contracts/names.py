@@ -52,7 +52,7 @@ TRANSCRIPT_MISSING_ERROR = "TranscriptMissing"
 """Application error type: the worker's blob store lacks what the request names by hash."""
 GUARD_REFUSED_ERROR = "GuardRefused"
 """Application error type: the input guard did not let a model see what it was to see."""
-SEAL_METADATA = "agentflow-seal"
+SEAL_METADATA = "af-seal"
 """Key in a payload's metadata: the seal of an activity's argument or answer."""
 
 FAILURE_SEAL = "seal"

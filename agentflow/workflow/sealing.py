@@ -58,7 +58,7 @@ def call_name(kind: str, *asked: Json) -> str:
     """
     info = workflow.info()
     place = [info.original_execution_run_id, info.get_current_history_length()]
-    return f"{kind}-{sha256_of([kind, place, *asked])[:24]}"
+    return f"{kind}-{sha256_of([kind, place, *asked])[:16]}"
 
 
 def seal_argument(

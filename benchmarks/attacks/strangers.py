@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-SEAL = "agentflow-seal"
+SEAL = "af-seal"
 
 
 @dataclass
