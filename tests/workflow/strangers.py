@@ -3,12 +3,14 @@
 import base64
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.client import WorkflowHistory
 from temporalio.common import RawValue, RetryPolicy
+
+from benchmarks.attacks.strangers import Impostor, arguments_of
+
+__all__ = ["Impostor", "Order", "Stranger", "arguments_of"]
 
 
 @dataclass
@@ -35,22 +37,3 @@ class Stranger:
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
         return "it was done"
-
-
-@workflow.defn
-class Impostor:
-    """Continues as new as somebody else's agent, with a state of its own making."""
-
-    @workflow.run
-    async def run(self, agent: str, task_queue: str, task: Any) -> None:
-        workflow.continue_as_new(args=[task], workflow=agent, task_queue=task_queue)
-
-
-def arguments_of(history: WorkflowHistory, activity: str) -> list[Payload]:
-    """What an activity was sent, as anybody can read it in a run's history."""
-    return [
-        event.activity_task_scheduled_event_attributes.input.payloads[0]
-        for event in history.events
-        if event.HasField("activity_task_scheduled_event_attributes")
-        and event.activity_task_scheduled_event_attributes.activity_type.name == activity
-    ]
