@@ -186,6 +186,7 @@ class Conversation:
         limit = run.manifest.max_payload_bytes
         try:
             response = await dispatch.chat(
+                run.calls,
                 request,
                 self._options,
                 turn=run.turn,
@@ -205,7 +206,7 @@ class Conversation:
         left = reserved.attempts - lost
         summary = f"{summary}, transcript in full"
         return await dispatch.chat(
-            request, self._options, turn=run.turn, attempts=left, summary=summary, limit=limit
+            run.calls, request, self._options, turn=run.turn, attempts=left, summary=summary, limit=limit
         ), lost
 
     def _brief_for(self, model: ModelSpec, *, bare: bool = False) -> _NamedBrief:

@@ -1,14 +1,14 @@
 """The one place that schedules activities.
 
 Sizes are checked here, before scheduling: an oversized payload would hang the run in a workflow task
-that fails for ever. What is sent is sealed here, and an answer that no worker sealed is taken for a failure.
+that fails for ever.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
@@ -26,7 +26,6 @@ from agentflow.contracts.names import (
     NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
-    SEAL_REFUSED_ERROR,
     TRANSCRIPT_MISSING_ERROR,
     VERIFY_APPROVER_ACTIVITY,
 )
@@ -34,14 +33,8 @@ from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.verification import Verification, VerificationRequest
 from agentflow.errors import PayloadTooLargeError
-from agentflow.workflow.sealing import (
-    call_name,
-    is_answer_genuine,
-    is_failure_genuine,
-    seal_argument,
-)
-
-AnswerT = TypeVar("AnswerT")
+from agentflow.workflow.sealed_calls import CallNames, activity_error, execute, execute_locally
+from agentflow.workflow.sealing import seal_argument
 
 RECONCILE_EFFECTS = "reconcile-effects"
 """Patch: a write that failed is looked up in the ledger before anybody is asked."""
@@ -72,14 +65,13 @@ class Failure:
     """False when the error said that trying again is of no use."""
 
 
-async def resolve_manifest(request: ManifestRequest) -> Manifest:
+async def resolve_manifest(calls: CallNames, request: ManifestRequest) -> Manifest:
     """Pin the run: a local activity, since it only reads the worker's own configuration."""
-    call = call_name("manifest")
-    payload = workflow.payload_converter().to_payload(request)
-    return await workflow.execute_local_activity(
+    return await execute_locally(
         RESOLVE_MANIFEST_ACTIVITY,
-        RawValue(seal_argument(RESOLVE_MANIFEST_ACTIVITY, call, payload, attempts=3)),
-        result_type=Manifest,
+        calls.name("manifest"),
+        RawValue(workflow.payload_converter().to_payload(request)),
+        Manifest,
         schedule_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(maximum_attempts=3),
         summary="pin release, models, prices and tier",
@@ -87,14 +79,22 @@ async def resolve_manifest(request: ManifestRequest) -> Manifest:
 
 
 async def chat(
-    request: ChatRequest, options: ModelOptions, *, turn: int, attempts: int, summary: str, limit: int
+    calls: CallNames,
+    request: ChatRequest,
+    options: ModelOptions,
+    *,
+    turn: int,
+    attempts: int,
+    summary: str,
+    limit: int,
 ) -> ChatResponse:
     """Call a model.
 
     Args:
+        calls: Names the call.
         request: What it is asked.
         options: Of the agent.
-        turn: Names the call within the run.
+        turn: Of the run.
         attempts: How many the budget covers.
         summary: Shown in the Web UI.
         limit: The most bytes that a payload may have.
@@ -103,9 +103,9 @@ async def chat(
         PayloadTooLargeError: the request is too big for Temporal.
         ActivityError: it failed, after ``attempts`` attempts at most.
     """
-    return await _execute(
+    return await execute(
         CHAT_ACTIVITY,
-        call_name("chat", turn, request.model_dump(mode="json", include={"parent", "results", "messages"})),
+        calls.name("chat", turn, request.model_dump(mode="json", include={"parent", "results", "messages"})),
         sized("the model request", request, limit),
         ChatResponse,
         start_to_close_timeout=options.start_to_close_timeout,
@@ -117,7 +117,7 @@ async def chat(
 
 
 async def run_tool(
-    contract: ToolContract, invocation: ToolInvocation, summary: str, limit: int
+    calls: CallNames, contract: ToolContract, invocation: ToolInvocation, summary: str, limit: int
 ) -> ToolResult:
     """Carry a tool call out, as an activity of the tool's own type.
 
@@ -127,42 +127,31 @@ async def run_tool(
     """
     options = contract.options
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
-    if contract.local and workflow.patched(LEAN_RUNS):
-        return await _run_locally(contract, invocation, argument, summary)
-    return await _execute(
-        contract.name,
-        call_name("tool", invocation.ledger_key, invocation.decision.arguments_hash),
-        argument,
-        ToolResult,
-        task_queue=options.task_queue,
-        start_to_close_timeout=options.start_to_close_timeout,
-        schedule_to_close_timeout=options.schedule_to_close_timeout
-        or (_POOL_WAIT if options.task_queue else None),
-        heartbeat_timeout=options.heartbeat_timeout,
-        retry_policy=_retry_policy(options.retry, options.retry.max_attempts),
-        summary=summary,
-    )
-
-
-async def _run_locally(
-    contract: ToolContract, invocation: ToolInvocation, argument: RawValue, summary: str
-) -> ToolResult:
-    options = contract.options
-    attempts = options.retry.max_attempts
-    payload = seal_argument(
-        contract.name,
-        call_name("tool", invocation.ledger_key, invocation.decision.arguments_hash),
-        argument.payload,
-        attempts=attempts,
-    )
-    try:
-        return await workflow.execute_local_activity(
+    call = calls.name("tool", invocation.ledger_key, invocation.decision.arguments_hash)
+    retry = _retry_policy(options.retry, options.retry.max_attempts)
+    if not contract.local or not workflow.patched(LEAN_RUNS):
+        return await execute(
             contract.name,
-            RawValue(payload),
-            result_type=ToolResult,
+            call,
+            argument,
+            ToolResult,
+            task_queue=options.task_queue,
+            start_to_close_timeout=options.start_to_close_timeout,
+            schedule_to_close_timeout=options.schedule_to_close_timeout
+            or (_POOL_WAIT if options.task_queue else None),
+            heartbeat_timeout=options.heartbeat_timeout,
+            retry_policy=retry,
+            summary=summary,
+        )
+    try:
+        return await execute_locally(
+            contract.name,
+            call,
+            argument,
+            ToolResult,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
-            retry_policy=_retry_policy(options.retry, attempts),
+            retry_policy=retry,
             # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
             local_retry_threshold=options.start_to_close_timeout,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -170,39 +159,39 @@ async def _run_locally(
         )
     except (ApplicationError, CancelledError, TimeoutError) as cause:
         # Temporal wraps the failure of an activity, and hands out that of a local activity as it is.
-        raise _activity_error(f"local activity {contract.name} failed", contract.name) from cause
+        raise activity_error(f"local activity {contract.name} failed", contract.name) from cause
 
 
-async def reconcile_effect(contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
+async def reconcile_effect(calls: CallNames, contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
     """Find out what became of a write whose activity failed.
 
     Raises:
         ActivityError: the ledger, the outside system or a worker can't be asked.
     """
     return await _about_effect(
-        RECONCILE_EFFECT_ACTIVITY, contract, inquiry, f"what became of {contract.name}"
+        calls, RECONCILE_EFFECT_ACTIVITY, contract, inquiry, f"what became of {contract.name}"
     )
 
 
-async def close_effect(contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
+async def close_effect(calls: CallNames, contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
     """Put a person's word on a write into the ledger; answer what is on record then.
 
     Raises:
         ActivityError: the ledger or a worker can't be reached.
     """
-    return await _about_effect(CLOSE_EFFECT_ACTIVITY, contract, inquiry, f"close {contract.name}")
+    return await _about_effect(calls, CLOSE_EFFECT_ACTIVITY, contract, inquiry, f"close {contract.name}")
 
 
-async def guard_output(check: OutputCheck, limit: int) -> OutputVerdict:
+async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> OutputVerdict:
     """Ask the output guard.
 
     Raises:
         PayloadTooLargeError: the output is too big for Temporal.
         ActivityError: no worker could ask it.
     """
-    return await _execute(
+    return await execute(
         GUARD_OUTPUT_ACTIVITY,
-        call_name("output", check.model_dump(mode="json")),
+        calls.name("output", check.model_dump(mode="json")),
         sized("what the output guard is asked", check, limit),
         OutputVerdict,
         start_to_close_timeout=_OUTAGE,
@@ -234,18 +223,17 @@ async def notify(notice: Notice, limit: int) -> None:
     )
 
 
-async def verify_approver(request: VerificationRequest) -> Verification:
+async def verify_approver(calls: CallNames, request: VerificationRequest) -> Verification:
     """Ask the agent's own verifier who sent something. A local activity: it may ask outside, for seconds.
 
     Raises:
         ApplicationError: no worker could ask it.
     """
-    payload = workflow.payload_converter().to_payload(request)
-    call = call_name("person")
-    return await workflow.execute_local_activity(
+    return await execute_locally(
         VERIFY_APPROVER_ACTIVITY,
-        RawValue(seal_argument(VERIFY_APPROVER_ACTIVITY, call, payload, attempts=2)),
-        result_type=Verification,
+        calls.name("person"),
+        RawValue(workflow.payload_converter().to_payload(request)),
+        Verification,
         start_to_close_timeout=timedelta(seconds=9),
         schedule_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(maximum_attempts=2),
@@ -254,12 +242,12 @@ async def verify_approver(request: VerificationRequest) -> Verification:
 
 
 async def _about_effect(
-    activity: str, contract: ToolContract, inquiry: EffectInquiry, summary: str
+    calls: CallNames, activity: str, contract: ToolContract, inquiry: EffectInquiry, summary: str
 ) -> EffectReport:
     options = contract.options
-    return await _execute(
+    return await execute(
         activity,
-        call_name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
+        calls.name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
         RawValue(workflow.payload_converter().to_payload(inquiry)),
         EffectReport,
         task_queue=options.task_queue,
@@ -271,74 +259,6 @@ async def _about_effect(
             initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=10
         ),
         summary=summary,
-    )
-
-
-async def _execute(
-    activity: str,
-    call: str,
-    argument: RawValue,
-    answer_type: type[AnswerT],
-    *,
-    retry_policy: RetryPolicy,
-    **options: Any,
-) -> AnswerT:
-    """Run an activity on a sealed argument, and believe a sealed answer only.
-
-    Args:
-        activity: The activity type.
-        call: Names the call within the run.
-        argument: What it is sent.
-        answer_type: What it answers.
-        retry_policy: How often it may be tried, which is sealed as well.
-        **options: Of ``workflow.execute_activity``.
-
-    Raises:
-        ActivityError: it failed, or somebody else answered in a worker's place.
-    """
-    payload = seal_argument(
-        activity,
-        call,
-        argument.payload,
-        attempts=retry_policy.maximum_attempts,
-        lifetime=options.get("schedule_to_close_timeout"),
-    )
-    try:
-        answer: RawValue = await workflow.execute_activity(
-            activity,
-            RawValue(payload),
-            result_type=RawValue,
-            retry_policy=retry_policy,
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            **options,
-        )
-    except ActivityError as error:
-        cause = error.cause
-        if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call, cause):
-            raise
-        said = f"no worker of this fleet sealed the failure of {activity}: {cause.message}"
-        raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
-    if not is_answer_genuine(activity, call, answer):
-        said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
-        raise _not_genuine(activity, said)
-    return workflow.payload_converter().from_payload(answer.payload, answer_type)
-
-
-def _not_genuine(activity: str, said: str) -> ActivityError:
-    error = _activity_error(f"activity {activity} has no genuine answer", activity)
-    error.__cause__ = ApplicationError(said, type=SEAL_REFUSED_ERROR, non_retryable=True)
-    return error
-
-
-def _activity_error(message: str, activity: str) -> ActivityError:
-    return ActivityError(
-        message,
-        scheduled_event_id=0,
-        started_event_id=0,
-        identity="",
-        activity_type=activity,
-        activity_id="",
-        retry_state=None,
     )
 
 

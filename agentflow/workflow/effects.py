@@ -54,7 +54,7 @@ class FailedWrite:
             return EffectReport(state="unknown", detail=failure.message, attempts=failure.attempts or 0)
         inquiry = EffectInquiry(tool=self._contract.name, invocation=self._invocation)
         try:
-            return await dispatch.reconcile_effect(self._contract, inquiry)
+            return await dispatch.reconcile_effect(self._run.calls, self._contract, inquiry)
         except ActivityError as error:
             why = dispatch.failure_of(error).message
             detail = f"{failure.message}; and it could not be found out whether it happened: {why}"
@@ -86,7 +86,7 @@ class FailedWrite:
         if _is_unusable(report):
             return report
         try:
-            return await dispatch.close_effect(self._contract, inquiry)
+            return await dispatch.close_effect(self._run.calls, self._contract, inquiry)
         except ActivityError as error:
             why = dispatch.failure_of(error).message
             detail = f"{report.detail}; {resolution.by}'s word could not be recorded: {why}"

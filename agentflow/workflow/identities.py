@@ -19,6 +19,7 @@ from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.consents import Trust
 from agentflow.core.signed_approvers import SignedApprovers
 from agentflow.workflow import dispatch
+from agentflow.workflow.sealed_calls import CallNames
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,16 @@ Sent = DecisionOn | AnswerTo
 class Identities:
     """How one run tells who people are, and whom it believes no more."""
 
-    def __init__(self, agent: str, own_method: str | None) -> None:
+    def __init__(self, agent: str, own_method: str | None, calls: CallNames) -> None:
         """Believe nobody yet.
 
         Args:
             agent: Whose verifier is asked, if it has one.
             own_method: The ``method`` of the agent's own verifier; ``None`` is what its worker is configured
             for.
+            calls: Names the calls of that verifier.
         """
+        self._calls = calls
         self._agent = agent
         self._own_method = own_method
         self._keys: tuple[ApproverKey, ...] | None = ()
@@ -115,7 +118,7 @@ class Identities:
     async def verified_outside(self, sent: Sent) -> Approver | Refusal:
         """Who sent it, by the agent's own verifier. Whatever fails, it was nobody."""
         try:
-            found = await dispatch.verify_approver(self._question(sent))
+            found = await dispatch.verify_approver(self._calls, self._question(sent))
         except Exception as error:
             # Whatever it is, it must not end the task that judges what others sent.
             return Refusal(f"the identity could not be verified: {type(error).__name__}: {error}"[:600])

@@ -167,7 +167,7 @@ class Lifecycle(Generic[InputT, OutputT]):
             output=to_jsonable_python(output), evidence=tuple(found.value for found in run.evidence)
         )
         try:
-            verdict = await dispatch.guard_output(check, run.max_payload_bytes)
+            verdict = await dispatch.guard_output(run.calls, check, run.max_payload_bytes)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -228,7 +228,7 @@ class Lifecycle(Generic[InputT, OutputT]):
                 if contract.import_digest
             },
         )
-        return await dispatch.resolve_manifest(request)
+        return await dispatch.resolve_manifest(self._run.calls, request)
 
     async def _checked(self, name: str, check: Coroutine[Any, Any, None]) -> None:
         """A check that fails in any way of its own refuses: it could not say yes."""

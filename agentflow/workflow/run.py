@@ -43,6 +43,7 @@ from agentflow.workflow.identities import Identities
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
+from agentflow.workflow.sealed_calls import CallNames
 from agentflow.workflow.visibility import Standing, Visibility
 from agentflow.workflow.witness import Witness
 
@@ -58,8 +59,9 @@ class Run:
         self.redaction: RunRedaction = RunRedaction(definition)
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
+        self.calls: CallNames = CallNames()
         self.people: People = People(
-            Identities(definition.name, definition.verifier_method), self.record, self.show
+            Identities(definition.name, definition.verifier_method, self.calls), self.record, self.show
         )
         self.witness: Witness | None = None
         """Watches from outside of the run, where somebody does."""

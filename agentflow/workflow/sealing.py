@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Interceptor, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 
 from agentflow.contracts.names import FAILURE_SEAL, SEAL_METADATA
-from agentflow.contracts.wire import Json, canonical_json, sha256_of
+from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys, failure_data
 
 LIFETIME = timedelta(hours=24)
@@ -44,21 +44,6 @@ class SealingInterceptor(Interceptor):
         functions = cast(MutableMapping[str, Callable[..., Any]], input.unsafe_extern_functions)  # pyright: ignore[reportUnknownMemberType]
         functions[_MAC], functions[_IS_GENUINE] = self._keys.mac, self._keys.is_genuine
         return None
-
-
-def call_name(kind: str, *asked: Json) -> str:
-    """A name for one call, which its answer is bound to: nothing else that is ever asked has it.
-
-    It is made of what is asked, of where in history, and of the execution as it began, which a reset keeps:
-    an activity that a reset takes along is answered under the name that its run comes to again.
-
-    Args:
-        kind: Of call, for people.
-        asked: What tells this call from others, as JSON that stays the same from one version to the next.
-    """
-    info = workflow.info()
-    place = [info.original_execution_run_id, info.get_current_history_length()]
-    return f"{kind}-{sha256_of([kind, place, *asked])[:16]}"
 
 
 def seal_argument(
@@ -132,14 +117,14 @@ def _is_genuine_now_or_then(
     purpose: str, call: str, seal: Seal | None, metadata: dict[str, bytes], data: bytes
 ) -> bool:
     """Whether a seal is genuine; in a replay, whether it was taken for that while the run was made."""
-    info = workflow.info()
     if seal is not None and not workflow.unsafe.is_replaying():
+        info = workflow.info()
         chain = info.first_execution_run_id
         scope = Scope(purpose, info.namespace, info.workflow_id, chain, ANY_EXECUTION, call, NEVER)
         if _is_genuine(seal, scope, metadata, data):
             return True
-    place = f"{purpose}:{call}:{info.get_current_history_length()}:".encode() + data
-    return not workflow.patched(f"unsealed:{hashlib.sha256(place).hexdigest()[:16]}")
+    answer = f"{purpose}:{call}:".encode() + data
+    return not workflow.patched(f"unsealed:{hashlib.sha256(answer).hexdigest()[:16]}")
 
 
 def _objection_to_state(state: Json, text: str | None) -> str | None:

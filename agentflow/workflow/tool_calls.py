@@ -284,7 +284,7 @@ class ToolCalls:
         run.enter("acting", f"{contract.name} ({rule})")
         try:
             summary, limit = f"rule {rule}", run.manifest.max_payload_bytes
-            result = await dispatch.run_tool(contract, allowed.invocation, summary, limit)
+            result = await dispatch.run_tool(run.calls, contract, allowed.invocation, summary, limit)
         except PayloadTooLargeError as error:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
             return self._done(allowed.call, allowed.decision, ToolResult(error=problem))

@@ -1,0 +1,144 @@
+"""Activities are sent what is sealed, and an answer that no worker sealed for the very call is a failure."""
+
+from collections import Counter
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ActivityCancellationType
+
+from agentflow.contracts.names import SEAL_REFUSED_ERROR
+from agentflow.contracts.wire import Json, sha256_of
+from agentflow.workflow.sealing import is_answer_genuine, is_failure_genuine, seal_argument
+
+AnswerT = TypeVar("AnswerT")
+
+
+class CallNames:
+    """Names for the calls of one execution: nothing else that is ever asked has the name of a call.
+
+    A name is made of the question, of how often it was asked before, of the execution as it began, which a
+    reset keeps, and of its random seed, which a reset changes from its point on. So an activity that a reset
+    takes along is answered under the name that its run comes to again, and an answer of before the reset
+    answers nothing that is asked after it. Where in history a call is made is no part of it: after a local
+    activity that is another place in a replay (ADR 42).
+    """
+
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+
+    def name(self, kind: str, *asked: Json) -> str:
+        """Name the next call.
+
+        Args:
+            kind: Of call, for people.
+            asked: The question, as JSON that stays the same from one version to the next.
+        """
+        question = sha256_of([kind, *asked])
+        self._asked[question] += 1
+        execution = [workflow.info().original_execution_run_id, str(workflow.random_seed())]
+        return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:16]}"
+
+
+async def execute(
+    activity: str,
+    call: str,
+    argument: RawValue,
+    answer_type: type[AnswerT],
+    *,
+    retry_policy: RetryPolicy,
+    **options: Any,
+) -> AnswerT:
+    """Run an activity on a sealed argument, and believe a sealed answer only.
+
+    Args:
+        activity: The activity type.
+        call: Names the call within the run.
+        argument: What it is sent.
+        answer_type: What it answers.
+        retry_policy: How often it may be tried, which is sealed as well.
+        **options: Of ``workflow.execute_activity``.
+
+    Raises:
+        ActivityError: it failed, or somebody else answered in a worker's place.
+    """
+    try:
+        answer: RawValue = await workflow.execute_activity(
+            activity,
+            _sealed(activity, call, argument, retry_policy, options),
+            result_type=RawValue,
+            retry_policy=retry_policy,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options,
+        )
+    except ActivityError as error:
+        cause = error.cause
+        if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call, cause):
+            raise
+        said = f"no worker of this fleet sealed the failure of {activity}: {cause.message}"
+        raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
+    if not is_answer_genuine(activity, call, answer):
+        said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
+        raise _not_genuine(activity, said)
+    return workflow.payload_converter().from_payload(answer.payload, answer_type)
+
+
+async def execute_locally(
+    activity: str,
+    call: str,
+    argument: RawValue,
+    answer_type: type[AnswerT],
+    *,
+    retry_policy: RetryPolicy,
+    **options: Any,
+) -> AnswerT:
+    """Run a local activity on a sealed argument. The worker itself writes its answer into history.
+
+    Args:
+        activity: The activity type.
+        call: Names the call within the run.
+        argument: What it is sent.
+        answer_type: What it answers.
+        retry_policy: How often it may be tried, which is sealed as well.
+        **options: Of ``workflow.execute_local_activity``.
+
+    Raises:
+        ApplicationError: it failed.
+        TimeoutError: it took too long.
+        CancelledError: the run was cancelled.
+    """
+    return await workflow.execute_local_activity(
+        activity,
+        _sealed(activity, call, argument, retry_policy, options),
+        result_type=answer_type,
+        retry_policy=retry_policy,
+        **options,
+    )
+
+
+def _sealed(
+    activity: str, call: str, argument: RawValue, retry_policy: RetryPolicy, options: dict[str, Any]
+) -> RawValue:
+    payload, lifetime = argument.payload, options.get("schedule_to_close_timeout")
+    attempts = retry_policy.maximum_attempts
+    return RawValue(seal_argument(activity, call, payload, attempts=attempts, lifetime=lifetime))
+
+
+def _not_genuine(activity: str, said: str) -> ActivityError:
+    error = activity_error(f"activity {activity} has no genuine answer", activity)
+    error.__cause__ = ApplicationError(said, type=SEAL_REFUSED_ERROR, non_retryable=True)
+    return error
+
+
+def activity_error(message: str, activity: str) -> ActivityError:
+    """A failure that Temporal has no event of, in the form of those that it has."""
+    return ActivityError(
+        message,
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type=activity,
+        activity_id="",
+        retry_state=None,
+    )
