@@ -1,0 +1,69 @@
+"""Temporal's SDK takes a replay past a local activity earlier than the run went, if a query came with it (ADR 42)."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from temporalio.client import WorkflowHandle, WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from agentflow import AgentClient, tools_of
+from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
+from tests.workflow.agents import Banker
+from tests.workflow.harness import Harness, eventually, replayed, serving
+from tests.workflow.tools import Bank
+
+DONE = answer({"account": "alice", "amount": "5.00"})
+SCRIPT = [call("balance", account="alice"), call("pay", account="alice", amount="5.00"), DONE]
+
+
+async def has_asked(handle: WorkflowHandle[Any, Any]) -> bool | None:
+    history = await handle.fetch_history()
+    return any(event.HasField("activity_task_scheduled_event_attributes") for event in history.events) or None
+
+
+def went_on_later(history: WorkflowHistory) -> bool:
+    """Whether the run's first activity was scheduled in a later workflow task than its manifest was read in."""
+    markers = [
+        event.marker_recorded_event_attributes
+        for event in history.events
+        if event.HasField("marker_recorded_event_attributes")
+    ]
+    pinned = next(marker for marker in markers if marker.marker_name == "core_local_activity")
+    scheduled = next(
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    )
+    return scheduled.workflow_task_completed_event_id > pinned.workflow_task_completed_event_id
+
+
+async def test_answers_count_in_a_run_that_was_asked_about_before_its_first_worker_came_and_died(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    """The second worker has it from a replay: what was asked before has the name there that it had."""
+    queue, bank, model = f"test-{uuid4()}", Bank(), ScriptedModel(SCRIPT)
+    plugin = scripted_plugin(model, tools=tools_of(bank), directory=tmp_path)
+    client = await temporal.connect_client(plugins=[plugin])
+    early = Harness(client, AgentClient(client), bank, queue)
+    handles = [await early.start(Banker) for _ in range(3)]
+    asked = [asyncio.create_task(early.agents.status(handle.id)) for handle in handles]
+    async with Worker(client, task_queue=queue, workflows=[Banker], no_remote_activities=True):
+        await asyncio.gather(*asked)
+        for handle in handles:
+            await eventually(partial(has_asked, handle))
+    async with serving(temporal, model, tmp_path, queue=queue, bank=bank):
+        # A run that doesn't believe its answers waits for a person.
+        async with asyncio.timeout(60):
+            outcomes = [await handle.result() for handle in handles]
+    histories = [await handle.fetch_history() for handle in handles]
+    assert any(went_on_later(history) for history in histories), (
+        "no query came early enough: nothing was tried"
+    )
+    assert [(outcome.status, outcome.reason) for outcome in outcomes] == [("completed", "")] * 3
+    assert bank.paid == [("alice", "5.00")] * 3
+    for history in histories:
+        await replayed(history)
