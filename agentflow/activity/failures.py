@@ -10,7 +10,6 @@ from agentflow.contracts.names import (
     FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
     SEAL_REFUSED_ERROR,
-    TRANSCRIPT_MISSING_ERROR,
 )
 from agentflow.errors import (
     AgentflowError,
@@ -39,7 +38,7 @@ MAX_MESSAGE = 2_000
 _KINDS: dict[type[Exception], str] = {
     ModelUnavailableError: "ModelUnavailable",
     ModelRejectedError: "ModelRejected",
-    BlobMissingError: TRANSCRIPT_MISSING_ERROR,
+    BlobMissingError: "TranscriptMissing",
     EffectUnknownError: EFFECT_UNKNOWN_ERROR,
     ForbiddenNowError: FORBIDDEN_NOW_ERROR,
     GuardRefusedError: GUARD_REFUSED_ERROR,

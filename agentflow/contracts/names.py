@@ -48,8 +48,6 @@ SEARCH_ATTRIBUTES: dict[str, str] = {
 }
 """Search attributes by name, with their Temporal type. None holds personal data."""
 
-TRANSCRIPT_MISSING_ERROR = "TranscriptMissing"
-"""Application error type: the worker's blob store lacks what the request names by hash."""
 GUARD_REFUSED_ERROR = "GuardRefused"
 """Application error type: the input guard did not let a model see what it was to see."""
 SEAL_METADATA = "af-seal"

@@ -53,13 +53,13 @@ class Transcript:
         line = outlined(message)
         return replace(self, news=news, outline=(*self.outline, line), tokens=self.tokens + line.tokens)
 
-    def answered(self, answer: AssistantMessage, head: str, brief: Sha256 | None) -> "Transcript":
+    def answered(self, answer: AssistantMessage, head: str, brief: Sha256) -> "Transcript":
         """Close a node with a model's answer.
 
         Args:
             answer: The answer.
             head: The beginning of the node's name, as the activity computed it.
-            brief: Names what else the model was told; ``None`` for a node of version 1.
+            brief: Names what else the model was told.
 
         Raises:
             AgentflowError: the head isn't the hash of what was said: the activity answered for
@@ -68,7 +68,7 @@ class Transcript:
         name = self.named(head, (*self.news, answer), brief)
         return replace(self.add(answer), head=name, news=(), calls=answer.tool_calls)
 
-    def named(self, head: str, node: Sequence[Entry], brief: Sha256 | None) -> Sha256:
+    def named(self, head: str, node: Sequence[Entry], brief: Sha256) -> Sha256:
         """The name of a node after the last one.
 
         Raises:
@@ -112,14 +112,9 @@ def _answering(call: ToolCall, name: Sha256) -> ToolMessage:
     return ToolMessage(tool_call_id=call.id, tool=call.tool, content_hash=name)
 
 
-def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Entry], brief: Sha256 | None) -> Sha256:
-    """The name of a node. Covers the encoding's version, the run, the parent, the messages and the brief.
-
-    Without a brief it is a name of version 1, as runs had it that began before ``lean-runs``.
-    """
+def node_hash(root: Sha256, parent: Sha256 | None, messages: Sequence[Entry], brief: Sha256) -> Sha256:
+    """The name of a node. Covers the encoding's version, the run, the parent, the messages and the brief."""
     said = [encoded(message) for message in messages]
-    if brief is None:
-        return sha256_of({"v": 1, "root": root, "parent": parent, "messages": said})
     return sha256_of(
         {"v": ENCODING_VERSION, "root": root, "parent": parent, "brief": brief, "messages": said}
     )

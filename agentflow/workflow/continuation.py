@@ -55,7 +55,7 @@ class Continuation:
     def is_possible(self) -> bool:
         """Whether the execution's history has become long."""
         info = workflow.info()
-        if not self._run.is_lean or info.get_current_history_length() < MIN_EVENTS:
+        if info.get_current_history_length() < MIN_EVENTS:
             return False
         if self._run.people.is_verifying:
             return False

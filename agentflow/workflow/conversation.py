@@ -84,9 +84,8 @@ class Conversation:
                     run.note("check", False, failure.message)
                     raise RunDenied(failure.message) from None
             else:
-                brief = named.name if run.is_lean else None
-                run.transcript = run.transcript.answered(response.answer, response.head, brief)
-                run.parent_brief = brief
+                run.transcript = run.transcript.answered(response.answer, response.head, named.name)
+                run.parent_brief = named.name
                 dispatch.heed_cancellation()
                 return response
             dispatch.heed_cancellation()
@@ -159,17 +158,14 @@ class Conversation:
         run.purse = run.purse.reserve(reserved.name, attempts(reserved.worst, reserved.attempts))
         run.models_used |= {reserved.model.name}
         try:
-            response, lost = await self._send(reserved, named, news)
+            response = await self._send(reserved, named, news)
         except BaseException as error:
             _settle_failure(run, reserved, error)
             raise
-        self._settle(reserved, response, lost)
+        self._settle(reserved, response)
         return response
 
-    async def _send(
-        self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]
-    ) -> tuple[ChatResponse, int]:
-        """Call the model; answer how many attempts were lost on a worker that lacks the conversation."""
+    async def _send(self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]) -> ChatResponse:
         run = self._run
         results, messages = abridged(news, run.transcript.calls)
         request = ChatRequest(
@@ -183,31 +179,17 @@ class Conversation:
         summary = f"turn {run.turn}"
         if reserved.model != run.manifest.models[0]:
             summary = f"{summary}: {reserved.model.name}"
-        limit = run.manifest.max_payload_bytes
-        try:
-            response = await dispatch.chat(
-                run.calls,
-                request,
-                self._options,
-                turn=run.turn,
-                attempts=reserved.attempts,
-                summary=summary,
-                limit=limit,
-            )
-        except ActivityError as error:
-            if run.is_lean or not dispatch.is_transcript_missing(error):
-                raise
-            lost = (dispatch.failure_of(error).attempts or 1) - 1
-        else:
-            run.briefs_sent |= {named.name}
-            return response, 0
-        # A run of before LEAN_RUNS sent the conversation again. The activity needs that no more.
-        run.log.warning("transcript resent", turn=run.turn)
-        left = reserved.attempts - lost
-        summary = f"{summary}, transcript in full"
-        return await dispatch.chat(
-            run.calls, request, self._options, turn=run.turn, attempts=left, summary=summary, limit=limit
-        ), lost
+        response = await dispatch.chat(
+            run.calls,
+            request,
+            self._options,
+            turn=run.turn,
+            attempts=reserved.attempts,
+            summary=summary,
+            limit=run.manifest.max_payload_bytes,
+        )
+        run.briefs_sent |= {named.name}
+        return response
 
     def _brief_for(self, model: ModelSpec, *, bare: bool = False) -> _NamedBrief:
         """What a model is told besides the conversation; ``bare``, for a summary, without tools and form."""
@@ -244,7 +226,7 @@ class Conversation:
         worst = worst_case(cheapest.price, tokens, options.max_output_tokens)
         raise BudgetExhausted(f"a call of {cheapest.name} does not fit: {run.purse.shortfall(worst)}")
 
-    def _settle(self, reserved: _Reserved, response: ChatResponse, lost: int) -> None:
+    def _settle(self, reserved: _Reserved, response: ChatResponse) -> None:
         """Charge a call that was answered."""
         run, usage = self._run, response.usage
         spent = Spend(
@@ -254,7 +236,7 @@ class Conversation:
             model_calls=1,
         )
         # Attempts before this one died unheard; the provider may have billed them.
-        died = min(lost + response.attempt - 1, reserved.attempts)
+        died = min(response.attempt - 1, reserved.attempts)
         unheard = attempts(reserved.worst, died).model_copy(update={"model_calls": 0})
         run.purse = run.purse.settle(reserved.name, spent + unheard, possibly_billed_usd=unheard.cost_usd)
         if usage.input_tokens:

@@ -26,7 +26,6 @@ from agentflow.contracts.names import (
     NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
-    TRANSCRIPT_MISSING_ERROR,
     VERIFY_APPROVER_ACTIVITY,
 )
 from agentflow.contracts.notice import Notice
@@ -35,18 +34,6 @@ from agentflow.contracts.verification import Verification, VerificationRequest
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow.sealed_calls import CallNames, activity_error, execute, execute_locally
 from agentflow.workflow.sealing import seal_argument
-
-RECONCILE_EFFECTS = "reconcile-effects"
-"""Patch: a write that failed is looked up in the ledger before anybody is asked."""
-HEED_CANCELLATION = "heed-cancellation"
-"""Patch: a cancellation counts although the activity under way succeeds."""
-LEAN_RUNS = "lean-runs"
-"""Patch: visibility is told of a run's waits and ends only, local tools are local activities, a conversation
-that the blob store lost is rebuilt by the activity, and a long run continues as new."""
-CONTINUED_RELEASE = "continued-release"
-"""Patch: an execution that takes up a run records when its code is of another release than the run's."""
-LOOP_LIMITS = "loop-limits"
-"""Patch: a person takes over where a run goes in circles."""
 
 _OUTAGE = timedelta(minutes=2)
 _POOL_WAIT = timedelta(minutes=10)
@@ -129,7 +116,7 @@ async def run_tool(
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
     call = calls.name("tool", invocation.ledger_key, invocation.decision.arguments_hash)
     retry = _retry_policy(options.retry, options.retry.max_attempts)
-    if not contract.local or not workflow.patched(LEAN_RUNS):
+    if not contract.local:
         return await execute(
             contract.name,
             call,
@@ -285,7 +272,7 @@ def heed_cancellation() -> None:
     Raises:
         asyncio.CancelledError: it was.
     """
-    if is_cancelling() and workflow.patched(HEED_CANCELLATION):
+    if is_cancelling():
         raise asyncio.CancelledError
 
 
@@ -329,11 +316,6 @@ def failure_of(error: ActivityError) -> Failure:
         return Failure(cause.type or "ApplicationError", cause.message, known, not cause.non_retryable)
     name = type(cause).__name__ if cause else "ActivityError"
     return Failure(name, str(cause or error), None, True)
-
-
-def is_transcript_missing(error: ActivityError) -> bool:
-    """Whether the chat failed because the worker's blob store lost the conversation."""
-    return failure_of(error).kind == TRANSCRIPT_MISSING_ERROR
 
 
 def _retry_policy(options: RetryOptions, attempts: int) -> RetryPolicy:

@@ -140,7 +140,6 @@ class Lifecycle(Generic[InputT, OutputT]):
         run.begin(task, Purse(tightest(run.definition.budget, task.budget)))
         if fault := task.name_fault:
             raise RunDenied(f"the task can't be taken: {fault}")
-        run.is_lean = run.visibility.is_lean = workflow.patched(dispatch.LEAN_RUNS)
         self._is_first = not self._continuation.take_up()
         if self._is_first:
             plain = task.model_copy(update={"carried": None, "seal": None})
@@ -151,7 +150,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         if self._is_first:
             await self._pin()
             await self._checked("preflight", self._steps.preflight(task))
-        elif workflow.patched(dispatch.CONTINUED_RELEASE):
+        else:
             await self._compare_release()
         output = await self._steps.perform(task)
         self._run.redaction.of_answer(output)
@@ -250,7 +249,7 @@ class Lifecycle(Generic[InputT, OutputT]):
             output=output,
             reason=reason,
             usage=run.purse.settled,
-            cost_usd=run.cost_usd(),
+            cost_usd=run.purse.settled.cost_usd,
             evidence=run.evidence,
             tool_calls=run.summaries,
             release=run.status().release,

@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, assert_never, cast
 
-from temporalio import workflow
-
 from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.loops import LoopLimits
@@ -19,7 +17,7 @@ from agentflow.core.answer import AnswerForm
 from agentflow.core.compaction import CompactionStrategy
 from agentflow.core.transcript import tool_message
 from agentflow.errors import RunDenied
-from agentflow.workflow import dispatch, waiting
+from agentflow.workflow import waiting
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.conversation import Conversation
 from agentflow.workflow.run import Run
@@ -85,7 +83,7 @@ class ModelLoop(Generic[AnswerT]):
     async def _ask(self, state: turn.TurnState[AnswerT], correction: str | None) -> turn.TurnState[AnswerT]:
         """Ask the model, or a person if the run goes in circles."""
         circle = loops.stuck(self._run.circles, self._loop_limits)
-        if circle and workflow.patched(dispatch.LOOP_LIMITS):
+        if circle:
             return await self._taken_over(state, circle)
         if correction:
             self._tell(f"That can't be used: {correction}. Try again.", "instruction")
@@ -131,7 +129,7 @@ class ModelLoop(Generic[AnswerT]):
     async def _carry_out(self, held: HeldCall) -> ToolResult:
         """Carry a call out, unless the model has made it too often."""
         circle = loops.repeated(self._run.circles, held.call, self._loop_limits)
-        if circle and held.index is None and workflow.patched(dispatch.LOOP_LIMITS):
+        if circle and held.index is None:
             refused = await self._tool_calls.hand_over(held.call, circle)
             self._run.circles = loops.after_guidance()
             return refused

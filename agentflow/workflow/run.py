@@ -6,7 +6,6 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -89,8 +88,6 @@ class Run:
         """Names the brief that the transcript's last node was answered with, in this execution."""
         self.measured: tuple[int, int] | None = None
         """Input tokens of the last model call as the provider counted them, and the bound on them."""
-        self.is_lean: bool = False
-        """Whether the run was begun, or continued as new, since ``LEAN_RUNS``."""
         self.started_at: datetime = workflow.info().start_time
         """When the first execution began."""
         self.executions: int = 0
@@ -369,10 +366,6 @@ class Run:
         """The marked values, for activities that may log or trace texts."""
         known = self.redaction.known
         return known.told() if known.kinds and self._manifest and self._manifest.redacts else None
-
-    def cost_usd(self) -> Decimal:
-        """What the run has cost so far."""
-        return self.purse.settled.cost_usd
 
     def _fingerprint(self) -> Sha256:
         """Names this run in what people sign. Its workflow id may be another run's later."""

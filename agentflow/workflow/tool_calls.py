@@ -24,21 +24,13 @@ from agentflow.core.idempotency import ledger_key
 from agentflow.core.policy import decide
 from agentflow.core.provenance import PastCall
 from agentflow.core.rule_context import RuleContext
-from agentflow.errors import (
-    EffectConflictError,
-    PayloadTooLargeError,
-    RunDenied,
-    RunStopped,
-    ToolUnavailableError,
-)
+from agentflow.errors import PayloadTooLargeError, RunDenied, RunStopped
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import is_replay_safe, workflow_span
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.effects import FailedWrite, record_forbidden
 from agentflow.workflow.run import Run
-
-_NOTHING_HAPPENED = (ToolUnavailableError.__name__, EffectConflictError.__name__)
 
 
 @dataclass(frozen=True)
@@ -308,9 +300,6 @@ class ToolCalls:
         if result.error is None or result.error.kind != "invalid_output":
             effect = "failed" if result.error else "done"
             return self._done(allowed.call, allowed.decision, result, effect)
-        if not workflow.patched(dispatch.RECONCILE_EFFECTS):
-            reason = f"{allowed.call.tool} was carried out, but {result.error.message}"
-            return self._done(allowed.call, allowed.decision, await self._taken_over(reason))
         return await self._concluded(allowed, EffectReport(state="done", result=result))
 
     async def _failed(self, allowed: _Allowed, error: ActivityError) -> ToolResult:
@@ -324,8 +313,6 @@ class ToolCalls:
             dispatch.heed_cancellation()
             taken_over = await self._taken_over(f"{call.tool} failed: {failure.message}")
             return self._done(call, decision, taken_over)
-        if not workflow.patched(dispatch.RECONCILE_EFFECTS):
-            return self._done(call, decision, await self._failed_before_reconciling(call, error))
         if is_cancelled_exception(error) or dispatch.is_cancelling():
             await self._cancelled(allowed, failure)
             raise CancelledError
@@ -347,22 +334,12 @@ class ToolCalls:
 
     async def _cancelled(self, allowed: _Allowed, failure: dispatch.Failure) -> None:
         """Nobody can be asked any more: what is known of a write goes into the outcome."""
-        if allowed.contract.effect != "read" and workflow.patched(dispatch.RECONCILE_EFFECTS):
+        if allowed.contract.effect != "read":
             report = await self._failed_write(allowed).look_up(failure)
             self._done(allowed.call, allowed.decision, _result_of(report), report.state)
 
     def _failed_write(self, allowed: _Allowed) -> FailedWrite:
         return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)
-
-    async def _failed_before_reconciling(self, call: ToolCall, error: ActivityError) -> ToolResult:
-        """For runs that were begun before ``RECONCILE_EFFECTS``."""
-        if is_cancelled_exception(error):
-            raise error
-        failure = dispatch.failure_of(error)
-        # After a write was tried, only these, and only at once, say that it certainly did nothing.
-        untouched = failure.kind in _NOTHING_HAPPENED and failure.attempts == 1
-        doubt = "failed" if untouched else "may or may not have happened"
-        return await self._taken_over(f"{call.tool} {doubt}: {failure.message}")
 
     async def _taken_over(self, reason: str) -> ToolResult:
         """A person says what to do, and the model is told."""

@@ -43,7 +43,7 @@ class Standing:
 class Visibility:
     """The search attributes of one run.
 
-    Each change is an event of history and a write to the visibility store, so a lean run tells of its waits
+    Each change is an event of history and a write to the visibility store, so a run tells of its waits
     and its end, not of each step: what people look for is who waits.
     """
 
@@ -52,7 +52,6 @@ class Visibility:
         """The attributes as they are."""
         self.is_on: bool = False
         """Whether the server has them."""
-        self.is_lean: bool = False
         self.lists_approvals: bool = False
         """Whether pending actions are told as well."""
         self._pending: tuple[ApprovalRequest, ...] = ()
@@ -61,7 +60,7 @@ class Visibility:
     def begin(self, agent: str, release: str, tenant: str, standing: Standing) -> None:
         """The run is pinned."""
         identity = {_NAME: agent, _RELEASE: release, _TENANT: tenant}
-        self._tell({**identity, **self._attributes(standing)} if self.is_lean else identity)
+        self._tell({**identity, **self._attributes(standing)})
 
     def show(self, standing: Standing) -> None:
         """The run may have moved. The cost alone is no reason for an event; it goes with the next one."""
@@ -72,17 +71,12 @@ class Visibility:
 
     def end(self, outcome: str, standing: Standing) -> None:
         """The run is over."""
-        if self.is_lean:
-            self._tell({**self._attributes(standing), _OUTCOME: outcome})
-        else:
-            self.show(standing)
-            self._tell({_OUTCOME: outcome})
+        self._tell({**self._attributes(standing), _OUTCOME: outcome})
         self._list(())
 
     def _attributes(self, standing: Standing) -> dict[SearchAttributeKey[Any], Json]:
-        state = "running" if self.is_lean and standing.state in _BUSY else standing.state
         attributes: dict[SearchAttributeKey[Any], Json] = {
-            _STATUS: state,
+            _STATUS: "running" if standing.state in _BUSY else standing.state,
             _PENDING: len(standing.pending),
             _COST: float(standing.cost_usd),
         }

@@ -14,7 +14,6 @@ from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.messages import AssistantMessage, Entry, ToolMessage, UserMessage
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelPrice, ModelSpec
-from agentflow.contracts.names import TRANSCRIPT_MISSING_ERROR
 from agentflow.contracts.tools import ToolError, ToolResult
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.idempotency import run_root
@@ -186,7 +185,7 @@ async def test_what_neither_the_store_nor_history_has_is_said_so_and_the_model_i
     talk.history.clear()
     talk.restart_worker(stores())
     error = await failed(talk)
-    assert (error.type, error.non_retryable) == (TRANSCRIPT_MISSING_ERROR, True)
+    assert (error.type, error.non_retryable) == ("TranscriptMissing", True)
     assert len(talk.model.requests) == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.audit.places import Desk, recorded
 
-RUNS = ("told-of-approvals", "circling", "lean-reads-and-a-write", "signed")
+RUNS = ("told-of-approvals", "circling", "reads-and-a-write", "signed")
 
 
 @pytest.fixture(scope="session")

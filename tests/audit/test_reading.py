@@ -123,7 +123,7 @@ async def test_an_execution_that_expired_is_a_gap_and_what_it_left_is_told() -> 
 
 
 async def test_a_value_of_another_version_is_a_gap_and_is_kept_as_it_is() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     chat = next(e for e in history.events if e.HasField("activity_task_scheduled_event_attributes"))
     chat.activity_task_scheduled_event_attributes.input.payloads[0].data = b'{"of": "tomorrow"}'
     findings = await read(history, agents=())
@@ -132,7 +132,7 @@ async def test_a_value_of_another_version_is_a_gap_and_is_kept_as_it_is() -> Non
 
 
 async def test_an_outcome_of_another_version_is_a_gap() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     payload(history, len(history.events)).data = b'{"status": "splendid"}'
     findings = await read(history, agents=())
     assert ("unknown_schema", len(history.events)) in gaps(findings)
@@ -140,13 +140,13 @@ async def test_an_outcome_of_another_version_is_a_gap() -> None:
 
 
 async def test_a_value_that_is_encoded_by_somebody_else_is_a_gap() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     payload(history, len(history.events)).metadata["encoding"] = b"binary/encrypted"
     assert ("unreadable_payload", len(history.events)) in gaps(await read(history, agents=()))
 
 
 async def test_a_value_that_external_storage_lost_is_a_gap() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     lost = payload(history, len(history.events))
     lost.metadata["encoding"] = b"json/external-storage-reference"
     lost.external_payloads.add().size_bytes = 100
@@ -154,7 +154,7 @@ async def test_a_value_that_external_storage_lost_is_a_gap() -> None:
 
 
 async def test_a_foreign_workflow_is_told_as_far_as_it_is_understood() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     kept = [event for event in history.events if not event.HasField("marker_recorded_event_attributes")]
     findings = await read(WorkflowHistory(history.workflow_id, kept))
     assert "foreign_workflow" in [name for name, _ in gaps(findings)]
@@ -162,7 +162,7 @@ async def test_a_foreign_workflow_is_told_as_far_as_it_is_understood() -> None:
 
 
 async def test_a_reset_is_told() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     event = history.events[4]
     event.ClearField("attributes") if event.DESCRIPTOR.fields_by_name.get("attributes") else None
     event.workflow_task_failed_event_attributes.base_run_id = "before"

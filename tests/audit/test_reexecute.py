@@ -41,7 +41,7 @@ async def test_under_the_same_code_all_is_the_same_and_no_model_is_asked() -> No
 
 
 async def test_reads_are_answered_as_they_were_then() -> None:
-    done = await done_again("lean-reads-and-a-write", Banker)
+    done = await done_again("reads-and-a-write", Banker)
     assert done.is_same
     assert [pair.now.tool for pair in done.pairs if pair.now] == ["balance", "balance", "pay"]
 
@@ -112,7 +112,7 @@ async def test_a_person_who_took_over_says_the_same_again() -> None:
 
 
 async def test_a_run_whose_beginning_is_gone_is_not_done_again() -> None:
-    history = recorded("lean-reads-and-a-write")
+    history = recorded("reads-and-a-write")
     history.events[0].workflow_execution_started_event_attributes.input.payloads[0].data = b"no json"
     ((workflow_id, executions),) = runs_in([history]).items()
     async with ReplayedRuns((), "default") as replayed:
