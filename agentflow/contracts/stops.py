@@ -24,8 +24,8 @@ class Stop(Contract):
     """Something that is forbidden, until somebody lifts it.
 
     Freezes are lifted by ``agentflow unfreeze``. A revocation is for good: a new key takes the place of one
-    that was revoked by mistake. The ledger's ``lift`` ends it all the same, to make room for others once no list
-    has the key any more.
+    that was revoked by mistake. The ledger's ``lift`` ends it all the same, to make room for others once no
+    list has the key any more.
     """
 
     namespace: str
