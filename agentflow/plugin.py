@@ -63,10 +63,10 @@ from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.verification import VerificationRequest
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.converter import agentflow_data_converter
-from agentflow.core.catalog import check_closed
 from agentflow.core.person import look_alikes
 from agentflow.core.seal import SealKeys
 from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.plugin_options import check_length, check_port, check_sizes, check_tools, known
 from agentflow.ports.approvers import ApproverSource, ApproverVerifier
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.guards import InputGuard, OutputGuard
@@ -166,8 +166,8 @@ class AgentflowPlugin(SimplePlugin):
         self._models = models
         self._model_client = model_client
         self._seals = seals
-        self._tier: Tier = _known("tier", tier, get_args(Tier))
-        _known("search_attributes", search_attributes, ("require", "off"))
+        self._tier: Tier = known("tier", tier, get_args(Tier))
+        known("search_attributes", search_attributes, ("require", "off"))
         for name, port, value in (
             ("models", ModelRegistry, models),
             ("model_client", "chat", model_client),
@@ -181,13 +181,13 @@ class AgentflowPlugin(SimplePlugin):
             ("seals", SealKeys, seals),
             ("requesters", "policy", requesters),
         ):
-            _check_port(name, port, value)
+            check_port(name, port, value)
         for name, length in (
             ("ledger_retention", ledger_retention),
             ("guard_timeout", guard_timeout),
             ("waiting_every", waiting_every),
         ):
-            _check_length(name, length)
+            check_length(name, length)
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
@@ -200,8 +200,8 @@ class AgentflowPlugin(SimplePlugin):
         self._max_payload_bytes = max_payload_bytes or (
             MAX_EXTERNAL_BYTES if external_storage else MAX_PAYLOAD_BYTES
         )
-        _check_tools(tools)
-        _check_sizes(tools, self._max_payload_bytes)
+        check_tools(tools)
+        check_sizes(tools, self._max_payload_bytes)
         self._blobs: BlobStore = RecentBlobs(BlobCalls(blobs)) if blobs else MemoryBlobStore()
         self._imported = {tool.contract.name: tool for tool in tools if isinstance(tool, OutsideTool)}
         self._content = SpanContent(redactor or Redactor()) if captures_content() else None
@@ -344,48 +344,6 @@ class AgentflowPlugin(SimplePlugin):
             raise ConfigurationError(
                 f"namespace {worker.client.namespace} lacks the search attributes {', '.join(missing)}: run "
                 f"`agentflow setup`, or pass search_attributes='off' to AgentflowPlugin"
-            )
-
-
-def _known(option: str, given: str, choices: Sequence[str]) -> Any:
-    if given not in choices:
-        raise ConfigurationError(f"there is no {option} {given!r}: {option}= is one of {', '.join(choices)}")
-    return given
-
-
-def _check_port(option: str, port: str | type, given: object) -> None:
-    """Refuse a thing in the place of another now: it would be found out at the first run."""
-    if given is None:
-        return
-    if isinstance(port, type):
-        fits = isinstance(given, port)
-    else:
-        fits = not isinstance(given, type) and callable(getattr(given, port, None))
-    if not fits:
-        wanted = port.__name__ if isinstance(port, type) else f"an object with {port}()"
-        raise ConfigurationError(f"{option}= is {wanted}, not {type(given).__name__}")
-
-
-def _check_length(option: str, given: object) -> None:
-    if given is not None and (not isinstance(given, timedelta) or given <= timedelta(0)):
-        raise ConfigurationError(f"{option}= is a timedelta of more than nothing, not {given!r}")
-
-
-def _check_tools(tools: Sequence[WorkerTool]) -> None:
-    names = [tool.contract.name for tool in tools]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigurationError(f"two tools are named {', '.join(twice)}: give one of each another name=")
-    for tool in tools:
-        check_closed(tool.contract)
-
-
-def _check_sizes(tools: Sequence[WorkerTool], limit: int) -> None:
-    for tool in tools:
-        options = tool.contract.options
-        if max(options.max_result_bytes, options.max_argument_bytes) > limit:
-            raise ConfigurationError(
-                f"{tool!r} takes or gives more than the {limit} bytes that fit a payload: give the plugin "
-                "external_storage=, or lower its max_argument_bytes and max_result_bytes"
             )
 
 

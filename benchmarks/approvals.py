@@ -6,15 +6,11 @@ visibility holds, and beside that, in the same round, by asking each run; then a
 
 import argparse
 import asyncio
-import json
 import logging
-import os
-import platform
 import statistics
 import sys
 import time
 
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -24,6 +20,7 @@ from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.inbox import ASKED_AT_ONCE, ApprovalFilter, Inbox
 from agentflow.testing import MemoryLedger, ScriptedModel, scripted_plugin
 from benchmarks.approvals_agent import Refunder, Till
+from benchmarks.command_line import add_json, machine, print_report, silence_agentflow
 
 TASK_QUEUE = "approvals"
 
@@ -99,19 +96,18 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--listings", type=int, default=5, help="in each round")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     given = parser.parse_args()
     logging.getLogger("temporalio").setLevel(logging.ERROR)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_agentflow()
     rounds = [asyncio.run(measure(given.runs, given.listings)) for _ in range(given.rounds)]
     report = {
         "runs": given.runs,
         **{name: statistics.median(one[name] for one in rounds) for name in rounds[0]},
         "list_worst_s": max(one["list_worst_s"] for one in rounds),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        **machine(),
     }
-    print(json.dumps(report, indent=None if given.json else 2))
+    print_report(report, as_json=given.json)
     complete = all(one["listed"] == one["counted"] == one["refunds"] == given.runs for one in rounds)
     return 0 if complete else 1
 

@@ -9,9 +9,6 @@ inserted, copied, moved, swapped with another), and so is each kind of file, a b
 import argparse
 import asyncio
 import json
-import logging
-import os
-import platform
 import random
 import statistics
 import sys
@@ -20,7 +17,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -38,6 +34,7 @@ from agentflow.audit.verify import verify
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from benchmarks.audit_agent import Treasurer
+from benchmarks.command_line import add_json, machine, print_report, silence_agentflow
 from benchmarks.traces.agent import Books
 
 AT_ONCE = 32
@@ -192,12 +189,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of exporting and verifying")
     parser.add_argument("--mutations", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     given = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_agentflow()
     report = asyncio.run(measured(given.runs, given.rounds, given.mutations, given.seed))
-    about = {"cores": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps({**report, **about}, indent=None if given.json else 2))
+    print_report({**report, **machine()}, as_json=given.json)
     return 0 if report["detected_share"] == 1.0 else 1
 
 

@@ -5,7 +5,6 @@ that is trusted; calls are of all kinds: allowed, asked of, denied, and with sin
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -23,6 +22,7 @@ from agentflow.contracts.budget import Spend
 from agentflow.core.policy import decide
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.rules import EVERY_TIER, Policies, Rule
+from benchmarks.command_line import add_json, print_report
 
 TASK = "Pay 40.00 to customer-17@example.com for the order ORD-1001. " + "Background of the case. " * 100
 OUTPUT_BYTES = 2_000
@@ -146,7 +146,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--entries", type=int, default=1_000, help="of the trusted directory")
     parser.add_argument("--outputs", type=int, default=40, help="recorded ones")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     given = parser.parse_args()
     python, cedar = python_rules(given.rules), [cedar_rules(given.rules)]
     for context in contexts(given.entries, given.outputs):
@@ -159,7 +159,7 @@ def main() -> int:
         "cores": os.cpu_count(),
         "python_version": platform.python_version(),
     }
-    print(json.dumps(report, indent=None if given.json else 2))
+    print_report(report, as_json=given.json)
     return 0
 
 

@@ -8,10 +8,7 @@ ledger with a hundred revoked keys, where a worker has asked within the second a
 
 import argparse
 import asyncio
-import json
 import logging
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -20,7 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -33,6 +29,7 @@ from agentflow.contracts.freeze import Freeze
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.testing import MemoryLedger, ScriptedModel, scripted_plugin
+from benchmarks.command_line import add_json, machine, print_report, silence_agentflow
 from benchmarks.freezing_agent import Scribe, Writer
 
 TASK_QUEUE = "freezing"
@@ -101,20 +98,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.freezing", description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     given = parser.parse_args()
     logging.getLogger("temporalio").setLevel(logging.ERROR)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_agentflow()
     rounds = [asyncio.run(measure(given.runs)) for _ in range(given.rounds)]
     report = {
         "runs": given.runs,
         **{name: statistics.median(one[name] for one in rounds) for name in rounds[0]},
         "worst_last_write_after_s": max(one["last_write_after_s"] for one in rounds),
         **asyncio.run(asking(2_000)),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        **machine(),
     }
-    print(json.dumps(report, indent=None if given.json else 2))
+    print_report(report, as_json=given.json)
     return 1 if any(one["frozen"] != given.runs or one["writes_after_the_answer"] for one in rounds) else 0
 
 

@@ -1,7 +1,7 @@
 """The ``resolve_manifest`` local activity: what this worker's configuration makes of an agent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -270,8 +270,20 @@ async def keys_of(source: ApproverSource) -> tuple[ApproverKey, ...]:
     keys = tuple(key for one in listed if (key := exactly(ApproverKey, one)))
     if not keys or len(keys) < len(listed):
         close_unawaited(found)
-        raise ConfigurationError(f"{name}.keys() is to answer a tuple of ApproverKeys, not {_kind(found)}")
+        raise ConfigurationError(
+            f"{name}.keys() is to answer a tuple of ApproverKeys, not {_no_keys(found, listed)}"
+        )
     return checked_keys(keys)
+
+
+def _no_keys(found: object, listed: Sequence[object]) -> str:
+    if type(found) is not tuple:
+        return _kind(found)
+    if not listed:
+        return "an empty one"
+    wrong = next(one for one in listed if exactly(ApproverKey, one) is None)
+    said = "an ApproverKey that is not valid" if type(wrong) is ApproverKey else _kind(wrong)
+    return f"one with {said} in it"
 
 
 async def _drift(tool: OutsideTool) -> str | None:

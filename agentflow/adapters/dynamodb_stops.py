@@ -44,8 +44,8 @@ class DynamoDBStops:
         namespace, key, by, reason = stop_parameters(namespace, key, by, reason)
         if not is_freeze(key) and _size(await self._item(namespace)) > MAX_REVOCATION_BYTES:
             raise self._dynamodb.error(
-                f"more than {MAX_REVOCATION_BYTES} bytes of revocations hold in namespace {namespace}: lift "
-                "those of keys that are on no list any more"
+                f"more than {MAX_REVOCATION_BYTES} bytes of revocations hold in namespace {namespace}: call "
+                "the ledger's lift() for those of keys that are on no list any more"
             )
         made = {"by": {"S": by}, "reason": {"S": reason}, "since_us": {"N": str(_now_us())}}
         try:

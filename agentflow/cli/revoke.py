@@ -50,7 +50,8 @@ def revoke(
     It is written into the effect ledger, which each write asks right before it
     acts; consents that rest on the key are taken back where nothing has come of
     them. Runs to come read the workers' list: --jwks marks the key there. Exit 1 if
-    a run could not be told, 3 if the ledger could not be written.
+    a run could not be told, 3 if the ledger could not be written. It is for good:
+    whose key was revoked by mistake makes a new one.
     """
     with open_session(context, as_json=as_json) as session:
         said = _said(kid=kid, by=by, reason=reason)

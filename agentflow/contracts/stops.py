@@ -21,7 +21,12 @@ ledger took longer counts for nothing."""
 
 
 class Stop(Contract):
-    """Something that is forbidden, until somebody lifts it."""
+    """Something that is forbidden, until somebody lifts it.
+
+    Freezes are lifted by ``agentflow unfreeze``. A revocation is for good: a new key takes the place of one
+    that was revoked by mistake. The ledger's ``lift`` ends it all the same, to make room for others once no
+    list has the key any more.
+    """
 
     namespace: str
     """Temporal's, in which it holds."""

@@ -114,11 +114,19 @@ def gone_keys(before: Sequence[ApproverKey], after: Sequence[ApproverKey], now: 
     return tuple(key.kid for key in before if (key.kid, key_hash(key)) not in still)
 
 
-def objections_to_key(key: ApproverKey, subject: str, trust: Trust) -> Iterator[str]:
-    """Why a key's word for a person does not count, or not now."""
-    # When something was signed is what the signer says. A key that leaked signs at any time it likes.
-    now = trust.now
-    if key.kid in trust.revoked or key.is_revoked(now):
+def objections_to_key(
+    key: ApproverKey, subject: str, now: datetime, revoked: Collection[str] = ()
+) -> Iterator[str]:
+    """Why a key's word for a person does not count, or not now.
+
+    Args:
+        key: As it is listed.
+        subject: The person.
+        now: When their word arrives. When it was signed is what the signer says: a key that leaked signs at
+            any time it likes.
+        revoked: Keys, by ``kid``, that are not to be believed whatever their list says.
+    """
+    if key.kid in revoked or key.is_revoked(now):
         yield f"the key {key.kid} is revoked"
     if key.not_before and now < key.not_before:
         yield f"the key {key.kid} is not valid before {key.not_before.isoformat()}"
@@ -142,7 +150,7 @@ def _objections_by_key(consent: Consent, trust: Trust) -> Iterator[str]:
             return
         if consent.key_hashes and consent.key_hashes[number : number + 1] != (key_hash(key),):
             yield f"the key {kid} is another key by now"
-        yield from objections_to_key(key, subject, trust)
+        yield from objections_to_key(key, subject, trust.now, trust.revoked)
         # In whose roles they said it: of two, the second lets the first decide.
         if number == len(people) - 1 and (unheld := beyond(consent.roles, key.roles)):
             yield f"the key {kid} may not give the role {', '.join(unheld)}"

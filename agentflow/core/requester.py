@@ -12,12 +12,12 @@ from typing import cast
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.person import fault_of
 from agentflow.contracts.requester import START_TYPE, Requester, RequesterPolicy, StartClaims
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal
+from agentflow.core.consents import objections_to_key
 from agentflow.core.idempotency import run_root
 from agentflow.core.jws import verified
 from agentflow.core.person import same_name, speaks_for
@@ -110,7 +110,7 @@ def _by_token(
     try:
         claims = StartClaims.model_validate(json.loads(payload, object_pairs_hook=_once), strict=True)
         objections = (
-            *_objections_to_key(key, claims.sub, start.at),
+            *objections_to_key(key, claims.sub, start.at),
             *_objections_to_times(claims, start.at, policy.longest),
             *_objections_to_claims(claims, name, given, start),
         )
@@ -121,17 +121,6 @@ def _by_token(
     if objections:
         return Refusal(objections[0])
     return Requester(name=name, proof="token", kid=key.kid)
-
-
-def _objections_to_key(key: ApproverKey, subject: str, at: datetime) -> Iterator[str]:
-    if key.is_revoked(at):
-        yield f"the key {key.kid} is revoked"
-    if key.not_before and at < key.not_before:
-        yield f"the key {key.kid} is not valid before {key.not_before.isoformat()}"
-    if key.expires and at >= key.expires:
-        yield f"the key {key.kid} expired at {key.expires.isoformat()}"
-    if not speaks_for(key.subjects, subject):
-        yield f"the key {key.kid} does not speak for {subject}"
 
 
 def _objections_to_times(claims: StartClaims, at: datetime, longest: timedelta) -> Iterator[str]:

@@ -23,7 +23,7 @@ from agentflow.contracts.identity import (
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal, Verdict
-from agentflow.core.consents import Trust, key_hash, objections_to_key
+from agentflow.core.consents import key_hash, objections_to_key
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.jws import verified
 from agentflow.core.person import beyond, same_name, same_person
@@ -204,8 +204,7 @@ class SignedApprovers:
 
     def _objections(self, key: ApproverKey, claims: Claims, now: datetime) -> Iterator[str]:
         """Why a key's word does not count, or not now."""
-        trust = Trust(self.method, (key,), self._revoked, self._revoked_delegations, now)
-        yield from objections_to_key(key, claims.sub, trust)
+        yield from objections_to_key(key, claims.sub, now, self._revoked)
         if claims.iat > (now + LEEWAY).timestamp():
             yield f"it was signed at {claims.iat}, which is in the future ({int(now.timestamp())} is now)"
         if claims.exp <= now.timestamp():

@@ -2,21 +2,17 @@
 
 import argparse
 import asyncio
-import json
 import logging
-import os
-import platform
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
-import structlog
-
 import benchmarks.attacks
 from benchmarks.attacks import claims, delays, doors, plugged, spellings
 from benchmarks.attacks.stage import Stage, staged
 from benchmarks.attacks.tried import Tally
+from benchmarks.command_line import add_json, machine, positive_int, print_report, silence_agentflow
 
 Family = Callable[[Stage, Random, int], Awaitable[Tally]]
 
@@ -34,7 +30,7 @@ def main() -> int:
     """Attack, print what came of it, and answer the exit code: 1 for a breach, or a twin without one."""
     given = _parser().parse_args()
     logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_agentflow()
     began = time.monotonic()
     families = given.only or list(FAMILIES)
     tallies = asyncio.run(_attacked(families, given.attempts, given.seed))
@@ -46,10 +42,9 @@ def main() -> int:
         "examples": [example for tally in tallies.values() for example in tally.examples[:5]],
         "seed": given.seed,
         "seconds": round(time.monotonic() - began, 1),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        **machine(),
     }
-    print(json.dumps(report, indent=None if given.json else 2))
+    print_report(report, as_json=given.json)
     blind = [name for name, tally in tallies.items() if not tally.twin_breaches]
     return 1 if report["breaches"] or blind else 0
 
@@ -66,22 +61,16 @@ async def _attacked(families: list[str], attempts: int, seed: int) -> dict[str, 
     return tallies
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=_count, default=6_000)
-    parser.add_argument("--seed", type=_count, default=1, help="the same attacks again")
+    parser.add_argument("--attempts", type=positive_int, default=6_000)
+    parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"
     )
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     return parser
 
 

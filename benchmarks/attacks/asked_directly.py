@@ -19,9 +19,9 @@ from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.wire import sha256_of
-from benchmarks.attacks.gadgets import answered, kind_of, made
 from benchmarks.attacks.tried import Tried
 from benchmarks.attacks.twins import replaced
+from benchmarks.attacks.wrong_answers import answered, kind_of, made
 
 GROUNDS = Grounds(agent="Cashier", tenant="default", requested_by="inbox", tier="dev", identity="trusted")
 _PRICES: dict[str, Callable[[], Any]] = {

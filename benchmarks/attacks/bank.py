@@ -22,6 +22,7 @@ from agentflow import (
     tool,
 )
 from agentflow.contracts.loops import LoopLimits
+from agentflow.core.rules import EVERY_TIER
 
 QUICK = RetryOptions(max_attempts=3, initial_interval=timedelta(milliseconds=10))
 
@@ -67,14 +68,14 @@ class Cashier(AgentWorkflow[str, str]):
     instructions = "Do what the customer asks."
     tools = (Books.pay, Books.transfer, Books.look)
     rules = (
-        allow("small", reason="small payments need nobody", tiers=("dev", "staging", "production")),
+        allow("small", reason="small payments need nobody", tiers=EVERY_TIER),
         ask(
             "large",
             reason="large ones need two people",
             tools=("pay", "transfer"),
             when=is_large,
             people=2,
-            tiers=("dev", "staging", "production"),
+            tiers=EVERY_TIER,
         ),
     )
     budget = Budget(cost_usd=Decimal("5"), model_calls=200, tool_calls=200)
@@ -109,7 +110,7 @@ class Treasurer(Cashier):
             reason="the finance department decides",
             tools=("pay",),
             roles=("finance",),
-            tiers=("dev", "staging", "production"),
+            tiers=EVERY_TIER,
         ),
     )
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from temporalio import workflow
@@ -14,25 +13,22 @@ from temporalio import workflow
 from agentflow import (
     AgentOutcome,
     AgentTask,
-    AgentWorkflow,
-    Budget,
     DidNotHappen,
     Happened,
-    Release,
     RetryOptions,
     ToolContext,
     ToolOptions,
     ask,
     tool,
 )
-from agentflow.contracts.loops import LoopLimits
+from agentflow.core.rules import EVERY_TIER
+from benchmarks.attacks.bank import Cashier, Teller
 
 OPTIONS = ToolOptions(
     # Enough that a payment which is tried again too often would show.
     retry=RetryOptions(max_attempts=4, initial_interval=timedelta(milliseconds=10)),
     max_effect_delay=timedelta(0),
 )
-TIERS = ("dev", "staging", "production")
 TOOLS = ("pay", "remit", "wire")
 """With ``recovery`` by key, by probe, and by asking a person."""
 
@@ -125,15 +121,11 @@ class Gate:
 
 
 @workflow.defn
-class Payer(AgentWorkflow[str, str]):
+class Payer(Cashier):
     """Asks two people about each payment."""
 
-    instructions = "Do what the customer asks."
     tools = (LateBank.pay, LateBank.remit, LateBank.wire)
-    rules = (ask("two", reason="two people", tools=TOOLS, people=2, tiers=TIERS),)
-    budget = Budget(cost_usd=Decimal("5"), model_calls=200, tool_calls=200)
-    loop_limits = LoopLimits(same_call=None, failures_in_a_row=None, turns_without_progress=None)
-    release = Release(version="1", proven_models=("scripted:model",))
+    rules = (ask("two", reason="two people", tools=TOOLS, people=2, tiers=EVERY_TIER),)
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
@@ -145,7 +137,7 @@ class Payer(AgentWorkflow[str, str]):
 class LongPayer(Payer):
     """The same, continuing as new as soon as it may."""
 
-    max_history_bytes = 1_000
+    max_history_bytes = Teller.max_history_bytes
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:

@@ -34,9 +34,7 @@ from agentflow.testing import MemoryLedger, ScriptedModel, answer, calls
 from benchmarks.attacks import asked_directly
 from benchmarks.attacks.bank import QUICK
 from benchmarks.attacks.gadgets import (
-    APPROVERS,
     MARK,
-    MATCHES,
     Asking,
     Badged,
     Conditioned,
@@ -44,14 +42,13 @@ from benchmarks.attacks.gadgets import (
     OddBooks,
     Plain,
     Wiring,
-    answered,
     kind_in,
-    kind_of,
 )
 from benchmarks.attacks.people import ended, send_text, stands
 from benchmarks.attacks.stage import Stage, Target
 from benchmarks.attacks.tried import Tally, Tried
 from benchmarks.attacks.twins import replaced
+from benchmarks.attacks.wrong_answers import APPROVERS, MATCHES, answered, kind_of
 
 SHORT = 0.4
 """Seconds that the limits are set to here."""

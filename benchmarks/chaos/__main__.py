@@ -5,7 +5,6 @@ import asyncio
 import shutil
 import sys
 import tempfile
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -13,6 +12,7 @@ from typing import get_args
 import benchmarks.chaos
 from benchmarks.chaos.driver import ChaosOptions, run_chaos
 from benchmarks.chaos.ledgers import LedgerKind
+from benchmarks.command_line import add_json, teller
 
 
 def main() -> int:
@@ -27,11 +27,7 @@ def main() -> int:
         cancelled=given.cancelled,
         deadline=timedelta(seconds=given.deadline),
     )
-    began = time.monotonic()
-
-    def tell(line: str) -> None:
-        print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
-
+    tell = teller()
     directory = Path(tempfile.mkdtemp(prefix="agentflow-chaos-"))
     keep: bool = given.keep
     try:
@@ -65,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cancelled", type=float, default=0.0, help="share of the runs that are cancelled")
     parser.add_argument("--deadline", type=float, default=defaults.deadline.total_seconds(), help="seconds")
     parser.add_argument("--keep", action="store_true", help="keep databases and logs")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     return parser
 
 

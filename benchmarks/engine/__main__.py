@@ -2,17 +2,14 @@
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import benchmarks.engine
+from benchmarks.command_line import add_json, machine, positive_int, print_report, some_of, teller
 from benchmarks.engine import pictures
 from benchmarks.engine.arms import ARMS
 from benchmarks.engine.compare import Size, compare
@@ -26,21 +23,13 @@ from benchmarks.engine.settings import compare_settings
 def main() -> int:
     """Measure, print the figures, and answer the exit code."""
     given = _parser().parse_args()
-    began = time.monotonic()
-
-    def tell(line: str) -> None:
-        print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
-
+    tell = teller()
     with tempfile.TemporaryDirectory(prefix="agentflow-engine-", ignore_cleanup_errors=True) as directory:
         try:
             found = asyncio.run(_MEASURES[given.measure](given, Path(directory), tell))
         except KeyboardInterrupt:
             return 130
-    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    if given.json:
-        print(json.dumps({**found, **machine}))
-    else:
-        print(json.dumps({**found, **machine}, indent=2))
+    print_report({**found, **machine()}, as_json=given.json)
     return 1 if found.get("lost") else 0
 
 
@@ -115,14 +104,8 @@ def _draw(folder: Path, name: str, chart: str) -> None:
     (folder / name).write_text(chart, "utf-8")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
 def _counts(text: str) -> list[int]:
-    return [_count(part) for part in text.split(",")]
+    return [positive_int(part) for part in text.split(",")]
 
 
 def _sizes(text: str) -> list[int]:
@@ -130,12 +113,6 @@ def _sizes(text: str) -> list[int]:
     if len(set(sizes)) < 2:
         raise argparse.ArgumentTypeError("a line takes two sizes")
     return sizes
-
-
-def _arms(text: str) -> list[str]:
-    if unknown := [name for name in text.split(",") if name not in ARMS]:
-        raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    return text.split(",")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,18 +123,20 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("measure", nargs="?", choices=list(_MEASURES), default="compare")
-    parser.add_argument("--turns", type=_count, default=defaults.turns, help="of each run")
-    parser.add_argument("--runs", type=_count, default=defaults.runs, help="in each round, of each arm")
-    parser.add_argument("--concurrency", type=_count, default=defaults.concurrency, help="runs at a time")
-    parser.add_argument("--rounds", type=_count, default=defaults.rounds)
-    parser.add_argument("--arms", type=_arms, default=",".join(ARMS), help="what is compared")
+    parser.add_argument("--turns", type=positive_int, default=defaults.turns, help="of each run")
+    parser.add_argument("--runs", type=positive_int, default=defaults.runs, help="in each round, of each arm")
+    parser.add_argument(
+        "--concurrency", type=positive_int, default=defaults.concurrency, help="runs at a time"
+    )
+    parser.add_argument("--rounds", type=positive_int, default=defaults.rounds)
+    parser.add_argument("--arms", type=some_of(ARMS), default=",".join(ARMS), help="what is compared")
     parser.add_argument("--sizes", type=_sizes, default="10,50,200,1000", help="turns of the runs of growth")
     parser.add_argument(
         "--naive-limit", action="store_true", help="see how the naive run ends at the most turns"
     )
     parser.add_argument("--workers", type=_counts, default="1,2,4", help="worker processes of scale")
     parser.add_argument("--pictures", type=Path, help="folder for charts as SVG")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     return parser
 
 

@@ -2,10 +2,7 @@
 
 import argparse
 import asyncio
-import json
-import logging
 import os
-import platform
 import sys
 import time
 from collections import Counter
@@ -14,8 +11,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from random import Random
 
-import structlog
-
 import benchmarks.failclosed
 from agentflow.contracts.approval import ApprovalOutcome
 from agentflow.contracts.rules import Decision
@@ -23,6 +18,7 @@ from agentflow.core.approval import PendingApproval
 from agentflow.core.policy import decide
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Policies, Rule
+from benchmarks.command_line import add_json, machine, positive_int, print_report, silence_agentflow
 from benchmarks.failclosed.faults import FAULTS, WEIGHTS
 from benchmarks.failclosed.path import Parts, walk
 from benchmarks.failclosed.verdict import violation
@@ -98,10 +94,9 @@ def main() -> int:
         "examples": full.examples[:5],
         "seed": given.seed,
         "seconds": round(time.monotonic() - began, 1),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        **machine(),
     }
-    print(json.dumps(report, indent=None if given.json else 2))
+    print_report(report, as_json=given.json)
     blind = [name for name, found in lacking.items() if not found.violations]
     return 1 if full.violations or blind or not full.writes else 0
 
@@ -121,7 +116,7 @@ def _search(without: str, faults: int, seed: int) -> Found:
 
 def _share(work: tuple[str, int, int]) -> Found:
     without, faults, seed = work
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_agentflow()
     return asyncio.run(_throw(WITHOUT[without], faults, Random(seed)))
 
 
@@ -140,19 +135,13 @@ async def _throw(parts: Parts, faults: int, random: Random) -> Found:
     return found
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.failclosed", description=benchmarks.failclosed.__doc__
     )
-    parser.add_argument("--faults", type=_count, default=10_000)
-    parser.add_argument("--seed", type=_count, default=1, help="the same faults again")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--faults", type=positive_int, default=10_000)
+    parser.add_argument("--seed", type=positive_int, default=1, help="the same faults again")
+    add_json(parser)
     return parser
 
 

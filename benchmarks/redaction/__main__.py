@@ -9,10 +9,8 @@ bundle of all runs in the form that may be given away; in small letters, with an
 
 import argparse
 import asyncio
-import json
 import logging
 import os
-import platform
 import random
 import re
 import sys
@@ -39,6 +37,7 @@ from agentflow.telemetry.logs import configure_logs
 from agentflow.telemetry.metering import configure_metrics
 from agentflow.telemetry.tracing import configure_tracing
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
+from benchmarks.command_line import machine, print_report
 from benchmarks.redaction.agent import Clerk, Found, Office, Person, Ticket
 from benchmarks.redaction.bundles import read_bundle
 from benchmarks.redaction.sinks import Sinks, collector
@@ -265,8 +264,7 @@ def main() -> None:
         f"leaks: {found['leaks']} {found['leaks_by_sink']}; free text by sink: {found['free_text_by_sink']}"
     )
     if chosen.json:
-        about = {"python": platform.python_version(), "cores": os.cpu_count()}
-        print(json.dumps({**found, **about}))
+        print_report({**found, **machine()}, as_json=True)
     sys.exit(0 if found["leaks"] == 0 and found["not_planted"] == 0 else 1)
 
 

@@ -7,9 +7,7 @@ in batches from memory, and without any.
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import random
 import statistics
 import sys
@@ -27,6 +25,7 @@ from agentflow import AgentClient, AgentflowPlugin, AgentTask
 from agentflow.adapters.dev_server import DevServer
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.telemetry import semconv
+from benchmarks.command_line import add_json, machine, print_report
 from benchmarks.traces.agent import Bookkeeper
 from benchmarks.traces.receiver import Received, Receiver
 from benchmarks.traces.verdict import judge
@@ -169,7 +168,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of what tracing costs; 0 leaves it out")
     parser.add_argument("--cost-runs", type=int, default=100, help="in each round")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    add_json(parser)
     given = parser.parse_args()
     report = asyncio.run(completeness(given.runs, given.seed, "spool"))
     if given.rounds:
@@ -177,8 +176,7 @@ def main() -> int:
         in_memory = asyncio.run(completeness(given.runs, given.seed, "batch"))
         report["complete_share_batch"] = in_memory["complete_share"]
         report |= asyncio.run(cost(given.cost_runs, given.rounds))
-    about = {"cores": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps({**report, **about}, indent=None if given.json else 2))
+    print_report({**report, **machine()}, as_json=given.json)
     return 0 if report["complete_share"] == 1 and report["duplicate_spans"] == 0 else 1
 
 

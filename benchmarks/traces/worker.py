@@ -5,7 +5,6 @@ import logging
 import sys
 from pathlib import Path
 
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -13,13 +12,14 @@ from agentflow import tools_of
 from agentflow.adapters.stores import open_blobs
 from agentflow.telemetry.tracing import configure_tracing
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
+from benchmarks.command_line import silence_agentflow
 from benchmarks.traces.agent import Bookkeeper, Books
 
 
 async def main(address: str, queue: str, directory: str, tracing: str) -> None:
     """Serve until standard input is closed, or somebody kills this."""
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_agentflow()
     place, provider = Path(directory), None
     if tracing == "spool":
         provider = configure_tracing(spool=place / "spool", service="traces")

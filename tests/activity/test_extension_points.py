@@ -42,6 +42,7 @@ from agentflow.ports.keys import RunKey, checked_key
 from agentflow.telemetry.redactor import Redactor
 from agentflow.testing import MemoryLedger
 from agentflow.testing.settings import TEST_PRICE, TEST_SEAL_KEYS, FixedPrices
+from benchmarks.attacks.wrong_answers import PLAIN
 from tests.activity.attempts import asked, died_after_paying, record_of
 from tests.activity.outside import DELAY, Bank, carried_out, environment, failure, invocation_of
 
@@ -49,47 +50,8 @@ SHORT = 0.2
 """Seconds that every limit is set to here."""
 
 
-class Odd:
-    """Nothing that can be done with it goes well."""
-
-    def __bool__(self) -> bool:
-        raise RuntimeError("no truth")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("no equality")
-
-    def __hash__(self) -> int:
-        raise RuntimeError("no hash")
-
-    def __iter__(self) -> Any:
-        raise RuntimeError("no parts")
-
-    def __repr__(self) -> str:
-        raise RuntimeError("no text")
-
-
-async def later() -> None:
-    """Never awaited by anybody."""
-
-
-class Text(str):
-    """A text that may say something else the next time."""
-
-
-WRONG: dict[str, Callable[[], Any]] = {
-    "True": lambda: True,
-    "False": lambda: False,
-    "one": lambda: 1,
-    "zero": lambda: 0,
-    "yes": lambda: "yes",
-    "no text": lambda: "",
-    "None": lambda: None,
-    "a list": lambda: ["yes"],
-    "a coroutine": later,
-    "an odd object": Odd,
-    "a class": lambda: Odd,
-    "a text of another type": lambda: Text("yes"),
-}
+WRONG = {name: made for name, made in PLAIN.items() if name != "raises"} | {"a list": lambda: ["yes"]}
+"""What raises is no answer at all: what comes of that, the tests of each port say."""
 
 
 @dataclass(frozen=True)
@@ -342,21 +304,21 @@ ROWS: dict[str, tuple[Callable[[Plug], Awaitable[None]], set[str]]] = {
     # What of the wrong returns is an answer: ``None`` of a guard is its yes, an empty list is no finding.
     "probe": (probe, set()),
     "probe, reconciled": (probe_when_reconciled, set()),
-    "ledger.insert": (ledger_with("insert"), {"True", "False"}),
-    "ledger.get": (ledger_with("get"), {"None"}),
-    "ledger.replace": (ledger_at_the_end, {"True", "False"}),
+    "ledger.insert": (ledger_with("insert"), {"true", "false"}),
+    "ledger.get": (ledger_with("get"), {"none"}),
+    "ledger.replace": (ledger_at_the_end, {"true", "false"}),
     "prices.price": (price, set()),
-    "prices.context_tokens": (context_tokens, {"None", "one"}),
-    "drift check": (drift, {"None"}),
+    "prices.context_tokens": (context_tokens, {"none", "one"}),
+    "drift check": (drift, {"none"}),
     "approvers.keys": (approvers, set()),
-    "input guard": (input_guard, {"None"}),
-    "output guard": (output_guard, {"None"}),
-    "notifier": (notifier, {"None"}),
+    "input guard": (input_guard, {"none"}),
+    "output guard": (output_guard, {"none"}),
+    "notifier": (notifier, {"none"}),
     "model client": (model, set()),
     "blobs": (blobs, set()),
-    "secrets": (secret, {"yes", "None"}),
-    "run keys": (run_key, {"None"}),
-    "detector": (detector, {"no text"}),
+    "secrets": (secret, {"yes", "allow", "none"}),
+    "run keys": (run_key, {"none"}),
+    "detector": (detector, {"empty"}),
 }
 UNBOUNDED = {"model client", "run keys", "probe", "probe, reconciled", "ledger.replace"}
 """Temporal's time for an attempt bounds models and probes; keys of runs are asked by a command, which people

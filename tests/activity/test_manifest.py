@@ -1,14 +1,16 @@
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from agentflow.activity.manifest import ManifestActivity, ModelRegistry
+from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
+from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.manifest import Manifest, ManifestRequest, Release
 from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.wire import Sha256, sha256_of
-from agentflow.errors import LedgerError, UnknownModelError
+from agentflow.errors import ConfigurationError, LedgerError, UnknownModelError
 from agentflow.testing.settings import FixedPrices
 from tests.activity.outside import environment
 
@@ -103,3 +105,23 @@ async def test_what_the_ledger_says_is_frozen_is_known_from_the_start_and_a_sile
     )
     manifest = await environment().run(made.resolve_manifest, request)
     assert manifest.frozen == (("agent:Refunds", "tenant:acme") if can_be_read else ())
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ([], "not list"),
+        (None, "not NoneType"),
+        ((), "not an empty one"),
+        (("ann",), "not one with str in it"),
+        ((ApproverKey.model_construct(kid=7),), "not one with an ApproverKey that is not valid in it"),
+    ],
+)
+async def test_what_a_source_of_keys_answered_in_their_place_is_said(found: Any, says: str) -> None:
+    class Source:
+        async def keys(self) -> Any:
+            return found
+
+    with pytest.raises(ConfigurationError) as raised:
+        await keys_of(Source())
+    assert str(raised.value) == f"Source.keys() is to answer a tuple of ApproverKeys, {says}"

@@ -14,33 +14,8 @@ from agentflow.contracts.rules import Quorum
 from agentflow.core.compaction import Outlined, Summarise, planned
 from agentflow.core.policy import decide
 from agentflow.core.rules import EVERY_TIER, Match, allow
+from benchmarks.attacks.wrong_answers import MATCHES, PLAIN, Odd
 from tests.core.samples import rule_context
-
-
-class Odd:
-    def __bool__(self) -> bool:
-        raise RuntimeError("no truth")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("no equality")
-
-    def __hash__(self) -> int:
-        raise RuntimeError("no hash")
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
-async def later() -> bool:
-    return True
-
-
-class OtherMatch(Match):
-    """One that may say something else the next time."""
-
-
-def raising() -> Any:
-    raise RuntimeError("broken")
 
 
 def endless() -> Any:
@@ -52,25 +27,14 @@ ALLOWING = Match("r", "allow", "")
 NO_QUORUM = Quorum.model_construct(people=0, roles=(), next_roles=())
 
 NO_MATCHES: dict[str, Callable[[], Any]] = {
-    "True": lambda: True,
-    "one": lambda: 1,
-    "yes": lambda: "yes",
-    "None": lambda: None,
-    "a coroutine": later,
-    "an odd object": Odd,
-    "a class": lambda: Match,
-    "raises": raising,
+    **PLAIN,
+    **MATCHES,
+    "the class": lambda: Match,
     "without end": endless,
-    "a match alone": lambda: ALLOWING,
     "a list of texts": lambda: ["allow"],
-    "a subclass": lambda: [OtherMatch("r", "allow", "")],
-    "another verdict": lambda: [Match("r", "Allow", "")],  # pyright: ignore
     "no verdict": lambda: [Match("r", Odd(), "")],  # pyright: ignore
-    "no name": lambda: [Match(None, "allow", "")],  # pyright: ignore
-    "no reason": lambda: [Match("r", "allow", Odd())],  # pyright: ignore
     "a guard by text": lambda: [Match("r", "ask", "", is_guard="no")],  # pyright: ignore
     "nobody's consent": lambda: [Match("r", "ask", "", NO_QUORUM)],
-    "consent by text": lambda: [Match("r", "ask", "", "finance")],  # pyright: ignore
     "an allow with a quorum": lambda: [Match("r", "allow", "", Quorum(people=2))],
     "good and bad": lambda: [ALLOWING, Odd()],
 }
@@ -102,14 +66,11 @@ def test_an_engine_whose_name_is_none_denies_when_it_fails() -> None:
     assert decide([allow("all", reason="", tiers=EVERY_TIER)], rule_context(), (engine,)).verdict == "deny"
 
 
-NO_CONDITIONS = ["one", "yes", "None", "a coroutine", "an odd object", "a class", "raises"]
-
-
-@pytest.mark.parametrize("wrong", NO_CONDITIONS)
+@pytest.mark.parametrize("wrong", sorted(PLAIN.keys() - {"true", "false"}))
 def test_a_condition_that_answers_neither_true_nor_false_denies(wrong: str) -> None:
     rules = [
         allow("all", reason="", tiers=EVERY_TIER),
-        allow("odd", reason="", tiers=EVERY_TIER, when=lambda context: NO_MATCHES[wrong]()),
+        allow("odd", reason="", tiers=EVERY_TIER, when=lambda context: PLAIN[wrong]()),
     ]
     decision = decide(rules, rule_context())
     assert (decision.verdict, decision.rule) == ("deny", "error")
@@ -121,14 +82,8 @@ class OtherSummary(Summarise):
 
 OUTLINE = (Outlined("user", 100), Outlined("assistant", 100), Outlined("tool", 5_000), Outlined("user", 100))
 NO_PLANS: dict[str, Callable[[], Any]] = {
-    "True": lambda: True,
-    "one": lambda: 1,
-    "yes": lambda: "yes",
-    "None": lambda: None,
-    "a coroutine": later,
-    "an odd object": Odd,
-    "a class": lambda: Summarise,
-    "raises": raising,
+    **PLAIN,
+    "the class": lambda: Summarise,
     "clears nothing": lambda: CompactionMessage(strategy="mine"),
     "clears what isn't there": lambda: CompactionMessage(strategy="mine", clear_before=99),
     "replaces what isn't there": lambda: CompactionMessage(strategy="mine", start=3, end=99, summary="s"),

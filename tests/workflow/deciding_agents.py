@@ -1,55 +1,13 @@
-"""Agents that differ in who may decide, for the tests."""
-
-from datetime import datetime
+"""Agents whose rules differ in who may decide, for the tests."""
 
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ApprovalDecision, Resolution, ask
-from agentflow.contracts.approval import ApprovalRequest, Approver
-from agentflow.contracts.escalation import Escalation
-from agentflow.contracts.wire import Sha256
-from agentflow.core.approval import Refusal, Verdict
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ask
 
 with workflow.unsafe.imports_passed_through():
-    from tests.workflow.agents import Banker
+    from tests.workflow.agents import Banker, LongBanker
     from tests.workflow.settings import ENDLESS, PROVEN, QUICK
     from tests.workflow.tools import Report
-
-ROLES = {"ann": ("finance",)}
-
-
-class Directory:
-    """Knows people by a table, and falls over for whoever isn't in it."""
-
-    method = "directory"
-
-    def verify(
-        self,
-        decision: ApprovalDecision,
-        verdict: Verdict,
-        request: ApprovalRequest,
-        run: Sha256,
-        now: datetime,
-    ) -> Approver | Refusal:
-        return Approver(subject=decision.by, roles=ROLES[decision.by], method=self.method)
-
-    def verify_resolution(
-        self, resolution: Resolution, escalation: Escalation, run: Sha256, now: datetime
-    ) -> Approver | Refusal:
-        return Approver(subject=resolution.by, roles=ROLES[resolution.by], method=self.method)
-
-
-@workflow.defn
-class OwnVerifier(AgentWorkflow[str, Report]):
-    tools = Banker.tools
-    rules = Banker.rules
-    model_options = QUICK
-    release = PROVEN
-    approver_verifier = Directory()
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
-        return await self.run_agent(task)
 
 
 @workflow.defn
@@ -85,7 +43,7 @@ class LongWirer(Wirer):
     """Continues as new while it waits."""
 
     loop_limits = ENDLESS
-    max_history_bytes = 15_000
+    max_history_bytes = LongBanker.max_history_bytes
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:

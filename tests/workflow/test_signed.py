@@ -19,8 +19,8 @@ from agentflow.contracts.identity import ApproverKey
 from agentflow.errors import ConfigurationError, DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from tests.workflow.agents import Banker, LongBanker
-from tests.workflow.deciding_agents import Directory, OwnVerifier
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
+from tests.workflow.verifying_agents import Directory, OwnVerifier
 
 ANN = Signer.generate("ann", ("finance",))
 BOB = Signer.generate("bob", ("finance",))

@@ -1,56 +1,36 @@
-"""Agents with verifiers of their own that answer as the stated name says, for the tests."""
+"""Agents with verifiers of their own, for the tests: most answer as the stated name says."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 
 from agentflow import AgentOutcome, AgentTask, AgentWorkflow, ApprovalDecision, Resolution
-from agentflow.contracts.approval import ApprovalRequest, Approver
-from agentflow.contracts.escalation import Escalation
-from agentflow.contracts.wire import Sha256
-from agentflow.core.approval import Refusal, Verdict
+from agentflow.contracts.approval import Approver
+from agentflow.core.approval import Refusal
 
 with workflow.unsafe.imports_passed_through():
+    from benchmarks.attacks.wrong_answers import APPROVERS, PLAIN
     from tests.workflow.agents import Banker, LongBanker
     from tests.workflow.settings import ENDLESS, PROVEN, QUICK
     from tests.workflow.tools import Report
 
-
-class Renamed(Approver):
-    """An approver of another class."""
-
-
-async def _later() -> Approver:
-    return known("ann")
+ROLES = {"ann": ("finance",)}
 
 
 def known(name: str, **changes: Any) -> Approver:
     return Approver(**{"subject": name, "roles": ("finance",), "method": "badge", **changes})
 
 
-def _raise(error: BaseException) -> Any:
-    raise error
-
-
 ANSWERS: dict[str, Callable[[], Any]] = {
-    "true": lambda: True,
-    "text": lambda: "ann",
-    "nothing": lambda: None,
-    "coroutine": _later,
-    "a dict": lambda: known("ann").model_dump(),
-    "a list": lambda: [known("ann")],
-    "the class": lambda: Approver,
-    "a subclass": lambda: Renamed(subject="ann", method="badge"),
-    "another method": lambda: known("ann", method="signed"),
+    **PLAIN,
+    **APPROVERS,
     "no name": lambda: known(" "),
-    "past its checks": lambda: Approver.model_construct(subject=7, roles=None, method="badge"),
     "far too long": lambda: known("ann", roles=("x" * 40_000,)),
-    "an error": lambda: _raise(ValueError("boom")),
-    "an exit": lambda: _raise(SystemExit(1)),
+    "an exit": lambda: sys.exit(1),
     "a refusal": lambda: Refusal("not on the list"),
 }
 """What a verifier answers, by the stated name; of all others it knows the name. None of these is somebody."""
@@ -61,27 +41,18 @@ class Badge:
 
     method = "badge"
 
-    def verify(
-        self,
-        decision: ApprovalDecision,
-        verdict: Verdict,
-        request: ApprovalRequest,
-        run: Sha256,
-        now: datetime,
-    ) -> Any:
+    def verify(self, decision: ApprovalDecision, *told: Any) -> Any:
         if decision.by == "hangs":
             time.sleep(3)
         return ANSWERS.get(decision.by, lambda: known(decision.by))()
 
-    def verify_resolution(
-        self, resolution: Resolution, escalation: Escalation, run: Sha256, now: datetime
-    ) -> Any:
+    def verify_resolution(self, resolution: Resolution, *told: Any) -> Any:
         if resolution.by == "hangs":
             time.sleep(3)
         return ANSWERS.get(resolution.by, lambda: known(resolution.by.removeprefix("stated ")))()
 
 
-class Directory:
+class Elsewhere:
     """Asks elsewhere who somebody is."""
 
     method = "badge"
@@ -98,6 +69,18 @@ class Directory:
         return self._badge.verify_resolution(resolution, *told)
 
 
+class Directory:
+    """Knows people by a table, and falls over for whoever isn't in it."""
+
+    method = "directory"
+
+    def verify(self, decision: ApprovalDecision, *told: Any) -> Approver:
+        return Approver(subject=decision.by, roles=ROLES[decision.by], method=self.method)
+
+    def verify_resolution(self, resolution: Resolution, *told: Any) -> Approver:
+        return Approver(subject=resolution.by, roles=ROLES[resolution.by], method=self.method)
+
+
 @workflow.defn
 class Badged(AgentWorkflow[str, Report]):
     tools = Banker.tools
@@ -112,11 +95,16 @@ class Badged(AgentWorkflow[str, Report]):
 
 
 @workflow.defn
-class Asking(AgentWorkflow[str, Report]):
-    tools = Banker.tools
-    rules = Banker.rules
-    model_options = QUICK
-    release = PROVEN
+class Asking(Badged):
+    approver_verifier = Elsewhere()
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class OwnVerifier(Badged):
     approver_verifier = Directory()
 
     @workflow.run
@@ -125,14 +113,9 @@ class Asking(AgentWorkflow[str, Report]):
 
 
 @workflow.defn
-class LongBadged(AgentWorkflow[str, Report]):
-    tools = Banker.tools
-    rules = Banker.rules
-    model_options = QUICK
-    release = PROVEN
+class LongBadged(Badged):
     loop_limits = ENDLESS
     max_history_bytes = LongBanker.max_history_bytes
-    approver_verifier = Badge()
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
