@@ -104,7 +104,7 @@ async def test_what_was_read_counts_from_when_it_was_asked_for_and_for_no_longer
     await ledger.stop("default", "fleet", by="olga")
     began = time.monotonic()
     while not await standing.objections("default", OURS):
-        assert time.monotonic() < began + 0.2
+        assert time.monotonic() < began + 30
     assert ledger.asked == 2
 
 

@@ -88,12 +88,13 @@ def test_a_name_between_spaces_is_found_in_any_text(text: str, name: str) -> Non
     ],
     ids=["ligatures", "marks", "words", "ideographs", "mathematics", "values"],
 )
-def test_an_input_of_a_quarter_of_a_megabyte_is_looked_through_at_once(text: object) -> None:
+def test_an_input_of_a_quarter_of_a_megabyte_is_looked_through_in_one_go(text: object) -> None:
     began = time.perf_counter()
     named = Named.of([text])
     for _ in range(20):
         named.names("ann@example.com")
-    assert time.perf_counter() - began < 1.5
+    # Not for its speed: a look that grows with the square of the text takes hours.
+    assert time.perf_counter() - began < 30
 
 
 @pytest.mark.parametrize(
