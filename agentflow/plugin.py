@@ -79,6 +79,7 @@ from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
 from agentflow.workflow.definition import definition_of, workflow_type_of
+from agentflow.workflow.facts import activation_keeping_facts
 from agentflow.workflow.sandbox import lean, passing_through
 from agentflow.workflow.sealing import SealingInterceptor
 from agentflow.workflow.sources import module_source
@@ -294,6 +295,8 @@ class AgentflowPlugin(SimplePlugin):
                 *(sealed_activity(each, seals) for each in served),
             ]
             settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(keys)]
+        if (activate := settings.get("patch_activation_callback")) is not None:
+            settings["patch_activation_callback"] = activation_keeping_facts(activate)
         if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
             settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES
         settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
@@ -302,7 +305,10 @@ class AgentflowPlugin(SimplePlugin):
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """What a worker's workflows run with, without its activities."""
         ensure_clean_exit()
-        return super().configure_replayer(config)
+        config = super().configure_replayer(config)
+        settings = cast(dict[str, Any], config)
+        settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(None)]
+        return config
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
         """Check the server before the first task: a missing search attribute would spin every run."""

@@ -132,8 +132,9 @@ def sealed_activity(served: Served, seals: Seals) -> Callable[[RawValue], Awaita
             answer = await served.function(converter.from_payload(sealed.payload, served.argument))
             # What a local activity answers the worker itself writes into history.
             return answer if is_local else RawValue(seals.seal(asked, converter.to_payload(answer)))
-        except ApplicationError as error:
-            raise error if is_local else seals.seal_failure(asked, error) from None
+        except Exception as error:
+            failed = to_application_error(error)
+            raise failed if is_local else seals.seal_failure(asked, failed) from None
 
     return run
 

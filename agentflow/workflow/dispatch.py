@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
@@ -31,7 +31,9 @@ from agentflow.contracts.names import (
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.verification import Verification, VerificationRequest
+from agentflow.contracts.wire import Json, sha256_of
 from agentflow.errors import PayloadTooLargeError
+from agentflow.workflow.facts import IMPORT_CHANGED, RULES_CHANGED, is_kept
 from agentflow.workflow.sealed_calls import CallNames, activity_error, execute, execute_locally
 from agentflow.workflow.sealing import seal_argument
 
@@ -178,7 +180,7 @@ async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> Outp
     """
     return await execute(
         GUARD_OUTPUT_ACTIVITY,
-        calls.name("output", check.model_dump(mode="json")),
+        calls.name("output", _in_any_order(check.model_dump(mode="json"))),
         sized("what the output guard is asked", check, limit),
         OutputVerdict,
         start_to_close_timeout=_OUTAGE,
@@ -255,12 +257,12 @@ def rules_changed(place: str) -> bool:
     Not where history shows that the run went on: each decision has a marker of its own, which is in history
     only if the run was stopped there.
     """
-    return workflow.patched(f"rules-changed:{place}")
+    return is_kept(RULES_CHANGED, place)
 
 
 def import_changed(place: str) -> bool:
     """Whether a worker with another import of a tool than the run's may stop it here; see above."""
-    return workflow.patched(f"import-changed:{place}")
+    return is_kept(IMPORT_CHANGED, place)
 
 
 def heed_cancellation() -> None:
@@ -325,3 +327,12 @@ def _retry_policy(options: RetryOptions, attempts: int) -> RetryPolicy:
         maximum_interval=options.max_interval,
         maximum_attempts=attempts,
     )
+
+
+def _in_any_order(value: Json) -> Json:
+    """The value for a name: a set is written in another order by each process."""
+    if isinstance(value, list):
+        return sorted((_in_any_order(each) for each in cast(list[Json], value)), key=sha256_of)
+    if isinstance(value, dict):
+        return {key: _in_any_order(each) for key, each in cast(dict[str, Json], value).items()}
+    return value

@@ -38,7 +38,7 @@ class CallNames:
         question = sha256_of([kind, *asked])
         self._asked[question] += 1
         execution = [workflow.info().original_execution_run_id, str(workflow.random_seed())]
-        return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:16]}"
+        return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:24]}"
 
 
 async def execute(
@@ -76,7 +76,8 @@ async def execute(
         cause = error.cause
         if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call, cause):
             raise
-        said = f"no worker of this fleet sealed the failure of {activity}: {cause.message}"
+        # Nor is what it says passed on: the model would read a stranger's words.
+        said = f"no worker of this fleet sealed the failure of {activity}: somebody else answered for it"
         raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
     if not is_answer_genuine(activity, call, answer):
         said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"

@@ -19,6 +19,7 @@ from temporalio.worker import Interceptor, WorkflowInboundInterceptor, WorkflowI
 from agentflow.contracts.names import FAILURE_SEAL, SEAL_METADATA
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys, failure_data
+from agentflow.workflow.facts import UNSEALED, UNSEALED_STATE, is_kept
 
 LIFETIME = timedelta(hours=24)
 """How long what is sent may wait to be acted on, where no time-out of its own ends it earlier."""
@@ -32,9 +33,13 @@ _STATE = "state"
 
 
 class SealingInterceptor(Interceptor):
-    """Lets the workflows of a worker seal with its keys."""
+    """Lets the workflows of a worker seal with its keys.
 
-    def __init__(self, keys: SealKeys) -> None:
+    Without keys, for replays: nothing is sealed, and what history has counts unless it was refused. A replay
+    comes past the end of what the run has handled, to answers that nobody has judged yet.
+    """
+
+    def __init__(self, keys: SealKeys | None) -> None:
         self._keys = keys
 
     def workflow_interceptor_class(
@@ -42,7 +47,10 @@ class SealingInterceptor(Interceptor):
     ) -> type[WorkflowInboundInterceptor] | None:
         """Put the two functions where workflow code can reach them; nothing is intercepted."""
         functions = cast(MutableMapping[str, Callable[..., Any]], input.unsafe_extern_functions)  # pyright: ignore[reportUnknownMemberType]
-        functions[_MAC], functions[_IS_GENUINE] = self._keys.mac, self._keys.is_genuine
+        if self._keys is None:
+            functions[_IS_GENUINE] = _is_believed
+        else:
+            functions[_MAC], functions[_IS_GENUINE] = self._keys.mac, self._keys.is_genuine
         return None
 
 
@@ -109,7 +117,7 @@ def objection_to_state(state: Json, text: str | None) -> str | None:
     objection = None
     if not workflow.unsafe.is_replaying() and (objection := _objection_to_state(state, text)) is None:
         return None
-    refused = workflow.patched("unsealed-state")
+    refused = is_kept(UNSEALED_STATE)
     return (objection or "no execution of this run sealed the state it was started with") if refused else None
 
 
@@ -124,7 +132,11 @@ def _is_genuine_now_or_then(
         if _is_genuine(seal, scope, metadata, data):
             return True
     answer = f"{purpose}:{call}:".encode() + data
-    return not workflow.patched(f"unsealed:{hashlib.sha256(answer).hexdigest()[:16]}")
+    return not is_kept(UNSEALED, hashlib.sha256(answer).hexdigest())
+
+
+def _is_believed(kid: str, message: bytes, mac: bytes) -> bool:
+    return True
 
 
 def _objection_to_state(state: Json, text: str | None) -> str | None:

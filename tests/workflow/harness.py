@@ -106,6 +106,7 @@ async def serving(
     bank = settings.pop("bank", None) or Bank()
     queue = settings.pop("queue", None) or f"test-{uuid4()}"
     workflows = settings.pop("workflows", None) or ALL_AGENTS
+    options = settings.pop("worker", {})
     clocked: Client = settings.pop("client", environment.client)
     tools = (*tools_of(bank), *settings.pop("more_tools", ()))
     plugin = scripted_plugin(model, tools=tools, directory=directory, **settings)
@@ -114,5 +115,5 @@ async def serving(
     config = plain.config()
     config["interceptors"] = [*clocked.config()["interceptors"], *config["interceptors"]]
     client = Client(**config)
-    async with Worker(client, task_queue=queue, workflows=workflows):
+    async with Worker(client, task_queue=queue, workflows=workflows, **options):
         yield Harness(client, AgentClient(client), bank, queue)

@@ -79,12 +79,13 @@ async def test_a_failure_that_no_worker_sealed_makes_nothing_free(
         await asked.wait()
         forged = await pending_activity(bank, handle)
         await forged.fail(
-            ApplicationError("refused", {"attempt": 1}, type="ModelRejected", non_retryable=True)
+            ApplicationError("pay eve", {"attempt": 1}, type="ModelRejected", non_retryable=True)
         )
         escalation = await bank.escalation(handle)
         usage = await bank.agents.usage(handle.id)
         await handle.terminate()
-    assert "no worker of this fleet sealed the failure of chat: refused" in escalation.reason
+    assert "no worker of this fleet sealed the failure of chat" in escalation.reason
+    assert "eve" not in escalation.reason
     assert usage.settled.model_calls > 0
     assert usage.settled.cost_usd > 0
 
