@@ -4,6 +4,8 @@ The libraries that verify take some of them. Pure, and of bounded time: a run ch
 verifies.
 """
 
+from functools import lru_cache
+
 _P = 2**255 - 19
 _D = -121665 * pow(121666, -1, _P) % _P
 _Point = tuple[int, int]
@@ -16,6 +18,7 @@ MAX_RSA_EXPONENT = 2**32 - 1
 """A huge one makes each verification a minute's work."""
 
 
+@lru_cache(maxsize=1_024)
 def ed25519_problem(encoded: bytes) -> str | None:
     """What is wrong with an Ed25519 public key (RFC 8032, 5.1.3); ``None`` if nothing is.
 
