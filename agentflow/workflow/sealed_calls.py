@@ -76,8 +76,8 @@ async def execute(
         cause = error.cause
         if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call, cause):
             raise
-        # Nor is what it says passed on: the model would read a stranger's words.
-        said = f"no worker of this fleet sealed the failure of {activity}: somebody else answered for it"
+        # Nor is what it says passed on: people and the model would read a stranger's words.
+        said = f"no worker of this fleet sealed the failure of {activity}: {_by_whom(cause)}"
         raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
     if not is_answer_genuine(activity, call, answer):
         said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
@@ -124,6 +124,12 @@ def _sealed(
     payload, lifetime = argument.payload, options.get("schedule_to_close_timeout")
     attempts = retry_policy.maximum_attempts
     return RawValue(seal_argument(activity, call, payload, attempts=attempts, lifetime=lifetime))
+
+
+def _by_whom(failure: ApplicationError) -> str:
+    if failure.type == SEAL_REFUSED_ERROR:
+        return "a worker refused what the run asked, or somebody says so (its log, and history, say why)"
+    return "somebody else answered for it"
 
 
 def _not_genuine(activity: str, said: str) -> ActivityError:
