@@ -34,7 +34,7 @@ from agentflow.contracts.verification import Verification, VerificationRequest
 from agentflow.contracts.wire import Json, sha256_of
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow.facts import IMPORT_CHANGED, RULES_CHANGED, is_kept
-from agentflow.workflow.sealed_calls import CallNames, activity_error, execute, execute_locally
+from agentflow.workflow.sealed_calls import Call, CallNames, activity_error, execute, execute_locally
 from agentflow.workflow.sealing import seal_argument
 
 _OUTAGE = timedelta(minutes=2)
@@ -57,12 +57,14 @@ class Failure:
 async def resolve_manifest(calls: CallNames, request: ManifestRequest) -> Manifest:
     """Pin the run: a local activity, since it only reads the worker's own configuration."""
     return await execute_locally(
-        RESOLVE_MANIFEST_ACTIVITY,
-        calls.name("manifest"),
-        RawValue(workflow.payload_converter().to_payload(request)),
-        Manifest,
+        Call(
+            RESOLVE_MANIFEST_ACTIVITY,
+            calls.name("manifest"),
+            RawValue(workflow.payload_converter().to_payload(request)),
+            Manifest,
+            RetryPolicy(maximum_attempts=3),
+        ),
         schedule_to_close_timeout=timedelta(seconds=30),
-        retry_policy=RetryPolicy(maximum_attempts=3),
         summary="pin release, models, prices and tier",
     )
 
@@ -92,15 +94,18 @@ async def chat(
         PayloadTooLargeError: the request is too big for Temporal.
         ActivityError: it failed, after ``attempts`` attempts at most.
     """
+    question = request.model_dump(mode="json", include={"parent", "results", "messages"})
     return await execute(
-        CHAT_ACTIVITY,
-        calls.name("chat", turn, request.model_dump(mode="json", include={"parent", "results", "messages"})),
-        sized("the model request", request, limit),
-        ChatResponse,
+        Call(
+            CHAT_ACTIVITY,
+            calls.name("chat", turn, question),
+            sized("the model request", request, limit),
+            ChatResponse,
+            _retry_policy(options.retry, attempts),
+        ),
         start_to_close_timeout=options.start_to_close_timeout,
         schedule_to_close_timeout=options.schedule_to_close_timeout,
         heartbeat_timeout=options.heartbeat_timeout,
-        retry_policy=_retry_policy(options.retry, attempts),
         summary=summary,
     )
 
@@ -116,31 +121,24 @@ async def run_tool(
     """
     options = contract.options
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
-    call = calls.name("tool", invocation.ledger_key, invocation.decision.arguments_hash)
+    name = calls.name("tool", invocation.ledger_key, invocation.decision.arguments_hash)
     retry = _retry_policy(options.retry, options.retry.max_attempts)
+    call = Call(contract.name, name, argument, ToolResult, retry)
     if not contract.local:
         return await execute(
-            contract.name,
             call,
-            argument,
-            ToolResult,
             task_queue=options.task_queue,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout
             or (_POOL_WAIT if options.task_queue else None),
             heartbeat_timeout=options.heartbeat_timeout,
-            retry_policy=retry,
             summary=summary,
         )
     try:
         return await execute_locally(
-            contract.name,
             call,
-            argument,
-            ToolResult,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
-            retry_policy=retry,
             # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
             local_retry_threshold=options.start_to_close_timeout,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -179,12 +177,14 @@ async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> Outp
         ActivityError: no worker could ask it.
     """
     return await execute(
-        GUARD_OUTPUT_ACTIVITY,
-        calls.name("output", _in_any_order(check.model_dump(mode="json"))),
-        sized("what the output guard is asked", check, limit),
-        OutputVerdict,
+        Call(
+            GUARD_OUTPUT_ACTIVITY,
+            calls.name("output", _in_any_order(check.model_dump(mode="json"))),
+            sized("what the output guard is asked", check, limit),
+            OutputVerdict,
+            RetryPolicy(maximum_attempts=3),
+        ),
         start_to_close_timeout=_OUTAGE,
-        retry_policy=RetryPolicy(maximum_attempts=3),
         summary="output guard",
     )
 
@@ -219,13 +219,15 @@ async def verify_approver(calls: CallNames, request: VerificationRequest) -> Ver
         ApplicationError: no worker could ask it.
     """
     return await execute_locally(
-        VERIFY_APPROVER_ACTIVITY,
-        calls.name("person"),
-        RawValue(workflow.payload_converter().to_payload(request)),
-        Verification,
+        Call(
+            VERIFY_APPROVER_ACTIVITY,
+            calls.name("person"),
+            RawValue(workflow.payload_converter().to_payload(request)),
+            Verification,
+            RetryPolicy(maximum_attempts=2),
+        ),
         start_to_close_timeout=timedelta(seconds=9),
         schedule_to_close_timeout=timedelta(seconds=30),
-        retry_policy=RetryPolicy(maximum_attempts=2),
         summary="who is it?",
     )
 
@@ -235,18 +237,22 @@ async def _about_effect(
 ) -> EffectReport:
     options = contract.options
     return await execute(
-        activity,
-        calls.name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
-        RawValue(workflow.payload_converter().to_payload(inquiry)),
-        EffectReport,
+        Call(
+            activity,
+            calls.name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
+            RawValue(workflow.payload_converter().to_payload(inquiry)),
+            EffectReport,
+            RetryPolicy(
+                initial_interval=timedelta(seconds=1),
+                maximum_interval=timedelta(seconds=20),
+                maximum_attempts=10,
+            ),
+        ),
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,
         # An attempt that may still be at it is waited for, and then there is some time for outages.
         schedule_to_close_timeout=options.start_to_close_timeout + options.max_effect_delay + _OUTAGE,
         heartbeat_timeout=options.heartbeat_timeout,
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=10
-        ),
         summary=summary,
     )
 

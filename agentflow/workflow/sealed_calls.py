@@ -1,7 +1,9 @@
 """Activities are sent what is sealed, and an answer that no worker sealed for the very call is a failure."""
 
 from collections import Counter
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
@@ -41,67 +43,67 @@ class CallNames:
         return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:24]}"
 
 
-async def execute(
-    activity: str,
-    call: str,
-    argument: RawValue,
-    answer_type: type[AnswerT],
-    *,
-    retry_policy: RetryPolicy,
-    **options: Any,
-) -> AnswerT:
+@dataclass(frozen=True)
+class Call(Generic[AnswerT]):
+    """One call of an activity."""
+
+    activity: str
+    """The activity type."""
+    name: str
+    """Names the call within the run."""
+    argument: RawValue
+    """What the activity is sent."""
+    answer_type: type[AnswerT]
+    """What it answers."""
+    retry_policy: RetryPolicy
+    """How often it may be tried, which is sealed as well."""
+
+    def sealed(self, lifetime: timedelta | None) -> RawValue:
+        """The argument under its seal."""
+        payload, attempts = self.argument.payload, self.retry_policy.maximum_attempts
+        return RawValue(
+            seal_argument(self.activity, self.name, payload, attempts=attempts, lifetime=lifetime)
+        )
+
+
+async def execute(call: Call[AnswerT], **options: Any) -> AnswerT:
     """Run an activity on a sealed argument, and believe a sealed answer only.
 
     Args:
-        activity: The activity type.
-        call: Names the call within the run.
-        argument: What it is sent.
-        answer_type: What it answers.
-        retry_policy: How often it may be tried, which is sealed as well.
+        call: The activity, and what it is asked.
         **options: Of ``workflow.execute_activity``.
 
     Raises:
         ActivityError: it failed, or somebody else answered in a worker's place.
     """
+    activity = call.activity
     try:
         answer: RawValue = await workflow.execute_activity(
             activity,
-            _sealed(activity, call, argument, retry_policy, options),
+            call.sealed(options.get("schedule_to_close_timeout")),
             result_type=RawValue,
-            retry_policy=retry_policy,
+            retry_policy=call.retry_policy,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **options,
         )
     except ActivityError as error:
         cause = error.cause
-        if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call, cause):
+        if not isinstance(cause, ApplicationError) or is_failure_genuine(activity, call.name, cause):
             raise
         # Nor is what it says passed on: people and the model would read a stranger's words.
         said = f"no worker of this fleet sealed the failure of {activity}: {_by_whom(cause)}"
         raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
-    if not is_answer_genuine(activity, call, answer):
+    if not is_answer_genuine(activity, call.name, answer):
         said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
         raise _not_genuine(activity, said)
-    return workflow.payload_converter().from_payload(answer.payload, answer_type)
+    return workflow.payload_converter().from_payload(answer.payload, call.answer_type)
 
 
-async def execute_locally(
-    activity: str,
-    call: str,
-    argument: RawValue,
-    answer_type: type[AnswerT],
-    *,
-    retry_policy: RetryPolicy,
-    **options: Any,
-) -> AnswerT:
+async def execute_locally(call: Call[AnswerT], **options: Any) -> AnswerT:
     """Run a local activity on a sealed argument. The worker itself writes its answer into history.
 
     Args:
-        activity: The activity type.
-        call: Names the call within the run.
-        argument: What it is sent.
-        answer_type: What it answers.
-        retry_policy: How often it may be tried, which is sealed as well.
+        call: The activity, and what it is asked.
         **options: Of ``workflow.execute_local_activity``.
 
     Raises:
@@ -110,20 +112,12 @@ async def execute_locally(
         CancelledError: the run was cancelled.
     """
     return await workflow.execute_local_activity(
-        activity,
-        _sealed(activity, call, argument, retry_policy, options),
-        result_type=answer_type,
-        retry_policy=retry_policy,
+        call.activity,
+        call.sealed(options.get("schedule_to_close_timeout")),
+        result_type=call.answer_type,
+        retry_policy=call.retry_policy,
         **options,
     )
-
-
-def _sealed(
-    activity: str, call: str, argument: RawValue, retry_policy: RetryPolicy, options: dict[str, Any]
-) -> RawValue:
-    payload, lifetime = argument.payload, options.get("schedule_to_close_timeout")
-    attempts = retry_policy.maximum_attempts
-    return RawValue(seal_argument(activity, call, payload, attempts=attempts, lifetime=lifetime))
 
 
 def _by_whom(failure: ApplicationError) -> str:
