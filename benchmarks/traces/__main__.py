@@ -51,15 +51,20 @@ class Fleet:
         """Start so many."""
         for _ in range(count):
             process = await asyncio.create_subprocess_exec(
-                *self._command, env=self._env, stdin=asyncio.subprocess.PIPE
+                *self._command, env=self._env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )
             self._working.append(process)
 
     async def kill_now_and_then(self, chance: random.Random) -> None:
-        """Kill one after the other, and start others."""
+        """Kill one after the other, and start others.
+
+        Each serves for a while first: where one takes longer to start than to be killed, no run would end.
+        """
         while True:
+            victim = self._working[0]
+            await _until_it_serves(victim)
             await asyncio.sleep(chance.uniform(1.0, 3.0))
-            victim = self._working.pop(0)
+            self._working.remove(victim)
             victim.kill()
             await victim.wait()
             self.kills += 1
@@ -71,6 +76,11 @@ class Fleet:
             if process.stdin:
                 process.stdin.close()
         await asyncio.gather(*(process.wait() for process in self._working))
+
+
+async def _until_it_serves(worker: asyncio.subprocess.Process) -> None:
+    if worker.stdout is None or not await worker.stdout.readline():
+        raise RuntimeError(f"a worker ended before it served (exit code {await worker.wait()})")
 
 
 async def run_all(agents: AgentClient, queue: str, runs: int) -> tuple[list[str], float]:
@@ -107,10 +117,10 @@ async def completeness(runs: int, seed: int, tracing: str) -> dict[str, float]:
         with Receiver() as receiver:
             fleet = Fleet(address, place, receiver.endpoint, tracing)
             await fleet.start(WORKERS)
-            killing = asyncio.create_task(fleet.kill_now_and_then(random.Random(seed)))
-            ids, took = await run_all(agents, fleet.queue, runs)
-            killing.cancel()
-            await asyncio.wait([killing])
+            async with asyncio.TaskGroup() as group:
+                killing = group.create_task(fleet.kill_now_and_then(random.Random(seed)))
+                ids, took = await run_all(agents, fleet.queue, runs)
+                killing.cancel()
             await fleet.stop()
             by_run: dict[object, list[Received]] = defaultdict(list)
             for span in receiver.spans:

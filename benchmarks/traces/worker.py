@@ -17,7 +17,7 @@ from benchmarks.traces.agent import Bookkeeper, Books
 
 
 async def main(address: str, queue: str, directory: str, tracing: str) -> None:
-    """Serve until standard input is closed, or somebody kills this."""
+    """Say that it serves, and serve until standard input is closed, or somebody kills this."""
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
     silence_agentflow()
     place, provider = Path(directory), None
@@ -33,6 +33,7 @@ async def main(address: str, queue: str, directory: str, tracing: str) -> None:
     )
     client = await Client.connect(address, plugins=[plugin])
     async with Worker(client, task_queue=queue, workflows=[Bookkeeper]):
+        print("serving", flush=True)
         await asyncio.to_thread(sys.stdin.read)
     if provider:
         provider.shutdown()
