@@ -41,12 +41,12 @@ def went_on_later(history: WorkflowHistory) -> bool:
     return scheduled.workflow_task_completed_event_id > pinned.workflow_task_completed_event_id
 
 
-async def test_answers_count_in_a_run_that_was_asked_about_before_its_first_worker_came_and_died(
-    temporal: WorkflowEnvironment, tmp_path: Path
-) -> None:
-    """The second worker has it from a replay: what was asked before has the name there that it had."""
-    queue, bank, model = f"test-{uuid4()}", Bank(), ScriptedModel(SCRIPT)
-    plugin = scripted_plugin(model, tools=tools_of(bank), directory=tmp_path)
+async def left_by_the_worker_that_began_it(
+    temporal: WorkflowEnvironment, directory: Path, bank: Bank
+) -> tuple[list[str], list[WorkflowHistory]]:
+    """How three runs ended, and their histories: asked about before they began, in one worker and then another."""
+    queue, model = f"test-{uuid4()}", ScriptedModel(SCRIPT)
+    plugin = scripted_plugin(model, tools=tools_of(bank), directory=directory)
     client = await temporal.connect_client(plugins=[plugin])
     early = Harness(client, AgentClient(client), bank, queue)
     handles = [await early.start(Banker) for _ in range(3)]
@@ -55,15 +55,25 @@ async def test_answers_count_in_a_run_that_was_asked_about_before_its_first_work
         await asyncio.gather(*asked)
         for handle in handles:
             await eventually(partial(has_asked, handle))
-    async with serving(temporal, model, tmp_path, queue=queue, bank=bank):
+    async with serving(temporal, model, directory, queue=queue, bank=bank):
         # A run that doesn't believe its answers waits for a person.
         async with asyncio.timeout(60):
             outcomes = [await handle.result() for handle in handles]
-    histories = [await handle.fetch_history() for handle in handles]
-    assert any(went_on_later(history) for history in histories), (
-        "no query came early enough: nothing was tried"
-    )
-    assert [(outcome.status, outcome.reason) for outcome in outcomes] == [("completed", "")] * 3
-    assert bank.paid == [("alice", "5.00")] * 3
+    ended = [f"{outcome.status}{outcome.reason}" for outcome in outcomes]
+    return ended, [await handle.fetch_history() for handle in handles]
+
+
+async def test_answers_count_in_a_run_that_was_asked_about_before_its_first_worker_came_and_died(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    """The second worker has it from a replay: what was asked before has the name there that it had."""
+    bank, histories = Bank(), list[WorkflowHistory]()
+    # Whether a query reaches the server before its run's first task does is the server's affair.
+    while not any(map(went_on_later, histories)):
+        assert len(histories) < 60, "no query came early enough: nothing was tried"
+        ended, others = await left_by_the_worker_that_began_it(temporal, tmp_path, bank)
+        assert ended == ["completed"] * 3
+        histories += others
+    assert bank.paid == [("alice", "5.00")] * len(histories)
     for history in histories:
         await replayed(history)
