@@ -1,59 +1,18 @@
-"""The agent under attack: it has a bank account, and people decide on large payments."""
+"""The agent under attack: it has a bank account, and people decide on large payments.
 
-import asyncio
-from collections import Counter
-from datetime import timedelta
+Temporal's sandbox loads this module for each run.
+"""
+
 from decimal import Decimal
 
 from temporalio import workflow
 
-from agentflow import (
-    AgentOutcome,
-    AgentTask,
-    AgentWorkflow,
-    Budget,
-    Release,
-    RetryOptions,
-    RuleContext,
-    ToolContext,
-    ToolOptions,
-    allow,
-    ask,
-    tool,
-)
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Budget, Release, RuleContext, allow, ask
 from agentflow.contracts.loops import LoopLimits
 from agentflow.core.rules import EVERY_TIER
 
-QUICK = RetryOptions(max_attempts=3, initial_interval=timedelta(milliseconds=10))
-
-
-class Books:
-    """What was paid, to whom."""
-
-    def __init__(self) -> None:
-        self.paid: Counter[str] = Counter()
-        """Payments by account: each attempt has an account of its own."""
-        self.looks = 0
-
-    @tool(effect="write", recovery="key", sinks=(), options=ToolOptions(retry=QUICK))
-    async def pay(self, context: ToolContext, account: str, amount: str) -> str:
-        """Pay an amount to an account."""
-        self.paid[account] += 1
-        return f"paid {amount} to {account}"
-
-    @tool(effect="write", recovery="key", sinks=(), options=ToolOptions(retry=QUICK))
-    async def transfer(self, context: ToolContext, account: str, amount: str) -> str:
-        """Transfer an amount to an account: the same arguments as a payment."""
-        self.paid[account] += 1
-        return f"transferred {amount} to {account}"
-
-    @tool(effect="read", options=ToolOptions(retry=QUICK))
-    async def look(self, account: str) -> str:
-        """Look at an account."""
-        self.looks += 1
-        if account == "slow":
-            await asyncio.sleep(3)
-        return f"{account} has 100.00"
+with workflow.unsafe.imports_passed_through():
+    from benchmarks.attacks.books import Books
 
 
 def is_large(context: RuleContext) -> bool:
@@ -93,56 +52,6 @@ class Teller(Cashier):
     """The same, continuing as new as soon as it may."""
 
     max_history_bytes = 1_000
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Serve a customer."""
-        return await self.run_agent(task)
-
-
-@workflow.defn
-class Treasurer(Cashier):
-    """Its payments need one person, of a role."""
-
-    rules = (
-        ask(
-            "finance",
-            reason="the finance department decides",
-            tools=("pay",),
-            roles=("finance",),
-            tiers=EVERY_TIER,
-        ),
-    )
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Serve a customer."""
-        return await self.run_agent(task)
-
-
-@workflow.defn
-class Cashіer(Cashier):  # noqa: PLC2401 - it looks like another
-    """An agent whose name has a Cyrillic letter in it."""
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Serve a customer."""
-        return await self.run_agent(task)
-
-
-@workflow.defn
-class CASHIER(Cashier):
-    """An agent whose name is another's in capitals."""
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Serve a customer."""
-        return await self.run_agent(task)
-
-
-@workflow.defn
-class Cash1er(Cashier):
-    """An agent whose name has a digit for a letter."""
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:

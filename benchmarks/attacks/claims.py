@@ -30,10 +30,10 @@ from agentflow.core.key_strength import ed25519_problem
 from agentflow.core.signed_approvers import SignedApprovers
 from agentflow.errors import ConfigurationError
 from agentflow.testing import ScriptedModel
-from benchmarks.attacks.bank import Treasurer
 from benchmarks.attacks.forgeries import ANN, APPROVERS, Pending, forgery, weak_token
 from benchmarks.attacks.people import ended, pays, send_all, stands, who_counted
 from benchmarks.attacks.stage import Stage, Target
+from benchmarks.attacks.treasurer import Treasurer
 from benchmarks.attacks.tried import Tally, Tried
 from benchmarks.attacks.twins import replaced
 

@@ -20,7 +20,8 @@ from agentflow.contracts.messages import AssistantMessage, ToolMessage, UserMess
 from agentflow.contracts.model import ModelCall
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import answer, call
-from benchmarks.attacks.late_bank import TOOLS, Failing, Gate, LateBank, LongPayer, Payer, Plan
+from benchmarks.attacks.late_bank import TOOLS, Failing, Gate, LateBank, Plan
+from benchmarks.attacks.payers import LongPayer, Payer
 from benchmarks.attacks.signers import EDITS, People
 
 FREEZES = ("fleet", "agent", "tenant", "unfrozen by signal", "ended in Temporal")

@@ -39,7 +39,8 @@ from benchmarks.attacks.delayed_runs import (
     speak,
     unless_ended,
 )
-from benchmarks.attacks.late_bank import LateBank, LongPayer, Payer
+from benchmarks.attacks.late_bank import LateBank
+from benchmarks.attacks.payers import LongPayer, Payer
 from benchmarks.attacks.signers import KeyList, People, edit
 from benchmarks.attacks.stage import Stage
 from benchmarks.attacks.tried import Tried

@@ -22,8 +22,11 @@ from agentflow import (
     tool,
 )
 from agentflow.core.rules import EVERY_TIER
-from benchmarks.attacks.bank import QUICK, Books, Cashier
 from benchmarks.attacks.wrong_answers import answered, made
+
+with workflow.unsafe.imports_passed_through():
+    from benchmarks.attacks.bank import Cashier
+    from benchmarks.attacks.books import QUICK, Books
 
 MARK = "~"
 """Between the point, the kind and the number that an account is made of."""

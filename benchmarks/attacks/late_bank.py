@@ -1,4 +1,4 @@
-"""A bank that notes when each payment begins, and agents whose payments all need two people."""
+"""A bank that notes when each payment begins."""
 
 import asyncio
 import time
@@ -8,21 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
-from temporalio import workflow
-
-from agentflow import (
-    AgentOutcome,
-    AgentTask,
-    DidNotHappen,
-    Happened,
-    RetryOptions,
-    ToolContext,
-    ToolOptions,
-    ask,
-    tool,
-)
-from agentflow.core.rules import EVERY_TIER
-from benchmarks.attacks.bank import Cashier, Teller
+from agentflow import DidNotHappen, Happened, RetryOptions, ToolContext, ToolOptions, tool
 
 OPTIONS = ToolOptions(
     # Enough that a payment which is tried again too often would show.
@@ -118,28 +104,3 @@ class Gate:
         """Wait here."""
         self.reached.set()
         await self.opened.wait()
-
-
-@workflow.defn
-class Payer(Cashier):
-    """Asks two people about each payment."""
-
-    tools = (LateBank.pay, LateBank.remit, LateBank.wire)
-    rules = (ask("two", reason="two people", tools=TOOLS, people=2, tiers=EVERY_TIER),)
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Serve a customer."""
-        return await self.run_agent(task)
-
-
-@workflow.defn
-class LongPayer(Payer):
-    """The same, continuing as new as soon as it may."""
-
-    max_history_bytes = Teller.max_history_bytes
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Serve a customer."""
-        return await self.run_agent(task)

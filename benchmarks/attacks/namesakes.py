@@ -14,8 +14,9 @@ from agentflow.contracts.identity import DECISION_TYPE, DELEGATION_TYPE
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import MemoryLedger, ScriptedModel
 from agentflow.workflow.definition import workflow_type_of
-from benchmarks.attacks.bank import CASHIER, Cash1er, Cashier, Cashіer  # noqa: PLC2403
+from benchmarks.attacks.bank import Cashier
 from benchmarks.attacks.letters import LOOK_ALIKES, is_plain, marred, spelled
+from benchmarks.attacks.look_alikes import CASHIER, Cash1er, Cashіer  # noqa: PLC2403
 from benchmarks.attacks.people import pays, raw, stands, who_counted
 from benchmarks.attacks.stage import Stage, Target
 from benchmarks.attacks.tokens import Keys, claims_of, decided, token_of

@@ -32,7 +32,7 @@ from agentflow.core.rules import Match
 from agentflow.ports.guards import GuardedText
 from agentflow.testing import MemoryLedger, ScriptedModel, answer, calls
 from benchmarks.attacks import asked_directly
-from benchmarks.attacks.bank import QUICK
+from benchmarks.attacks.books import QUICK
 from benchmarks.attacks.gadgets import (
     MARK,
     Asking,

@@ -17,10 +17,11 @@ from agentflow.contracts import person as names
 from agentflow.core import person
 from agentflow.testing import ScriptedModel
 from benchmarks.attacks import namesakes
-from benchmarks.attacks.bank import Cashier, Treasurer
+from benchmarks.attacks.bank import Cashier
 from benchmarks.attacks.letters import marred, spelled
 from benchmarks.attacks.people import pays, send_all, who_counted
 from benchmarks.attacks.stage import Stage, Target
+from benchmarks.attacks.treasurer import Treasurer
 from benchmarks.attacks.tried import Tally, Tried
 from benchmarks.attacks.twins import replaced
 

@@ -19,7 +19,8 @@ from agentflow.cli.connection import silent_runtime
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.core.seal import SealKeys
 from agentflow.testing import MemoryLedger, ScriptedModel, scripted_plugin
-from benchmarks.attacks.bank import Books, Cashier, Teller
+from benchmarks.attacks.bank import Cashier, Teller
+from benchmarks.attacks.books import Books
 from benchmarks.attacks.strangers import Impostor, Stranger
 
 STRANGERS = "strangers"
