@@ -14,6 +14,7 @@ from benchmarks.engine import pictures
 from benchmarks.engine.arms import ARMS
 from benchmarks.engine.compare import Size, compare
 from benchmarks.engine.figures import medians, medians_by_name, ratio, summary, table
+from benchmarks.engine.growth import ARMS as GROWING_ARMS
 from benchmarks.engine.growth import growth, naive_limit
 from benchmarks.engine.loss import lose
 from benchmarks.engine.memory import memory
@@ -47,14 +48,12 @@ async def _compare(given: argparse.Namespace, directory: Path, tell: Any) -> dic
 
 async def _growth(given: argparse.Namespace, directory: Path, tell: Any) -> dict[str, Any]:
     turns: list[int] = given.sizes
-    found = await growth(directory / "growth", turns, tell)
+    arms = [arm for arm in GROWING_ARMS if arm in given.arms]
+    found = await growth(directory / "growth", arms, turns, tell)
     if given.naive_limit:
         found["naive_at_most_turns"] = await naive_limit(directory / "limit", max(turns))
     if given.pictures:
-        series = {
-            arm: list(zip(turns, found[f"{arm}_history_kb"], strict=False))
-            for arm in ("naive", "minimal", "agentflow", "agentflow_local")
-        }
+        series = {arm: list(zip(turns, found[f"{arm}_history_kb"], strict=False)) for arm in arms}
         chart = pictures.lines("History of one run", series, "turns", "kB")
         _draw(given.pictures, "growth.svg", chart)
     return found

@@ -18,11 +18,11 @@ NAIVE_AT_MOST = 200
 alone would be 2 MB, which Temporal refuses, and its history 1 GB, of which Temporal takes 50 MiB."""
 
 
-async def growth(directory: Path, turns: Sequence[int], tell: Tell) -> dict[str, Any]:
-    """Run one run of each arm at each size."""
+async def growth(directory: Path, arms: Sequence[str], turns: Sequence[int], tell: Tell) -> dict[str, Any]:
+    """Run one run of each of these arms at each size."""
     found: dict[str, Any] = {"turns": list(turns)}
-    async with on_stage(directory, dict.fromkeys(ARMS, 1)) as stage:
-        for arm in ARMS:
+    async with on_stage(directory, dict.fromkeys(arms, 1)) as stage:
+        for arm in arms:
             await measure(stage, arm, turns=5, runs=1, concurrency=1)
             before = stage.workers[arm][0].process.memory_info().rss / 1e6
             sizes = [size for size in turns if arm != "naive" or size <= NAIVE_AT_MOST]

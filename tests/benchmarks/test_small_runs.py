@@ -98,19 +98,23 @@ def test_no_planted_value_leaves_and_all_of_them_could_be_found() -> None:
     assert all(kind["found"] == kind["planted"] for kind in found["free_text"].values())
 
 
+@pytest.fixture(scope="module")
+def attacked() -> Any:
+    return measured("attacks", "--attempts", "320")
+
+
 @pytest.mark.slow
-def test_no_attack_gets_through_and_each_family_breaches_a_twin_without_its_guard() -> None:
-    found = measured("attacks", "--attempts", "600")
-    assert found["breaches"] == 0, found["examples"]
-    assert found["families"].keys() == {"doors", "spellings", "claims", "delays", "plugged"}
-    for family in found["families"].values():
-        assert family["attempts"] > 30
+def test_no_attack_gets_through_and_each_family_breaches_a_twin_without_its_guard(attacked: Any) -> None:
+    assert attacked["breaches"] == 0, attacked["examples"]
+    assert attacked["families"].keys() == {"doors", "spellings", "claims", "delays", "plugged"}
+    for family in attacked["families"].values():
+        assert family["attempts"] > 20
         assert family["twin_breaches"] > 0
 
 
 @pytest.mark.slow
-def test_no_payment_begins_once_it_is_forbidden_whenever_that_comes() -> None:
-    found = measured("attacks", "--only", "delays", "--attempts", "100")
-    assert (found["attempts"], found["breaches"]) == (100, 0), found["examples"]
-    broken = found["families"]["delays"]["twin_breaches_by_kind"]
+def test_no_payment_begins_once_it_is_forbidden_whenever_that_comes(attacked: Any) -> None:
+    delays = attacked["families"]["delays"]
+    assert (delays["attempts"], delays["breaches"]) == (32, 0), attacked["examples"]
+    broken = delays["twin_breaches_by_kind"]
     assert {kind.partition(":")[0] for kind in broken} == {"activity", "run"}
