@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC240 - a test may touch a file while nothing else runs
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -254,36 +255,34 @@ def test_processes_that_have_a_deleted_file_open_go_on_with_one_new_file(path: P
 
 
 def side_by_side(text: str, path: Path, *, rounds: int = 1, count: int = 4) -> list[list[str]]:
-    """What so many processes print in each round, which all of them begin at once.
+    """What so many processes answer in each round, which all of them begin at once.
 
-    A round is ``one_round(path, number)``, which the text defines; what it returns is printed.
+    A round is ``one_round(path, number)``, which the text defines. The processes are forked before anything is open.
     """
-    loop = """
-        with asyncio.Runner() as runner:
-            print("ready", flush=True)
-            for line in sys.stdin:
-                print(runner.run(one_round(Path(sys.argv[1]), int(line))), flush=True)
+    loop = f"""
+        import json
+
+        pipes = [(os.pipe(), os.pipe()) for _ in range({count})]
+        for (asked, _), (_, said) in pipes:
+            if not os.fork():
+                signal.alarm(60)  # it must not outlive the test
+                with asyncio.Runner() as runner, open(asked) as numbers, open(said, "w") as answers:
+                    for number in numbers:
+                        answer = runner.run(one_round(Path(sys.argv[1]), int(number)))
+                        print(answer, file=answers, flush=True)
+                        if int(number) == {rounds} - 1:
+                            os._exit(0)
+        answers = [open(said) for _, (said, _) in pipes]
+        for _, (_, said) in pipes:
+            os.close(said)  # who waits for one that died reads the end
+        told = []
+        for number in range({rounds}):
+            for (_, ask), _ in pipes:
+                os.write(ask, b"%d\\n" % number)
+            told.append([answer.readline().strip() for answer in answers])
+        print(json.dumps(told))
     """
-    command = [*program(textwrap.dedent(text) + textwrap.dedent(loop)), str(path)]
-    pipes: dict[str, Any] = {
-        "stdin": subprocess.PIPE,
-        "stdout": subprocess.PIPE,
-        "text": True,
-        "cwd": PROJECT,
-    }
-    processes = [subprocess.Popen(command, **pipes) for _ in range(count)]
-    try:
-        assert [process.stdout.readline() for process in processes] == ["ready\n"] * count
-        said: list[list[str]] = []
-        for number in range(rounds):
-            for process in processes:
-                process.stdin.write(f"{number}\n")
-                process.stdin.flush()
-            said.append([process.stdout.readline().strip() for process in processes])
-        return said
-    finally:
-        for process in processes:
-            process.communicate(timeout=60)
+    return json.loads(ran(textwrap.dedent(text) + textwrap.dedent(loop), path))
 
 
 def test_of_four_processes_one_wins_each_key(path: Path) -> None:

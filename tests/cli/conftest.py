@@ -19,10 +19,8 @@ def address(temporal: WorkflowEnvironment) -> str:
 def agentflow(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, against a server with a worker for ``Cashier``."""
     command = CommandLine(address, tmp_path_factory.mktemp("cashier") / "ledger.sqlite")
-    with command.worker(TASK_QUEUE) as worker:
-        assert worker.stdin
+    with command.worker(TASK_QUEUE):
         yield command
-        worker.stdin.close()
 
 
 @pytest.fixture

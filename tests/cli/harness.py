@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,8 @@ from uuid import uuid4
 from typer.testing import CliRunner
 
 from agentflow.cli.app import app
+from tests.cli import worker
+from tests.forked import forked
 
 ROOT = Path(__file__).parents[2]
 TASK_QUEUE = "cashier"
@@ -74,15 +78,15 @@ class CommandLine:
             text=True,
         )
 
-    def worker(self, task_queue: str, **env: str) -> subprocess.Popen[bytes]:
-        """Start a worker for ``Cashier`` as a process; it ends when its standard input is closed."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.worker", task_queue],
-            env=self.environment(env),
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-        )
+    @contextmanager
+    def worker(self, task_queue: str, **env: str) -> Iterator[ForkServerProcess]:
+        """A worker for ``Cashier`` in a process of its own."""
+        process = forked(worker.run, task_queue, **self.environment(env))
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.join()
 
     def environment(self, more: Mapping[str, str] = {}) -> dict[str, str]:
         """This server's, without any setting of the developer's own."""

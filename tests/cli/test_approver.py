@@ -87,10 +87,8 @@ class TestRun:
         for path in (ann, tmp_path / "bob.json"):
             made(agentflow, path, "--plain", "--jwks", str(jwks), "--role", "finance")
         queue = f"signed-{uuid4()}"
-        with beside.worker(queue, AGENTFLOW_APPROVERS=str(jwks)) as worker:
-            assert worker.stdin
+        with beside.worker(queue, AGENTFLOW_APPROVERS=str(jwks)):
             yield beside.waiting("pay 500.00", task_queue=queue)
-            worker.stdin.close()
 
     def test_a_signed_approval_counts_and_a_stated_one_does_not(
         self, agentflow: CommandLine, waiting: str, ann: Path

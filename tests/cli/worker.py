@@ -1,8 +1,7 @@
-"""A worker for ``Cashier`` in a process of its own, until standard input closes."""
+"""A worker for ``Cashier`` in a process of its own, until that is ended."""
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 from temporalio.client import Client
@@ -52,8 +51,8 @@ async def main(address: str, task_queue: str, ledger: Path) -> None:
     )
     client = await Client.connect(address, plugins=[plugin])
     async with Worker(client, task_queue=task_queue, workflows=[Cashier]):
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(os.environ["TEMPORAL_ADDRESS"], sys.argv[1], Path(os.environ["AGENTFLOW_LEDGER"])))
+def run(task_queue: str) -> None:
+    asyncio.run(main(os.environ["TEMPORAL_ADDRESS"], task_queue, Path(os.environ["AGENTFLOW_LEDGER"])))

@@ -1,7 +1,6 @@
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from activities.payments import Payments
 from activities.shop import Customer, OrderItem, ShopDatabase, ShopOrder
 from activities.shop_seed import CUSTOMERS, ORDERS, seed
 from agentflow.errors import ToolError
+from tests.forked import FORKS
 from tests.reference.conftest import PlaceOrder, context_of
 
 ADA = Customer(email="ada@example.com", name="Ada", tier="standard")
@@ -78,7 +78,7 @@ def _fill_in_another_process(path: Path) -> bool:
 
 def test_of_several_processes_that_fill_a_new_shop_at_once_one_does(tmp_path: Path) -> None:
     path = tmp_path / "shop.sqlite"
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as workers:
+    with ProcessPoolExecutor(4, mp_context=FORKS) as workers:
         filled = list(workers.map(_fill_in_another_process, [path] * 8))
     assert filled.count(True) == 1
 

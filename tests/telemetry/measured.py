@@ -4,7 +4,6 @@ In a process of its own, since a meter provider can be set once. Prints the metr
 """
 
 import asyncio
-import sys
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -91,5 +90,5 @@ async def main(address: str, way: str) -> None:
             print(await eventually(lambda: fetched(port)))
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+def run(address: str, way: str) -> None:
+    asyncio.run(main(address, way))

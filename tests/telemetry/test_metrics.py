@@ -1,7 +1,5 @@
 """Metrics of runs: counted once however often they are replayed, beside those of Temporal's own SDK."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentTask
 from agentflow.telemetry.metrics import MAX_LABEL, OTHER, BoundedValues
+from tests.forked import printed
+from tests.telemetry import measured as measured_worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,15 +18,13 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def measured(temporal: WorkflowEnvironment, way: str) -> Samples:
     address = temporal.client.service_client.config.target_host
-    command = [sys.executable, "-m", "tests.telemetry.measured", address, way]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-3_000:]
+    text = printed(measured_worker.run, address, way)
     return {
         (
             sample.name,
             frozenset((k, v) for k, v in sample.labels.items() if not k.startswith("otel_")),
         ): sample.value
-        for family in text_string_to_metric_families(done.stdout)
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 

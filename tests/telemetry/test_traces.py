@@ -1,11 +1,7 @@
 """A run is one trace: what it did, why, how long it waited. Replayed at every step, and yet each span once."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +9,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow.telemetry import semconv
 from agentflow.telemetry.content import CAPTURE
+from tests.forked import printed
+from tests.telemetry import traced
 
-ROOT = Path(__file__).parents[2]
 TEXT = "a secret that no span may hold"
 
 Span = dict[str, Any]
@@ -22,12 +19,8 @@ Span = dict[str, Any]
 
 def spans_of(temporal: WorkflowEnvironment, way: str, **env: str) -> list[Span]:
     address = temporal.client.service_client.config.target_host
-    command = [sys.executable, "-m", "tests.telemetry.traced", address, way]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **env}
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    lines = printed(traced.run, address, way, **env).splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
     # A workflow task that the server wants done again (something came while it was done) sends its spans again,
     # under the same ids: a backend keeps one.
     return list({span["id"]: span for span in found}.values())

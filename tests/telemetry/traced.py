@@ -1,11 +1,10 @@
-"""A worker whose runs are traced, for ``test_traces``: ``python -m tests.telemetry.traced ADDRESS WAY``.
+"""A worker whose runs are traced, for ``test_traces``.
 
 In a process of its own, since a tracer provider can be set once. Prints the spans as JSON, one a line.
 """
 
 import asyncio
 import json
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -81,6 +80,7 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
 
 def as_document(span: ReadableSpan) -> dict[str, Any]:
     context = span.get_span_context()
+    assert context
     return {
         "name": span.name,
         "trace": context.trace_id,
@@ -115,5 +115,5 @@ async def main(address: str, way: str) -> None:
         print(json.dumps(as_document(span)))
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+def run(address: str, way: str) -> None:
+    asyncio.run(main(address, way))
