@@ -1,5 +1,6 @@
 """Everything that needs an extra says which, where it isn't installed; and boto3 waits until it is needed."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -60,17 +61,48 @@ NEEDS = [
 ]
 
 
-@pytest.mark.parametrize(("use", "without", "extra"), NEEDS)
-def test_what_needs_an_extra_says_which_in_one_line(use: str, without: str, extra: str) -> None:
+EACH = """
+import json, os, sys, tempfile
+import agentflow
+
+came = []
+for script in json.loads(sys.argv[1]):
+    with tempfile.TemporaryFile("w+") as errors:
+        if not (child := os.fork()):
+            os.dup2(errors.fileno(), 2)
+            break
+        _, status = os.waitpid(child, 0)
+        errors.seek(0)
+        came.append([os.waitstatus_to_exitcode(status), errors.read()])
+else:
+    print(json.dumps(came))
+    script = ""
+exec(script)
+"""
+"""Each script in a process of its own, forked from one that has imported agentflow, which needs no extra."""
+
+
+def script_of(use: str, without: str) -> str:
     # ``None`` in sys.modules makes an import of that name fail.
-    script = f"import sys; sys.modules[{without!r}] = None\n{use}"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
+    return f"import sys; sys.modules[{without!r}] = None\n{use}"
+
+
+@pytest.fixture(scope="module")
+def ends() -> dict[str, tuple[int, str]]:
+    """Exit code and errors of each script."""
+    scripts = [script_of(use, without) for use, without, _ in NEEDS]
+    command = [sys.executable, "-c", EACH, json.dumps(scripts)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return dict(zip(scripts, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize(("use", "without", "extra"), NEEDS)
+def test_what_needs_an_extra_says_which_in_one_line(
+    ends: dict[str, tuple[int, str]], use: str, without: str, extra: str
+) -> None:
+    code, errors = ends[script_of(use, without)]
+    assert code == 1
     assert (
-        done.stderr.strip()
-        .splitlines()[-1]
-        .endswith(f'needs an extra: pip install "agentflow-temporal[{extra}]"')
+        errors.strip().splitlines()[-1].endswith(f'needs an extra: pip install "agentflow-temporal[{extra}]"')
     )
     assert extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
