@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.telemetry.traced", "tests.telemetry.measured", "tests.cli.worker"])
+FORKS.set_forkserver_preload(
+    ["tests.telemetry.traced", "tests.telemetry.measured", "tests.cli.worker", "tests.testing.faulty_worker"]
+)
 
 
 def forked(function: Callable[..., Any], *arguments: Any, **env: str) -> ForkServerProcess:

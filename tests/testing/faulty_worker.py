@@ -1,13 +1,11 @@
-"""A worker with a fault: ``python -m tests.testing.faulty_worker ADDRESS QUEUE DIRECTORY TOOL POINT ACTION``.
+"""A worker with a fault, for ``test_faults``.
 
 It pays an amount out with the tool. The action is ``kill``, or how many seconds the process freezes.
 """
 
 import asyncio
-import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
 from temporalio import workflow
 from temporalio.client import Client
@@ -119,7 +117,7 @@ def fault(point: FaultPoint, action: str, tool_name: str) -> Fault:
     return Fault(point, Stall(timedelta(seconds=float(action)), freezes=True), tools={tool_name})
 
 
-if __name__ == "__main__":
-    _, where, task_queue, folder, chosen, at, how = sys.argv
-    faults = FaultPlan((fault(cast(FaultPoint, at), how, chosen),))
-    asyncio.run(serve(where, task_queue, Path(folder), chosen, faults))
+def run(where: str, task_queue: str, folder: Path, tool_name: str, at: FaultPoint, how: str) -> None:
+    """Serve in a process of its own."""
+    faults = FaultPlan((fault(at, how, tool_name),))
+    asyncio.run(serve(where, task_queue, folder, tool_name, faults))

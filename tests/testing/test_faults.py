@@ -2,10 +2,10 @@
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,11 +34,11 @@ from agentflow.testing import (
     call,
     scripted_plugin,
 )
+from tests.forked import forked
 from tests.testing import faulty_worker
 from tests.workflow.agents import Banker
 from tests.workflow.tools import Bank
 
-ROOT = Path(__file__).parents[2]
 DONE = answer({"account": "alice", "amount": "10.00"})
 SCRIPT = [call("pay", account="alice", amount="10.00"), DONE]
 GONE = LedgerError("the ledger is gone")
@@ -160,19 +160,16 @@ class Duo:
         self._directory = directory
         self._tool = tool_name
 
-    @asynccontextmanager
-    async def faulty(self, point: FaultPoint, action: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.testing.faulty_worker", self._address, self._queue),
-            *(str(self._directory), self._tool, point, action),
-            cwd=ROOT,
+    @contextmanager
+    def faulty(self, point: FaultPoint, action: str) -> Iterator[ForkServerProcess]:
+        process = forked(
+            faulty_worker.run, self._address, self._queue, self._directory, self._tool, point, action
         )
         try:
             yield process
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            process.kill()
+            process.join()
 
     async def start(self) -> WorkflowHandle[Any, AgentOutcome[str]]:
         client = await self._environment.connect_client(plugins=[scripted_plugin(ScriptedModel([]))])
@@ -214,11 +211,13 @@ async def test_a_worker_that_is_killed_at_a_point_is_replaced_and_the_payment_is
     temporal: WorkflowEnvironment, tmp_path: Path, point: FaultPoint
 ) -> None:
     duo = Duo(temporal, tmp_path, "pay_out")
-    async with duo.faulty(point, "kill") as doomed, asyncio.timeout(60):
-        run = await duo.start()
-        assert await doomed.wait() == -signal.SIGKILL
-        async with duo.sound():
-            assert (await run.result()).status == "completed"
+    with duo.faulty(point, "kill") as doomed:
+        async with asyncio.timeout(60):
+            run = await duo.start()
+            await asyncio.to_thread(doomed.join, 60)
+            assert doomed.exitcode == -signal.SIGKILL
+            async with duo.sound():
+                assert (await run.result()).status == "completed"
     assert len(duo.paid) == 1
 
 
@@ -227,15 +226,16 @@ async def test_a_worker_that_freezes_before_it_pays_does_not_pay_when_its_lease_
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     duo = Duo(temporal, tmp_path, "hand_out")
-    async with duo.faulty("after_intend", "9"), asyncio.timeout(60):
-        run = await duo.start()
-        await duo.intent()
-        async with duo.sound():
-            assert (await run.result()).status == "completed"
-        assert len(duo.paid) == 1
-        # The frozen worker wakes up, in the middle of its attempt.
-        await asyncio.sleep(9)
-        assert len(duo.paid) == 1
+    with duo.faulty("after_intend", "9"):
+        async with asyncio.timeout(60):
+            run = await duo.start()
+            await duo.intent()
+            async with duo.sound():
+                assert (await run.result()).status == "completed"
+            assert len(duo.paid) == 1
+            # The frozen worker wakes up, in the middle of its attempt.
+            await asyncio.sleep(9)
+            assert len(duo.paid) == 1
 
 
 async def test_what_a_workflow_task_repeats_from_history_is_no_passage(
