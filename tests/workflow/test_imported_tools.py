@@ -13,6 +13,7 @@ from aiohttp import web
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentOutcome
+from agentflow.activity import manifest
 from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.imported import EnvironmentSecrets, McpServer, OpenApiService
 from agentflow.testing import ScriptedModel, answer, call
@@ -36,6 +37,12 @@ TOKEN = "airflow-token-7f3a"
 NOTE = call("add_note", text="remember")
 DONE = answer("done")
 WHEN = "2026-11-26T00:00:00Z"
+
+
+@pytest.fixture(autouse=True)
+def time_to_start_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the server of notes takes longer to start than a check at a run's begin waits for one."""
+    monkeypatch.setattr(manifest, "IMPORT_CHECK_SECONDS", 25.0)
 
 
 class Airflow:
