@@ -18,13 +18,13 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.telemetry.logs import log_texts
-from tests.tried_once import try_workflows_once
+from tests.workers import as_tests_need_them
 
 # A runner that was started in the background ignores SIGINT, and what it starts inherits that: the tests that
 # press Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-try_workflows_once()
+as_tests_need_them()
 
 # Nothing is kept between runs, and no test fails for a slow machine.
 settings.register_profile(
