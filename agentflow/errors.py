@@ -20,6 +20,7 @@
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
     ├── EffectConflictError         one ledger key, two different arguments
+    ├── EarlierEffectError          an earlier run of the workflow id did the same; nothing was done
     ├── ForbiddenNowError           a write that was allowed is forbidden by now; the tool was not called
     ├── LedgerError                 the effect ledger can't be read or written
     ├── BlobMissingError            the blob store lost what a hash names
@@ -36,6 +37,7 @@ A tool failure that the model should see is a value (``ToolResult.error``). An i
 failure is an exception, which Temporal retries.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 
@@ -152,6 +154,18 @@ class EffectBusyError(AgentflowError):
 
 class EffectConflictError(AgentflowError):
     """A ledger key is taken by a call with other arguments: a bug, never retried."""
+
+
+class EarlierEffectError(AgentflowError):
+    """An earlier run of the workflow id had the very effect that an attempt was to have; nothing was done.
+
+    It is not tried again; the run asks a person whether that one counts.
+    """
+
+    def __init__(self, message: str, earlier: Mapping[str, object]) -> None:
+        super().__init__(message)
+        self.earlier = earlier
+        """``contracts.effects.EarlierEffect`` as JSON."""
 
 
 class ForbiddenNowError(AgentflowError):

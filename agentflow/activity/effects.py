@@ -21,13 +21,16 @@ from agentflow.activity.hold import MAX_LEASE, Hold, to_the_end
 from agentflow.activity.permits import Permits, permitted
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
+from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
 from agentflow.errors import (
     ConfigurationError,
+    EarlierEffectError,
     EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
     LedgerError,
+    OutsideError,
     SourceChangedError,
     ToolUnavailableError,
 )
@@ -57,10 +60,13 @@ class EffectOnce:
         Raises:
             EffectBusyError: an earlier attempt may still be at it; try again when it says.
             EffectUnknownError: it may have happened, and only a person can tell.
+            EarlierEffectError: an earlier run of the workflow id did it; this attempt did not call the tool.
             ForbiddenNowError: it is forbidden by now; this attempt did not call the tool.
             LedgerError: the ledger can't be used; the tool was not called.
         """
         attempt = _Attempt(self, invocation)
+        if invocation.work and invocation.work.counts:
+            return await attempt.count(invocation.work.counts)
         found = await attempt.hold.begin(attempt.hold.record)
         if found is None:
             return await attempt.call(is_first=True)
@@ -161,6 +167,8 @@ class _Attempt:
         """
         try:
             async with self.hold.at_work(self._limit, self._delay):
+                if is_first:
+                    await self._none_before()
                 await self._permits(self._invocation)
                 self._has_called = True
                 result = await self._caller.call(self._invocation)
@@ -184,6 +192,47 @@ class _Attempt:
                 self._said(f"the tool was called again, and refused: {result.error.message}")
             )
         return await to_the_end(self._end(result, happened=happened))
+
+    async def count(self, key: Sha256) -> ToolResult:
+        """Let an earlier run's effect stand for this call's, which has none of its own then."""
+        by = await self.hold.found(key)
+        if by is None or by.record.work != self.hold.record.work or by.record.state != "done":
+            raise EffectConflictError(f"{key} is no effect that can be counted for this call's")
+        counted = effects.counted(self.hold.record, by)
+        found = await self.hold.begin(counted)
+        if found is None:
+            return self._counted(counted)
+        match effects.examine(found, counted):
+            case effects.Ended(record):
+                return self._counted(record)
+            case effects.Abandoned(untouched=True):
+                await self.hold.take(found, counted)
+                return self._counted(counted)
+            case effects.Busy(wait):
+                raise self.busy(wait)
+            case _:
+                raise EffectUnknownError(f"an attempt of this call began before: {found.record.detail}")
+
+    def _counted(self, record: EffectRecord) -> ToolResult:
+        return self._caller.recorded(record).model_copy(update={"counted": record.detail})
+
+    async def _none_before(self) -> None:
+        """See that no earlier run of the workflow id did the same.
+
+        The call's own intent is on record by now: of two runs that look, at least one sees the other.
+        """
+        work = self._invocation.work
+        before = await self.hold.others(work.beside) if work else None
+        if before is None:
+            return
+        found, name = effects.told_of(before), self._caller.contract.name
+        is_ours = found.chain == self.hold.record.chain
+        who = "this run, before it was reset," if is_ours else f"run {found.chain} of this workflow id"
+        did = {"done": "did", "intended": "may still do", "unknown": "may have done"}[found.state]
+        raise EarlierEffectError(
+            f"{who} {did} the very same {name} (key {found.key}, {found.at.isoformat(timespec='seconds')})",
+            found.model_dump(mode="json"),
+        )
 
     async def resume(self, found: StoredEffect, abandoned: effects.Abandoned) -> ToolResult:
         """Go on after an attempt that ended without a record."""
@@ -272,7 +321,7 @@ class _Attempt:
         await self.hold.leave(self._delay, said)
         if isinstance(error, _NO_REPEAT) or not self._delay:
             return error
-        return EffectBusyError(said, retry_after=self._delay)
+        return OutsideError(said, retry_after=self._delay)
 
     async def _doubt(self, detail: str) -> EffectUnknownError:
         """Mark the call as one that only a person can tell the end of."""
@@ -309,17 +358,19 @@ class _Attempt:
         return f"attempt {self._number}: {what}"
 
     def _intent(self, info: activity.Info) -> EffectRecord:
-        grounds = self._invocation.grounds
+        grounds, work = self._invocation.grounds, self._invocation.work
         return EffectRecord(
             key=self._invocation.ledger_key,
             namespace=info.namespace,
             workflow_id=info.workflow_id or "",
+            chain=work.chain if work else "",
             agent=grounds.agent if grounds else "",
             tenant=grounds.tenant if grounds else "",
             run_id=info.workflow_run_id or "",
             tool=self._caller.contract.name,
             tool_call_id=self._invocation.call_id,
             arguments_hash=self._invocation.decision.arguments_hash,
+            work=work.id if work else None,
             owner=f"{info.activity_id}/{info.attempt}/{uuid4().hex}",
             lease=self._lease,
         )

@@ -64,7 +64,7 @@ def tool_activity(
             with heartbeating():
                 return await execution.traced(invocation)
         except Exception as error:
-            raise to_application_error(error) from None
+            raise to_application_error(error, run_waits=True) from None
 
     return run
 

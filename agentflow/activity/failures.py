@@ -6,6 +6,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts.names import (
+    BUSY_SECONDS,
+    EARLIER_EFFECT_ERROR,
+    EFFECT_BUSY_ERROR,
     EFFECT_UNKNOWN_ERROR,
     FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
@@ -15,6 +18,7 @@ from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
     ConfigurationError,
+    EarlierEffectError,
     EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
@@ -39,6 +43,8 @@ _KINDS: dict[type[Exception], str] = {
     ModelUnavailableError: "ModelUnavailable",
     ModelRejectedError: "ModelRejected",
     BlobMissingError: "TranscriptMissing",
+    EarlierEffectError: EARLIER_EFFECT_ERROR,
+    EffectBusyError: EFFECT_BUSY_ERROR,
     EffectUnknownError: EFFECT_UNKNOWN_ERROR,
     ForbiddenNowError: FORBIDDEN_NOW_ERROR,
     GuardRefusedError: GUARD_REFUSED_ERROR,
@@ -50,6 +56,7 @@ _FINAL = (
     BlobMissingError,
     EffectUnknownError,
     EffectConflictError,
+    EarlierEffectError,
     ForbiddenNowError,
     ConfigurationError,
     SealRefusedError,
@@ -61,14 +68,22 @@ _WAITING = (ModelUnavailableError, EffectBusyError, ToolUnavailableError, Outsid
 """They may say when to try again."""
 
 
-def to_application_error(error: Exception) -> ApplicationError:
+def to_application_error(error: Exception, *, run_waits: bool = False) -> ApplicationError:
     """An error as Temporal should see it. Its details say which attempt failed.
 
     Raise it ``from None``: a cause would go into history with all of its text. The traceback is kept.
+
+    Args:
+        error: What was raised.
+        run_waits: Whether the run waits for another attempt's lease, and asks anew: that uses up no attempt.
     """
     if isinstance(error, ApplicationError):
         return error
-    facts = {"attempt": activity.info().attempt}
+    facts: dict[str, object] = {"attempt": activity.info().attempt}
+    if isinstance(error, EarlierEffectError):
+        facts["earlier"] = error.earlier
+    if isinstance(error, EffectBusyError):
+        facts[BUSY_SECONDS] = error.retry_after.total_seconds()
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, _WAITING) else None
     failure = ApplicationError(
@@ -76,7 +91,7 @@ def to_application_error(error: Exception) -> ApplicationError:
         message[:MAX_MESSAGE].encode(errors="replace").decode(),
         facts,
         type=_KINDS.get(type(error), type(error).__name__),
-        non_retryable=isinstance(error, _FINAL),
+        non_retryable=isinstance(error, _FINAL) or (run_waits and isinstance(error, EffectBusyError)),
         next_retry_delay=min(wait, MAX_RETRY_AFTER) if wait else None,
     )
     return failure.with_traceback(_first_cause(error).__traceback__)

@@ -1,7 +1,7 @@
 """One attempt's hold on its record in the ledger: how it is taken, kept and given up."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ import structlog
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.moment import Moment
 from agentflow.contracts.effects import EffectRecord, StoredEffect
+from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
 from agentflow.errors import EffectBusyError, LedgerError, ToolUnavailableError
 from agentflow.ports.ledger import EffectLedger
@@ -42,6 +43,16 @@ class Hold:
         """When the lease began: before the write that the ledger has stamped."""
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
+
+    async def others(self, beside: Collection[Sha256]) -> StoredEffect | None:
+        """The first effect of an earlier run that a call would repeat; ``None`` if there is none."""
+        work = self.record.work
+        found = await tried(lambda: self._ledger.of_work(work)) if work else ()
+        return effects.earlier(found, self.record, beside)
+
+    async def found(self, key: Sha256) -> StoredEffect | None:
+        """The record of another call."""
+        return await tried(lambda: self._ledger.get(key))
 
     async def begin(self, first: EffectRecord) -> StoredEffect | None:
         """Insert a record of ours if the key is free; answer what is there if it isn't."""

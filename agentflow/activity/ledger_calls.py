@@ -5,6 +5,7 @@ key, and one that doesn't come are all the same here: it can't be used.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from agentflow.activity.bounded import answered, close_unawaited
 from agentflow.contracts.effects import EffectRecord, StoredEffect
@@ -55,6 +56,20 @@ class LedgerCalls:
         if stored.record.key != key:
             raise LedgerError(f"{self._name}.get answered the record of another key")
         return stored
+
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """The records of one piece of work.
+
+        Raises:
+            LedgerError: they can't be told.
+        """
+        found = await self._answer(lambda: self._ledger.of_work(work))
+        if type(found) is not tuple:
+            raise self._odd("of_work", found)
+        records = tuple(exactly(StoredEffect, one) for one in cast(tuple[object, ...], found))
+        if not all(one is not None and one.record.work == work for one in records):
+            raise LedgerError(f"{self._name}.of_work answered something else than records of that work")
+        return tuple(one for one in records if one is not None)
 
     def _yes_or_no(self, method: str, answer: object) -> bool:
         if answer is True or answer is False:

@@ -204,6 +204,8 @@ class ManifestActivity:
             requesters=await self._policy(),
             imported=request.imported,
             root=run_root(info.namespace, info.workflow_id or ""),
+            chain=request.chain,
+            earlier_effects=request.earlier_effects,
             search_attributes=self._search_attributes,
             lists_approvals=self._search_attributes,
             notifies=self._notifies,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from agentflow.adapters.dynamodb_client import (
@@ -15,11 +15,13 @@ from agentflow.adapters.dynamodb_stops import LIFTED, DynamoDBStops
 from agentflow.adapters.dynamodb_table import OPEN_INDEX, check_table, create_table
 from agentflow.adapters.ledger_rows import (
     RECORD_COLUMNS,
+    all_of_work,
     cursor_after,
     from_microseconds,
     limited,
     microseconds,
     moment,
+    original,
     place_of,
     row_of,
     storable,
@@ -38,14 +40,17 @@ MAX_ITEM_BYTES = 409_600
 _STAMPS_BYTES = 100
 """What the stamps add to a record, at most."""
 _NUMBERS = ("attempts", "lease_us")
-_OPTIONAL = ("result", "closed_by")
-_ABSENT = {"agent": "", "tenant": ""}
+_OPTIONAL = ("result", "closed_by", "work", "counts", "chain")
+_ABSENT = {"agent": "", "tenant": "", "chain": ""}
 """What an attribute stands for that an item lacks, as it was written before there was one."""
 _SCANNED = 1_000
 """How many items one request looks at, or 1 MB of them."""
 _REQUESTS = 10
 """How many requests one ``find`` makes; then the page ends, full or not."""
 _OPEN = {"S": "1"}
+_WORK = "work#"
+"""Begins the key of an item that has the keys of all records of one piece of work: a global index can't be
+read consistently."""
 
 
 class DynamoDBLedger:
@@ -126,6 +131,9 @@ class DynamoDBLedger:
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
         now = {"N": str(_now_us())}
+        if record.work is not None:
+            # Before the record is there: whoever looks after an insert must find it.
+            await self._add_to_work(record.work, record.key)
         item = self._item(record) | {"version": {"N": "1"}, "created_at_us": now, "written_at_us": now}
         if record.is_open:
             item["open"] = _OPEN
@@ -169,6 +177,15 @@ class DynamoDBLedger:
                 | {":expected": {"N": str(version)}},
             )
         )
+
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """The records of one piece of work, the oldest first."""
+        answer = await self._dynamodb.call(
+            lambda client: client.get_item(TableName=self._table, Key=_work(work), ConsistentRead=True)
+        )
+        keys = sorted(answer.get("Item", {}).get("keys", {}).get("SS", ()))
+        found = [stored for key in keys if (stored := await self.get(Sha256(original(key)))) is not None]
+        return all_of_work(sorted(found, key=_by_age), self._place)
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records: those that are open the oldest first, others in no order.
@@ -218,12 +235,13 @@ class DynamoDBLedger:
             "TableName": self._table,
             "FilterExpression": "#written < :before"
             " AND (attribute_not_exists(#open) OR begins_with(#open, :lifted))",
-            "ProjectionExpression": "#key, #version",
+            "ProjectionExpression": "#key, #version, #work",
             "ExpressionAttributeNames": {
                 "#open": "open",
                 "#written": "written_at_us",
                 "#key": "key",
                 "#version": "version",
+                "#work": "work",
             },
             "ExpressionAttributeValues": {":before": {"N": str(before)}, ":lifted": {"S": LIFTED}},
         }
@@ -262,7 +280,7 @@ class DynamoDBLedger:
         await self._dynamodb.close()
 
     async def _remove(self, item: Item) -> bool:
-        return await self._write(
+        is_gone = await self._write(
             lambda client: client.delete_item(
                 TableName=self._table,
                 Key={"key": item["key"]},
@@ -271,6 +289,43 @@ class DynamoDBLedger:
                 ExpressionAttributeValues={":expected": item["version"]},
             )
         )
+        if is_gone and "work" in item:
+            await self._take_from_work(_value(item, "work"), _value(item, "key"))
+        return is_gone
+
+    async def _add_to_work(self, work: str, key: str) -> None:
+        await self._write(
+            lambda client: client.update_item(
+                TableName=self._table,
+                Key=_work(work),
+                UpdateExpression="ADD #keys :keys",
+                ExpressionAttributeNames={"#keys": "keys"},
+                ExpressionAttributeValues={":keys": {"SS": [storable(key)]}},
+            )
+        )
+
+    async def _take_from_work(self, work: str, key: str) -> None:
+        """The item goes with the last of its keys."""
+        names, keys = {"#keys": "keys"}, {":keys": {"SS": [key]}}
+        is_last = await self._write(
+            lambda client: client.delete_item(
+                TableName=self._table,
+                Key=_work(work),
+                ConditionExpression="#keys = :keys",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=keys,
+            )
+        )
+        if not is_last:
+            await self._write(
+                lambda client: client.update_item(
+                    TableName=self._table,
+                    Key=_work(work),
+                    UpdateExpression="DELETE #keys :keys",
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=keys,
+                )
+            )
 
     async def _listed(self, request: Mapping[str, Any], *, only_open: bool) -> Any:
         return await self._dynamodb.call(
@@ -320,6 +375,14 @@ class DynamoDBLedger:
 
 def _key(key: str) -> Item:
     return {"key": {"S": storable(key)}}
+
+
+def _work(work: str) -> Item:
+    return _key(f"{_WORK}{work}")
+
+
+def _by_age(stored: StoredEffect) -> tuple[datetime, str]:
+    return stored.created_at, stored.record.key
 
 
 def _value(item: Item, name: str) -> str:

@@ -17,12 +17,15 @@ RECORD_COLUMNS = (
     "key",
     "namespace",
     "workflow_id",
+    "chain",
     "agent",
     "tenant",
     "run_id",
     "tool",
     "tool_call_id",
     "arguments_hash",
+    "work",
+    "counts",
     "state",
     "owner",
     "attempts",
@@ -37,6 +40,8 @@ IS_OPEN = "(state = 'intended' OR (state = 'unknown' AND closed_by IS NULL))"
 """``EffectRecord.is_open`` in SQL."""
 
 MAX_LIMIT = 1_000
+MAX_OF_WORK = 1_000
+"""How many records one piece of work may have."""
 PURGE_BATCH = 500
 """How many records one statement forgets."""
 
@@ -144,6 +149,19 @@ def named_migrations(folder: str) -> list[tuple[str, str]]:
     """``migrations``, each with its file's name."""
     found = (file for file in files("agentflow.adapters").joinpath(folder).iterdir())
     return sorted((file.name, file.read_text("utf-8")) for file in found if file.name.endswith(".sql"))
+
+
+def all_of_work(found: Sequence[StoredEffect], place: str) -> tuple[StoredEffect, ...]:
+    """What was found of a piece of work.
+
+    Raises:
+        LedgerError: there is more of it than is told.
+    """
+    if len(found) > MAX_OF_WORK:
+        raise LedgerError(
+            f"the effect ledger {place} has more than {MAX_OF_WORK} records of one piece of work"
+        )
+    return tuple(found)
 
 
 def page_of(found: Sequence[StoredEffect], limit: int) -> EffectPage:

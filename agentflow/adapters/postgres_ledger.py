@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 from agentflow.adapters.ledger_rows import (
     IS_OPEN,
+    MAX_OF_WORK,
     PURGE_BATCH,
     RECORD_COLUMNS,
+    all_of_work,
     conditions,
     from_microseconds,
     limited,
@@ -53,6 +55,10 @@ _INSERT = (
     " ON CONFLICT (key) DO NOTHING"
 )
 _GET = f"SELECT {_STORED} FROM agentflow_effects WHERE key = %s"  # noqa: S608
+_OF_WORK = (
+    f"SELECT {_STORED} FROM agentflow_effects WHERE work = %s"  # noqa: S608
+    f" ORDER BY created_at_us, key LIMIT {MAX_OF_WORK + 1}"
+)
 _REPLACE = (
     f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = {_NOW}"  # noqa: S608
     " WHERE key = %s AND version = %s"
@@ -178,6 +184,11 @@ class PostgresLedger:
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
         return await self._write(_REPLACE, (*row_of(record), record.key, version)) == 1
+
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """The records of one piece of work, the oldest first."""
+        rows = await self._read(_OF_WORK, (work,))
+        return all_of_work([self._stored(row) for row in rows], self._place)
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.

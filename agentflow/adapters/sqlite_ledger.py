@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 from agentflow.adapters.ledger_rows import (
     IS_OPEN,
+    MAX_OF_WORK,
     PURGE_BATCH,
     RECORD_COLUMNS,
+    all_of_work,
     conditions,
     from_microseconds,
     limited,
@@ -43,6 +45,10 @@ _INSERT = (
     f"INSERT INTO agentflow_effects ({_STORED}) VALUES ({_VALUES}, 1, ?, ?) ON CONFLICT (key) DO NOTHING"  # noqa: S608
 )
 _GET = f"SELECT {_STORED} FROM agentflow_effects WHERE key = ?"  # noqa: S608
+_OF_WORK = (
+    f"SELECT {_STORED} FROM agentflow_effects WHERE work = ?"  # noqa: S608
+    f" ORDER BY created_at_us, key LIMIT {MAX_OF_WORK + 1}"
+)
 _REPLACE = (
     f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = ?"  # noqa: S608
     " WHERE key = ? AND version = ?"
@@ -107,6 +113,11 @@ class SQLiteLedger:
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
         return await self._write(_REPLACE, (*row_of(record), _now_us(), record.key, version)) == 1
+
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """The records of one piece of work, the oldest first."""
+        rows = await self._do(lambda connection: connection.execute(_OF_WORK, (work,)).fetchall())
+        return all_of_work([self._stored(row) for row in rows], str(self._path))
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.

@@ -98,11 +98,7 @@ def meaning(stored: StoredEffect) -> str:
         case "given up":
             return f"{tool} may or may not have happened: {record.closed_by} gave up finding out."
         case "done":
-            said = f", says {record.closed_by}" if record.closed_by else ""
-            unusable = _error(stored)
-            return f"{tool} happened{said}." + (
-                f" What came of it can't be used: {unusable}" if unusable else ""
-            )
+            return _done(stored)
         case "failed":
             said = f", says {record.closed_by}" if record.closed_by else ""
             why = None if record.closed_by else record.detail or _error(stored)
@@ -148,7 +144,8 @@ def record_views(stored: StoredEffect, commands: Sequence[str] = ()) -> Iterator
             ("tool", safe(record.tool, "bold")),
             ("call", record.tool_call_id),
             ("workflow id", record.workflow_id),
-            ("run id", record.run_id),
+            ("run", record.chain or None),
+            ("execution", record.run_id),
             ("namespace", record.namespace),
             ("attempts", record.attempts),
             ("owner", record.owner),
@@ -157,6 +154,7 @@ def record_views(stored: StoredEffect, commands: Sequence[str] = ()) -> Iterator
             ("made", when(stored.created_at)),
             ("written", f"{when(stored.written_at)} ({span(stored.age)} ago)"),
             ("version", stored.version),
+            ("counts", f"the effect of {record.counts}, an earlier run's" if record.counts else None),
             ("closed by", record.closed_by),
             ("detail", record.detail or None),
             ("means", meaning(stored)),
@@ -188,6 +186,17 @@ def _result(text: str) -> RenderableType:
         # Shown as it is: somebody wants to see what is wrong with it.
         return safe(text)
     return exact_json(value)
+
+
+def _done(stored: StoredEffect) -> str:
+    record = stored.record
+    if record.counts:
+        return f"{record.tool} was not carried out by this call: the effect of an earlier run counts for it."
+    said = f", says {record.closed_by}" if record.closed_by else ""
+    unusable = _error(stored)
+    return f"{record.tool} happened{said}." + (
+        f" What came of it can't be used: {unusable}" if unusable else ""
+    )
 
 
 def _error(stored: StoredEffect) -> str | None:

@@ -19,8 +19,9 @@ EFFECTS: dict[str, str | Text] = {
     "done": "done",
     "failed": "not done",
     "unknown": safe("UNKNOWN", "bold red"),
+    "counted": safe("counted", "yellow"),
 }
-"""Of a write that was allowed: whether it happened."""
+"""Of a write that was allowed: whether it happened; ``counted`` is an earlier run's."""
 
 
 def when(moment: datetime) -> str:

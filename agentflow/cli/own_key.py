@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agentflow.adapters.chains import run_of
 from agentflow.adapters.signer import Signer, is_encrypted
 from agentflow.cli.asking import passphrase
 from agentflow.cli.exits import misused, refused
@@ -91,9 +92,8 @@ async def check_run(client: AgentClient, workflow_id: str, run: Sha256 | None) -
         CommandFailed: they differ.
     """
     temporal = client.temporal
-    described = await temporal.get_workflow_handle(workflow_id).describe()
-    first = described.raw_description.workflow_execution_info.first_run_id
-    if run != run_fingerprint(run_root(temporal.namespace, workflow_id), first):
+    root, chain = run_root(temporal.namespace, workflow_id), await run_of(temporal, workflow_id)
+    if run != run_fingerprint(root, chain):
         raise refused(
             f"the worker of {workflow_id} names another run than the server does; nothing was signed"
         )

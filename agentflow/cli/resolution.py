@@ -35,7 +35,7 @@ def resolution_of(
         by: Who says so.
         text: What the model is told, or why.
         answer: The option ``--answer``, as given: for the action ``answer``, and only for it.
-        result: The option ``--result``, as given: for the action ``happened``, and only for it.
+        result: The option ``--result``, as given: for ``happened``, and for ``count`` if it is not on record.
         roles: The options ``--role``.
 
     Raises:
@@ -48,8 +48,8 @@ def resolution_of(
             action=action,
             by=by,
             text=text,
-            answer=_value("--answer", answer, given_with="answer", action=action),
-            result=_value("--result", result, given_with="happened", action=action),
+            answer=_value("--answer", answer, "answer", action=action),
+            result=_value("--result", result, "happened", action=action, may_be_given_with="count"),
             roles=tuple(roles),
         )
     except ValidationError as error:
@@ -89,9 +89,12 @@ async def send(client: AgentClient, workflow_id: str, bound: Resolution, identit
         ) from None
 
 
-def _value(option: str, given: str | None, *, given_with: str, action: str) -> Any:
-    if (action == given_with) != (given is not None):
-        raise misused(f"give {option} with the action {given_with}, and only with it")
+def _value(
+    option: str, given: str | None, given_with: str, *, action: str, may_be_given_with: str | None = None
+) -> Any:
+    if action != may_be_given_with and (action == given_with) != (given is not None):
+        or_with = f" or {may_be_given_with}" if may_be_given_with else ""
+        raise misused(f"give {option} with the action {given_with}{or_with}, and only with it")
     return None if given is None else read_json(option, given)
 
 

@@ -26,7 +26,8 @@ def resolve(
         ResolutionAction,
         typer.Argument(
             help="guide the model, answer in its place, or abort: end the run as escalated. "
-            "Of a write in doubt: happened, did_not_happen or abort."
+            "Of a write in doubt: happened, did_not_happen or abort. Of a write that an earlier run "
+            "of the workflow id made: count it, make it again, or abort."
         ),
     ],
     *,

@@ -22,6 +22,7 @@ from agentflow.contracts.outcome import AgentOutcome
 from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.wire import Json
 from agentflow.core.approver_page import escalation_page
+from agentflow.core.escalation import answers_to
 
 DECISION_COLUMNS = ("AT", "WHAT", "VERDICT", "BY", "TOOL", "RULE", "DETAIL")
 
@@ -153,7 +154,7 @@ def _doubt_views(workflow_id: str, effect: EffectInDoubt) -> Iterator[Renderable
     attempts = "the ledger can't be asked" if effect.attempts is None else effect.attempts
     yield facts(
         [
-            ("in doubt", safe(effect.tool, "bold")),
+            ("made before" if effect.earlier else "in doubt", safe(effect.tool, "bold")),
             ("call", effect.tool_call_id),
             ("key", effect.key),
             ("attempts", attempts),
@@ -162,13 +163,10 @@ def _doubt_views(workflow_id: str, effect: EffectInDoubt) -> Iterator[Renderable
         ]
     )
     yield exact_json(effect.arguments)
-    resolve = ["agentflow", "resolve", workflow_id]
-    for answer in (
-        ["happened", "--by", "YOUR_NAME", "--result", "JSON"],
-        ["did_not_happen", "--by", "YOUR_NAME", "--text", "WHY"],
-        ["abort", "--by", "YOUR_NAME", "--text", "WHY"],
-    ):
-        yield safe(shlex.join([*resolve, *answer]), "cyan")
+    resolve, you = ["agentflow", "resolve", workflow_id], ["--by", "YOUR_NAME"]
+    for answer in answers_to(effect):
+        told = ["--text", "WHY"] if answer.needs == "text" else ["--result", "JSON"]
+        yield safe(shlex.join([*resolve, answer.action, *you, *(told if answer.needs else ())]), "cyan")
 
 
 def _cells(record: DecisionRecord) -> tuple[str, ...]:

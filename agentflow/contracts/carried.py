@@ -99,6 +99,10 @@ class CarriedRun(Contract):
     """Delegations that the run has heard are not to be believed."""
     notices: tuple[PendingNotice, ...] = Field(default=(), exclude_if=is_empty)
     """What people were not told of yet."""
+    works: dict[Sha256, tuple[Sha256, ...]] = Field(
+        default_factory=dict[Sha256, tuple[Sha256, ...]], exclude_if=is_empty
+    )
+    """By what writes do (``core.idempotency.same_work``): the ledger keys that the run knows of."""
     circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()

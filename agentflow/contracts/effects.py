@@ -7,7 +7,7 @@ from pydantic import Field
 
 from agentflow.contracts.person import Name
 from agentflow.contracts.tools import ToolInvocation, ToolResult
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_none
 
 EffectState = Literal["intended", "done", "failed", "unknown"]
 """``intended``: an attempt began, and no end is recorded. ``done``: the effect happened. ``failed``: it
@@ -25,11 +25,18 @@ class EffectRecord(Contract):
     """Whose write it is; empty where the call does not say."""
     tenant: str = Field(default="", exclude_if=is_empty)
     """For whom; empty where the call does not say."""
+    chain: str = Field(default="", exclude_if=is_empty)
+    """Which run of the workflow id it is: ``core.idempotency.chain_of``."""
     run_id: str
     """The execution whose attempt wrote this record last."""
     tool: str
     tool_call_id: ToolCallId
     arguments_hash: Sha256
+    work: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """``core.idempotency.same_work``: what other runs of the workflow id are compared by."""
+    counts: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """The key of the record of an earlier run whose effect is counted for this call's: it has none of its
+    own."""
     state: EffectState = "intended"
     owner: str
     """The attempt that may act on this record; no two attempts have the same name."""
@@ -63,6 +70,25 @@ class StoredEffect(Contract):
     created_at: datetime
     written_at: datetime
     """By the ledger's clock where it has one; else by that of the worker that wrote."""
+
+
+EarlierEffects = Literal["ask", "count", "again"]
+"""What an agent says beforehand of a write that an earlier run of its workflow id made, with the same
+arguments: ``ask`` a person; ``count`` it for this run's; make it ``again``."""
+
+
+class EarlierEffect(Contract):
+    """What another run of the same workflow id did, or this one before it was reset: a call's very effect."""
+
+    key: Sha256
+    """Of its record, and the idempotency key that the outside system was given."""
+    chain: str
+    """The run id of that run's first execution."""
+    tool_call_id: ToolCallId
+    state: Literal["intended", "done", "unknown"]
+    """As the record has it: ``intended`` may still come about."""
+    at: datetime
+    """When that was written, by the ledger's clock."""
 
 
 class EffectQuery(Contract):
@@ -101,6 +127,8 @@ class EffectClosing(Contract):
     text: str = Field(default="", max_length=2_000)
     output: Json = None
     """What the tool would have answered, for ``happened``."""
+    counts: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """For ``happened``: that it was an earlier run's effect, by the key of its record."""
 
 
 class EffectInquiry(Contract):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentflow.contracts.effects import EarlierEffect
 from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
 from agentflow.contracts.person import Name
 from agentflow.contracts.rules import Quorum
@@ -32,12 +33,16 @@ class EffectInDoubt(Contract):
     """What the last attempts came to."""
     attempts: int | None = None
     """How many attempts may have called the tool; ``None`` when the ledger can't be asked."""
+    earlier: EarlierEffect | None = Field(default=None, exclude_if=is_none)
+    """What an earlier run of the workflow id did, where that is what a person must tell: whether it counts.
+    This call itself has done nothing then."""
 
 
-ResolutionAction = Literal["guide", "answer", "abort", "happened", "did_not_happen"]
+ResolutionAction = Literal["guide", "answer", "abort", "happened", "did_not_happen", "count", "again"]
 """``guide``: tell the model ``text`` and go on. ``answer``: use ``answer`` in place of the model's.
 ``abort``: end the run as ``escalated``. Of a write in doubt: ``happened``, with ``result`` as what the tool
-would have answered, or ``did_not_happen``."""
+would have answered, or ``did_not_happen``. Of a write that an earlier run of the workflow id made: ``count``
+it for this call's, or make it ``again``; one that is not known to be done is counted with ``result``."""
 
 
 class SaidWord(Contract):
@@ -65,7 +70,7 @@ class Escalation(Contract):
     """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     effect: EffectInDoubt | None = None
     """The write whose end a person must tell; then the actions are ``happened``, ``did_not_happen`` and
-    ``abort``."""
+    ``abort``, or ``count``, ``again`` and ``abort``."""
     quorum: Quorum = Quorum()
     """Who must say the same: of a write in doubt, as many and with the roles that its approval needed.
     Anybody may abort."""
@@ -95,7 +100,7 @@ class Resolution(Contract):
     text: str = Field(default="", max_length=20_000)
     answer: Json = None
     result: Json = None
-    """The tool's output, for ``happened``: it must fit the tool's contract."""
+    """The tool's output, for ``happened`` and ``count``: it must fit the tool's contract."""
     escalation_id: str | None = None
     """If given, must be the open escalation's."""
     roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)

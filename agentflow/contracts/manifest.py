@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
@@ -38,6 +39,10 @@ class ManifestRequest(Contract):
     tenant: str = "default"
     imported: dict[str, Sha256] = Field(default_factory=dict[str, Sha256], exclude_if=is_empty)
     """Imported tools on offer, and the digests of their contracts."""
+    chain: str
+    """Which run of its workflow id it is: ``core.idempotency.chain_of``."""
+    earlier_effects: EarlierEffects = "ask"
+    """Of the agent."""
 
 
 class Manifest(Contract):
@@ -72,6 +77,10 @@ class Manifest(Contract):
     root: Sha256
     """``hash(namespace, workflow id)``: roots transcript and ledger keys in this run. Pinned, since a
     replay may run under other names, and what is hashed over it must come out the same."""
+    chain: str
+    """Which run of its workflow id it is: ``core.idempotency.chain_of``. Pinned likewise."""
+    earlier_effects: EarlierEffects = "ask"
+    """What becomes of a write that an earlier run of the workflow id made."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
     lists_approvals: bool = Field(default=False, exclude_if=is_false)

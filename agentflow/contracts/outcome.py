@@ -34,9 +34,12 @@ class ToolCallSummary(Contract):
     approved_by: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     error: str | None = Field(default=None, exclude_if=is_none)
     """``None`` when the call was carried out."""
-    effect: Literal["done", "failed", "unknown"] | None = Field(default=None, exclude_if=is_none)
-    """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell. ``None`` for
-    reads and for what was never begun."""
+    effect: Literal["done", "failed", "unknown", "counted"] | None = Field(default=None, exclude_if=is_none)
+    """Of a write that was allowed: whether it happened; ``unknown`` when nobody could tell; ``counted`` when
+    an earlier run of the workflow id did it, and this one did not. ``None`` for reads and for what was never
+    begun."""
+    counted: str | None = Field(default=None, exclude_if=is_none)
+    """Which earlier run did it, and when, and on whose word it counts."""
 
 
 class AgentOutcome(Contract, Generic[OutputT]):

@@ -13,6 +13,7 @@ from agentflow.contracts.rules import Decision
 from agentflow.contracts.sources import ToolSource
 from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_false, is_none
+from agentflow.contracts.work import Work
 
 Effect = Literal["read", "write", "irreversible"]
 """``read`` changes nothing; ``write`` can be undone by another act; ``irreversible`` cannot."""
@@ -191,6 +192,8 @@ class ToolInvocation(Contract):
     """The run's marked values, where the run's worker has a redactor."""
     grounds: Grounds | None = Field(default=None, exclude_if=is_none)
     """What a write rests on."""
+    work: Work | None = Field(default=None, exclude_if=is_none)
+    """What a write does, and for which run."""
 
 
 class ToolError(Contract):
@@ -209,6 +212,9 @@ class ToolResult(Contract):
     error: ToolError | None = Field(default=None, exclude_if=is_none)
     replayed: bool = Field(default=False, exclude_if=is_false)
     """True when the ledger held the result of an earlier attempt and the tool was not called."""
+    counted: str | None = Field(default=None, exclude_if=is_none)
+    """Which earlier run of the workflow id did it, where its effect is counted for this call's: the model is
+    told."""
     stored: bool = Field(default=False, exclude_if=is_false)
     """True when the run's history has this as its activity gave it, so that a chat can name its text by hash.
     The workflow says so."""

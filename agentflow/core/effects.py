@@ -11,12 +11,14 @@ has begun and can't take back: another attempt that finds it live waits, and one
 not know whether the effect happened. Every change compares versions, so of two attempts one wins.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from agentflow.contracts.effects import EffectClosing, EffectRecord, StoredEffect
+from agentflow.contracts.effects import EarlierEffect, EffectClosing, EffectRecord, StoredEffect
 from agentflow.contracts.tools import Recovery, ToolContract, ToolError, ToolResult
+from agentflow.contracts.wire import Sha256
 from agentflow.errors import EffectConflictError
 
 MAX_DETAIL = 4_000
@@ -89,6 +91,54 @@ def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
         case "intended":
             since_first = stored.written_at - stored.created_at + stored.age
             return Abandoned(since_first, untouched=not record.attempts)
+
+
+def told_of(stored: StoredEffect) -> EarlierEffect:
+    """An effect of another run, as a run is told of it."""
+    record = stored.record
+    assert record.state != "failed"  # that is none
+    return EarlierEffect(
+        key=record.key,
+        chain=record.chain,
+        tool_call_id=record.tool_call_id,
+        state=record.state,
+        at=stored.written_at,
+    )
+
+
+def earlier(
+    found: Iterable[StoredEffect], own: EffectRecord, beside: Collection[Sha256]
+) -> StoredEffect | None:
+    """The first effect of an earlier run that a call would repeat; ``None`` if there is none.
+
+    Args:
+        found: All records of the call's work, the oldest first.
+        own: The call's own record.
+        beside: Keys of those that the run knows of.
+    """
+    return next((one for one in found if one.record.key not in (own.key, *beside) and _may_count(one)), None)
+
+
+def _may_count(stored: StoredEffect) -> bool:
+    """Whether an effect of its own has happened, or may happen."""
+    record = stored.record
+    was_begun = record.state != "intended" or bool(record.attempts)
+    return was_begun and record.state != "failed" and record.counts is None
+
+
+def counted(record: EffectRecord, by: StoredEffect) -> EffectRecord:
+    """The record of a call for which an earlier run's effect counts."""
+    that = by.record
+    detail = f"counted: run {that.chain} did it by {by.written_at.isoformat()} (key {that.key})"
+    return _changed(
+        record,
+        state="done",
+        lease=timedelta(0),
+        attempts=0,
+        result=that.result,
+        counts=that.key,
+        detail=detail,
+    )
 
 
 def effect_delay(contract: ToolContract) -> timedelta:
@@ -177,7 +227,7 @@ def closed(record: EffectRecord, closing: EffectClosing, result: str | None) -> 
     if result is None:
         return _changed(in_doubt(record, detail), closed_by=by)
     finished = ended(record, result, happened=closing.verdict == "happened")
-    return _changed(finished, closed_by=by, detail=_storable(detail))
+    return _changed(finished, closed_by=by, detail=_storable(detail), counts=closing.counts)
 
 
 def result_of(closing: EffectClosing) -> ToolResult | None:

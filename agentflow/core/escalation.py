@@ -3,9 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from agentflow.contracts.approval import Approver
-from agentflow.contracts.escalation import Escalation, Resolution, SaidWord
+from agentflow.contracts.escalation import (
+    EffectInDoubt,
+    Escalation,
+    Resolution,
+    ResolutionAction,
+    SaidWord,
+)
 from agentflow.contracts.identity import Consent, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
@@ -20,6 +27,23 @@ MAX_SHOWN = 2_000
 """Characters of a text that others are shown: what an escalation holds must fit a query's answer."""
 MAX_NAMES = 200
 """Characters of all names together, as the ledger takes them."""
+
+
+@dataclass(frozen=True)
+class PossibleAnswer:
+    """What a person may say of a write, and what they must say with it."""
+
+    action: ResolutionAction
+    needs: Literal["text", "result"] | None = "text"
+
+
+def answers_to(effect: EffectInDoubt) -> tuple[PossibleAnswer, ...]:
+    """What a person may say of a write."""
+    abort = PossibleAnswer("abort")
+    if effect.earlier is None:
+        return PossibleAnswer("happened", "result"), PossibleAnswer("did_not_happen"), abort
+    on_record = effect.earlier.state == "done"
+    return PossibleAnswer("count", None if on_record else "result"), PossibleAnswer("again"), abort
 
 
 @dataclass(frozen=True)
@@ -98,7 +122,9 @@ def unfit(open_one: OpenEscalation | None, resolution: Resolution) -> str | None
         return f"{resolution.escalation_id} is not open; {open_one.escalation.id} is"
     if open_one.outcome is not None:
         return f"{open_one.escalation.id} is answered already"
-    check = _unfit_for_an_effect if open_one.escalation.effect else _unfit
+    if (effect := open_one.escalation.effect) is None:
+        return _unfit(open_one, resolution)
+    check = _unfit_for_an_earlier if effect.earlier else _unfit_for_an_effect
     return check(open_one, resolution)
 
 
@@ -158,7 +184,7 @@ def _unfit(open_one: OpenEscalation, resolution: Resolution) -> str | None:
             return None if resolution.text.strip() else "guide needs a text"
         case "abort":
             return None
-        case "happened" | "did_not_happen":
+        case "happened" | "did_not_happen" | "count" | "again":
             return "no write is in doubt; guide, answer or abort"
         case "answer" if open_one.form is None:
             return "this escalation takes no answer; guide or abort"
@@ -171,10 +197,29 @@ def _unfit(open_one: OpenEscalation, resolution: Resolution) -> str | None:
 def _unfit_for_an_effect(open_one: OpenEscalation, resolution: Resolution) -> str | None:
     match resolution.action:
         case "happened":
-            check = open_one.output_check
-            problem = check(resolution.result) if check else None
-            return f"the result does not fit the tool's output: {problem}" if problem else None
+            return _unfit_result(open_one, resolution)
         case "did_not_happen" | "abort":
             return None
-        case "guide" | "answer":
+        case "guide" | "answer" | "count" | "again":
             return "a write is in doubt: say happened (with its result), did_not_happen or abort"
+
+
+def _unfit_for_an_earlier(open_one: OpenEscalation, resolution: Resolution) -> str | None:
+    effect = open_one.escalation.effect
+    is_done = effect is not None and effect.earlier is not None and effect.earlier.state == "done"
+    match resolution.action:
+        case "count" if is_done:
+            return None if resolution.result is None else "its result is on record: leave result out"
+        case "count":
+            return _unfit_result(open_one, resolution)
+        case "again" | "abort":
+            return None
+        case "guide" | "answer" | "happened" | "did_not_happen":
+            with_result = "" if is_done else " (with its result)"
+            return f"an earlier run made this write: say count{with_result}, again or abort"
+
+
+def _unfit_result(open_one: OpenEscalation, resolution: Resolution) -> str | None:
+    check = open_one.output_check
+    problem = check(resolution.result) if check else None
+    return f"the result does not fit the tool's output: {problem}" if problem else None

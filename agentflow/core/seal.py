@@ -15,6 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from agentflow.contracts.names import FAILURE_SEAL
+from agentflow.contracts.wire import Json, canonical_json
+
 MIN_KEY_BYTES = 32
 MAC_BYTES = 16
 MAX_CHARACTERS = 800
@@ -163,12 +166,18 @@ class Seal:
         return cls(kid, bytes.fromhex(mac), chain, run_id, call, int(expires), int(attempts))
 
 
-def failure_data(kind: str | None, non_retryable: bool, facts: Mapping[str, object]) -> bytes:
-    """What of a failure its seal is over: type, whether it is for good, and which attempt it was.
+def failure_data(kind: str | None, non_retryable: bool, facts: Mapping[str, Json]) -> bytes:
+    """What of a failure its seal is over: type, whether it is for good, and its facts, which the run goes by.
 
     Not the text, which people read and Temporal may shorten.
+
+    Raises:
+        ValueError: the facts are no JSON of bounded depth.
+        TypeError: they are no JSON.
     """
-    return repr((kind, non_retryable, facts.get("attempt"))).encode("utf-8", "surrogatepass")
+    return canonical_json(
+        [kind, non_retryable, {name: facts[name] for name in facts if name != FAILURE_SEAL}]
+    )
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

@@ -164,12 +164,17 @@ def tool_message(call: ToolCall, result: ToolResult) -> ToolMessage:
 def tool_text(result: ToolResult) -> str:
     """A tool's result as text for the model: its output as JSON, or what went wrong.
 
+    Of an effect that was counted, it is told whose it is, too.
+
     Of an output longer than ``told_bytes`` it is the beginning, with the whole one's size and a handle: the
     name under which the blob store has it.
     """
     if result.error is not None:
         return _as_text({"error": result.error.kind, "message": result.error.message})
-    whole = _as_text(result.output)
+    told: Json = result.output
+    if result.counted is not None:
+        told = {"counted": result.counted, "output": told}
+    whole = _as_text(told)
     if result.told_bytes is None:
         return whole
     raw = whole.encode(errors="replace")

@@ -13,6 +13,7 @@ from agentflow.contracts.escalation import EffectInDoubt, Escalation
 from agentflow.contracts.names import APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL
 from agentflow.contracts.wire import Json
 from agentflow.core.approver_page import escalation_page, page
+from agentflow.core.escalation import answers_to
 from agentflow.core.idempotency import arguments_hash
 
 MAX_SHOWN = 4_000
@@ -138,18 +139,24 @@ def _answers(escalation: Escalation) -> list[dict[str, Json]]:
     common: dict[str, Json] = {"by": "YOUR NAME", "escalation_id": escalation.id}
     if escalation.quorum.roles:
         common["roles"] = list(escalation.quorum.roles)[:1]
-    abort: dict[str, Json] = {"action": "abort", "text": "WHY", **common}
     if escalation.effect is None:
+        abort: dict[str, Json] = {"action": "abort", "text": "WHY", **common}
         return [{"action": "guide", "text": "WHAT TO DO", **common}, abort]
+    told = {"text": "WHY", "result": "WHAT THE TOOL WOULD HAVE ANSWERED"}
     return [
-        {"action": "happened", "result": "WHAT THE TOOL WOULD HAVE ANSWERED", **common},
-        {"action": "did_not_happen", "text": "HOW YOU KNOW", **common},
-        abort,
+        {"action": answer.action, **({answer.needs: told[answer.needs]} if answer.needs else {}), **common}
+        for answer in answers_to(escalation.effect)
     ]
 
 
 def _in_doubt(effect: EffectInDoubt) -> list[str]:
     """What to look for at the outside system before answering."""
+    if effect.earlier is not None:
+        return [
+            f"This run has not made this {_quoted(effect.tool)}. Does the earlier one count, which has the "
+            f"idempotency key `{effect.earlier.key}`, or is it to be made again?",
+            _fenced(_shown(effect.arguments), "json"),
+        ]
     attempts = "" if effect.attempts is None else f" after {effect.attempts} attempts"
     return [
         f"Look at the outside system whether this {_quoted(effect.tool)} happened{attempts}, idempotency key "

@@ -40,6 +40,16 @@ class EffectLedger(Protocol):
         """Put a record in place of the one with its key and this version. False if that is not there."""
         ...
 
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """The records of one piece of work (``EffectRecord.work``), the oldest first.
+
+        Of more than 1000, ``LedgerError``: whoever looks must see all.
+
+        Never an older state of them, and each whose ``insert`` has returned is among them: of two runs that
+        insert and then look, at least one sees the other.
+        """
+        ...
+
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first where the ledger can, ``limit`` of them at most a page.
 

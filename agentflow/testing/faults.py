@@ -258,6 +258,9 @@ class _FaultyLedger:
         await self._before(record)
         return await self._after(record, await self._ledger.replace(record, version=version))
 
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        return await self._ledger.of_work(work)
+
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         return await self._ledger.find(query, limit=limit, cursor=cursor)
 

@@ -45,6 +45,11 @@ class MemoryLedger:
         self._effects[record.key] = self._stored(record, version + 1, found.created_at)
         return True
 
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """The records of one piece of work, the oldest first."""
+        found = (effect for effect in self._effects.values() if effect.record.work == work)
+        return tuple(map(self._aged, found))
+
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records, the oldest first.
 

@@ -10,6 +10,7 @@ from temporalio import workflow
 from agentflow.contracts.approval import ApprovalOutcome
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.carried import HeldCall
+from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
@@ -90,6 +91,10 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     at 10 MiB, and ends a run at 50 MiB."""
     max_input_bytes: ClassVar[int] = 256 * 1024
     """Longest task, as JSON; a longer one is refused before anything is scheduled."""
+    earlier_effects: ClassVar[EarlierEffects] = "ask"
+    """What becomes of a write that an earlier run of the workflow id made with the same arguments: people are
+    asked, it counts for this run's (``count``), or it is made ``again``. Each execution of a cron schedule is
+    work of its own, which makes its writes again whatever this says."""
     approver_verifier: ClassVar[ApproverVerifier | None] = None
     """Tells who people are, in a way of your own; ``None`` is the way its worker is configured for. It is
     asked in a local activity, and what takes longer than some seconds, fails, or answers anything but an

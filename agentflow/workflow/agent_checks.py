@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from agentflow.contracts.budget import Budget
+from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions
@@ -24,7 +25,7 @@ _KINDS: dict[str, type] = {
     "max_input_bytes": int,
 }
 _LISTS = ("models", "tools", "untrusted_input")
-_OTHERS = ("rules", "compaction", "approver_verifier")
+_OTHERS = ("rules", "compaction", "approver_verifier", "earlier_effects")
 _KNOWN = (*_KINDS, *_LISTS, *_OTHERS)
 _ALIKE = 0.8
 """How alike two names are of which one is taken for a slip of the other, as difflib measures it."""
@@ -44,6 +45,8 @@ def check_attributes(agent: Any) -> None:
         if value in (0, timedelta(0)) or (isinstance(value, timedelta) and value < timedelta(0)):
             raise _wrong(agent, name, "must be more than nothing")
     _check_lists(agent)
+    if agent.earlier_effects not in get_args(EarlierEffects):
+        raise _wrong(agent, "earlier_effects", f"is one of {', '.join(get_args(EarlierEffects))}")
     if agent.compaction is not None and not callable(getattr(agent.compaction, "plan", None)):
         raise _wrong(agent, "compaction", "is a strategy with plan(), or None")
 

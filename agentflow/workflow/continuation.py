@@ -151,6 +151,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         revoked=run.people.identities.revoked,
         revoked_delegations=run.people.identities.revoked_delegations,
         notices=run.notices.undelivered,
+        works=run.works,
         circles=run.circles,
         summaries=run.summaries,
         evidence=run.evidence,
@@ -180,7 +181,7 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
         run.remember(PastCall(call.call_id, call.tool, call.arguments, call.output))
     for said in carried.guidance:
         run.heed(said)
-    run.frozen, run.circles = carried.frozen, carried.circles
+    run.frozen, run.circles, run.works = carried.frozen, carried.circles, carried.works
     run.people.identities.revoked = carried.revoked
     run.people.identities.revoked_delegations = carried.revoked_delegations
     run.requester = carried.requester

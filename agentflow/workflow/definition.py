@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from agentflow.contracts.budget import Budget
+from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions, ToolOffer
 from agentflow.contracts.person import fault_of
@@ -61,6 +62,8 @@ class AgentDefinition(Generic[OutputT]):
     """What its types mark as personal or secret."""
     performs_by_default: bool
     """Whether ``perform`` is the library's: then the run can continue as new by itself."""
+    earlier_effects: EarlierEffects
+    """What becomes of a write that an earlier run of the workflow id made."""
     verifier_method: str | None
     """How its own verifier names what it does; ``None`` of an agent without one."""
 
@@ -110,6 +113,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
             answer=TagFinder(output_form.schema),
         ),
         performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
+        earlier_effects=agent.earlier_effects,
         verifier_method=_verifier_method(agent),
     )
 

@@ -12,16 +12,25 @@ from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    TimeoutError,
+    TimeoutType,
+)
 from temporalio.workflow import ActivityCancellationType
 
-from agentflow.contracts.effects import EffectInquiry, EffectReport
+from agentflow.contracts.effects import EarlierEffect, EffectInquiry, EffectReport
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ChatRequest, ChatResponse, ModelOptions
 from agentflow.contracts.names import (
+    BUSY_SECONDS,
     CHAT_ACTIVITY,
     CLOSE_EFFECT_ACTIVITY,
+    EARLIER_EFFECT_ERROR,
+    EFFECT_BUSY_ERROR,
     GUARD_OUTPUT_ACTIVITY,
     NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
@@ -39,6 +48,9 @@ from agentflow.workflow.sealing import seal_argument
 
 _OUTAGE = timedelta(minutes=2)
 _POOL_WAIT = timedelta(minutes=10)
+_LONGEST_WAIT = timedelta(days=30)
+_SILENCE = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
+"""What times out when a worker dies within an attempt."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,12 @@ class Failure:
     """Attempts made, if the failure says so."""
     retryable: bool
     """False when the error said that trying again is of no use."""
+    earlier: EarlierEffect | None = None
+    """What an earlier run of the workflow id did, if that is why."""
+    wait: timedelta | None = None
+    """How long an earlier attempt may still have its effect, if that is why."""
+    worker_died: bool = False
+    """Whether an attempt began and nothing was heard of it any more: its worker died, or hangs."""
 
 
 async def resolve_manifest(calls: CallNames, request: ManifestRequest) -> Manifest:
@@ -111,9 +129,23 @@ async def chat(
 
 
 async def run_tool(
-    calls: CallNames, contract: ToolContract, invocation: ToolInvocation, summary: str, limit: int
+    calls: CallNames,
+    contract: ToolContract,
+    invocation: ToolInvocation,
+    summary: str,
+    limit: int,
+    *,
+    within: timedelta | None = None,
 ) -> ToolResult:
     """Carry a tool call out, as an activity of the tool's own type.
+
+    Args:
+        calls: Names the call.
+        contract: The tool's.
+        invocation: The call.
+        summary: Shown in the Web UI.
+        limit: The most bytes that a payload may have.
+        within: What is left of ``schedule_to_close_timeout``, where the contract has one.
 
     Raises:
         PayloadTooLargeError: the arguments are too big for Temporal.
@@ -129,8 +161,7 @@ async def run_tool(
             call,
             task_queue=options.task_queue,
             start_to_close_timeout=options.start_to_close_timeout,
-            schedule_to_close_timeout=options.schedule_to_close_timeout
-            or (_POOL_WAIT if options.task_queue else None),
+            schedule_to_close_timeout=within or (_POOL_WAIT if options.task_queue else None),
             heartbeat_timeout=options.heartbeat_timeout,
             summary=summary,
         )
@@ -138,7 +169,7 @@ async def run_tool(
         return await execute_locally(
             call,
             start_to_close_timeout=options.start_to_close_timeout,
-            schedule_to_close_timeout=options.schedule_to_close_timeout,
+            schedule_to_close_timeout=within,
             # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
             local_retry_threshold=options.start_to_close_timeout,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -321,9 +352,33 @@ def failure_of(error: ActivityError) -> Failure:
         facts: Any = cause.details[0] if cause.details else None
         attempts: Any = facts.get("attempt") if isinstance(facts, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         known = attempts if isinstance(attempts, int) and attempts >= 0 else None
-        return Failure(cause.type or "ApplicationError", cause.message, known, not cause.non_retryable)
+        return Failure(
+            cause.type or "ApplicationError",
+            cause.message,
+            known,
+            not cause.non_retryable,
+            _earlier_in(cast(object, facts)) if cause.type == EARLIER_EFFECT_ERROR else None,
+            _wait_in(cast(object, facts)) if cause.type == EFFECT_BUSY_ERROR else None,
+        )
     name = type(cause).__name__ if cause else "ActivityError"
-    return Failure(name, str(cause or error), None, True)
+    died = isinstance(cause, TimeoutError) and cause.type in _SILENCE
+    return Failure(name, str(cause or error), None, True, worker_died=died)
+
+
+def _earlier_in(facts: object) -> EarlierEffect | None:
+    try:
+        return EarlierEffect.model_validate(cast(Mapping[str, object], facts)["earlier"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _wait_in(facts: object) -> timedelta | None:
+    seconds: object = (
+        cast(Mapping[str, object], facts).get(BUSY_SECONDS) if isinstance(facts, Mapping) else None
+    )
+    if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST_WAIT.total_seconds():
+        return None
+    return timedelta(seconds=seconds)
 
 
 def _retry_policy(options: RetryOptions, attempts: int) -> RetryPolicy:

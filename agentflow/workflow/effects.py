@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from agentflow.contracts.effects import EffectClosing, EffectInquiry, EffectReport
+from agentflow.contracts.effects import EarlierEffect, EffectClosing, EffectInquiry, EffectReport
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
@@ -60,6 +60,36 @@ class FailedWrite:
             detail = f"{failure.message}; and it could not be found out whether it happened: {why}"
             return EffectReport(state="unknown", detail=detail, attempts=failure.attempts or 0)
 
+    async def ask_about(self, earlier: EarlierEffect, known: str) -> Resolution:
+        """Let people say whether an earlier run's effect counts for this call's: ``count`` or ``again``.
+
+        Raises:
+            RunEscalated: a person aborted, or nobody came before the deadline.
+        """
+        reason = f"{self._contract.name} was not made: {known}"
+        resolution = await waiting.ask_what_happened(
+            self._run, reason, self._timeout, self._about(reason, None, earlier)
+        )
+        if resolution.action == "abort":
+            raise waiting.aborted(reason, resolution)
+        return resolution
+
+    async def count(self, earlier: EarlierEffect, resolution: Resolution) -> EffectReport:
+        """Put on record that an earlier run's effect in doubt counts for this call's, and what came of it.
+
+        Raises:
+            ActivityError: the ledger or a worker can't be reached.
+        """
+        closing = EffectClosing(
+            verdict="happened",
+            by=resolution.by,
+            text=resolution.text[:2_000],
+            output=resolution.result,
+            counts=earlier.key,
+        )
+        inquiry = EffectInquiry(tool=self._contract.name, invocation=self._invocation, closing=closing)
+        return await dispatch.close_effect(self._run.calls, self._contract, inquiry)
+
     async def conclude(self, report: EffectReport) -> EffectReport:
         """Ask people until it is known what became of the call, and its result can be used.
 
@@ -99,13 +129,17 @@ class FailedWrite:
         return f"{name} may or may not have happened: {report.detail}"
 
     def _doubt(self, report: EffectReport) -> Doubt:
+        return self._about(self._reason(report), report.attempts or None)
+
+    def _about(self, detail: str, attempts: int | None, earlier: EarlierEffect | None = None) -> Doubt:
         effect = EffectInDoubt(
             key=self._invocation.ledger_key,
             tool=self._contract.name,
             tool_call_id=self._invocation.call_id,
             arguments=self._invocation.arguments,
-            detail=self._reason(report),
-            attempts=report.attempts or None,
+            detail=detail,
+            attempts=attempts,
+            earlier=earlier,
         )
         output_check = self._run.definition.catalog.output_checks[self._contract.name]
         return Doubt(effect, output_check, self._invocation.decision.quorum or Quorum())

@@ -8,11 +8,13 @@ from pydantic_core import to_jsonable_python
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
+from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
 from agentflow.contracts.task import AgentTask
 from agentflow.core.budget import Purse, tightest
+from agentflow.core.idempotency import chain_of
 from agentflow.core.outcome import shorter_and_shorter
 from agentflow.core.requester import as_of_now, was_verified
 from agentflow.errors import (
@@ -28,6 +30,7 @@ from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import Continuation
+from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
 
@@ -142,6 +145,7 @@ class Lifecycle(Generic[InputT, OutputT]):
             raise RunDenied(f"the task can't be taken: {fault}")
         self._is_first = not self._continuation.take_up()
         if self._is_first:
+            _refuse_retried_cron()
             plain = task.model_copy(update={"carried": None, "seal": None})
             dispatch.sized("the task", plain, self._max_input_bytes)
         run.has_taken_up()
@@ -226,6 +230,8 @@ class Lifecycle(Generic[InputT, OutputT]):
                 for name, contract in definition.catalog.contracts.items()
                 if contract.import_digest
             },
+            chain=_chain(),
+            earlier_effects=_earlier_effects(definition),
         )
         return await dispatch.resolve_manifest(self._run.calls, request)
 
@@ -262,6 +268,32 @@ class Lifecycle(Generic[InputT, OutputT]):
                 break
         run.end(outcome.status, outcome.reason)
         return outcome
+
+
+def _chain() -> str:
+    """Which run of its workflow id an execution begins."""
+    info = workflow.info()
+    is_cron = info.cron_schedule is not None
+    return chain_of(info.first_execution_run_id, info.original_execution_run_id, is_cron=is_cron)
+
+
+def _earlier_effects(definition: AgentDefinition[Any]) -> EarlierEffects:
+    """What the agent says; a cron schedule has said it already."""
+    return "again" if workflow.info().cron_schedule else definition.earlier_effects
+
+
+def _refuse_retried_cron() -> None:
+    """Nothing tells the retry of a cron's execution from the next one: it would do all writes again.
+
+    Raises:
+        RunDenied: the run has both.
+    """
+    info = workflow.info()
+    if info.cron_schedule and info.retry_policy:
+        raise RunDenied(
+            "a run with a cron schedule must not have a retry policy: its activities have their own, and the "
+            "retry of an execution can't be told from the next one"
+        )
 
 
 class _WallTimeOverError(AgentflowError):

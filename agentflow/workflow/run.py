@@ -71,6 +71,8 @@ class Run:
         """What the run may take at its word."""
         self.guidance: tuple[Json, ...] = ()
         """What people said who took over."""
+        self.works: dict[Sha256, tuple[Sha256, ...]] = {}
+        """By what writes do: the keys of the effects that it knows of."""
         self.circles: Circles = Circles()
         """How the run goes in circles."""
         self.frozen: tuple[str, ...] = ()
@@ -79,8 +81,7 @@ class Run:
         self.summaries: tuple[ToolCallSummary, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
         self.models_used: frozenset[str] = frozenset()
-        self.turn = 0
-        self.call_index = 0
+        self.turn = self.call_index = 0
         self.decision_log: DecisionLog = DecisionLog()
         self.briefs_sent: frozenset[Sha256] = frozenset()
         """Names of the briefs that are in this execution's history in full."""
@@ -362,6 +363,12 @@ class Run:
             frozen=self.frozen,
         )
 
+    def knows_effect(self, work: Sha256, key: Sha256) -> None:
+        """An effect of its own, or one of an earlier run that people have decided on."""
+        known = self.works.get(work, ())
+        if key not in known:
+            self.works = {**self.works, work: (*known, key)}
+
     def told_values(self) -> ToldValues | None:
         """The marked values, for activities that may log or trace texts."""
         known = self.redaction.known
@@ -369,7 +376,7 @@ class Run:
 
     def _fingerprint(self) -> Sha256:
         """Names this run in what people sign. Its workflow id may be another run's later."""
-        return run_fingerprint(self.manifest.root, workflow.info().first_execution_run_id)
+        return run_fingerprint(self.manifest.root, self.manifest.chain)
 
     def _standing(self) -> Standing:
         pending = tuple(approval.shown() for approval in self.people.approvals.pending)

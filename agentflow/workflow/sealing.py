@@ -98,7 +98,14 @@ def is_failure_genuine(activity: str, call: str, failure: ApplicationError) -> b
     facts: Any = failure.details[0] if failure.details else None
     text: Any = cast(Mapping[str, Any], facts).get(FAILURE_SEAL) if isinstance(facts, Mapping) else None
     seal = Seal.read(text) if isinstance(text, str) else None
-    said = failure_data(failure.type, failure.non_retryable, cast(Mapping[str, Any], facts)) if seal else b""
+    try:
+        said = (
+            failure_data(failure.type, failure.non_retryable, cast(Mapping[str, Json], facts))
+            if seal
+            else b""
+        )
+    except (TypeError, ValueError):
+        return _is_genuine_now_or_then(f"failure:{activity}", call, None, {}, b"")
     return _is_genuine_now_or_then(f"failure:{activity}", call, seal, {}, said)
 
 

@@ -1,46 +1,24 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
-from asyncio import CancelledError
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from agentflow.contracts.approval import ApprovalRequest
-from agentflow.contracts.budget import Spend
 from agentflow.contracts.carried import HeldCall
-from agentflow.contracts.effects import EffectReport
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.messages import ToolCall
-from agentflow.contracts.names import FORBIDDEN_NOW_ERROR
-from agentflow.contracts.outcome import ToolCallSummary
-from agentflow.contracts.rules import Decision, DecisionRecord, Quorum
+from agentflow.contracts.rules import Decision, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
+from agentflow.contracts.work import Work
 from agentflow.core.action import Action, Asking
-from agentflow.core.idempotency import ledger_key
-from agentflow.core.policy import decide
-from agentflow.core.provenance import PastCall
-from agentflow.core.rule_context import RuleContext
-from agentflow.errors import PayloadTooLargeError, RunDenied, RunStopped
-from agentflow.telemetry import semconv
-from agentflow.telemetry.spans import is_replay_safe, workflow_span
-from agentflow.workflow import dispatch, waiting
+from agentflow.core.idempotency import ledger_key, same_work
+from agentflow.workflow import waiting
+from agentflow.workflow.carrying import Allowed, Carrying
 from agentflow.workflow.continuation import CallHeldError, Continuation
-from agentflow.workflow.effects import FailedWrite, record_forbidden
+from agentflow.workflow.deciding import Deciding
 from agentflow.workflow.run import Run
-
-
-@dataclass(frozen=True)
-class _Allowed:
-    """A call that rules or people have allowed, as it goes to the worker."""
-
-    call: ToolCall
-    contract: ToolContract
-    decision: Decision
-    invocation: ToolInvocation
 
 
 class ToolCalls:
@@ -55,7 +33,8 @@ class ToolCalls:
     ) -> None:
         self._run = run
         self._approval_timeout = approval_timeout
-        self._escalation_timeout = escalation_timeout
+        self._deciding = Deciding(run)
+        self._carrying = Carrying(run, self._deciding, escalation_timeout)
         self._continuation = continuation
         self._under_way = 0
         self._waiting = 0
@@ -93,21 +72,21 @@ class ToolCalls:
         """
         self._under_way += 1
         try:
-            return self._done(call, None, await self._taken_over(reason))
+            return self._carrying.done(call, None, await self._carrying.taken_over(reason))
         finally:
             self._under_way -= 1
 
     async def _from_start_to_end(self, held: HeldCall) -> ToolResult:
         call = held.call
         if problem := self._run.definition.catalog.check(call):
-            return self._done(call, None, ToolResult(error=problem))
+            return self._carrying.done(call, None, ToolResult(error=problem))
         contract = self._run.definition.catalog.contracts[call.tool]
         self._run.redaction.of_arguments(call.tool, call.arguments)
         if held.index is None or held.decision is None:
             # The index is taken before anything is awaited, so that it follows the order of the calls.
             self._run.call_index += 1
-            decision = self._decide(call, contract, f"call-{self._run.call_index}")
-            decision = self._recorded(call, decision)
+            decision = self._deciding.decide(call, contract, f"call-{self._run.call_index}")
+            decision = self._deciding.recorded(call, decision)
             held = HeldCall(call=call, index=self._run.call_index, decision=decision)
         return await self._decided(held, contract)
 
@@ -121,20 +100,29 @@ class ToolCalls:
             request = self._asked(held, contract, decision)
             decision, refusal = await self._ask_people(held, contract, decision, request)
             if refusal:
-                return self._done(call, decision, ToolResult(error=refusal))
+                return self._carrying.done(call, decision, ToolResult(error=refusal))
         if decision.verdict == "deny":
-            denied = ToolProblem(kind="denied", message=f"rule {decision.rule}: {decision.reason}")
-            return self._done(call, decision, ToolResult(error=denied))
+            return self._carrying.denied(call, decision)
         invocation = ToolInvocation(
             call_id=call.id,
             arguments=call.arguments,
             decision=decision,
-            ledger_key=ledger_key(self._run.manifest.root, index, call.tool),
+            ledger_key=ledger_key(self._run.manifest.root, self._run.manifest.chain, index, call.tool),
             source=contract.import_digest,
             known=self._run.told_values(),
             grounds=self._grounds(contract, request),
+            work=self._work(contract, decision),
         )
-        return await self._run_allowed(_Allowed(call, contract, decision, invocation), index)
+        return await self._carrying.carry_out(Allowed(call, index, contract, decision, invocation))
+
+    def _work(self, contract: ToolContract, decision: Decision) -> Work | None:
+        """What a write does; its activity looks by it whether another run of the workflow id did it."""
+        if contract.sure_effect == "read":
+            return None
+        pinned = self._run.manifest
+        alone = pinned.chain if pinned.earlier_effects == "again" else ""
+        work = same_work(pinned.root, contract.name, decision.arguments_hash, alone)
+        return Work(id=work, chain=pinned.chain, beside=self._run.works.get(work, ()))
 
     def _grounds(self, contract: ToolContract, approved: ApprovalRequest | None) -> Grounds | None:
         """What a write rests on; its activity asks by it whether it is still permitted."""
@@ -149,86 +137,6 @@ class ToolCalls:
             identity=run.people.identities.method,
             quorum=approved.quorum if approved else None,
             consents=run.people.approvals.consents(approved.id) if approved else (),
-        )
-
-    def _decide(self, call: ToolCall, contract: ToolContract, place: str) -> Decision:
-        """Ask the rules.
-
-        Args:
-            call: What the model asks for.
-            contract: Its tool's.
-            place: Names this decision within the run.
-
-        Raises:
-            RunDenied: they, or the tool's import, aren't those that the run was pinned to.
-        """
-        definition = self._run.definition
-        pinned = self._run.manifest.rules
-        if pinned and pinned.hash != definition.rules_name.hash and dispatch.rules_changed(place):
-            raise RunDenied(
-                f"the run is pinned to the rules {pinned.id}, and its worker has {definition.rules_name.id}"
-            )
-        imported = self._run.manifest.imported.get(call.tool)
-        if imported and imported != contract.import_digest and dispatch.import_changed(place):
-            raise RunDenied(f"the run is pinned to another import of {call.tool} than its worker has")
-        with self._run.metrics.deciding(call.tool) as measured:
-            rules = definition.rules
-            decision = decide(rules.rules, self._context(call, contract), rules.policies)
-            measured[semconv.DECISION_VERDICT] = decision.verdict
-        return decision.model_copy(update={"rules": definition.rules_name.id})
-
-    def _recorded(self, call: ToolCall, decision: Decision) -> Decision:
-        attributes = {
-            semconv.TOOL_NAME: call.tool,
-            semconv.TOOL_CALL_ID: call.id,
-            semconv.DECISION_RULE: decision.rule,
-            semconv.DECISION_VERDICT: decision.verdict,
-            semconv.RULES: decision.rules or "",
-            semconv.LABELS: self._labels(call),
-        }
-        with workflow_span(f"{semconv.DECIDE} {call.tool}", attributes):
-            # It takes no time of the run's; what it came to is what there is to see.
-            pass
-        self._run.record(
-            DecisionRecord(
-                subject="tool_call",
-                accepted=decision.verdict == "allow",
-                detail=decision.reason,
-                at=workflow.now().isoformat(),
-                tool=call.tool,
-                tool_call_id=call.id,
-                verdict=decision.verdict,
-                rule=decision.rule,
-                by=", ".join(decision.granted_by) or None,
-            )
-        )
-        return decision
-
-    def _labels(self, call: ToolCall) -> list[str]:
-        """Where the arguments' values are from, for whoever records spans."""
-        if not is_replay_safe():
-            return []
-        origins = self._run.provenance.origins(call.arguments, self._run.past_calls)
-        return [f"{name}={label}" for name, label in origins.items()]
-
-    def _context(self, call: ToolCall, contract: ToolContract) -> RuleContext:
-        run = self._run
-        return RuleContext(
-            agent=run.definition.name,
-            tool=contract,
-            arguments=call.arguments,
-            tier=run.manifest.tier,
-            tenant=run.task.tenant,
-            customer_tier=run.task.customer_tier,
-            requested_by=run.task.requested_by,
-            requester_verified=run.requester_proof is not None,
-            task_input=run.task_input,
-            model=", ".join(sorted(run.models_used)) or run.manifest.models[0].name,
-            model_proven=run.model_proven,
-            spend=run.purse.settled + run.purse.reserved,
-            past_calls=run.past_calls,
-            provenance=run.provenance,
-            frozen=run.frozen,
         )
 
     def _asked(self, held: HeldCall, contract: ToolContract, asked: Decision) -> ApprovalRequest:
@@ -261,124 +169,8 @@ class ToolCalls:
             who = f" by {', '.join(outcome.by)}" if outcome.status == "rejected" else ""
             return asked, ToolProblem(kind="rejected", message=f"{outcome.status}{who}: {why}")
         # Days may have passed and other calls been made: what a rule denies now stays denied.
-        again = self._decide(call, contract, f"call-{held.index}-approved")
+        again = self._deciding.decide(call, contract, f"call-{held.index}-approved")
         if again.verdict == "deny":
-            return self._recorded(call, again), None
+            return self._deciding.recorded(call, again), None
         allowed = asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by})
-        return self._recorded(call, allowed), None
-
-    async def _run_allowed(self, allowed: _Allowed, index: int) -> ToolResult:
-        run, contract = self._run, allowed.contract
-        spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)
-        name = f"tool-{index}"
-        run.purse = run.purse.reserve(name, spend)
-        rule = allowed.decision.rule
-        run.enter("acting", f"{contract.name} ({rule})")
-        try:
-            summary, limit = f"rule {rule}", run.manifest.max_payload_bytes
-            result = await dispatch.run_tool(run.calls, contract, allowed.invocation, summary, limit)
-        except PayloadTooLargeError as error:
-            problem = ToolProblem(kind="invalid_arguments", message=str(error))
-            return self._done(allowed.call, allowed.decision, ToolResult(error=problem))
-        except ActivityError as error:
-            return await self._failed(allowed, error)
-        except CancelledError:
-            # The activity may have ended in the very workflow task that brought the cancellation.
-            await self._cancelled(allowed, dispatch.Failure("Cancelled", "the run was cancelled", None, True))
-            raise
-        finally:
-            # A call that failed may have been charged for by the outside system.
-            run.purse = run.purse.settle(name, spend)
-        done = await self._answered(allowed, result.model_copy(update={"stored": True}))
-        dispatch.heed_cancellation()
-        return done
-
-    async def _answered(self, allowed: _Allowed, result: ToolResult) -> ToolResult:
-        """The activity came to an end of its own."""
-        if allowed.contract.effect == "read":
-            return self._done(allowed.call, allowed.decision, result)
-        if result.error is None or result.error.kind != "invalid_output":
-            effect = "failed" if result.error else "done"
-            return self._done(allowed.call, allowed.decision, result, effect)
-        return await self._concluded(allowed, EffectReport(state="done", result=result))
-
-    async def _failed(self, allowed: _Allowed, error: ActivityError) -> ToolResult:
-        """The activity gave up, or was cancelled."""
-        call, decision, failure = allowed.call, allowed.decision, dispatch.failure_of(error)
-        if failure.kind == FORBIDDEN_NOW_ERROR:
-            record_forbidden(self._run, call, failure)
-        if allowed.contract.effect == "read":
-            if is_cancelled_exception(error):
-                raise error
-            dispatch.heed_cancellation()
-            taken_over = await self._taken_over(f"{call.tool} failed: {failure.message}")
-            return self._done(call, decision, taken_over)
-        if is_cancelled_exception(error) or dispatch.is_cancelling():
-            await self._cancelled(allowed, failure)
-            raise CancelledError
-        report = await self._failed_write(allowed).look_up(failure)
-        if report.state == "failed" and report.result is None:
-            failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
-            reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
-            return self._done(call, decision, await self._taken_over(reason), "failed")
-        return await self._concluded(allowed, report)
-
-    async def _concluded(self, allowed: _Allowed, report: EffectReport) -> ToolResult:
-        """People are asked until the end of a write is known."""
-        try:
-            known = await self._failed_write(allowed).conclude(report)
-        except (RunStopped, CancelledError):
-            self._done(allowed.call, allowed.decision, _result_of(report), report.state)
-            raise
-        return self._done(allowed.call, allowed.decision, _result_of(known), known.state)
-
-    async def _cancelled(self, allowed: _Allowed, failure: dispatch.Failure) -> None:
-        """Nobody can be asked any more: what is known of a write goes into the outcome."""
-        if allowed.contract.effect != "read":
-            report = await self._failed_write(allowed).look_up(failure)
-            self._done(allowed.call, allowed.decision, _result_of(report), report.state)
-
-    def _failed_write(self, allowed: _Allowed) -> FailedWrite:
-        return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)
-
-    async def _taken_over(self, reason: str) -> ToolResult:
-        """A person says what to do, and the model is told."""
-        resolution = await waiting.escalate(self._run, reason, self._escalation_timeout)
-        message = f"{reason}. {resolution.by} says: {resolution.text}"
-        return ToolResult(error=ToolProblem(kind="failed", message=message))
-
-    def _done(
-        self,
-        call: ToolCall,
-        decision: Decision | None,
-        result: ToolResult,
-        effect: Literal["done", "failed", "unknown"] | None = None,
-    ) -> ToolResult:
-        run = self._run
-        error = result.error
-        if error is None:
-            run.remember(PastCall(call.id, call.tool, call.arguments, result.output))
-        summary = ToolCallSummary(
-            tool_call_id=call.id,
-            tool=call.tool,
-            arguments=call.arguments,
-            rule=decision.rule if decision else None,
-            approved_by=decision.granted_by if decision else (),
-            error=f"{error.kind}: {error.message}"[:2_000] if error else None,
-            effect=effect,
-        )
-        run.summaries = (*run.summaries, summary)
-        kind = error.kind if error else None
-        # A name that the model made up may be anything.
-        tool = call.tool if kind != "unknown_tool" else None
-        run.log.debug("tool call ended", turn=run.turn, tool=tool, error_kind=kind)
-        return result.model_copy(update={"call_id": call.id})
-
-
-def _result_of(report: EffectReport) -> ToolResult:
-    """What the model is told of a write, and the outcome says of it."""
-    if report.result is not None:
-        return report.result
-    known = report.detail or "nothing more is known"
-    message = f"it may or may not have happened: {known}" if report.state == "unknown" else known
-    return ToolResult(error=ToolProblem(kind="failed", message=message))
+        return self._deciding.recorded(call, allowed), None

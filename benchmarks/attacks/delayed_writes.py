@@ -305,7 +305,7 @@ class Race:
             call_id=ToolCallId("call_1"),
             arguments=arguments,
             decision=Decision(verdict="allow", rule="two", reason="two people", arguments_hash=binding),
-            ledger_key=ledger_key(run_root("default", account), 1, self.schedule.tool),
+            ledger_key=ledger_key(run_root("default", account), "first", 1, self.schedule.tool),
             grounds=grounds or self._grounds(),
         )
 

@@ -63,6 +63,10 @@ class ForgetfulLedger:
         """As if it were kept."""
         return True
 
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+        """There is nothing."""
+        return ()
+
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """There is nothing."""
         return EffectPage(effects=())

@@ -35,6 +35,8 @@ class PlannedRun:
     charge_id: str
     cancelled_after: float | None = None
     """Seconds after its start at which somebody cancels it."""
+    chain: str = ""
+    """The run id of its first execution, once it is known."""
     fate: Fate = "waiting"
     outcome: AgentOutcome[RefundReport] | None = None
     problem: str = ""
@@ -114,6 +116,9 @@ class Runner:
     async def _result(self, run: PlannedRun) -> AgentOutcome[RefundReport]:
         while True:
             try:
+                handle = self._agents.temporal.get_workflow_handle(run.workflow_id)
+                info = (await handle.describe()).raw_description.workflow_execution_info
+                run.chain = info.first_run_id
                 return await self._agents.result(run.workflow_id, RefundReport)
             except RPCError as error:
                 if error.status == RPCStatusCode.NOT_FOUND:

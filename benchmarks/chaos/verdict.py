@@ -100,7 +100,10 @@ def _contradictions(run: PlannedRun, made: Sequence[PaymentRefund], shown: Shown
             yield f"{refund.refund_id} is of ${refund.amount_usd}, asked for was ${run.task.amount_usd}"
     happened = {refund.metadata[KEY_METADATA] for refund in made}
     root = run_root(NAMESPACE, run.workflow_id)
-    keys = [ledger_key(root, index, call.tool) for index, call in enumerate(outcome.tool_calls, start=1)]
+    keys = [
+        ledger_key(root, run.chain, index, call.tool)
+        for index, call in enumerate(outcome.tool_calls, start=1)
+    ]
     for key, call in zip(keys, outcome.tool_calls, strict=True):
         told = _is_told(outcome.status, (run.workflow_id, key), shown)
         if problem := _contradiction(call.effect, happened=key in happened, told=told):
@@ -115,7 +118,7 @@ def _is_told(status: OutcomeStatus, effect: tuple[str, Sha256], shown: Shown) ->
 
 
 def _contradiction(
-    effect: Literal["done", "failed", "unknown"] | None, *, happened: bool, told: bool
+    effect: Literal["done", "failed", "unknown", "counted"] | None, *, happened: bool, told: bool
 ) -> str | None:
     match effect:
         case "done":

@@ -179,7 +179,7 @@ async def _act(trial: Trial, decision: Decision, books: Books, parts: Parts) -> 
         call_id=ToolCallId("c1"),
         arguments=trial.arguments,
         decision=decision,
-        ledger_key=ledger_key(root, 1, trial.tool),
+        ledger_key=ledger_key(root, "first", 1, trial.tool),
     )
     if trial.tamper is not None:
         invocation = trial.tamper(invocation)

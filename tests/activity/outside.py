@@ -36,6 +36,7 @@ def grounds_of(tenant: str, **changes: Any) -> Grounds:
 
 
 WORKFLOW_ID = "refund-1"
+CHAIN = "first-execution"
 RUN_ID = "run-1"
 LIMIT = timedelta(seconds=30)
 """Longest time of one attempt."""
@@ -152,7 +153,7 @@ def invocation_of(
         call_id=ToolCallId("call_1"),
         arguments=given,
         decision=decision,
-        ledger_key=ledger_key(run_root("default", WORKFLOW_ID), index, name),
+        ledger_key=ledger_key(run_root("default", WORKFLOW_ID), CHAIN, index, name),
         grounds=grounds,
     )
 

@@ -193,6 +193,7 @@ async def pinned(registry: ModelRegistry, **options: Any) -> Any:
         release=Release(version="1"),
         tools_hash=sha256_of("tools"),
         rules=RuleSetName(name="refunds", version="1", hash=sha256_of("rules")),
+        chain="first",
     )
     made = ManifestActivity(
         registry, "production", {}, search_attributes=False, max_payload_bytes=1_000, **options

@@ -36,6 +36,7 @@ async def resolved(
         release=Release(version=version),
         tools_hash=sha256_of(tools),
         rules=RuleSetName(name="refunds", version="3", hash=sha256_of("rules")),
+        chain="first",
     )
     made = ManifestActivity(
         registry, "staging", sources or {}, search_attributes=False, max_payload_bytes=1_000
@@ -97,6 +98,7 @@ async def test_what_the_ledger_says_is_frozen_is_known_from_the_start_and_a_sile
         release=Release(version="7"),
         tools_hash=sha256_of("tools"),
         rules=RuleSetName(name="refunds", version="3", hash=sha256_of("rules")),
+        chain="first",
         writes=True,
         tenant="acme",
     )

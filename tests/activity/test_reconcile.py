@@ -57,7 +57,7 @@ async def test_reconciling_waits_until_nothing_can_come_about_any_more(
     await died_after_paying(bank, bank.pay_and_find, memory)
     with pytest.raises(ApplicationError) as busy:
         await asked(bank.pay_and_find, memory)
-    assert (busy.value.type, busy.value.next_retry_delay) == ("EffectBusyError", LIMIT + DELAY)
+    assert (busy.value.type, busy.value.next_retry_delay) == ("EffectBusy", LIMIT + DELAY)
 
 
 async def test_reconciling_asks_the_outside_system_where_it_can(bank: Bank, memory: MemoryLedger) -> None:
@@ -144,7 +144,7 @@ async def test_a_word_on_an_attempt_that_may_still_be_at_it_waits(bank: Bank, me
     await died_after_paying(bank, bank.pay, memory)
     with pytest.raises(ApplicationError) as busy:
         await asked(bank.pay, memory, "did_not_happen")
-    assert busy.value.type == "EffectBusyError"
+    assert busy.value.type == "EffectBusy"
 
 
 @pytest.mark.usefixtures("no_pauses")

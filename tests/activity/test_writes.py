@@ -85,7 +85,7 @@ async def test_of_many_attempts_at_once_one_pays(bank: Bank, ledger: SQLiteLedge
     assert bank.payments == ["ada"]
     assert {type(outcome) for outcome in outcomes} <= {ToolResult, ApplicationError}
     refused = {outcome.type for outcome in outcomes if isinstance(outcome, ApplicationError)}
-    assert refused <= {"EffectBusyError"}
+    assert refused <= {"EffectBusy"}
 
 
 # ---------------------------------------------------------------- an attempt before it died
@@ -100,7 +100,8 @@ async def test_while_the_effect_may_still_come_about_a_later_attempt_waits(
     delay = timedelta(0) if name == "pay_by_key" else DELAY
     memory.advance(LIMIT + delay - timedelta(seconds=1))
     error = await failure(pay, memory, attempt=2)
-    assert (error.type, error.non_retryable) == ("EffectBusyError", False)
+    # The run waits, and asks anew.
+    assert (error.type, error.non_retryable) == ("EffectBusy", True)
     assert error.next_retry_delay == timedelta(seconds=1)
     assert bank.payments == ["ada"]
 
@@ -166,7 +167,7 @@ async def test_a_probe_is_not_believed_before_a_late_effect_can_have_come(
     error = await failure(bank.pay_and_find, memory)
     assert error.next_retry_delay == DELAY
     memory.advance(DELAY - timedelta(seconds=1))
-    assert (await failure(bank.pay_and_find, memory, attempt=2)).type == "EffectBusyError"
+    assert (await failure(bank.pay_and_find, memory, attempt=2)).type == "EffectBusy"
     assert bank.probed == 0
 
 

@@ -73,7 +73,7 @@ async def test_a_worker_whose_clock_is_off_by_the_allowance_does_not_act_while_a
     await died_after_paying(bank, ledger)
     await dynamodb.let_pass(LIMIT + DELAY - timedelta(seconds=20))
     another_clock(monkeypatch, off_by)
-    assert (await bank_failure(bank, ledger)).type == "EffectBusyError"
+    assert (await bank_failure(bank, ledger)).type == "EffectBusy"
     assert bank.payments == ["ada"]
 
 
@@ -81,7 +81,7 @@ async def test_recovery_comes_later_by_the_allowance(dynamodb: DynamoDBPlace, le
     bank = Bank()
     await died_after_paying(bank, ledger)
     await dynamodb.let_pass(LIMIT + DELAY)
-    assert (await bank_failure(bank, ledger)).type == "EffectBusyError"
+    assert (await bank_failure(bank, ledger)).type == "EffectBusy"
     await dynamodb.let_pass(SKEW)
     assert (await bank_failure(bank, ledger)).type == EFFECT_UNKNOWN_ERROR
 

@@ -236,7 +236,7 @@ async def test_of_fifty_attempts_at_once_one_calls_the_tool(
     paid = [outcome for outcome in outcomes if isinstance(outcome, ToolResult)]
     assert Counter(result.replayed for result in paid)[False] == 1
     refused = {outcome.type for outcome in outcomes if isinstance(outcome, ApplicationError)}
-    assert refused <= {"EffectBusyError"}
+    assert refused <= {"EffectBusy"}
     assert {type(outcome) for outcome in outcomes} <= {ToolResult, ApplicationError}
 
 

@@ -17,7 +17,7 @@ from agentflow.contracts.wire import sha256_of
 from agentflow.errors import ConfigurationError, LedgerError
 from tests.adapters.ledger_places import PostgresPlace, record
 
-MIGRATIONS = ["0001_effects.sql", "0002_stops.sql"]
+MIGRATIONS = ["0001_effects.sql", "0002_stops.sql", "0003_runs.sql"]
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from benchmarks.chaos.runs import Fate, PlannedRun
 from benchmarks.chaos.schedule import DEATHS, Schedule
 from benchmarks.chaos.verdict import judge
 
-WORKFLOW = "refund-1"
-KEY = ledger_key(run_root("default", WORKFLOW), 1, "refund_probed")
+WORKFLOW, CHAIN = "refund-1", "first"
+KEY = ledger_key(run_root("default", WORKFLOW), CHAIN, 1, "refund_probed")
 SHOWN = {(WORKFLOW, KEY)}
 
 
@@ -53,7 +53,7 @@ def run(fate: Fate = "ended", effect: str | None = "done", **outcome: Any) -> Pl
     }
     task = RefundTask(tool="refund_probed", order_id="ORD-10000", amount_usd=Decimal("5.00"))
     ended = AgentOutcome[RefundReport](**{**values, **outcome}) if fate == "ended" else None
-    return PlannedRun(WORKFLOW, task, "ch_1", fate=fate, outcome=ended)
+    return PlannedRun(WORKFLOW, task, "ch_1", chain=CHAIN, fate=fate, outcome=ended)
 
 
 def refund(key: str = KEY, amount: str = "5.00") -> PaymentRefund:

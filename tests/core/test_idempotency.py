@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from tests.core.strategies import json_objects
 
-calls = st.tuples(st.text(), st.integers(0, 10_000), st.text())
+calls = st.tuples(st.text(), st.text(), st.integers(0, 10_000), st.text())
 
 
 @given(calls, calls)
@@ -16,8 +16,8 @@ def test_a_key_names_one_call_and_no_other(one: tuple[Any, ...], other: tuple[An
 
 def test_a_key_is_the_same_today_as_when_it_was_first_made() -> None:
     # Written down: a change would make every retried write of a run under way a new one.
-    assert ledger_key(run_root("default", "refund-1"), 3, "refund") == (
-        "e54082cc90709a7069d4f1bed59c0fe02a346cf7f27d36eb46b461f4b605df89"
+    assert ledger_key(run_root("default", "refund-1"), "0199", 3, "refund") == (
+        "23e8385b561d8364bbda2a5bcc10c63552088948bc7fce95db882eaa16e5814c"
     )
     assert run_root("default", "refund-1") == (
         "cec63e34fb4cde476c096da235bba02156b793402d48a12d90dbec660b01ba87"
@@ -31,7 +31,7 @@ def test_a_root_names_one_run(one: tuple[str, str], other: tuple[str, str]) -> N
 
 def test_names_that_run_into_each_other_are_told_apart() -> None:
     assert run_root("a", "bc") != run_root("ab", "c")
-    assert ledger_key(run_root("a", "b"), 1, "2c") != ledger_key(run_root("a", "b"), 12, "c")
+    assert ledger_key(run_root("a", "b"), "1", 1, "2c") != ledger_key(run_root("a", "b"), "1", 12, "c")
 
 
 @given(json_objects, json_objects)

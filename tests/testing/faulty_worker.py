@@ -49,6 +49,9 @@ QUICK = ToolOptions(
 )
 
 
+ONCE = QUICK.model_copy(update={"retry": RetryOptions(max_attempts=1)})
+
+
 class Till:
     """Pays out; its books are a file, which outlives the process."""
 
@@ -62,6 +65,11 @@ class Till:
         if line not in self.paid:
             self.books.write_text("\n".join([*self.paid, line]))
         return f"paid {amount}"
+
+    @tool(effect="write", recovery="key", options=ONCE)
+    async def pay_out_once(self, context: ToolContext, amount: str) -> str:
+        """Pay an amount out, with one attempt."""
+        return await self.pay_out(context, amount)
 
     @tool(effect="irreversible", recovery="probe", options=QUICK)
     async def hand_out(self, context: ToolContext, amount: str) -> str:
@@ -82,7 +90,7 @@ class Till:
 
 @workflow.defn
 class Cashier(AgentWorkflow[str, str]):
-    tools = (Till.pay_out, Till.hand_out)
+    tools = (Till.pay_out, Till.pay_out_once, Till.hand_out)
     rules = (allow("pay", reason="it is what it is for"),)
     model_options = ModelOptions(heartbeat_timeout=SOON, retry=PROMPT)
     release = Release(version="1", proven_models=("scripted:model",))

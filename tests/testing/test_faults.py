@@ -222,6 +222,26 @@ async def test_a_worker_that_is_killed_at_a_point_is_replaced_and_the_payment_is
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("tool", ["pay_out_once", "hand_out"])
+async def test_however_many_workers_die_in_a_write_that_may_be_repeated_it_is_made_and_nobody_is_asked(
+    temporal: WorkflowEnvironment, tmp_path: Path, tool: str
+) -> None:
+    duo = Duo(temporal, tmp_path, tool)
+    run: WorkflowHandle[Any, Any] | None = None
+    async with asyncio.timeout(120):
+        for point in ("after_intend", "after_intend", "after_effect"):
+            with duo.faulty(point, "kill") as doomed:
+                run = run or await duo.start()
+                await asyncio.to_thread(doomed.join, 60)
+                assert doomed.exitcode == -signal.SIGKILL
+        async with duo.sound():
+            assert run is not None
+            outcome = await run.result()
+    assert (outcome.status, outcome.tool_calls[0].effect) == ("completed", "done")
+    assert len(duo.paid) == 1
+
+
+@pytest.mark.slow
 async def test_a_worker_that_freezes_before_it_pays_does_not_pay_when_its_lease_is_over(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:

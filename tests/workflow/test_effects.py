@@ -243,9 +243,18 @@ async def test_a_recorded_result_that_no_longer_fits_is_shown_to_a_person_and_no
     script = [call("pay", **arguments), DONE]
     async with serving(temporal, ScriptedModel(script), tmp_path, ledger=ledger) as bank:
         workflow_id = f"once-{uuid4()}"
+        handle = await bank.client.start_workflow(
+            "Banker",
+            AgentTask(input="pay", requested_by="rita"),
+            id=workflow_id,
+            task_queue=bank.task_queue,
+            # Until there is the record.
+            start_delay=timedelta(seconds=1),
+            result_type=AgentOutcome[Any],
+        )
         # An earlier attempt of the call, whose tool answered in another form then.
         record = EffectRecord(
-            key=ledger_key(run_root("default", workflow_id), 1, "pay"),
+            key=ledger_key(run_root("default", workflow_id), str(handle.first_execution_run_id), 1, "pay"),
             namespace="default",
             workflow_id=workflow_id,
             run_id="earlier",
@@ -258,13 +267,6 @@ async def test_a_recorded_result_that_no_longer_fits_is_shown_to_a_person_and_no
             result='{"output": {"paid": true}}',
         )
         assert await ledger.insert(record)
-        await bank.agents.start(
-            Banker,
-            AgentTask(input="pay", requested_by="rita"),
-            task_queue=bank.task_queue,
-            workflow_id=workflow_id,
-        )
-        handle = bank.client.get_workflow_handle(workflow_id, result_type=AgentOutcome[Any])
         assert "breaks the contract" in (await in_doubt(bank, handle)).detail
         await bank.agents.resolve(
             handle.id, Resolution(action="happened", by="otto", result="paid 10.00 to alice")

@@ -223,6 +223,7 @@ async def test_nobody_may_start_a_run_with_a_state_of_their_own(
             tier="dev",
             models=(),
             root=Sha256("0" * 64),
+            chain="first",
             agentflow_version="0",
         ),
         executions=1,

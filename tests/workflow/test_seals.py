@@ -47,7 +47,7 @@ def invented(workflow_id: str = "", **arguments: str) -> ToolInvocation:
         decision=Decision(
             verdict="allow", rule="small", reason="", arguments_hash=arguments_hash("pay", given)
         ),
-        ledger_key=ledger_key(run_root("default", workflow_id), 1, "pay"),
+        ledger_key=ledger_key(run_root("default", workflow_id), "", 1, "pay"),
     )
 
 

@@ -52,7 +52,7 @@ async def completed(story: Story, place: Place, attributes: Any) -> None:
     for summary in outcome.tool_calls:
         call = next(told_of.get(summary.tool_call_id, iter(())), None)
         if call is not None and call.facts.get("tool", summary.tool) == summary.tool:
-            call.facts |= told(effect=summary.effect)
+            call.facts |= told(effect=summary.effect, counted=summary.counted)
             if summary.rule and "rule" not in call.facts:
                 call.facts["rule"] = summary.rule
 

@@ -80,7 +80,7 @@ class Story:
     @property
     def fingerprint(self) -> Sha256 | None:
         """Names the run in what people signed."""
-        return run_fingerprint(self.manifest.root, self.first_run_id) if self.manifest else None
+        return run_fingerprint(self.manifest.root, self.manifest.chain) if self.manifest else None
 
     def add(self, finding: Finding) -> Finding:
         """Append."""

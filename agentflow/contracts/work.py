@@ -1,0 +1,19 @@
+"""What a write does, by which it is told whether another run of its workflow id did it."""
+
+from pydantic import Field
+
+from agentflow.contracts.wire import Contract, Sha256, is_empty, is_none
+
+
+class Work(Contract):
+    """What a write does, for which run, and what that run knows of the same."""
+
+    id: Sha256
+    """``core.idempotency.same_work``."""
+    chain: str
+    """Which run of its workflow id it is: ``core.idempotency.chain_of``."""
+    beside: tuple[Sha256, ...] = Field(default=(), exclude_if=is_empty)
+    """Ledger keys of the same work that the run knows of: its own calls, and effects of earlier runs on which
+    people have decided."""
+    counts: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """The key of an earlier run's effect that counts for this call's; then the tool is not called."""

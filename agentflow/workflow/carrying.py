@@ -1,0 +1,289 @@
+"""What becomes of a tool call that rules or people have allowed: budget, activity, and how it ended."""
+
+from asyncio import CancelledError
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from agentflow.contracts.budget import Spend
+from agentflow.contracts.effects import EarlierEffect, EffectReport
+from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.names import FORBIDDEN_NOW_ERROR
+from agentflow.contracts.outcome import ToolCallSummary
+from agentflow.contracts.rules import Decision
+from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
+from agentflow.contracts.tools import ToolError as ToolProblem
+from agentflow.contracts.work import Work
+from agentflow.core.provenance import PastCall
+from agentflow.errors import PayloadTooLargeError, RunStopped
+from agentflow.workflow import dispatch, waiting
+from agentflow.workflow.deciding import Deciding
+from agentflow.workflow.effects import FailedWrite, record_forbidden
+from agentflow.workflow.run import Run
+
+_NONE = timedelta(0)
+MAX_WAITS = 1_000
+"""For leases, in one call: they end, and so must this."""
+MAX_DEATHS = 5
+"""How often all attempts at a call may end with a worker's death: it might be what kills them."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A call that rules or people have allowed, as it goes to the worker."""
+
+    call: ToolCall
+    index: int
+    """Its call index."""
+    contract: ToolContract
+    decision: Decision
+    invocation: ToolInvocation
+
+    @property
+    def work(self) -> Work:
+        """What a write does."""
+        assert self.invocation.work is not None  # it is a write
+        return self.invocation.work
+
+    def knowing(self, **more: object) -> "Allowed":
+        """The same write, by a run that knows more of the same work."""
+        work = self.work.model_copy(update=more)
+        return replace(self, invocation=self.invocation.model_copy(update={"work": work}))
+
+
+@dataclass(frozen=True)
+class EarlierFound:
+    """An activity did nothing, since an earlier run of the workflow id did the same."""
+
+    effect: EarlierEffect
+    failure: dispatch.Failure
+
+
+class Carrying:
+    """Carries out the calls of one run that are allowed."""
+
+    def __init__(self, run: Run, deciding: Deciding, escalation_timeout: timedelta) -> None:
+        self._run = run
+        self._deciding = deciding
+        self._escalation_timeout = escalation_timeout
+
+    async def carry_out(self, allowed: Allowed) -> ToolResult:
+        """Run the tool's activity, and ask people about what it leaves open.
+
+        Raises:
+            BudgetExhausted: the call doesn't fit what is left.
+            RunEscalated: it failed or its effect is unknown, and a person aborted or nobody came.
+        """
+        run, contract = self._run, allowed.contract
+        spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)
+        name = f"tool-{allowed.index}"
+        run.purse = run.purse.reserve(name, spend)
+        rule = allowed.decision.rule
+        run.enter("acting", f"{contract.name} ({rule})")
+        try:
+            summary, limit = f"rule {rule}", run.manifest.max_payload_bytes
+            came = await self._run_tool(allowed, summary, limit)
+            if isinstance(came, EarlierFound):
+                # The tool was not called.
+                spend = Spend()
+        except PayloadTooLargeError as error:
+            problem = ToolProblem(kind="invalid_arguments", message=str(error))
+            return self.done(allowed.call, allowed.decision, ToolResult(error=problem))
+        except ActivityError as error:
+            return await self._failed(allowed, error)
+        except CancelledError:
+            # The activity may have ended in the very workflow task that brought the cancellation.
+            await self._cancelled(allowed, dispatch.Failure("Cancelled", "the run was cancelled", None, True))
+            raise
+        finally:
+            # A call that failed may have been charged for by the outside system.
+            run.purse = run.purse.settle(name, spend)
+        if isinstance(came, EarlierFound):
+            return await self._after_an_earlier(allowed, came)
+        done = await self._answered(allowed, came.model_copy(update={"stored": True}))
+        dispatch.heed_cancellation()
+        return done
+
+    async def _run_tool(self, allowed: Allowed, summary: str, limit: int) -> ToolResult | EarlierFound:
+        """Run the tool's activity, and again if only an earlier attempt kept it from acting.
+
+        An attempt that finds another's lease has done nothing, and uses up none of the tool's attempts: the
+        run waits. That a worker died says nothing of the tool: the next attempt finds out whether a repeat is
+        safe.
+
+        Raises:
+            ActivityError: it failed for good.
+        """
+        contract, waits, deaths = allowed.contract, 0, 0
+        longest = contract.options.schedule_to_close_timeout
+        deadline = workflow.now() + longest if longest else None
+        while True:
+            left = deadline - workflow.now() if deadline else None
+            try:
+                return await dispatch.run_tool(
+                    self._run.calls, contract, allowed.invocation, summary, limit, within=left
+                )
+            except ActivityError as error:
+                failure = dispatch.failure_of(error)
+                if is_cancelled_exception(error) or dispatch.is_cancelling():
+                    raise
+                if failure.earlier is not None:
+                    return EarlierFound(failure.earlier, failure)
+                # The first attempt of an activity may find that of another; a later one finds one of its own.
+                deaths += failure.worker_died or (failure.wait is not None and failure.attempts != 1)
+                is_due = failure.wait is not None or (failure.worker_died and contract.recovery != "ask")
+                is_late = deadline is not None and workflow.now() + (failure.wait or _NONE) >= deadline
+                if not is_due or is_late or waits >= MAX_WAITS or deaths > MAX_DEATHS:
+                    raise
+                waits += 1
+                if failure.wait is not None:
+                    await workflow.sleep(failure.wait, summary=f"until {contract.name} may be tried again")
+
+    async def _answered(self, allowed: Allowed, result: ToolResult) -> ToolResult:
+        """The activity came to an end of its own."""
+        if allowed.contract.effect == "read":
+            return self.done(allowed.call, allowed.decision, result)
+        if result.error is None or result.error.kind != "invalid_output":
+            return self._ended(allowed, result, "failed" if result.error else "done")
+        return await self._concluded(allowed, EffectReport(state="done", result=result))
+
+    async def _failed(self, allowed: Allowed, error: ActivityError) -> ToolResult:
+        """The activity gave up, or was cancelled."""
+        call, decision, failure = allowed.call, allowed.decision, dispatch.failure_of(error)
+        if failure.kind == FORBIDDEN_NOW_ERROR:
+            record_forbidden(self._run, call, failure)
+        if allowed.contract.effect == "read":
+            if is_cancelled_exception(error):
+                raise error
+            dispatch.heed_cancellation()
+            taken_over = await self.taken_over(f"{call.tool} failed: {failure.message}")
+            return self.done(call, decision, taken_over)
+        if is_cancelled_exception(error) or dispatch.is_cancelling():
+            await self._cancelled(allowed, failure)
+            raise CancelledError
+        report = await self._failed_write(allowed).look_up(failure)
+        if report.state == "failed" and report.result is None:
+            failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
+            reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
+            return self.done(call, decision, await self.taken_over(reason), "failed")
+        return await self._concluded(allowed, report)
+
+    async def _concluded(self, allowed: Allowed, report: EffectReport) -> ToolResult:
+        """People are asked until the end of a write is known."""
+        try:
+            known = await self._failed_write(allowed).conclude(report)
+        except (RunStopped, CancelledError):
+            self._ended(allowed, _result_of(report), report.state)
+            raise
+        return self._ended(allowed, _result_of(known), known.state)
+
+    async def _after_an_earlier(self, allowed: Allowed, found: EarlierFound) -> ToolResult:
+        """An earlier run of the workflow id made this very write, and this one did nothing."""
+        run, write, contract = self._run, self._failed_write(allowed), allowed.contract
+        earlier, failure = found.effect, found.failure
+        work = allowed.work.id
+        if run.manifest.earlier_effects == "count" and earlier.state == "done":
+            return await self._counting(allowed, earlier)
+        try:
+            resolution = await write.ask_about(earlier, failure.message)
+        except (RunStopped, CancelledError):
+            # It is on record that it will not begin.
+            report = await write.look_up(failure)
+            self._ended(allowed, _result_of(report), report.state)
+            raise
+        run.knows_effect(work, earlier.key)
+        if resolution.action == "again":
+            # Days may have passed: what a rule denies now stays denied.
+            again = self._deciding.decide(allowed.call, contract, f"call-{allowed.index}-again")
+            if again.verdict == "deny":
+                await write.look_up(failure)
+                return self.denied(allowed.call, self._deciding.recorded(allowed.call, again))
+            return await self.carry_out(allowed.knowing(beside=run.works[work]))
+        if earlier.state == "done":
+            return await self._counting(allowed, earlier)
+        report = await write.count(earlier, resolution)
+        said = f"run {earlier.chain} did it, says {resolution.by} (key {earlier.key})"
+        counted = _result_of(report).model_copy(update={"counted": said})
+        return self._ended(allowed, counted, report.state)
+
+    async def _counting(self, allowed: Allowed, earlier: EarlierEffect) -> ToolResult:
+        """An earlier run's effect stands for this call's, with the result that is on record."""
+        self._run.knows_effect(allowed.work.id, earlier.key)
+        return await self.carry_out(allowed.knowing(counts=earlier.key))
+
+    async def _cancelled(self, allowed: Allowed, failure: dispatch.Failure) -> None:
+        """Nobody can be asked any more: what is known of a write goes into the outcome."""
+        if allowed.contract.effect != "read":
+            report = await self._failed_write(allowed).look_up(failure)
+            self._ended(allowed, _result_of(report), report.state)
+
+    def _failed_write(self, allowed: Allowed) -> FailedWrite:
+        return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)
+
+    async def taken_over(self, reason: str) -> ToolResult:
+        """A person says what to do, and the model is told."""
+        resolution = await waiting.escalate(self._run, reason, self._escalation_timeout)
+        message = f"{reason}. {resolution.by} says: {resolution.text}"
+        return ToolResult(error=ToolProblem(kind="failed", message=message))
+
+    def _ended(
+        self, allowed: Allowed, result: ToolResult, effect: Literal["done", "failed", "unknown"]
+    ) -> ToolResult:
+        """A write ended, or counts as one that did."""
+        if effect != "failed":
+            self._run.knows_effect(allowed.work.id, allowed.invocation.ledger_key)
+        ended = "counted" if effect == "done" and result.counted is not None else effect
+        return self.done(allowed.call, allowed.decision, result, ended)
+
+    def denied(self, call: ToolCall, decision: Decision) -> ToolResult:
+        """A call that a rule denied, as the model is told of it."""
+        denied = ToolProblem(kind="denied", message=f"rule {decision.rule}: {decision.reason}")
+        return self.done(call, decision, ToolResult(error=denied))
+
+    def done(
+        self,
+        call: ToolCall,
+        decision: Decision | None,
+        result: ToolResult,
+        effect: Literal["done", "failed", "unknown", "counted"] | None = None,
+    ) -> ToolResult:
+        """A call has ended, and the outcome says so.
+
+        Args:
+            call: As the model asked for it.
+            decision: On it, if there was one.
+            result: What the model is told.
+            effect: Of a write that was allowed: whether it happened.
+        """
+        run = self._run
+        error = result.error
+        if error is None:
+            run.remember(PastCall(call.id, call.tool, call.arguments, result.output))
+        summary = ToolCallSummary(
+            tool_call_id=call.id,
+            tool=call.tool,
+            arguments=call.arguments,
+            rule=decision.rule if decision else None,
+            approved_by=decision.granted_by if decision else (),
+            error=f"{error.kind}: {error.message}"[:2_000] if error else None,
+            effect=effect,
+            counted=result.counted,
+        )
+        run.summaries = (*run.summaries, summary)
+        kind = error.kind if error else None
+        # A name that the model made up may be anything.
+        tool = call.tool if kind != "unknown_tool" else None
+        run.log.debug("tool call ended", turn=run.turn, tool=tool, error_kind=kind)
+        return result.model_copy(update={"call_id": call.id})
+
+
+def _result_of(report: EffectReport) -> ToolResult:
+    """What the model is told of a write, and the outcome says of it."""
+    if report.result is not None:
+        return report.result
+    known = report.detail or "nothing more is known"
+    message = f"it may or may not have happened: {known}" if report.state == "unknown" else known
+    return ToolResult(error=ToolProblem(kind="failed", message=message))
