@@ -271,10 +271,14 @@ async def test_a_token_does_nothing_twice_that_is_sent_again_for_the_same_run(
     task: AgentTask[Any] = AgentTask(input="hello", requested_by="rita")
     async with serving(temporal, ScriptedModel(small), tmp_path, requesters=SIGNED) as bank:
         sent = RITA.start("Banker", task, namespace=bank.client.namespace, workflow_id=run)
-        for _ in range(2):
-            outcome = await bank.client.execute_workflow("Banker", sent, id=run, task_queue=bank.task_queue)
-            assert outcome["status"] == "completed"
-        # The ledger's keys are the workflow id's: the second run is told what the first did.
+        outcome = await bank.client.execute_workflow("Banker", sent, id=run, task_queue=bank.task_queue)
+        assert outcome["status"] == "completed"
+        # Another run of the workflow id, which asks whether the first one's payment counts.
+        again = await bank.client.start_workflow("Banker", sent, id=run, task_queue=bank.task_queue)
+        effect = (await bank.escalation(again)).effect
+        assert effect is not None
+        assert effect.earlier is not None
+        await again.terminate()
         assert bank.bank.paid == [("alice", "5.00")]
 
 
