@@ -205,6 +205,11 @@ class Carrying:
         if earlier.state == "done":
             return await self._counting(allowed, earlier)
         report = await write.count(earlier, resolution)
+        if report.state == "unknown":
+            # Nobody's word is on record: it is asked for again.
+            return await self._after_an_earlier(
+                allowed, replace(found, failure=replace(failure, message=report.detail))
+            )
         said = f"run {earlier.chain} did it, says {resolution.by} (key {earlier.key})"
         counted = _result_of(report).model_copy(update={"counted": said})
         return self._ended(allowed, counted, report.state)

@@ -11,6 +11,7 @@ from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.rules import DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation
+from agentflow.contracts.wire import Sha256
 from agentflow.core.effects import result_of
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.escalations import Doubt
@@ -52,9 +53,8 @@ class FailedWrite:
         if failure.kind == EFFECT_UNKNOWN_ERROR:
             # The attempt has asked them already.
             return EffectReport(state="unknown", detail=failure.message, attempts=failure.attempts or 0)
-        inquiry = EffectInquiry(tool=self._contract.name, invocation=self._invocation)
         try:
-            return await dispatch.reconcile_effect(self._run.calls, self._contract, inquiry)
+            return await dispatch.reconcile_effect(self._run.calls, self._contract, self._inquiry())
         except ActivityError as error:
             why = dispatch.failure_of(error).message
             detail = f"{failure.message}; and it could not be found out whether it happened: {why}"
@@ -77,18 +77,12 @@ class FailedWrite:
     async def count(self, earlier: EarlierEffect, resolution: Resolution) -> EffectReport:
         """Put on record that an earlier run's effect in doubt counts for this call's, and what came of it.
 
-        Raises:
-            ActivityError: the ledger or a worker can't be reached.
+        Answers ``unknown`` where that could not be recorded.
         """
-        closing = EffectClosing(
-            verdict="happened",
-            by=resolution.by,
-            text=resolution.text[:2_000],
-            output=resolution.result,
-            counts=earlier.key,
+        before = EffectReport(
+            state="unknown", detail=f"run {earlier.chain} may have done it (key {earlier.key})"
         )
-        inquiry = EffectInquiry(tool=self._contract.name, invocation=self._invocation, closing=closing)
-        return await dispatch.close_effect(self._run.calls, self._contract, inquiry)
+        return await self._close(_closing(resolution, earlier.key), before)
 
     async def conclude(self, report: EffectReport) -> EffectReport:
         """Ask people until it is known what became of the call, and its result can be used.
@@ -104,23 +98,22 @@ class FailedWrite:
             if _is_unusable(report) and resolution.action != "abort":
                 # The ledger has its end already; what the person adds is in history.
                 return _told(resolution)
-            report = await self._close(resolution, report)
+            if not _is_unusable(report):
+                report = await self._close(_closing(resolution), report)
             if resolution.action == "abort":
                 raise waiting.aborted(reason, resolution)
         return report
 
-    async def _close(self, resolution: Resolution, report: EffectReport) -> EffectReport:
-        inquiry = EffectInquiry(
-            tool=self._contract.name, invocation=self._invocation, closing=_closing(resolution)
-        )
-        if _is_unusable(report):
-            return report
+    async def _close(self, closing: EffectClosing, report: EffectReport) -> EffectReport:
         try:
-            return await dispatch.close_effect(self._run.calls, self._contract, inquiry)
+            return await dispatch.close_effect(self._run.calls, self._contract, self._inquiry(closing))
         except ActivityError as error:
             why = dispatch.failure_of(error).message
-            detail = f"{report.detail}; {resolution.by}'s word could not be recorded: {why}"
+            detail = f"{report.detail}; {closing.by}'s word could not be recorded: {why}"
             return report.model_copy(update={"detail": detail[-4_000:]})
+
+    def _inquiry(self, closing: EffectClosing | None = None) -> EffectInquiry:
+        return EffectInquiry(tool=self._contract.name, invocation=self._invocation, closing=closing)
 
     def _reason(self, report: EffectReport) -> str:
         name = self._contract.name
@@ -155,8 +148,13 @@ def _told(resolution: Resolution) -> EffectReport:
     return EffectReport(state=state, result=result_of(_closing(resolution)))
 
 
-def _closing(resolution: Resolution) -> EffectClosing:
-    assert resolution.action in ("happened", "did_not_happen", "abort")  # judge_resolution refuses the others
+def _closing(resolution: Resolution, counts: Sha256 | None = None) -> EffectClosing:
+    verdict = "happened" if resolution.action == "count" else resolution.action
+    assert verdict in ("happened", "did_not_happen", "abort")  # judge_resolution refuses the others
     return EffectClosing(
-        verdict=resolution.action, by=resolution.by, text=resolution.text[:2_000], output=resolution.result
+        verdict=verdict,
+        by=resolution.by,
+        text=resolution.text[:2_000],
+        output=resolution.result,
+        counts=counts,
     )

@@ -127,6 +127,8 @@ def _contradiction(
             return "failed, and payments have a refund" if happened else None
         case "unknown":
             return None if told else "unknown, and nobody was shown it"
+        case "counted":
+            return "an earlier run's, and payments have a refund of this one" if happened else None
         case None:
             return "not begun, and payments have a refund" if happened else None
 
