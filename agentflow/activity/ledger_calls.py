@@ -66,10 +66,13 @@ class LedgerCalls:
         found = await self._answer(lambda: self._ledger.of_work(work))
         if type(found) is not tuple:
             raise self._odd("of_work", found)
-        records = tuple(exactly(StoredEffect, one) for one in cast(tuple[object, ...], found))
-        if not all(one is not None and one.record.work == work for one in records):
+        told = cast(tuple[object, ...], found)
+        records = tuple(
+            one for each in told if (one := exactly(StoredEffect, each)) and one.record.work == work
+        )
+        if len(records) < len(told):
             raise LedgerError(f"{self._name}.of_work answered something else than records of that work")
-        return tuple(one for one in records if one is not None)
+        return records
 
     def _yes_or_no(self, method: str, answer: object) -> bool:
         if answer is True or answer is False:

@@ -13,6 +13,7 @@ from agentflow.adapters.dynamodb_client import (
 )
 from agentflow.adapters.dynamodb_stops import LIFTED, DynamoDBStops
 from agentflow.adapters.dynamodb_table import OPEN_INDEX, check_table, create_table
+from agentflow.adapters.dynamodb_works import DynamoDBWorks
 from agentflow.adapters.ledger_rows import (
     RECORD_COLUMNS,
     all_of_work,
@@ -21,7 +22,6 @@ from agentflow.adapters.ledger_rows import (
     limited,
     microseconds,
     moment,
-    original,
     place_of,
     row_of,
     storable,
@@ -48,9 +48,6 @@ _SCANNED = 1_000
 _REQUESTS = 10
 """How many requests one ``find`` makes; then the page ends, full or not."""
 _OPEN = {"S": "1"}
-_WORK = "work#"
-"""Begins the key of an item that has the keys of all records of one piece of work: a global index can't be
-read consistently."""
 
 
 class DynamoDBLedger:
@@ -101,6 +98,7 @@ class DynamoDBLedger:
             self._place, client=client, region=region, endpoint=endpoint, timeout=timeout
         )
         self._stops = DynamoDBStops(self._dynamodb, table)
+        self._works = DynamoDBWorks(self._dynamodb, table)
 
     def __repr__(self) -> str:
         return f"DynamoDBLedger({self._place!r})"
@@ -133,7 +131,7 @@ class DynamoDBLedger:
         now = {"N": str(_now_us())}
         if record.work is not None:
             # Before the record is there: whoever looks after an insert must find it.
-            await self._add_to_work(record.work, record.key)
+            await self._works.add(record.work, record.key)
         item = self._item(record) | {"version": {"N": "1"}, "created_at_us": now, "written_at_us": now}
         if record.is_open:
             item["open"] = _OPEN
@@ -180,11 +178,8 @@ class DynamoDBLedger:
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
-        answer = await self._dynamodb.call(
-            lambda client: client.get_item(TableName=self._table, Key=_work(work), ConsistentRead=True)
-        )
-        keys = sorted(answer.get("Item", {}).get("keys", {}).get("SS", ()))
-        found = [stored for key in keys if (stored := await self.get(Sha256(original(key)))) is not None]
+        keys = await self._works.keys(work)
+        found = [stored for key in keys if (stored := await self.get(key)) is not None]
         return all_of_work(sorted(found, key=_by_age), self._place)
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
@@ -290,42 +285,8 @@ class DynamoDBLedger:
             )
         )
         if is_gone and "work" in item:
-            await self._take_from_work(_value(item, "work"), _value(item, "key"))
+            await self._works.take(_value(item, "work"), _value(item, "key"))
         return is_gone
-
-    async def _add_to_work(self, work: str, key: str) -> None:
-        await self._write(
-            lambda client: client.update_item(
-                TableName=self._table,
-                Key=_work(work),
-                UpdateExpression="ADD #keys :keys",
-                ExpressionAttributeNames={"#keys": "keys"},
-                ExpressionAttributeValues={":keys": {"SS": [storable(key)]}},
-            )
-        )
-
-    async def _take_from_work(self, work: str, key: str) -> None:
-        """The item goes with the last of its keys."""
-        names, keys = {"#keys": "keys"}, {":keys": {"SS": [key]}}
-        is_last = await self._write(
-            lambda client: client.delete_item(
-                TableName=self._table,
-                Key=_work(work),
-                ConditionExpression="#keys = :keys",
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=keys,
-            )
-        )
-        if not is_last:
-            await self._write(
-                lambda client: client.update_item(
-                    TableName=self._table,
-                    Key=_work(work),
-                    UpdateExpression="DELETE #keys :keys",
-                    ExpressionAttributeNames=names,
-                    ExpressionAttributeValues=keys,
-                )
-            )
 
     async def _listed(self, request: Mapping[str, Any], *, only_open: bool) -> Any:
         return await self._dynamodb.call(
@@ -375,10 +336,6 @@ class DynamoDBLedger:
 
 def _key(key: str) -> Item:
     return {"key": {"S": storable(key)}}
-
-
-def _work(work: str) -> Item:
-    return _key(f"{_WORK}{work}")
 
 
 def _by_age(stored: StoredEffect) -> tuple[datetime, str]:

@@ -273,8 +273,9 @@ class Lifecycle(Generic[InputT, OutputT]):
 def _chain() -> str:
     """Which run of its workflow id an execution begins."""
     info = workflow.info()
-    is_cron = info.cron_schedule is not None
-    return chain_of(info.first_execution_run_id, info.original_execution_run_id, is_cron=is_cron)
+    return chain_of(
+        info.first_execution_run_id, info.original_execution_run_id, is_cron=bool(info.cron_schedule)
+    )
 
 
 def _earlier_effects(definition: AgentDefinition[Any]) -> EarlierEffects:

@@ -105,7 +105,7 @@ def is_failure_genuine(activity: str, call: str, failure: ApplicationError) -> b
             else b""
         )
     except (TypeError, ValueError):
-        return _is_genuine_now_or_then(f"failure:{activity}", call, None, {}, b"")
+        seal, said = None, b""
     return _is_genuine_now_or_then(f"failure:{activity}", call, seal, {}, said)
 
 
