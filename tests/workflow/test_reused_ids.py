@@ -13,7 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 from agentflow import AgentOutcome, AgentTask
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
-from agentflow.contracts.escalation import EffectInDoubt, Resolution
+from agentflow.contracts.escalation import EffectInDoubt, Resolution, ResolutionAction
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.harness import Harness, decoded, eventually, replayed, serving
@@ -63,6 +63,16 @@ async def asked(bank: Harness, handle: WorkflowHandle[Any, Any]) -> EffectInDoub
     return effect
 
 
+async def answered(
+    bank: Harness, workflow_id: str, action: ResolutionAction
+) -> tuple[WorkflowHandle[Any, AgentOutcome[Any]], AgentOutcome[Any]]:
+    """Another run of an id, which a person answers once it asks, and how it ends."""
+    handle = await begun(bank, workflow_id)
+    await asked(bank, handle)
+    await bank.agents.resolve(workflow_id, Resolution(action=action, by="otto"))
+    return handle, await ended(handle)
+
+
 async def test_a_second_run_of_an_id_asks_before_it_pays_the_same_and_says_who_paid(
     temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
 ) -> None:
@@ -88,10 +98,7 @@ async def test_an_earlier_effect_that_counts_is_told_as_another_runs(
     async with serving(temporal, model, tmp_path, ledger=ledger) as bank:
         first = await begun(bank, name)
         await ended(first)
-        second = await begun(bank, name)
-        await asked(bank, second)
-        await bank.agents.resolve(name, Resolution(action="count", by="otto"))
-        outcome = await ended(second)
+        second, outcome = await answered(bank, name, "count")
         assert bank.bank.paid == [PAID]
     (counted,) = outcome.tool_calls
     assert (outcome.status, counted.effect, counted.error) == ("completed", "counted", None)
@@ -110,10 +117,7 @@ async def test_an_effect_is_made_again_if_a_person_says_so(
     name = f"case-{uuid4()}"
     async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger) as bank:
         await ended(await begun(bank, name))
-        second = await begun(bank, name)
-        await asked(bank, second)
-        await bank.agents.resolve(name, Resolution(action="again", by="otto"))
-        outcome = await ended(second)
+        second, outcome = await answered(bank, name, "again")
         assert bank.bank.paid == [PAID, PAID]
     assert outcome.tool_calls[0].effect == "done"
     await replayed(await second.fetch_history())
@@ -126,10 +130,7 @@ async def test_nothing_is_made_after_an_abort_and_its_call_can_not_begin_any_mor
     name = f"case-{uuid4()}"
     async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger) as bank:
         await ended(await begun(bank, name))
-        second = await begun(bank, name)
-        await asked(bank, second)
-        await bank.agents.resolve(name, Resolution(action="abort", by="otto"))
-        outcome = await ended(second)
+        _, outcome = await answered(bank, name, "abort")
         assert bank.bank.paid == [PAID]
     assert (outcome.status, outcome.tool_calls[0].effect) == ("escalated", "failed")
     assert [record.is_open for record in await records(ledger)] == [False, False]
@@ -141,10 +142,7 @@ async def test_a_third_run_is_asked_of_each_payment_that_was_made_before(
     name = f"case-{uuid4()}"
     async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger) as bank:
         await ended(await begun(bank, name))
-        second = await begun(bank, name)
-        await asked(bank, second)
-        await bank.agents.resolve(name, Resolution(action="again", by="otto"))
-        await ended(second)
+        await answered(bank, name, "again")
         third = await begun(bank, name)
         keys: list[str] = []
         for number in (1, 2):
