@@ -5,7 +5,8 @@
     │   ├── ToolDefinitionError     a function can't become a tool
     │   ├── WorkflowDefinitionError an AgentWorkflow subclass is incomplete
     │   ├── UnknownModelError       no model, or no price, by that name
-    │   └── MissingExtraError       an optional dependency isn't installed
+    │   ├── MissingExtraError       an optional dependency isn't installed
+    │   └── LedgerMovedError        a ledger was moved, copied or restored, and no operator has adopted it
     ├── LocalProcessError           a server started on this machine didn't come up
     ├── ModelError                  a model call failed
     │   ├── ModelUnavailableError   may work later: 429, 5xx, time-out, connection
@@ -23,6 +24,7 @@
     ├── EarlierEffectError          an earlier run of the workflow id did the same; nothing was done
     ├── ForbiddenNowError           a write that was allowed is forbidden by now; the tool was not called
     ├── LedgerError                 the effect ledger can't be read or written
+    │   └── OtherLedgerError        it isn't the one that the run's writes are recorded in, or lost some
     ├── BlobMissingError            the blob store lost what a hash names
     ├── StoredValueError            external storage lost or altered what history refers to
     ├── AuditError                  a bundle, or a key of one, can't be made, kept or read
@@ -70,6 +72,10 @@ class MissingExtraError(ConfigurationError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f'{what} needs an extra: pip install "agentflow-temporal[{extra}]"')
+
+
+class LedgerMovedError(ConfigurationError):
+    """The effect ledger was moved, copied or restored, and no operator has said what it lacks."""
 
 
 class LocalProcessError(AgentflowError):
@@ -177,6 +183,10 @@ class ForbiddenNowError(AgentflowError):
 
 class LedgerError(AgentflowError):
     """The effect ledger can't be read or written, so no write may run."""
+
+
+class OtherLedgerError(LedgerError):
+    """A worker's ledger isn't the one that a run's writes are recorded in, or has lost some of them."""
 
 
 class BlobMissingError(AgentflowError):

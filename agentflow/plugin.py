@@ -4,12 +4,12 @@ It sets, on the client: the pydantic data converter, with external storage if th
 the interpreter; and the tracing interceptor if a tracer provider is set by then. On the worker and the
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
 the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
-``reconcile_effect`` and ``close_effect`` for those that write, ``guard_output`` with an output guard and
-``notify`` with a notifier, each of which does only what a run sealed, and the keys that runs seal with;
-checks that the server has the search attributes and that the ledger can be used; the ledger's upkeep, and its
-word on what is forbidden now, which each write asks for; gauges of the runs that wait for people, where
-metrics are recorded; and as many activities at once as models and tools that take their time ask for, unless
-the worker says otherwise.
+``reconcile_effect``, ``close_effect`` and ``identify_ledger`` for those that write, ``guard_output`` with an
+output guard and ``notify`` with a notifier, each of which does only what a run sealed, and the keys that runs
+seal with; checks that the server has the search attributes and that the ledger can be used; the ledger's
+upkeep, and its word on what is forbidden now, which each write asks for; gauges of the runs that wait for
+people, where metrics are recorded; and as many activities at once as models and tools that take their time
+ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -55,6 +55,7 @@ from agentflow.contracts import names
 from agentflow.contracts.effects import EffectInquiry
 from agentflow.contracts.guards import OutputCheck
 from agentflow.contracts.identity import SignatureTerms
+from agentflow.contracts.ledger import LedgerQuestion
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, ManifestRequest
 from agentflow.contracts.model import ChatRequest
 from agentflow.contracts.notice import Notice
@@ -225,6 +226,7 @@ class AgentflowPlugin(SimplePlugin):
             self._served += [
                 Served(names.RECONCILE_EFFECT_ACTIVITY, EffectInquiry, effects.reconcile),
                 Served(names.CLOSE_EFFECT_ACTIVITY, EffectInquiry, effects.close),
+                Served(names.IDENTIFY_LEDGER_ACTIVITY, LedgerQuestion, effects.identify),
             ]
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
@@ -276,6 +278,7 @@ class AgentflowPlugin(SimplePlugin):
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
                 requesters=self._requesters,
+                ledger=self._ledger,
             )
             verification = VerificationActivity(_own_verifiers(workflows))
             served += [

@@ -17,7 +17,9 @@ import structlog
 from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
-from agentflow.activity.hold import MAX_LEASE, Hold, to_the_end
+from agentflow.activity.failures import NotBegunError, is_final
+from agentflow.activity.hold import MAX_LEASE, Hold, heed_cancellation, to_the_end
+from agentflow.activity.own_ledger import MissingTraces, first_begun, see_ledger
 from agentflow.activity.permits import Permits, permitted
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
@@ -65,11 +67,25 @@ class EffectOnce:
             LedgerError: the ledger can't be used; the tool was not called.
         """
         attempt = _Attempt(self, invocation)
+        try:
+            return await self._carried_out(attempt, invocation)
+        except Exception as error:
+            if attempt.has_record or isinstance(error, EffectBusyError) or is_final(error):
+                raise
+            # Temporal's next attempt, which would find no record, could not tell that this one did nothing.
+            raise NotBegunError(error) from error
+
+    async def _carried_out(self, attempt: "_Attempt", invocation: ToolInvocation) -> ToolResult:
+        traces = await attempt.traces_missing()
         if invocation.work and invocation.work.counts:
             return await attempt.count(invocation.work.counts)
-        found = await attempt.hold.begin(attempt.hold.record)
+        # To the end, so that a worker which is shut down now leaves a record that says that nothing was done.
+        found = await to_the_end(attempt.hold.begin(attempt.first_record(traces)))
+        attempt.has_record = True
         if found is None:
-            return await attempt.call(is_first=True)
+            if traces is None:
+                return await attempt.call(is_first=True)
+            raise await attempt.without_traces(traces)
         match effects.examine(found, attempt.hold.record):
             case effects.Ended(record):
                 return self.caller.recorded(record)
@@ -91,9 +107,13 @@ class EffectOnce:
             LedgerError: the ledger can't be used.
         """
         attempt = _Attempt(self, invocation)
+        traces = await attempt.traces_missing()
         # A worker that was thought dead may only now come to begin: it must find that it is too late.
-        found = await attempt.hold.begin(effects.given_up(attempt.hold.record, "never began"))
+        never = effects.given_up(attempt.hold.record, "never began")
+        found = await attempt.hold.begin(attempt.first_record(traces) if traces else never)
         if found is None:
+            if traces is not None:
+                raise await attempt.without_traces(traces)
             return self._report(attempt.hold.record)
         match effects.examine(found, attempt.hold.record):
             case effects.Ended(record):
@@ -115,6 +135,7 @@ class EffectOnce:
             LedgerError: the ledger can't be used.
         """
         attempt = _Attempt(self, invocation)
+        await attempt.traces_missing()
         result = effects.result_of(closing)
         if closing.verdict == "happened":
             result = self.caller.told(closing.output)
@@ -148,9 +169,12 @@ class _Attempt:
 
     def __init__(self, writes: EffectOnce, invocation: ToolInvocation) -> None:
         caller = writes.caller
+        self._writes = writes
         self._caller = caller
         self._permits = writes.permits
         self._invocation = invocation
+        self.has_record = False
+        """Whether the ledger has a record of the call: a later attempt finds it."""
         self._has_called = False
         info = activity.info()
         self._limit = info.start_to_close_timeout or caller.contract.options.start_to_close_timeout
@@ -159,6 +183,21 @@ class _Attempt:
         self._number = info.attempt
         self.hold: Hold = Hold(writes.ledger, self._intent(info))
 
+    async def traces_missing(self) -> MissingTraces | None:
+        """See that this is the run's ledger, and whether a call without a record may have been made."""
+        return await see_ledger(self._writes.ledger, self._invocation.work, activity.info())
+
+    def first_record(self, traces: MissingTraces | None) -> EffectRecord:
+        """What is recorded of a call that has no record."""
+        return self.hold.record if traces is None else effects.untraced(self.hold.record, traces.why)
+
+    async def without_traces(self, traces: MissingTraces) -> Exception:
+        """What to raise where a call that may have been made had no record; it has one now."""
+        if traces.since is None and self._caller.contract.recovery != "probe":
+            # Nobody knows when it may have been made: no key can be trusted to be remembered.
+            return await self._doubt(traces.why)
+        return self.busy(self._lease)
+
     async def call(self, *, is_first: bool) -> ToolResult:
         """Call the tool and record how it ended.
 
@@ -166,13 +205,15 @@ class _Attempt:
             is_first: No attempt before this one can have had an effect.
         """
         try:
+            heed_cancellation()
             async with self.hold.at_work(self._limit, self._delay):
-                if is_first:
-                    await self._none_before()
+                await self._none_before(is_first=is_first)
                 await self._permits(self._invocation)
                 self._has_called = True
                 result = await self._caller.call(self._invocation)
         except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, EffectUnknownError) and not self._has_called:
+                raise
             if not self._has_called or isinstance(error, ToolUnavailableError | SourceChangedError):
                 await to_the_end(self._did_nothing(error, is_first=is_first))
                 raise
@@ -216,10 +257,11 @@ class _Attempt:
     def _counted(self, record: EffectRecord) -> ToolResult:
         return self._caller.recorded(record).model_copy(update={"counted": record.detail})
 
-    async def _none_before(self) -> None:
+    async def _none_before(self, *, is_first: bool) -> None:
         """See that no earlier run of the workflow id did the same.
 
-        The call's own intent is on record by now: of two runs that look, at least one sees the other.
+        The call's own intent is on record by now: of two runs that look, at least one sees the other. An
+        attempt that repeats another looks too, since that one may have died before it did.
         """
         work = self._invocation.work
         before = await self.hold.others(work.beside) if work else None
@@ -229,10 +271,11 @@ class _Attempt:
         is_ours = found.chain == self.hold.record.chain
         who = "this run, before it was reset," if is_ours else f"run {found.chain} of this workflow id"
         did = {"done": "did", "intended": "may still do", "unknown": "may have done"}[found.state]
-        raise EarlierEffectError(
-            f"{who} {did} the very same {name} (key {found.key}, {found.at.isoformat(timespec='seconds')})",
-            found.model_dump(mode="json"),
-        )
+        said = f"{who} {did} the very same {name} (key {found.key}, {found.at.isoformat(timespec='seconds')})"
+        if not is_first:
+            # Whether it counts, nobody can say who doesn't know what this call did itself.
+            raise await self._doubt(f"an earlier attempt ended without a record, and {said}")
+        raise EarlierEffectError(said, found.model_dump(mode="json"))
 
     async def resume(self, found: StoredEffect, abandoned: effects.Abandoned) -> ToolResult:
         """Go on after an attempt that ended without a record."""
@@ -240,7 +283,9 @@ class _Attempt:
         if abandoned.untouched:
             await self._call_again()
             return await self.call(is_first=True)
-        match effects.recovery_of(self._caller.contract, abandoned):
+        begun = first_begun(self._invocation.work, activity.info())
+        since_first = max(abandoned.since_first, begun or timedelta(0))
+        match effects.recovery_of(self._caller.contract, since_first):
             case "ask":
                 raise await self._doubt(f"an earlier attempt ended without a record. {found.record.detail}")
             case "key":

@@ -12,6 +12,7 @@ from agentflow.contracts.names import (
     EFFECT_UNKNOWN_ERROR,
     FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
+    NOT_BEGUN,
     SEAL_REFUSED_ERROR,
 )
 from agentflow.errors import (
@@ -32,6 +33,15 @@ from agentflow.errors import (
     SourceChangedError,
     ToolUnavailableError,
 )
+
+
+class NotBegunError(AgentflowError):
+    """An attempt failed before it did anything, and found nothing of another: the run may ask anew."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
 """What asks for a longer wait is asked again all the same: a person may be waiting."""
@@ -79,11 +89,16 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
     """
     if isinstance(error, ApplicationError):
         return error
+    has_begun = not isinstance(error, NotBegunError)
+    if isinstance(error, NotBegunError):
+        error = error.cause
     facts: dict[str, object] = {"attempt": activity.info().attempt}
     if isinstance(error, EarlierEffectError):
         facts["earlier"] = error.earlier
     if isinstance(error, EffectBusyError):
         facts[BUSY_SECONDS] = error.retry_after.total_seconds()
+    if not has_begun:
+        facts[NOT_BEGUN] = True
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, _WAITING) else None
     failure = ApplicationError(
@@ -91,10 +106,15 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
         message[:MAX_MESSAGE].encode(errors="replace").decode(),
         facts,
         type=_KINDS.get(type(error), type(error).__name__),
-        non_retryable=isinstance(error, _FINAL) or (run_waits and isinstance(error, EffectBusyError)),
+        non_retryable=is_final(error) or not has_begun or (run_waits and isinstance(error, EffectBusyError)),
         next_retry_delay=min(wait, MAX_RETRY_AFTER) if wait else None,
     )
     return failure.with_traceback(_first_cause(error).__traceback__)
+
+
+def is_final(error: Exception) -> bool:
+    """Whether trying again can't help, or could do harm."""
+    return isinstance(error, _FINAL)
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -189,6 +189,17 @@ async def to_the_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     return task.result()
 
 
+def heed_cancellation() -> None:
+    """End here if the attempt was cancelled during work that was done to the end.
+
+    Raises:
+        asyncio.CancelledError: it was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def tried(operation: Callable[[], Awaitable[ResultT]], tries: int = TRIES) -> ResultT:
     """Try an operation of the ledger some times: most outages are short.
 

@@ -9,6 +9,7 @@ from typing import cast
 
 from agentflow.activity.bounded import answered, close_unawaited
 from agentflow.contracts.effects import EffectRecord, StoredEffect
+from agentflow.contracts.ledger import LedgerIdentity
 from agentflow.contracts.wire import Sha256, exactly
 from agentflow.errors import AgentflowError, LedgerError
 from agentflow.ports.ledger import EffectLedger
@@ -23,6 +24,17 @@ class LedgerCalls:
     def __init__(self, ledger: EffectLedger) -> None:
         self._ledger = ledger
         self._name = type(ledger).__name__
+
+    async def identity(self) -> LedgerIdentity:
+        """Which ledger it is.
+
+        Raises:
+            LedgerError: it can't be told.
+        """
+        found = await self._answer(self._ledger.identity)
+        if identity := exactly(LedgerIdentity, found):
+            return identity
+        raise self._odd("identity", found)
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record; ``False`` if its key is taken.

@@ -9,6 +9,7 @@ import structlog
 from temporalio import activity
 
 from agentflow.activity.bounded import answered, close_unawaited, in_bounded_time
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.manifest import Manifest, ManifestRequest
@@ -26,6 +27,7 @@ from agentflow.errors import (
     UnknownModelError,
 )
 from agentflow.ports.approvers import ApproverSource
+from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.prices import PriceBook
 from agentflow.ports.requesters import RequesterSource
 from agentflow.telemetry.logs import failure
@@ -158,6 +160,7 @@ class ManifestActivity:
         notifies: bool = False,
         redacts: bool = False,
         requesters: RequesterSource | None = None,
+        ledger: EffectLedger | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -172,6 +175,7 @@ class ManifestActivity:
         self._notifies = notifies
         self._redacts = redacts
         self._requesters = requesters
+        self._ledger = LedgerCalls(ledger) if ledger is not None else None
 
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
         """Pin a run. An unknown model or price is part of the answer: the run is then denied."""
@@ -206,6 +210,7 @@ class ManifestActivity:
             root=run_root(info.namespace, info.workflow_id or ""),
             chain=request.chain,
             earlier_effects=request.earlier_effects,
+            ledger=await self._ledger_id(request),
             search_attributes=self._search_attributes,
             lists_approvals=self._search_attributes,
             notifies=self._notifies,
@@ -239,6 +244,16 @@ class ManifestActivity:
         return next(
             (f"{name}: {changed}" for name, changed in zip(tools, found, strict=True) if changed), None
         )
+
+    async def _ledger_id(self, request: ManifestRequest) -> str | None:
+        """The ledger that the run's writes are recorded in. If it can't say so now, the first write asks."""
+        if self._ledger is None or not request.writes:
+            return None
+        try:
+            return (await self._ledger.identity()).id
+        except LedgerError as error:
+            _LOG.warning("the ledger can't say which it is: no write runs until it can", **failure(error))
+            return None
 
     async def _frozen(self, request: ManifestRequest) -> tuple[str, ...]:
         """The freezes that hold, so that the rules deny what would be refused anyway: each write asks again.

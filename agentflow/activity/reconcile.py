@@ -1,4 +1,7 @@
-"""The ``reconcile_effect`` and ``close_effect`` activities: what became of a write whose activity failed."""
+"""The ``reconcile_effect`` and ``close_effect`` activities: what became of a write whose activity failed.
+
+And ``identify_ledger``: where the writes of a run are recorded.
+"""
 
 from collections.abc import Iterable
 
@@ -6,8 +9,10 @@ from agentflow.activity.effects import EffectOnce
 from agentflow.activity.execution import effects_of
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectInquiry, EffectReport
+from agentflow.contracts.ledger import LedgerIdentity, LedgerQuestion
 from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY
 from agentflow.errors import ConfigurationError
 from agentflow.ports.ledger import EffectLedger
@@ -19,6 +24,7 @@ class EffectActivities:
     def __init__(self, tools: Iterable[WorkerTool], ledger: EffectLedger) -> None:
         writes = ((tool.contract.name, effects_of(tool, ledger)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
+        self._ledger = LedgerCalls(ledger)
 
     async def reconcile(self, inquiry: EffectInquiry) -> EffectReport:
         """Find out whether a call had its effect, by the ledger and the tool's probe.
@@ -28,7 +34,7 @@ class EffectActivities:
         """
         try:
             with heartbeating():
-                return await self._of(inquiry).reconcile(inquiry.invocation)
+                return await self._of(inquiry.tool).reconcile(inquiry.invocation)
         except Exception as error:
             raise to_application_error(error) from None
 
@@ -42,12 +48,24 @@ class EffectActivities:
             if inquiry.closing is None:
                 raise ConfigurationError(f"{CLOSE_EFFECT_ACTIVITY} needs a person's word")
             with heartbeating():
-                return await self._of(inquiry).close(inquiry.invocation, inquiry.closing)
+                return await self._of(inquiry.tool).close(inquiry.invocation, inquiry.closing)
         except Exception as error:
             raise to_application_error(error) from None
 
-    def _of(self, inquiry: EffectInquiry) -> EffectOnce:
+    async def identify(self, question: LedgerQuestion) -> LedgerIdentity:
+        """Which ledger this worker has, for a run's first write.
+
+        Raises:
+            ApplicationError: retryable while the ledger can't be used.
+        """
         try:
-            return self._writes[inquiry.tool]
+            self._of(question.tool)
+            return await self._ledger.identity()
+        except Exception as error:
+            raise to_application_error(error) from None
+
+    def _of(self, tool: str) -> EffectOnce:
+        try:
+            return self._writes[tool]
         except KeyError:
-            raise ConfigurationError(f"this worker has no tool {inquiry.tool} that writes") from None
+            raise ConfigurationError(f"this worker has no tool {tool} that writes") from None

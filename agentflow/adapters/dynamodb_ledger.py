@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from agentflow.adapters.dynamodb_card import DynamoDBCard
 from agentflow.adapters.dynamodb_client import (
     DynamoDB,
     DynamoDBClient,
@@ -28,6 +29,7 @@ from agentflow.adapters.ledger_rows import (
     stored_effect,
 )
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
@@ -99,6 +101,7 @@ class DynamoDBLedger:
         )
         self._stops = DynamoDBStops(self._dynamodb, table)
         self._works = DynamoDBWorks(self._dynamodb, table)
+        self._card = DynamoDBCard(self._dynamodb, table)
 
     def __repr__(self) -> str:
         return f"DynamoDBLedger({self._place!r})"
@@ -111,6 +114,7 @@ class DynamoDBLedger:
             LedgerError: it can't be reached now.
         """
         await check_table(self._dynamodb, self._table)
+        await self._card.check()
 
     async def migrate(self) -> list[str]:
         """Make the table if it isn't there, and wait until it can be used.
@@ -124,7 +128,17 @@ class DynamoDBLedger:
             ConfigurationError: there is a table of that name which isn't made for this.
             LedgerError: it can't be made.
         """
-        return await create_table(self._dynamodb, self._table)
+        made = await create_table(self._dynamodb, self._table)
+        await self._card.make()
+        return made
+
+    async def identity(self) -> LedgerIdentity:
+        """Which ledger it is."""
+        return await self._card.identity()
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        """Take an operator's word on a table that was restored."""
+        return await self._card.adopt(adoption)
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from agentflow.adapters.ledger_card import LedgerCard, check_place, place_with_timeline
 from agentflow.adapters.ledger_rows import (
     IS_OPEN,
     MAX_OF_WORK,
@@ -27,6 +28,7 @@ from agentflow.adapters.ledger_rows import (
 )
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.errors import ConfigurationError, LedgerError, MissingExtraError
@@ -64,6 +66,18 @@ _REPLACE = (
     " WHERE key = %s AND version = %s"
 )
 _STOPS = stop_statements("%s", _NOW)
+_FIRST_CARD = "INSERT INTO agentflow_ledger (one, card) VALUES (1, %s) ON CONFLICT (one) DO NOTHING"
+_NEXT_CARD = "UPDATE agentflow_ledger SET card = %s WHERE card = %s"
+_PLACE = (
+    # Other numbers when a dump was restored into another database, or into the same one.
+    "(SELECT oid FROM pg_database WHERE datname = current_database()) || ' ' ||"
+    " 'agentflow_effects'::regclass::oid",
+    # Another one on another server, unless that is a copy of this one's files.
+    "(SELECT system_identifier FROM pg_control_system())",
+    # Another one after files were restored to a point in time, and after a standby took over.
+    "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)",
+)
+"""Of the ledger, the parts that every server tells first."""
 # The condition is there twice: a row may have changed between the look and the lock.
 _OLD = f"NOT {IS_OPEN} AND written_at_us < %s"
 _PURGE = (
@@ -73,6 +87,7 @@ _PURGE = (
 _VERSION = (
     "SELECT CASE WHEN to_regclass('agentflow_effects') IS NULL THEN 0"
     " WHEN to_regclass('agentflow_stops') IS NULL THEN least(coalesce(max(version), 0), 1)"
+    " WHEN to_regclass('agentflow_ledger') IS NULL THEN least(coalesce(max(version), 0), 3)"
     " ELSE coalesce(max(version), 0) END FROM agentflow_migrations"
 )
 _VERSIONS = (
@@ -91,6 +106,13 @@ _SETTINGS = (
     " CASE current_setting('synchronous_commit') WHEN 'off'"
     " THEN set_config('synchronous_commit', 'on', false) END"
 )
+_NOT_TOLD = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+)
+"""What a managed server may answer to a question about itself."""
 _MIGRATION_LOCK = 0x6167656E74666C6F  # "agentflo"
 _SET_UP = "run `agentflow ledger migrate`"
 
@@ -132,6 +154,7 @@ class PostgresLedger:
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] | None = None
         self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._cause: Exception | None = None
+        self._tellable = _PLACE
 
     def __repr__(self) -> str:
         return f"PostgresLedger({self._place!r})"
@@ -150,6 +173,8 @@ class PostgresLedger:
                 made = 0
         if made != len(named_migrations("postgres_ledger_sql")):
             raise self._of_another_version(made)
+        card, here = await self._card()
+        check_place(card, here, self._place)
 
     async def migrate(self) -> list[str]:
         """Make the tables, or bring them up to date. Any number of processes may do it at once.
@@ -170,7 +195,23 @@ class PostgresLedger:
                 return await self._migrate(connection)
 
         async with self._failures_told():
-            return await self._do(work, bounded=False)
+            done = await self._do(work, bounded=False)
+        _, *place = await self._with_place("1")
+        await self._write(_FIRST_CARD, (LedgerCard.new(_lying_at(place)).model_dump_json(),))
+        return done
+
+    async def identity(self) -> LedgerIdentity:
+        """Which ledger it is."""
+        card, here = await self._card()
+        return card.identity(here, self._place)
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        """Take an operator's word on a database that was restored, or whose standby took over."""
+        card, here = await self._card()
+        changed = card.adopted_by(adoption, here)
+        if not await self._write(_NEXT_CARD, (changed.model_dump_json(), card.model_dump_json())):
+            raise LedgerError(f"the effect ledger {self._place} was adopted by somebody else meanwhile")
+        return changed.identity(here, self._place)
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
@@ -241,6 +282,25 @@ class PostgresLedger:
         pool, self._pool = self._pool, None
         if pool is not None and self._owner == owner:
             await pool.close(self._timeout)
+
+    async def _card(self) -> tuple[LedgerCard, str]:
+        """The ledger's card, and the place where it lies."""
+        card, *place = await self._with_place("(SELECT card FROM agentflow_ledger)")
+        if card is None:
+            raise LedgerError(f"the effect ledger {self._place} has no record of itself: {_SET_UP}")
+        return LedgerCard.read(card, self._place), _lying_at(place)
+
+    async def _with_place(self, what: str) -> Row:
+        """An expression's value, and the parts of the ledger's place as far as the server tells them."""
+        while True:
+            try:
+                ((*values,),) = await self._read(f"SELECT {', '.join((what, *self._tellable))}")
+            except LedgerError as error:
+                if len(self._tellable) == 1 or not isinstance(error.__cause__, _NOT_TOLD):
+                    raise
+                self._tellable = self._tellable[:-1]
+            else:
+                return tuple(values)
 
     async def _stops(self, sql: str, values: Row) -> tuple[Stop, ...]:
         return tuple(stop_of_row(row, self._place) for row in await self._read(sql, values))
@@ -363,6 +423,13 @@ class PostgresLedger:
             written_at=moment(written_at_us),
             place=self._place,
         )
+
+
+def _lying_at(parts: Sequence[Any]) -> str:
+    """A place from its parts, as many as the server has told."""
+    table, *server = map(str, parts)
+    place = f"table {table}" + "".join(f" of server {number}" for number in server[:1])
+    return place_with_timeline(place, server[1]) if len(server) > 1 else place
 
 
 async def _answers(connection: AsyncConnection[TupleRow]) -> bool:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -27,15 +27,19 @@ class SQLiteFile:
     Use it from one thread. The file is in WAL mode, and a commit waits for the disk.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[str], prepare: Callable[[sqlite3.Connection], None]
+    ) -> None:
         """Describe the file; nothing is opened yet.
 
         Args:
             path: Where it is. It is made if it isn't there, and its folder too.
             migrations: The first makes version 1, and so on. ``PRAGMA user_version`` says which were run.
+            prepare: Called whenever it has been opened, before anything else is done with it.
         """
         self._path = path
         self._migrations = migrations
+        self._prepare = prepare
         self._connection: sqlite3.Connection | None = None
         self._opened: Identity | None = None
         self._opened_beside: dict[Path, Identity | None] = {}
@@ -108,6 +112,7 @@ class SQLiteFile:
             _enter_wal(connection, wait)
             connection.execute("PRAGMA synchronous=FULL")
             self._migrate(connection)
+            self._prepare(connection)
             opened = _identity(self._path)
             if before not in (None, opened):
                 raise OSError("the file was replaced while it was opened")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agentflow.adapters.ledger_card import LedgerCard, check_place
 from agentflow.adapters.ledger_rows import (
     IS_OPEN,
     MAX_OF_WORK,
@@ -32,6 +33,7 @@ from agentflow.adapters.ledger_rows import (
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
 from agentflow.adapters.sqlite_file import SQLiteFile
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.errors import LedgerError
@@ -60,6 +62,10 @@ _PURGE = (
 
 _STOPS = stop_statements("?", "?")
 
+_CARD = "SELECT card FROM agentflow_ledger"
+_FIRST_CARD = "INSERT INTO agentflow_ledger (one, card) VALUES (1, ?) ON CONFLICT (one) DO NOTHING"
+_NEXT_CARD = "UPDATE agentflow_ledger SET card = ? WHERE card = ?"
+
 _inherited: list[sqlite3.Connection] = []
 """Of the process that this one was forked from. SQLite forbids to use them, and to close them."""
 
@@ -83,7 +89,7 @@ class SQLiteLedger:
             busy_timeout: How long an operation waits for others' writes; they take milliseconds.
         """
         self._path = path.absolute()
-        self._file = SQLiteFile(self._path, migrations("sqlite_ledger_sql"))
+        self._file = SQLiteFile(self._path, migrations("sqlite_ledger_sql"), self._give_card)
         self._busy_timeout = busy_timeout
         self._thread: ThreadPoolExecutor | None = None
         self._process = os.getpid()
@@ -95,10 +101,31 @@ class SQLiteLedger:
         """Open the file, and bring it up to date.
 
         Raises:
-            ConfigurationError: a newer version of agentflow made it.
+            ConfigurationError: a newer version of agentflow made it, or it is a copy that no operator has
+                adopted.
             LedgerError: it can't be used.
         """
-        await self._do(lambda _: None)
+        card, here = await self._do(self._card)
+        check_place(card, here, str(self._path))
+
+    async def identity(self) -> LedgerIdentity:
+        """Which ledger it is."""
+        card, here = await self._do(self._card)
+        return card.identity(here, str(self._path))
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        """Take an operator's word on a file that was moved, copied or restored."""
+
+        def work(connection: sqlite3.Connection) -> tuple[LedgerCard, str] | None:
+            card, here = self._card(connection)
+            changed = card.adopted_by(adoption, here)
+            values = (changed.model_dump_json(), card.model_dump_json())
+            return (changed, here) if connection.execute(_NEXT_CARD, values).rowcount else None
+
+        adopted = await self._do(work)
+        if adopted is None:
+            raise LedgerError(f"the effect ledger {self._path} was adopted by somebody else meanwhile")
+        return adopted[0].identity(adopted[1], str(self._path))
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
@@ -171,6 +198,18 @@ class SQLiteLedger:
             thread, self._thread = self._thread, None
             await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
             thread.shutdown(wait=False)
+
+    def _card(self, connection: sqlite3.Connection) -> tuple[LedgerCard, str]:
+        """The file's card, and the place where it lies."""
+        return LedgerCard.read(connection.execute(_CARD).fetchone()[0], str(self._path)), self._here()
+
+    def _give_card(self, connection: sqlite3.Connection) -> None:
+        """A file that has just been made gets its card before anything is written to it."""
+        if connection.execute(_CARD).fetchone() is None:
+            connection.execute(_FIRST_CARD, (LedgerCard.new(self._here()).model_dump_json(),))
+
+    def _here(self) -> str:
+        return f"inode {self._path.stat().st_ino}"
 
     async def _stops(self, sql: str, values: tuple[Any, ...]) -> tuple[Stop, ...]:
         rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())

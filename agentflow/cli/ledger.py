@@ -7,6 +7,7 @@ import typer
 from agentflow.adapters.ledgers import migrate as set_up
 from agentflow.cli.asking import Yes, confirm
 from agentflow.cli.decide import Roles
+from agentflow.cli.ledger_adopt import adopt, info
 from agentflow.cli.ledger_place import LedgerUrl, existing, ledger_url, missing_file, opened, shown_url
 from agentflow.cli.ledger_resolve import check_doubt, close_record, found, word_of
 from agentflow.cli.ledger_view import Place, closing_commands, document, list_view, meaning, record_views
@@ -23,6 +24,10 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The record's key, in fu
 ledger_app: typer.Typer = typer.Typer(
     name="ledger", no_args_is_help=True, help="Show what writes came to, and close those that are in doubt."
 )
+
+
+ledger_app.command()(info)
+ledger_app.command()(adopt)
 
 
 @ledger_app.command("list")

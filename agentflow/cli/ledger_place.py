@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,7 @@ from agentflow.adapters.ledgers import open_ledger
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.cli.exits import CommandFailed, ExitCode
 from agentflow.cli.session import Session
+from agentflow.errors import LedgerMovedError
 from agentflow.ports.ledger import EffectLedger
 
 DEFAULT_LEDGER = ".agentflow/ledger.sqlite"
@@ -67,7 +68,9 @@ def existing(session: Session, url: str) -> Generator[EffectLedger]:
                 f"there is no effect ledger {path}: say where it is with --ledger or {LEDGER_VARIABLE}, or "
                 "make it with `agentflow ledger migrate`",
             )
-        session.run(ledger.check())
+        # Of one that was copied or restored, the records can be read, and what it lacks be said.
+        with suppress(LedgerMovedError):
+            session.run(ledger.check())
         yield ledger
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.budget import Spend
+from agentflow.contracts.ledger import LedgerPin
 from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import Entry, ToolCall
@@ -103,6 +104,8 @@ class CarriedRun(Contract):
         default_factory=dict[Sha256, tuple[Sha256, ...]], exclude_if=is_empty
     )
     """By what writes do (``core.idempotency.same_work``): the ledger keys that the run knows of."""
+    ledgers: dict[str, LedgerPin] = Field(default_factory=dict[str, LedgerPin], exclude_if=is_empty)
+    """By task queue, the run's own being the empty name: where its writes are recorded."""
     circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()

@@ -81,6 +81,9 @@ class Manifest(Contract):
     """Which run of its workflow id it is: ``core.idempotency.chain_of``. Pinned likewise."""
     earlier_effects: EarlierEffects = "ask"
     """What becomes of a write that an earlier run of the workflow id made."""
+    ledger: str | None = Field(default=None, exclude_if=is_none)
+    """Id of the ledger that writes on the run's own task queue are recorded in; ``None`` where its worker has
+    none, or could not reach it: then the first write finds out."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
     lists_approvals: bool = Field(default=False, exclude_if=is_false)

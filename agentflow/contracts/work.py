@@ -1,4 +1,6 @@
-"""What a write does, by which it is told whether another run of its workflow id did it."""
+"""What a write does, for which run, and where it must be recorded."""
+
+from datetime import datetime
 
 from pydantic import Field
 
@@ -17,3 +19,10 @@ class Work(Contract):
     people have decided."""
     counts: Sha256 | None = Field(default=None, exclude_if=is_none)
     """The key of an earlier run's effect that counts for this call's; then the tool is not called."""
+    ledger: str | None = Field(default=None, exclude_if=is_none)
+    """The ledger that must record it: ``contracts.ledger.LedgerIdentity.id``."""
+    after: Sha256 | None = Field(default=None, exclude_if=is_none)
+    """The key of a record that this ledger must have, as an earlier write of the run is in it."""
+    begun: datetime | None = Field(default=None, exclude_if=is_none)
+    """When the call was first scheduled, if an attempt of an earlier activity has begun it: then its record
+    must be there. By the server's clock."""

@@ -93,6 +93,15 @@ def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
             return Abandoned(since_first, untouched=not record.attempts)
 
 
+def untraced(intent: EffectRecord, why: str) -> EffectRecord:
+    """The record of a call that an attempt may have made, and of which the ledger had none.
+
+    It stands for that attempt: until its lease is over no other one acts, and then the call goes on as after
+    any attempt that left no end.
+    """
+    return _changed(intent, attempts=1, detail=_storable(why))
+
+
 def told_of(stored: StoredEffect) -> EarlierEffect:
     """An effect of another run, as a run is told of it."""
     record = stored.record
@@ -149,9 +158,14 @@ def effect_delay(contract: ToolContract) -> timedelta:
     return timedelta(0) if contract.recovery == "key" else contract.options.max_effect_delay
 
 
-def recovery_of(contract: ToolContract, abandoned: Abandoned) -> Recovery:
-    """How to go on after an earlier attempt. A key that the outside system may have forgotten is none."""
-    if contract.recovery == "key" and abandoned.since_first >= contract.options.key_lifetime:
+def recovery_of(contract: ToolContract, since_first: timedelta) -> Recovery:
+    """How to go on after an earlier attempt. A key that the outside system may have forgotten is none.
+
+    Args:
+        contract: The tool's.
+        since_first: Time since the first attempt, at least.
+    """
+    if contract.recovery == "key" and since_first >= contract.options.key_lifetime:
         return "ask"
     return contract.recovery
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
@@ -23,8 +24,28 @@ class EffectLedger(Protocol):
         """See whether the ledger can be used; a worker calls it when it starts.
 
         Raises:
-            ConfigurationError: it must be set up first, or is of a newer version; the text says how.
+            ConfigurationError: it must be set up first, is of a newer version, or is a copy that no operator
+                has adopted; the text says how.
             LedgerError: it can't be reached now.
+        """
+        ...
+
+    async def identity(self) -> LedgerIdentity:
+        """Which ledger it is, read anew each time: another file may have come into its place.
+
+        Raises:
+            LedgerError: it can't be reached, or is a copy that no operator has adopted.
+        """
+        ...
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        """Take an operator's word on a ledger that was moved, copied or restored; answer what it is then.
+
+        Where something may be missing it gets a new id, and stands for the one that it was.
+
+        Raises:
+            ValueError: it is to stand for another ledger, of which nothing is lost.
+            LedgerError: it can't be reached, or was changed meanwhile.
         """
         ...
 

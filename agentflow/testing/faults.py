@@ -51,6 +51,7 @@ from temporalio.worker import (
 )
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.model import ModelAnswer, ModelCall
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
@@ -246,6 +247,12 @@ class _FaultyLedger:
 
     async def check(self) -> None:
         await self._ledger.check()
+
+    async def identity(self) -> LedgerIdentity:
+        return await self._ledger.identity()
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        return await self._ledger.adopt(adoption)
 
     async def insert(self, record: EffectRecord) -> bool:
         await self._before(record)

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from agentflow.adapters.ledger_card import LedgerCard
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
@@ -17,6 +19,7 @@ class MemoryLedger:
         """The ledger's clock. It stands still until the test moves it."""
         self._effects: dict[Sha256, StoredEffect] = {}
         self._stops: list[Stop] = []
+        self._card = LedgerCard.new("memory")
 
     def advance(self, by: timedelta) -> None:
         """Let time pass, and leases with it."""
@@ -24,6 +27,15 @@ class MemoryLedger:
 
     async def check(self) -> None:
         """Nothing to set up."""
+
+    async def identity(self) -> LedgerIdentity:
+        """Which ledger it is."""
+        return self._card.identity("memory", repr(self))
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        """Take an operator's word."""
+        self._card = self._card.adopted_by(adoption, "memory")
+        return await self.identity()
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record."""

@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from temporalio import workflow
@@ -17,11 +17,13 @@ from agentflow.contracts.rules import Decision
 from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.work import Work
+from agentflow.core.effects import NEVER_BEGAN
 from agentflow.core.provenance import PastCall
 from agentflow.errors import PayloadTooLargeError, RunStopped
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.deciding import Deciding
 from agentflow.workflow.effects import FailedWrite, record_forbidden
+from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 
 _NONE = timedelta(0)
@@ -59,7 +61,51 @@ class EarlierFound:
     """An activity did nothing, since an earlier run of the workflow id did the same."""
 
     effect: EarlierEffect
-    failure: dispatch.Failure
+    failure: Failure
+
+
+@dataclass
+class Course:
+    """How far a call has come, over all of its activities."""
+
+    allowed: Allowed
+    since: datetime
+    """When it was first scheduled."""
+    attempts_left: int
+    """Of those that its contract gives it."""
+    waits: int = 0
+    deaths: int = 0
+
+    def after(self, failure: Failure) -> timedelta | None:
+        """How long to wait before the next activity; ``None`` if the call has failed for good."""
+        contract, attempts = self.allowed.contract, failure.attempts or 0
+        if contract.effect == "read":
+            return None
+        if failure.may_have_begun:
+            self.allowed = self.allowed.knowing(begun=self.since)
+        if self.waits >= MAX_WAITS:
+            return None
+        self.waits += 1
+        if failure.not_begun:
+            self.attempts_left -= max(1, attempts)
+            return self._pause() if self.attempts_left > 0 else None
+        # The first attempt of an activity may find that of another; a later one finds one of its own.
+        self.deaths += failure.worker_died or (failure.wait is not None and attempts != 1)
+        if self.deaths > MAX_DEATHS:
+            return None
+        if failure.wait is not None:
+            return failure.wait
+        return _NONE if failure.worker_died and contract.recovery != "ask" else None
+
+    @property
+    def nothing_begun(self) -> bool:
+        """Whether no attempt at it has begun."""
+        return self.allowed.contract.effect != "read" and self.allowed.work.begun is None
+
+    def _pause(self) -> timedelta:
+        retry = self.allowed.contract.options.retry
+        pauses = retry.max_attempts - self.attempts_left - 1
+        return min(retry.initial_interval * retry.backoff**pauses, retry.max_interval)
 
 
 class Carrying:
@@ -83,9 +129,9 @@ class Carrying:
         run.purse = run.purse.reserve(name, spend)
         rule = allowed.decision.rule
         run.enter("acting", f"{contract.name} ({rule})")
+        course = Course(allowed, workflow.now(), contract.options.retry.max_attempts)
         try:
-            summary, limit = f"rule {rule}", run.manifest.max_payload_bytes
-            came = await self._run_tool(allowed, summary, limit)
+            came = await self._run_tool(course, f"rule {rule}", run.manifest.max_payload_bytes)
             if isinstance(came, EarlierFound):
                 # The tool was not called.
                 spend = Spend()
@@ -93,54 +139,81 @@ class Carrying:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
             return self.done(allowed.call, allowed.decision, ToolResult(error=problem))
         except ActivityError as error:
-            return await self._failed(allowed, error)
+            return await self._failed(course, error)
         except CancelledError:
             # The activity may have ended in the very workflow task that brought the cancellation.
-            await self._cancelled(allowed, dispatch.Failure("Cancelled", "the run was cancelled", None, True))
+            cancelled = Failure("Cancelled", "the run was cancelled", None, True)
+            await self._cancelled(course.allowed, cancelled)
             raise
         finally:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
         if isinstance(came, EarlierFound):
             return await self._after_an_earlier(allowed, came)
-        done = await self._answered(allowed, came.model_copy(update={"stored": True}))
+        done = await self._answered(course.allowed, came.model_copy(update={"stored": True}))
         dispatch.heed_cancellation()
         return done
 
-    async def _run_tool(self, allowed: Allowed, summary: str, limit: int) -> ToolResult | EarlierFound:
-        """Run the tool's activity, and again if only an earlier attempt kept it from acting.
+    async def _run_tool(self, course: Course, summary: str, limit: int) -> ToolResult | EarlierFound:
+        """Run the tool's activity, and again if an attempt was kept from acting.
 
         An attempt that finds another's lease has done nothing, and uses up none of the tool's attempts: the
         run waits. That a worker died says nothing of the tool: the next attempt finds out whether a repeat is
-        safe.
+        safe. One that could not begin, as its ledger can't be used or isn't the run's, is followed by a new
+        activity: Temporal's own next attempt could not tell that it did nothing.
 
         Raises:
             ActivityError: it failed for good.
         """
-        contract, waits, deaths = allowed.contract, 0, 0
+        contract = course.allowed.contract
         longest = contract.options.schedule_to_close_timeout
-        deadline = workflow.now() + longest if longest else None
+        deadline = course.since + longest if longest else None
+        await self._find_ledger(course)
         while True:
             left = deadline - workflow.now() if deadline else None
             try:
-                return await dispatch.run_tool(
-                    self._run.calls, contract, allowed.invocation, summary, limit, within=left
+                result = await dispatch.run_tool(
+                    self._run.calls,
+                    contract,
+                    course.allowed.invocation,
+                    summary,
+                    limit,
+                    within=left,
+                    attempts=course.attempts_left,
                 )
             except ActivityError as error:
-                failure = dispatch.failure_of(error)
+                failure = failure_of(error)
                 if is_cancelled_exception(error) or dispatch.is_cancelling():
                     raise
                 if failure.earlier is not None:
                     return EarlierFound(failure.earlier, failure)
-                # The first attempt of an activity may find that of another; a later one finds one of its own.
-                deaths += failure.worker_died or (failure.wait is not None and failure.attempts != 1)
-                is_due = failure.wait is not None or (failure.worker_died and contract.recovery != "ask")
-                is_late = deadline is not None and workflow.now() + (failure.wait or _NONE) >= deadline
-                if not is_due or is_late or waits >= MAX_WAITS or deaths > MAX_DEATHS:
+                wait = course.after(failure)
+                if wait is None or (deadline is not None and workflow.now() + wait >= deadline):
                     raise
-                waits += 1
-                if failure.wait is not None:
-                    await workflow.sleep(failure.wait, summary=f"until {contract.name} may be tried again")
+                if wait:
+                    await workflow.sleep(wait, summary=f"until {contract.name} may be tried again")
+            else:
+                if contract.effect != "read":
+                    self._run.effects.recorded(
+                        contract.options.task_queue, course.allowed.invocation.ledger_key
+                    )
+                return result
+
+    async def _find_ledger(self, course: Course) -> None:
+        """Name the ledger that a write must be recorded in: the one that the first write of its queue found.
+
+        Raises:
+            ActivityError: none can be reached; nothing was done.
+        """
+        run, contract = self._run, course.allowed.contract
+        if contract.effect == "read":
+            return
+        queue = contract.options.task_queue
+        pin = run.effects.ledger_of(queue)
+        if pin is None:
+            identity = await dispatch.identify_ledger(run.calls, contract)
+            pin = run.effects.pin(queue, identity.id)
+        course.allowed = course.allowed.knowing(ledger=pin.id, after=pin.last)
 
     async def _answered(self, allowed: Allowed, result: ToolResult) -> ToolResult:
         """The activity came to an end of its own."""
@@ -150,9 +223,10 @@ class Carrying:
             return self._ended(allowed, result, "failed" if result.error else "done")
         return await self._concluded(allowed, EffectReport(state="done", result=result))
 
-    async def _failed(self, allowed: Allowed, error: ActivityError) -> ToolResult:
+    async def _failed(self, course: Course, error: ActivityError) -> ToolResult:
         """The activity gave up, or was cancelled."""
-        call, decision, failure = allowed.call, allowed.decision, dispatch.failure_of(error)
+        allowed, failure = course.allowed, failure_of(error)
+        call, decision = allowed.call, allowed.decision
         if failure.kind == FORBIDDEN_NOW_ERROR:
             record_forbidden(self._run, call, failure)
         if allowed.contract.effect == "read":
@@ -164,7 +238,11 @@ class Carrying:
         if is_cancelled_exception(error) or dispatch.is_cancelling():
             await self._cancelled(allowed, failure)
             raise CancelledError
-        report = await self._failed_write(allowed).look_up(failure)
+        if course.nothing_begun and (failure.not_begun or allowed.work.ledger is None):
+            # Nobody need be asked for it, and its ledger may be the very thing that can't be reached.
+            report = EffectReport(state="failed", detail=NEVER_BEGAN)
+        else:
+            report = await self._failed_write(allowed).look_up(failure)
         if report.state == "failed" and report.result is None:
             failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
             reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
@@ -194,14 +272,14 @@ class Carrying:
             report = await write.look_up(failure)
             self._ended(allowed, _result_of(report), report.state)
             raise
-        run.knows_effect(work, earlier.key)
+        run.effects.add(work, earlier.key)
         if resolution.action == "again":
             # Days may have passed: what a rule denies now stays denied.
             again = self._deciding.decide(allowed.call, contract, f"call-{allowed.index}-again")
             if again.verdict == "deny":
                 await write.look_up(failure)
                 return self.denied(allowed.call, self._deciding.recorded(allowed.call, again))
-            return await self.carry_out(allowed.knowing(beside=run.works[work]))
+            return await self.carry_out(allowed.knowing(beside=run.effects.of_work(work)))
         if earlier.state == "done":
             return await self._counting(allowed, earlier)
         report = await write.count(earlier, resolution)
@@ -216,10 +294,10 @@ class Carrying:
 
     async def _counting(self, allowed: Allowed, earlier: EarlierEffect) -> ToolResult:
         """An earlier run's effect stands for this call's, with the result that is on record."""
-        self._run.knows_effect(allowed.work.id, earlier.key)
+        self._run.effects.add(allowed.work.id, earlier.key)
         return await self.carry_out(allowed.knowing(counts=earlier.key))
 
-    async def _cancelled(self, allowed: Allowed, failure: dispatch.Failure) -> None:
+    async def _cancelled(self, allowed: Allowed, failure: Failure) -> None:
         """Nobody can be asked any more: what is known of a write goes into the outcome."""
         if allowed.contract.effect != "read":
             report = await self._failed_write(allowed).look_up(failure)
@@ -239,7 +317,7 @@ class Carrying:
     ) -> ToolResult:
         """A write ended, or counts as one that did."""
         if effect != "failed":
-            self._run.knows_effect(allowed.work.id, allowed.invocation.ledger_key)
+            self._run.effects.add(allowed.work.id, allowed.invocation.ledger_key)
         ended = "counted" if effect == "done" and result.counted is not None else effect
         return self.done(allowed.call, allowed.decision, result, ended)
 

@@ -151,7 +151,8 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         revoked=run.people.identities.revoked,
         revoked_delegations=run.people.identities.revoked_delegations,
         notices=run.notices.undelivered,
-        works=run.works,
+        works=dict(run.effects.works),
+        ledgers=dict(run.effects.ledgers),
         circles=run.circles,
         summaries=run.summaries,
         evidence=run.evidence,
@@ -181,7 +182,8 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
         run.remember(PastCall(call.call_id, call.tool, call.arguments, call.output))
     for said in carried.guidance:
         run.heed(said)
-    run.frozen, run.circles, run.works = carried.frozen, carried.circles, carried.works
+    run.frozen, run.circles = carried.frozen, carried.circles
+    run.effects.works, run.effects.ledgers = carried.works, carried.ledgers
     run.people.identities.revoked = carried.revoked
     run.people.identities.revoked_delegations = carried.revoked_delegations
     run.requester = carried.requester

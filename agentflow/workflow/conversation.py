@@ -17,6 +17,7 @@ from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bo
 from agentflow.core.transcript import abridged
 from agentflow.errors import BudgetExhausted, RunDenied
 from agentflow.workflow import dispatch, waiting
+from agentflow.workflow.failures import failure_of
 from agentflow.workflow.run import Run
 
 
@@ -79,7 +80,7 @@ class Conversation:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                failure = dispatch.failure_of(error)
+                failure = failure_of(error)
                 if failure.kind == GUARD_REFUSED_ERROR:
                     run.note("check", False, failure.message)
                     raise RunDenied(failure.message) from None
@@ -254,7 +255,7 @@ def _settle_failure(run: Run, reserved: _Reserved, error: BaseException) -> None
     """A failed call stays charged, as the provider may have billed it; a refused one was not."""
     made = reserved.attempts
     if isinstance(error, ActivityError) and not is_cancelled_exception(error):
-        failure = dispatch.failure_of(error)
+        failure = failure_of(error)
         if failure.attempts == 1 and not failure.retryable:
             made = 0
     charged = attempts(reserved.worst, made)

@@ -5,33 +5,28 @@ that fails for ever.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import (
-    ActivityError,
     ApplicationError,
     CancelledError,
     TimeoutError,
-    TimeoutType,
 )
 from temporalio.workflow import ActivityCancellationType
 
-from agentflow.contracts.effects import EarlierEffect, EffectInquiry, EffectReport
+from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
+from agentflow.contracts.ledger import LedgerIdentity, LedgerQuestion
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.model import ChatRequest, ChatResponse, ModelOptions
 from agentflow.contracts.names import (
-    BUSY_SECONDS,
     CHAT_ACTIVITY,
     CLOSE_EFFECT_ACTIVITY,
-    EARLIER_EFFECT_ERROR,
-    EFFECT_BUSY_ERROR,
     GUARD_OUTPUT_ACTIVITY,
+    IDENTIFY_LEDGER_ACTIVITY,
     NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
@@ -48,28 +43,6 @@ from agentflow.workflow.sealing import seal_argument
 
 _OUTAGE = timedelta(minutes=2)
 _POOL_WAIT = timedelta(minutes=10)
-_LONGEST_WAIT = timedelta(days=30)
-_SILENCE = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
-"""What times out when a worker dies within an attempt."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an activity did not succeed, after Temporal's retries."""
-
-    kind: str
-    """Type of the application error, or the class of another failure."""
-    message: str
-    attempts: int | None
-    """Attempts made, if the failure says so."""
-    retryable: bool
-    """False when the error said that trying again is of no use."""
-    earlier: EarlierEffect | None = None
-    """What an earlier run of the workflow id did, if that is why."""
-    wait: timedelta | None = None
-    """How long an earlier attempt may still have its effect, if that is why."""
-    worker_died: bool = False
-    """Whether an attempt began and nothing was heard of it any more: its worker died, or hangs."""
 
 
 async def resolve_manifest(calls: CallNames, request: ManifestRequest) -> Manifest:
@@ -136,6 +109,7 @@ async def run_tool(
     limit: int,
     *,
     within: timedelta | None = None,
+    attempts: int | None = None,
 ) -> ToolResult:
     """Carry a tool call out, as an activity of the tool's own type.
 
@@ -146,6 +120,7 @@ async def run_tool(
         summary: Shown in the Web UI.
         limit: The most bytes that a payload may have.
         within: What is left of ``schedule_to_close_timeout``, where the contract has one.
+        attempts: How many of the contract's attempts are left; all by default.
 
     Raises:
         PayloadTooLargeError: the arguments are too big for Temporal.
@@ -154,7 +129,7 @@ async def run_tool(
     options = contract.options
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
     name = calls.name("tool", invocation.ledger_key, invocation.decision.arguments_hash)
-    retry = _retry_policy(options.retry, options.retry.max_attempts)
+    retry = _retry_policy(options.retry, attempts or options.retry.max_attempts)
     call = Call(contract.name, name, argument, ToolResult, retry)
     if not contract.local:
         return await execute(
@@ -178,6 +153,28 @@ async def run_tool(
     except (ApplicationError, CancelledError, TimeoutError) as cause:
         # Temporal wraps the failure of an activity, and hands out that of a local activity as it is.
         raise activity_error(f"local activity {contract.name} failed", contract.name) from cause
+
+
+async def identify_ledger(calls: CallNames, contract: ToolContract) -> LedgerIdentity:
+    """Ask a worker of the tool's task queue which ledger its writes are recorded in.
+
+    Raises:
+        ActivityError: none answers, or its ledger can't be reached.
+    """
+    queue = contract.options.task_queue
+    return await execute(
+        Call(
+            IDENTIFY_LEDGER_ACTIVITY,
+            calls.name("ledger", queue),
+            RawValue(workflow.payload_converter().to_payload(LedgerQuestion(tool=contract.name))),
+            LedgerIdentity,
+            _retry_policy(contract.options.retry, contract.options.retry.max_attempts),
+        ),
+        task_queue=queue,
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=_POOL_WAIT,
+        summary="which ledger?",
+    )
 
 
 async def reconcile_effect(calls: CallNames, contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
@@ -343,42 +340,6 @@ def sized(what: str, value: object, limit: int, advice: str = "") -> RawValue:
 def fits(value: object, limit: int) -> bool:
     """Whether the value, as a payload, has no more bytes than ``limit``."""
     return workflow.payload_converter().to_payload(value).ByteSize() <= limit
-
-
-def failure_of(error: ActivityError) -> Failure:
-    """What an activity's failure says."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        facts: Any = cause.details[0] if cause.details else None
-        attempts: Any = facts.get("attempt") if isinstance(facts, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        known = attempts if isinstance(attempts, int) and attempts >= 0 else None
-        return Failure(
-            cause.type or "ApplicationError",
-            cause.message,
-            known,
-            not cause.non_retryable,
-            _earlier_in(cast(object, facts)) if cause.type == EARLIER_EFFECT_ERROR else None,
-            _wait_in(cast(object, facts)) if cause.type == EFFECT_BUSY_ERROR else None,
-        )
-    name = type(cause).__name__ if cause else "ActivityError"
-    died = isinstance(cause, TimeoutError) and cause.type in _SILENCE
-    return Failure(name, str(cause or error), None, True, worker_died=died)
-
-
-def _earlier_in(facts: object) -> EarlierEffect | None:
-    try:
-        return EarlierEffect.model_validate(cast(Mapping[str, object], facts)["earlier"])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _wait_in(facts: object) -> timedelta | None:
-    seconds: object = (
-        cast(Mapping[str, object], facts).get(BUSY_SECONDS) if isinstance(facts, Mapping) else None
-    )
-    if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST_WAIT.total_seconds():
-        return None
-    return timedelta(seconds=seconds)
 
 
 def _retry_policy(options: RetryOptions, attempts: int) -> RetryPolicy:

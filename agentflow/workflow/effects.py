@@ -15,13 +15,14 @@ from agentflow.contracts.wire import Sha256
 from agentflow.core.effects import result_of
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.escalations import Doubt
+from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 
 FORBIDDEN_NOW_RULE = "forbidden_now"
 """Stands as the rule in the record of a call that was allowed, and forbidden by the time it would act."""
 
 
-def record_forbidden(run: Run, call: ToolCall, failure: dispatch.Failure) -> None:
+def record_forbidden(run: Run, call: ToolCall, failure: Failure) -> None:
     """Rules or people allowed a call; by the time it would have been made, it was forbidden."""
     run.record(
         DecisionRecord(
@@ -48,7 +49,7 @@ class FailedWrite:
         self._invocation = invocation
         self._timeout = escalation_timeout
 
-    async def look_up(self, failure: dispatch.Failure) -> EffectReport:
+    async def look_up(self, failure: Failure) -> EffectReport:
         """What the ledger and the tool's probe know. The call does not begin after this."""
         if failure.kind == EFFECT_UNKNOWN_ERROR:
             # The attempt has asked them already.
@@ -56,7 +57,7 @@ class FailedWrite:
         try:
             return await dispatch.reconcile_effect(self._run.calls, self._contract, self._inquiry())
         except ActivityError as error:
-            why = dispatch.failure_of(error).message
+            why = failure_of(error).message
             detail = f"{failure.message}; and it could not be found out whether it happened: {why}"
             return EffectReport(state="unknown", detail=detail, attempts=failure.attempts or 0)
 
@@ -108,7 +109,7 @@ class FailedWrite:
         try:
             return await dispatch.close_effect(self._run.calls, self._contract, self._inquiry(closing))
         except ActivityError as error:
-            why = dispatch.failure_of(error).message
+            why = failure_of(error).message
             detail = f"{report.detail}; {closing.by}'s word could not be recorded: {why}"
             return report.model_copy(update={"detail": detail[-4_000:]})
 

@@ -31,6 +31,7 @@ from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.definition import AgentDefinition
+from agentflow.workflow.failures import failure_of
 from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
 
@@ -174,7 +175,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            verdict = OutputVerdict(refusal=f"it could not be asked: {dispatch.failure_of(error).message}")
+            verdict = OutputVerdict(refusal=f"it could not be asked: {failure_of(error).message}")
         dispatch.heed_cancellation()
         if verdict.refusal is not None:
             # What it must not say it must not cite.

@@ -13,6 +13,7 @@ from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.view import approval_details, escalation_details
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow import dispatch
+from agentflow.workflow.failures import failure_of
 
 Failed = Callable[[str], None]
 
@@ -107,7 +108,7 @@ class Notices:
             self._failed(f"{notice.kind} of {notice.subject} was not delivered: {error}")
         except ActivityError as error:
             if not is_cancelled_exception(error):
-                why = dispatch.failure_of(error).message
+                why = failure_of(error).message
                 self._failed(f"{notice.kind} of {notice.subject} was not delivered: {why}")
         finally:
             del self._under_way[pending]

@@ -39,6 +39,7 @@ from agentflow.telemetry.logs import RunLog
 from agentflow.telemetry.metrics import RunMetrics
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.identities import Identities
+from agentflow.workflow.known_effects import KnownEffects
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
@@ -71,8 +72,7 @@ class Run:
         """What the run may take at its word."""
         self.guidance: tuple[Json, ...] = ()
         """What people said who took over."""
-        self.works: dict[Sha256, tuple[Sha256, ...]] = {}
-        """By what writes do: the keys of the effects that it knows of."""
+        self.effects: KnownEffects = KnownEffects()
         self.circles: Circles = Circles()
         """How the run goes in circles."""
         self.frozen: tuple[str, ...] = ()
@@ -241,6 +241,8 @@ class Run:
         """The manifest is there; the run becomes visible."""
         self._manifest = manifest
         self.transcript = Transcript(manifest.root)
+        if manifest.ledger:
+            self.effects.pin(None, manifest.ledger)
         self.freeze_too(manifest.frozen)
         self._identify(manifest)
         self.log.info("run started", agent=manifest.agent, release=manifest.release_id, tier=manifest.tier)
@@ -362,12 +364,6 @@ class Run:
             detail=self._detail,
             frozen=self.frozen,
         )
-
-    def knows_effect(self, work: Sha256, key: Sha256) -> None:
-        """An effect of its own, or one of an earlier run that people have decided on."""
-        known = self.works.get(work, ())
-        if key not in known:
-            self.works = {**self.works, work: (*known, key)}
 
     def told_values(self) -> ToldValues | None:
         """The marked values, for activities that may log or trace texts."""

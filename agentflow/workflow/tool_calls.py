@@ -122,7 +122,7 @@ class ToolCalls:
         pinned = self._run.manifest
         alone = pinned.chain if pinned.earlier_effects == "again" else ""
         work = same_work(pinned.root, contract.name, decision.arguments_hash, alone)
-        return Work(id=work, chain=pinned.chain, beside=self._run.works.get(work, ()))
+        return Work(id=work, chain=pinned.chain, beside=self._run.effects.of_work(work))
 
     def _grounds(self, contract: ToolContract, approved: ApprovalRequest | None) -> Grounds | None:
         """What a write rests on; its activity asks by it whether it is still permitted."""

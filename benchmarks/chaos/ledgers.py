@@ -8,6 +8,7 @@ from typing import Literal
 
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.ledger import EffectLedger
@@ -50,6 +51,14 @@ class ForgetfulLedger:
 
     async def check(self) -> None:
         """Nothing to set up."""
+
+    async def identity(self) -> LedgerIdentity:
+        """It has a name, and nothing else."""
+        return LedgerIdentity(id="none")
+
+    async def adopt(self, adoption: Adoption) -> LedgerIdentity:
+        """It can lose nothing."""
+        return await self.identity()
 
     async def insert(self, record: EffectRecord) -> bool:
         """Every attempt is the first."""

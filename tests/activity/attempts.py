@@ -13,6 +13,7 @@ from agentflow.contracts.effects import (
     EffectReport,
     EffectVerdict,
 )
+from agentflow.contracts.tools import ToolInvocation
 from agentflow.errors import (
     LedgerError,
 )
@@ -48,10 +49,12 @@ async def asked(
     verdict: EffectVerdict | None = None,
     output: Any = None,
     text: str = "",
+    invocation: ToolInvocation | None = None,
 ) -> EffectReport:
     """What reconciling comes to, or closing when there is a verdict."""
     closing = EffectClosing(verdict=verdict, by="ann", text=text, output=output) if verdict else None
-    inquiry = EffectInquiry(tool=tool.contract.name, invocation=invocation_of(tool), closing=closing)
+    call = invocation or invocation_of(tool)
+    inquiry = EffectInquiry(tool=tool.contract.name, invocation=call, closing=closing)
     activities = EffectActivities([tool], ledger)
     return await environment().run(activities.close if closing else activities.reconcile, inquiry)
 

@@ -120,18 +120,27 @@ class DynamoDBPlace(Place):
     async def let_pass(self, time: timedelta) -> None:
         client = dynamodb_client(self.endpoint)
         back = {"N": str(-(time // timedelta(microseconds=1)))}
-        items = [
-            item
-            for page in client.get_paginator("scan").paginate(TableName=self.table)
-            for item in page["Items"]
-        ]
-        for item in (item for item in items if "written_at_us" in item):
+        for item in (item for item in self._items(client) if "written_at_us" in item):
             client.update_item(
                 TableName=self.table,
                 Key={"key": item["key"]},
                 UpdateExpression="ADD created_at_us :back, written_at_us :back",
                 ExpressionAttributeValues={":back": back},
             )
+
+    async def restore(self) -> None:
+        """Put another table with the same items in place of this one."""
+        client = dynamodb_client(self.endpoint)
+        items = self._items(client)
+        client.update_table(TableName=self.table, DeletionProtectionEnabled=False)
+        client.delete_table(TableName=self.table)
+        await self.set_up()
+        for item in items:
+            client.put_item(TableName=self.table, Item=item)
+
+    def _items(self, client: Any) -> list[Any]:
+        pages = client.get_paginator("scan").paginate(TableName=self.table)
+        return [item for page in pages for item in page["Items"]]
 
 
 _session = functools.cache(boto3.Session)

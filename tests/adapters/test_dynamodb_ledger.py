@@ -15,7 +15,7 @@ from agentflow.contracts.effects import EffectQuery
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.wire import sha256_of
 from agentflow.errors import ConfigurationError, LedgerError
-from tests.activity.outside import DELAY, LIMIT, Bank, failure
+from tests.activity.outside import DELAY, LIMIT, Bank, carried_out, failure
 from tests.adapters.ledger_places import SKEW, DynamoDBPlace, dynamodb_client, record
 
 SECOND = timedelta(seconds=1)
@@ -57,7 +57,7 @@ async def died_after_paying(bank: Bank, ledger: DynamoDBLedger) -> None:
 
     bank.error = Killed()
     with pytest.raises(Killed):
-        await bank_failure(bank, ledger)
+        await carried_out(bank.pay, ledger)
     bank.error = None
 
 

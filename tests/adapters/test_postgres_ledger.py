@@ -13,11 +13,12 @@ import pytest
 from agentflow.adapters.ledgers import migrate
 from agentflow.adapters.postgres_ledger import PostgresLedger
 from agentflow.contracts.effects import EffectQuery
+from agentflow.contracts.ledger import Adoption
 from agentflow.contracts.wire import sha256_of
 from agentflow.errors import ConfigurationError, LedgerError
 from tests.adapters.ledger_places import PostgresPlace, record
 
-MIGRATIONS = ["0001_effects.sql", "0002_stops.sql", "0003_runs.sql"]
+MIGRATIONS = ["0001_effects.sql", "0002_stops.sql", "0003_runs.sql", "0004_identity.sql"]
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ async def test_missing_tables_are_told_with_the_command_that_makes_them(empty: P
         await ledger.insert(record())
 
 
-@pytest.mark.parametrize(("table", "made"), [("effects", MIGRATIONS), ("stops", MIGRATIONS[1:])])
+@pytest.mark.parametrize(("table", "made"), [("stops", MIGRATIONS[1:]), ("ledger", MIGRATIONS[3:])])
 async def test_tables_that_somebody_dropped_are_missing_and_are_made_again(
     empty: PostgresPlace, table: str, made: list[str]
 ) -> None:
@@ -231,6 +232,18 @@ async def test_tables_that_somebody_dropped_are_missing_and_are_made_again(
     assert await migrate(ledger) == made
     assert await ledger.insert(record())
     assert await ledger.stop("default", "fleet", by="olga")
+
+
+async def test_records_that_somebody_dropped_make_it_another_ledger(empty: PostgresPlace) -> None:
+    ledger = empty.open()
+    await migrate(ledger)
+    await empty.execute("DROP TABLE agentflow_effects")
+    with pytest.raises(ConfigurationError, match="run `agentflow ledger migrate`"):
+        await ledger.check()
+    with pytest.raises(ConfigurationError, match="`agentflow ledger adopt` says what is missing"):
+        await migrate(ledger)
+    await ledger.adopt(Adoption(by="olga", lost="everything"))
+    await ledger.check()
 
 
 async def test_tables_of_a_newer_version_are_refused_with_what_to_do(empty: PostgresPlace) -> None:

@@ -94,7 +94,7 @@ def test_what_is_in_flight_is_waited_for_unless_the_key_keeps_it_apart(
     [("key", 0.5, "key"), ("key", 1, "ask"), ("probe", 9_000, "probe"), ("ask", 0, "ask")],
 )
 def test_a_key_that_may_be_forgotten_is_no_key(recovery: Recovery, hours: float, how: Recovery) -> None:
-    assert effects.recovery_of(contract(recovery), effects.Abandoned(timedelta(hours=hours))) == how
+    assert effects.recovery_of(contract(recovery), timedelta(hours=hours)) == how
 
 
 def test_a_take_over_changes_the_owner_and_calls_nothing() -> None:

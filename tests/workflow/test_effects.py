@@ -202,14 +202,19 @@ async def test_a_write_that_failed_for_certain_escalates_as_a_failure_and_not_as
 class Unplugged:
     """A ledger that can't be reached while it is unplugged."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: int | None = None) -> None:
         self.is_unplugged = True
         self.inner = MemoryLedger()
+        self._times = times
+        """How many operations fail; all of them by default."""
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.inner, name)
 
         async def unless_unplugged(*args: Any, **options: Any) -> Any:
+            if self._times is not None:
+                self._times -= 1
+                self.is_unplugged = self._times >= 0
             if self.is_unplugged:
                 raise LedgerError("the effect ledger ledger.example can't be reached: no route to host")
             return await method(*args, **options)
@@ -225,15 +230,29 @@ async def test_without_the_ledger_reads_go_on_writes_do_not_and_a_person_is_aske
     script = [call("balance", account="alice"), call("pay", account="alice", amount="5.00"), DONE]
     async with serving(skipping, ScriptedModel(script), tmp_path, ledger=ledger) as bank:
         handle = await bank.start(Banker)
-        effect = await in_doubt(bank, handle)
-        assert "ledger.example can't be reached: no route to host" in effect.detail
+        escalation = await bank.escalation(handle)
+        # Nothing was begun, so nothing is in doubt.
+        assert escalation.effect is None
+        assert "did not happen (no attempt of it began)" in escalation.reason
+        assert "ledger.example can't be reached: no route to host" in escalation.reason
         assert bank.bank.looks == ["alice"]
         ledger.is_unplugged = False
-        await bank.agents.resolve(handle.id, Resolution(action="did_not_happen", by="otto"))
+        await bank.agents.resolve(handle.id, Resolution(action="guide", by="otto", text="leave it"))
         outcome = await ended(handle)
         assert bank.bank.paid == []
     assert outcome.tool_calls[1].effect == "failed"
-    assert [record.closed_by for record in await records(ledger)] == ["otto"]
+
+
+async def test_a_ledger_that_comes_back_in_time_costs_no_question(
+    skipping: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "PAUSE_SECONDS", 0)
+    ledger = Unplugged(times=4)
+    script = [call("pay", account="alice", amount="5.00"), DONE]
+    async with serving(skipping, ScriptedModel(script), tmp_path, ledger=ledger) as bank:
+        outcome = await ended(await bank.start(Banker))
+        assert len(bank.bank.paid) == 1
+    assert outcome.tool_calls[0].effect == "done"
 
 
 async def test_a_recorded_result_that_no_longer_fits_is_shown_to_a_person_and_not_done_again(

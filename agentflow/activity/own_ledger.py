@@ -1,0 +1,79 @@
+"""Whether a worker's ledger is the one that a run's writes are recorded in, and has all of them.
+
+A call that has no record has not been made: by that a write happens once. It holds for the ledger that
+earlier attempts wrote to, as long as nothing of it is lost.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio import activity
+
+from agentflow.activity.hold import tried
+from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.contracts.wire import Sha256
+from agentflow.contracts.work import Work
+from agentflow.errors import OtherLedgerError
+from agentflow.ports.ledger import EffectLedger
+
+
+@dataclass(frozen=True)
+class MissingTraces:
+    """Why a call that has no record may have been made all the same."""
+
+    why: str
+    """For a person."""
+    since: timedelta | None
+    """How long ago that was, at most; ``None`` if nobody can tell."""
+
+
+async def see_ledger(ledger: EffectLedger, work: Work | None, info: activity.Info) -> MissingTraces | None:
+    """See that a ledger is the run's, and whether a call without a record may have been made.
+
+    Raises:
+        OtherLedgerError: it is another one, or lacks a record that the run knows of.
+        LedgerError: it can't be used.
+    """
+    calls = LedgerCalls(ledger)
+    identity = await tried(calls.identity)
+    before = identity.predecessor(work.ledger) if work and work.ledger else None
+    if work and work.ledger and work.ledger != identity.id and before is None:
+        raise OtherLedgerError(
+            f"this worker's ledger is {identity.id} ({ledger!r}), and the run's writes are recorded in "
+            f"{work.ledger}: give this worker that one, or, if it is lost, let this one stand for it by "
+            f"`agentflow ledger adopt --instead-of {work.ledger}`"
+        )
+    if before is not None:
+        return MissingTraces(
+            f"the ledger {identity.id} stands for {before.id}, of which {before.by} says that there may be "
+            f"missing: {before.lost}",
+            None,
+        )
+    if work and work.after and not await _has(calls, work.after):
+        raise OtherLedgerError(
+            f"the ledger {identity.id} ({ledger!r}) has no record {work.after}, which an earlier write of "
+            "the run left there: it was emptied, or is an older copy. Restore what is missing, or let "
+            "`agentflow ledger adopt` say what is"
+        )
+    begun = first_begun(work, info)
+    if begun is None:
+        return None
+    return MissingTraces(
+        f"an attempt of it has run before, and the ledger {identity.id} had no record of it: that attempt "
+        "died before it began, or the record was lost",
+        begun,
+    )
+
+
+async def _has(ledger: LedgerCalls, key: Sha256) -> bool:
+    return await tried(lambda: ledger.get(key)) is not None
+
+
+def first_begun(work: Work | None, info: activity.Info) -> timedelta | None:
+    """How long ago an attempt before this one may have begun, at most; ``None`` if there was none.
+
+    By the server's clock: a worker's may be wrong.
+    """
+    if work and work.begun:
+        return info.started_time - work.begun
+    return info.started_time - info.scheduled_time if info.attempt > 1 else None

@@ -1,0 +1,91 @@
+"""Why an activity did not succeed, as its failure says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
+
+from agentflow.contracts.effects import EarlierEffect
+from agentflow.contracts.names import (
+    BUSY_SECONDS,
+    EARLIER_EFFECT_ERROR,
+    EFFECT_BUSY_ERROR,
+    FORBIDDEN_NOW_ERROR,
+    NOT_BEGUN,
+    SEAL_REFUSED_ERROR,
+)
+
+_LONGEST_WAIT = timedelta(days=30)
+_SILENCE = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
+"""What times out when a worker dies within an attempt."""
+_NOTHING_DONE = (EARLIER_EFFECT_ERROR, FORBIDDEN_NOW_ERROR, SEAL_REFUSED_ERROR)
+"""Types of failures of attempts that did nothing."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an activity did not succeed, after Temporal's retries."""
+
+    kind: str
+    """Type of the application error, or the class of another failure."""
+    message: str
+    attempts: int | None
+    """Attempts made, if the failure says so."""
+    retryable: bool
+    """False when the error said that trying again is of no use."""
+    earlier: EarlierEffect | None = None
+    """What an earlier run of the workflow id did, if that is why."""
+    wait: timedelta | None = None
+    """How long an earlier attempt may still have its effect, if that is why."""
+    worker_died: bool = False
+    """Whether an attempt began and nothing was heard of it any more: its worker died, or hangs."""
+    not_begun: bool = False
+    """Whether the last attempt did nothing, and found no trace of another."""
+    may_have_begun: bool = False
+    """Whether an attempt may have begun what it was asked, so that the ledger must have a record of it."""
+
+
+def failure_of(error: ActivityError) -> Failure:
+    """What an activity's failure says."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        facts: Any = cause.details[0] if cause.details else None
+        attempts: Any = facts.get("attempt") if isinstance(facts, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        known = attempts if isinstance(attempts, int) and attempts >= 0 else None
+        earlier = _earlier_in(cast(object, facts)) if cause.type == EARLIER_EFFECT_ERROR else None
+        wait = _wait_in(cast(object, facts)) if cause.type == EFFECT_BUSY_ERROR else None
+        not_begun = isinstance(facts, Mapping) and cast(Mapping[str, object], facts).get(NOT_BEGUN) is True
+        did_nothing = not_begun or wait is not None or cause.type in _NOTHING_DONE
+        return Failure(
+            cause.type or "ApplicationError",
+            cause.message,
+            known,
+            not cause.non_retryable,
+            earlier,
+            wait,
+            not_begun=not_begun,
+            may_have_begun=not did_nothing or (known or 0) > 1,
+        )
+    name = type(cause).__name__ if cause else "ActivityError"
+    died = isinstance(cause, TimeoutError) and cause.type in _SILENCE
+    # One that was never picked up has no attempt that failed before.
+    began = isinstance(cause, TimeoutError) and (died or cause.cause is not None)
+    return Failure(name, str(cause or error), None, True, worker_died=died, may_have_begun=began)
+
+
+def _earlier_in(facts: object) -> EarlierEffect | None:
+    try:
+        return EarlierEffect.model_validate(cast(Mapping[str, object], facts)["earlier"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _wait_in(facts: object) -> timedelta | None:
+    seconds: object = (
+        cast(Mapping[str, object], facts).get(BUSY_SECONDS) if isinstance(facts, Mapping) else None
+    )
+    if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST_WAIT.total_seconds():
+        return None
+    return timedelta(seconds=seconds)
