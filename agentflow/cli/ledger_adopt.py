@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 
 from agentflow.cli.asking import Yes, confirm
-from agentflow.cli.exits import misused
+from agentflow.cli.exits import misused, refused
 from agentflow.cli.ledger_place import LedgerUrl, existing, ledger_url, shown_url
 from agentflow.cli.options import AsJson, By
 from agentflow.cli.output import safe
@@ -14,6 +14,7 @@ from agentflow.cli.session import Session, open_session
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.core.answer import describe_errors
 from agentflow.core.words import visible
+from agentflow.errors import LedgerMovedError
 
 
 def info(context: typer.Context, *, ledger: LedgerUrl = None, as_json: AsJson = False) -> None:
@@ -21,6 +22,10 @@ def info(context: typer.Context, *, ledger: LedgerUrl = None, as_json: AsJson = 
     with open_session(context, as_json=as_json) as session:
         url = ledger_url(ledger)
         with existing(session, url) as place:
+            try:
+                session.run(place.check())
+            except LedgerMovedError as error:
+                raise refused(str(error)) from None
             identity = session.run(place.identity())
         _show(session, url, identity)
 
