@@ -7,7 +7,7 @@ from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from agentflow.core.idempotency import chain_of
+from agentflow.adapters.history.executions import run_begun_by
 
 _PATIENCE = timedelta(seconds=5)
 
@@ -44,11 +44,7 @@ async def run_of(client: Client, workflow_id: str) -> str:
             break
         # That an execution was begun by a cron schedule its continuation does not say.
         run_id = started.continued_execution_run_id
-    return chain_of(
-        started.first_execution_run_id,
-        started.original_execution_run_id,
-        is_cron=bool(started.cron_schedule),
-    )
+    return run_begun_by(started)
 
 
 async def _started(client: Client, workflow_id: str, run_id: str) -> WorkflowExecutionStartedEventAttributes:

@@ -11,6 +11,8 @@ from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentOutcome, AgentTask
+from agentflow.adapters.history.executions import Histories
+from agentflow.adapters.history.reader import read_run
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.escalation import EffectInDoubt, Resolution, ResolutionAction
@@ -286,3 +288,24 @@ async def test_a_run_that_was_reset_and_goes_another_way_asks_before_it_pays_aga
         outcome = await ended(again)
         assert bank.bank.paid == [PAID]
     assert [call.effect for call in outcome.tool_calls] == [None, "counted"]
+
+
+async def test_each_execution_of_a_cron_schedule_is_a_run_of_its_own_to_the_auditor_as_well(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    name = f"cron-{uuid4()}"
+    async with serving(temporal, ScriptedModel(LOOKS_FIRST), tmp_path, ledger=ledger) as bank:
+        await begun(bank, name, cron_schedule="@every 1s")
+
+        async def two() -> bool | None:
+            return len(bank.bank.paid) >= 2 or None
+
+        await eventually(two)
+        await bank.client.get_workflow_handle(name).terminate()
+        listed = [one.run_id async for one in bank.client.list_workflows(f"WorkflowId = '{name}'")]
+        runs = [await Histories(bank.client).of(name, run_id) for run_id in listed]
+        assert [len(executions) for executions in runs] == [1] * len(listed)
+        stories = [await read_run(bank.client.data_converter, name, executions) for executions in runs]
+    chains = {record.chain for record in await records(ledger)}
+    assert len(chains) >= 2
+    assert chains <= {story.first_run_id for story in stories}

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from temporalio.api.enums.v1 import ContinueAsNewInitiator
+from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
+from agentflow.core.idempotency import chain_of
+
 MAX_EXECUTIONS = 1_000
+_BY_CRON = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Histories:
             if history is None:
                 break
             # Only the latest one grows.
-            run_id, length = started(history).continued_execution_run_id, 0
+            run_id, length = goes_on_from(started(history)), 0
         found.reverse()
         # The one that was named may not have been the last.
         while (run_id := _next_run(found[-1])) and len(found) < MAX_EXECUTIONS:
@@ -71,8 +75,8 @@ class Histories:
 def _next_run(execution: Execution) -> str:
     if execution.history is None:
         return ""
-    last = execution.history.events[-1]
-    return last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    continued = execution.history.events[-1].workflow_execution_continued_as_new_event_attributes
+    return "" if continued.initiator == _BY_CRON else continued.new_execution_run_id
 
 
 def runs_in(histories: Iterable[WorkflowHistory]) -> Mapping[str, list[Execution]]:
@@ -89,21 +93,36 @@ def runs_in(histories: Iterable[WorkflowHistory]) -> Mapping[str, list[Execution
 
 
 def _in_order(executions: Mapping[str, WorkflowHistory]) -> list[Execution]:
-    before = {
-        run_id: str(started(history).continued_execution_run_id) for run_id, history in executions.items()
-    }
+    ones_before = {run_id: goes_on_from(started(history)) for run_id, history in executions.items()}
     ordered: list[Execution] = []
     # From each latest execution back to its first.
-    for last in sorted(set(executions) - set(before.values())):
+    for last in sorted(set(executions) - set(ones_before.values())):
         chain: list[Execution] = []
         run_id = last
         while run_id:
             chain.append(Execution(run_id, executions.get(run_id)))
-            run_id = before.get(run_id, "")
+            run_id = ones_before.get(run_id, "")
         ordered += chain[::-1]
     return ordered
 
 
-def started(history: WorkflowHistory) -> Any:
+def goes_on_from(start: WorkflowExecutionStartedEventAttributes) -> str:
+    """The run id of the execution that one goes on with the run of; empty if it begins a run.
+
+    Each execution of a cron schedule begins a run of its own, though Temporal says which one was before it.
+    """
+    return "" if start.initiator == _BY_CRON else start.continued_execution_run_id
+
+
+def run_begun_by(start: WorkflowExecutionStartedEventAttributes) -> str:
+    """Which run of its workflow id an execution is of: ``core.idempotency.chain_of``."""
+    return chain_of(
+        start.first_execution_run_id,
+        start.original_execution_run_id,
+        is_cron=start.initiator == _BY_CRON or bool(start.cron_schedule),
+    )
+
+
+def started(history: WorkflowHistory) -> WorkflowExecutionStartedEventAttributes:
     """What the execution was started with, as its first event says."""
     return history.events[0].workflow_execution_started_event_attributes

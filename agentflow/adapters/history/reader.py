@@ -11,7 +11,7 @@ from temporalio.converter import DataConverter
 
 from agentflow.adapters.history import outcome
 from agentflow.adapters.history.calls import ACTIVITY_ENDS, Calls, manifest_facts
-from agentflow.adapters.history.executions import Execution, started
+from agentflow.adapters.history.executions import Execution, goes_on_from, run_begun_by, started
 from agentflow.adapters.history.finding import Finding, document, time_of, told
 from agentflow.adapters.history.payloads import Payloads
 from agentflow.adapters.history.people import People
@@ -38,7 +38,7 @@ async def read_run(converter: DataConverter, workflow_id: str, executions: Seque
         if execution.history is None:
             _expired(story, execution, executions[number + 1 :])
         else:
-            is_first = all(before.history is None for before in executions[:number])
+            is_first = all(earlier.history is None for earlier in executions[:number])
             await _Reader(story, people, execution.run_id, is_first=is_first).read(execution.history)
     if story.begun is not None:
         story.begun.tell(story.manifest)
@@ -73,7 +73,7 @@ class _Reader:
         }
         first = started(history)
         self._story.workflow_type = self._story.workflow_type or first.workflow_type.name
-        self._story.first_run_id = first.first_execution_run_id or self._run_id
+        self._story.first_run_id = self._story.first_run_id or run_begun_by(first) or self._run_id
         for event in history.events:
             await self._take(event)
 
@@ -145,7 +145,7 @@ class _Reader:
                 attributes.workflow_type.name,
                 place.at,
                 {name: payload.data for name, payload in attributes.header.fields.items()},
-                is_first=not attributes.continued_execution_run_id,
+                is_first=not goes_on_from(attributes),
                 carried=carried.get("requester"),
             )
         if carried:
