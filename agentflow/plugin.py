@@ -3,13 +3,13 @@
 It sets, on the client: the pydantic data converter, with external storage if there is one; a clean exit of
 the interpreter; and the tracing interceptor if a tracer provider is set by then. On the worker and the
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
-the worker besides: the ``chat`` and ``resolve_manifest`` activities, an activity for each tool,
-``reconcile_effect``, ``close_effect`` and ``identify_ledger`` for those that write, ``guard_output`` with an
-output guard and ``notify`` with a notifier, each of which does only what a run sealed, and the keys that runs
-seal with; checks that the server has the search attributes and that the ledger can be used; the ledger's
-upkeep, and its word on what is forbidden now, which each write asks for; gauges of the runs that wait for
-people, where metrics are recorded; and as many activities at once as models and tools that take their time
-ask for, unless the worker says otherwise.
+the worker besides: the ``chat``, ``resolve_manifest``, ``verify_approver`` and ``find_arrivals`` activities,
+an activity for each tool, ``reconcile_effect``, ``close_effect`` and ``identify_ledger`` for those that
+write, ``guard_output`` with an output guard and ``notify`` with a notifier, each of which does only what a
+run sealed, and the keys that runs seal with; checks that the server has the search attributes and that the
+ledger can be used; the ledger's upkeep, and its word on what is forbidden now, which each write asks for;
+gauges of the runs that wait for people, where metrics are recorded; and as many activities at once as models
+and tools that take their time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -28,6 +28,7 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 from temporalio.worker import ReplayerConfig, Worker, WorkerConfig
 
 from agentflow.activity.answers import AnswerStore
+from agentflow.activity.arrivals import find_arrivals
 from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import tool_activity
@@ -52,6 +53,7 @@ from agentflow.adapters.stores import MAX_EXTERNAL_BYTES
 from agentflow.adapters.waiting import waiting_measured
 from agentflow.clean_exit import ensure_clean_exit
 from agentflow.contracts import names
+from agentflow.contracts.arrival import ArrivalInquiry
 from agentflow.contracts.effects import EffectInquiry
 from agentflow.contracts.guards import OutputCheck
 from agentflow.contracts.identity import SignatureTerms
@@ -285,6 +287,7 @@ class AgentflowPlugin(SimplePlugin):
                 Served(names.CHAT_ACTIVITY, ChatRequest, chat.chat),
                 Served(names.RESOLVE_MANIFEST_ACTIVITY, ManifestRequest, manifest.resolve_manifest),
                 Served(names.VERIFY_APPROVER_ACTIVITY, VerificationRequest, verification.verify_approver),
+                Served(names.FIND_ARRIVALS_ACTIVITY, ArrivalInquiry, find_arrivals),
             ]
             if self._output_guard:
                 guard = OutputGuardActivity(self._output_guard, self._guard_timeout)

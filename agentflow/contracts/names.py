@@ -8,6 +8,7 @@ GUARD_OUTPUT_ACTIVITY = "guard_output"
 CLOSE_EFFECT_ACTIVITY = "close_effect"
 NOTIFY_ACTIVITY = "notify"
 VERIFY_APPROVER_ACTIVITY = "verify_approver"
+FIND_ARRIVALS_ACTIVITY = "find_arrivals"
 
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"

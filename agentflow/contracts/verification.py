@@ -16,7 +16,7 @@ class VerificationRequest(Contract):
     agent: str
     run: Sha256
     now: datetime
-    """By the run's clock."""
+    """When it came: by the run's clock or, where the run heard of it late, by the server's."""
     verdict: str | None = Field(default=None, exclude_if=is_none)
     decision: ApprovalDecision | None = Field(default=None, exclude_if=is_none)
     request: ApprovalRequest | None = Field(default=None, exclude_if=is_none)

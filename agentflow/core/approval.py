@@ -25,6 +25,8 @@ class Refusal:
     """Why a decision does not count."""
 
     reason: str
+    is_late: bool = False
+    """Whether it would count if it had come earlier."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,13 @@ def judge(
         verdict: What the person says.
         decision: The payload.
         approver: Who it is, by the verifier, or why the identity does not hold. Nothing at all is nobody.
-        now: The workflow's clock.
+        now: When the decision came.
         named: Who is named in what the run was started with.
     """
     if not isinstance(approver, Approver):
         return approver or Refusal(f"the identity of {decision.by} could not be verified")
-    if refusal := _why_not(pending, verdict, decision, approver, now):
-        return Refusal(refusal)
+    if refusal := _objection(pending, verdict, decision, approver, now):
+        return refusal
     reason = decision.reason if approver.reason is None else approver.reason
     if verdict == "reject":
         rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=reason)
@@ -124,6 +126,25 @@ def expire(pending: PendingApproval) -> PendingApproval:
     return replace(pending, outcome=ApprovalOutcome(status="expired", by=pending.approved_by, reason=reason))
 
 
+def too_late(deadline: datetime, now: datetime) -> Refusal | None:
+    """The refusal of what comes when a deadline has passed."""
+    if now < deadline:
+        return None
+    return Refusal(f"the deadline {deadline.isoformat()} has passed", is_late=True)
+
+
+def _objection(
+    pending: PendingApproval,
+    verdict: Verdict,
+    decision: ApprovalDecision,
+    approver: Approver,
+    now: datetime,
+) -> Refusal | None:
+    if why := _why_not(pending, verdict, decision, approver, now):
+        return Refusal(why)
+    return too_late(pending.request.deadline, now)
+
+
 def _why_not(
     pending: PendingApproval,
     verdict: Verdict,
@@ -133,8 +154,6 @@ def _why_not(
 ) -> str | None:
     if pending.outcome:
         return f"{pending.request.id} is {pending.outcome.status} already"
-    if now >= pending.request.deadline:
-        return f"the deadline {pending.request.deadline.isoformat()} has passed"
     if decision.arguments_hash not in (None, pending.request.arguments_hash):
         return "the decision is bound to other arguments"
     # A person who asked for the action, or who lacks the role, may still stop it.

@@ -16,7 +16,7 @@ from agentflow.contracts.escalation import (
 from agentflow.contracts.identity import Consent, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
-from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal
+from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal, too_late
 from agentflow.core.consents import clash, people_of, uses_up
 from agentflow.core.person import has_one_of, same_person
 from agentflow.core.schema import SchemaCheck
@@ -87,13 +87,15 @@ def judge_resolution(
         open_one: What is escalated.
         resolution: The payload.
         approver: Who it is, by the verifier, or why the identity does not hold.
-        now: The workflow's clock.
+        now: When the answer came.
     """
     if problem := unfit(open_one, resolution):
         return Refusal(problem)
     assert open_one is not None  # unfit otherwise
     if isinstance(approver, Refusal):
         return approver
+    if late := too_late(open_one.escalation.deadline, now):
+        return late
     if resolution.action == "abort":
         return replace(open_one, outcome=resolution.model_copy(update={"by": _named([approver.consent])}))
     escalation, consent = open_one.escalation, approver.consent
@@ -109,9 +111,8 @@ def judge_resolution(
         return Refusal(problem)
     words = (*others, word)
     told = replace(open_one, escalation=escalation.model_copy(update={"words": words}))
-    if len(words) < escalation.quorum.people or len({each.word_hash for each in words}) > 1:
-        return told
-    return replace(told, outcome=resolution.model_copy(update=_agreed(words)))
+    is_agreed = len(words) >= escalation.quorum.people and len({each.word_hash for each in words}) == 1
+    return replace(told, outcome=resolution.model_copy(update=_agreed(words))) if is_agreed else told
 
 
 def unfit(open_one: OpenEscalation | None, resolution: Resolution) -> str | None:

@@ -85,7 +85,11 @@ class SignedApprovers:
         # Runs that began before tools were signed pinned no terms.
         if self._terms is not None or claims.tool is not None:
             action.append(("tool", claims.tool, request.tool))
-        return _other(action) or _beside(decision, claims) or self._person(key, claims, claims.roles, now)
+        return (
+            _other(action)
+            or _beside(decision, claims)
+            or _in_time(self._person(key, claims, claims.roles, now), claims, now)
+        )
 
     def signer(self, decision: ApprovalDecision, run: Sha256, now: datetime) -> Approver | Refusal:
         """The person who signed a decision in this run, whatever it is about. For records only."""
@@ -96,7 +100,7 @@ class SignedApprovers:
         return (
             _other([("run", claims.run, run)])
             or _beside(decision, claims)
-            or self._person(key, claims, claims.roles, now)
+            or _in_time(self._person(key, claims, claims.roles, now), claims, now)
         )
 
     def verify_resolution(
@@ -124,7 +128,7 @@ class SignedApprovers:
                 arguments_hash(effect.tool, effect.arguments) if effect else None,
             ),
         ]
-        return _other(asked) or self._person(key, claims, claims.roles, now)
+        return _other(asked) or _in_time(self._person(key, claims, claims.roles, now), claims, now)
 
     def _decision(
         self, decision: ApprovalDecision, now: datetime
@@ -157,6 +161,8 @@ class SignedApprovers:
         if isinstance(read, Refusal):
             return Refusal(f"the delegation does not hold: {read.reason}")
         giver, given = read
+        if expired := _expired(given, now):
+            return Refusal(f"the delegation does not hold: {expired}")
         if objection := next(self._objections_to_delegation(claims.sub, roles, giver, given), None):
             return Refusal(objection)
         return Approver(
@@ -187,7 +193,7 @@ class SignedApprovers:
     def _read(
         self, token: str, typ: str, kind: type[ClaimsT], now: datetime
     ) -> tuple[ApproverKey, ClaimsT] | Refusal:
-        """A token's claims, if the key that signed them may say so of that person now."""
+        """A token's claims, expired ones too, if the key may say so of that person now."""
         found = verified(token, typ, self._keys)
         if isinstance(found, Refusal):
             return found
@@ -203,12 +209,10 @@ class SignedApprovers:
         return Refusal(objection) if objection else (key, claims)
 
     def _objections(self, key: ApproverKey, claims: Claims, now: datetime) -> Iterator[str]:
-        """Why a key's word does not count, or not now."""
+        """Why a key's word does not count, or not yet."""
         yield from objections_to_key(key, claims.sub, now, self._revoked)
         if claims.iat > (now + LEEWAY).timestamp():
             yield f"it was signed at {claims.iat}, which is in the future ({int(now.timestamp())} is now)"
-        if claims.exp <= now.timestamp():
-            yield f"the signature expired at {claims.exp} ({int(now.timestamp())} is now)"
         if self._terms is None:
             return
         is_delegation = isinstance(claims, DelegationClaims)
@@ -218,6 +222,18 @@ class SignedApprovers:
                 f"the signature counts for {claims.exp - claims.iat} s, and this run takes "
                 f"{limit.total_seconds():g} s at most"
             )
+
+
+def _in_time(person: Approver | Refusal, claims: Claims, now: datetime) -> Approver | Refusal:
+    """The person, unless all that is wrong is that their signature has expired."""
+    expired = None if isinstance(person, Refusal) else _expired(claims, now)
+    return Refusal(expired, is_late=True) if expired else person
+
+
+def _expired(claims: Claims, now: datetime) -> str | None:
+    if claims.exp > now.timestamp():
+        return None
+    return f"the signature expired at {claims.exp} ({int(now.timestamp())} is now)"
 
 
 def _other(pairs: Sequence[Pair]) -> Refusal | None:

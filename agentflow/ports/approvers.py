@@ -37,7 +37,8 @@ class ApproverVerifier(Protocol):
             verdict: What they say: of a signal it is in the name.
             request: The pending action. What was said of another says nothing of this one.
             run: Names the run. What counts for one run must not count for another.
-            now: The run's clock.
+            now: When the decision came: by the run's clock or, where the run heard of it late, by the
+                server's.
         """
         ...
 

@@ -20,9 +20,17 @@ from agentflow.workflow.people_log import PeopleLog, how_known
 class Approvals:
     """What a run asks people to agree to."""
 
-    def __init__(self, identities: Identities, log: PeopleLog) -> None:
+    def __init__(self, identities: Identities, log: PeopleLog, is_heard_of: Callable[[str], bool]) -> None:
+        """Ask nobody yet.
+
+        Args:
+            identities: Tells who people are.
+            log: Of what counted and what did not.
+            is_heard_of: Whether something that may have come in time for an approval waits to be judged.
+        """
         self._identities = identities
         self._log = log
+        self._is_heard_of = is_heard_of
         self._approvals: dict[ApprovalId, PendingApproval] = {}
         self._acted_on: frozenset[ApprovalId] = frozenset()
         """Those whose outcome the run has taken: nothing takes that back any more."""
@@ -113,6 +121,11 @@ class Approvals:
                     timeout_summary=f"deadline of {approval_id}",
                 )
             except TimeoutError:
+                # What came in time counts, though this run hears it only now.
+                if self._is_heard_of(approval_id):
+                    await workflow.wait_condition(
+                        lambda: self._is_over(approval_id) or not self._is_heard_of(approval_id)
+                    )
                 self._approvals[approval_id] = expire(self._approvals[approval_id])
             outcome = self._approvals[approval_id].outcome
             if outcome is None or outcome.status != "approved" or self._stands(approval_id):
@@ -124,21 +137,38 @@ class Approvals:
                 self._log.note("approval", False, expired, tool=request.tool)
         return outcome
 
-    def judge(self, sent: DecisionOn, approver: Approver | Refusal) -> PendingApproval | Refusal:
-        """Count a decision, or refuse it; either is on record."""
-        now, decision, pending = workflow.now(), sent.decision, self._approvals[sent.request.id]
-        judged = judge(pending, sent.verdict, decision, approver, now, named=self.named_in_start())
+    def weigh(
+        self, sent: DecisionOn, approver: Approver | Refusal, came_at: datetime
+    ) -> PendingApproval | Refusal:
+        """What a decision would come to; nothing comes of it."""
+        pending = self._approvals[sent.request.id]
+        return judge(pending, sent.verdict, sent.decision, approver, came_at, named=self.named_in_start())
+
+    def judge(
+        self, sent: DecisionOn, approver: Approver | Refusal, came_at: datetime, found: str = ""
+    ) -> PendingApproval | Refusal:
+        """Count a decision, or refuse it; either is on record.
+
+        Args:
+            sent: The decision.
+            approver: Who it is, or why the identity does not hold.
+            came_at: When it came.
+            found: What history said of that, if it was asked.
+        """
+        decision, pending = sent.decision, self._approvals[sent.request.id]
+        judged = self.weigh(sent, approver, came_at)
         if isinstance(judged, Refusal):
-            reason = judged.reason
+            reason = f"{judged.reason}; {found}" if found else judged.reason
             self._log.note(subject_of(sent.verdict), False, f"{pending.request.id}: {reason}", by=decision.by)
-            attempt = RefusedAttempt(at=now, by=decision.by, verdict=sent.verdict, reason=reason[:600])
+            attempt = RefusedAttempt(at=came_at, by=decision.by, verdict=sent.verdict, reason=reason[:600])
             self._approvals[pending.request.id] = pending.with_refused(attempt)
             return judged
         assert isinstance(approver, Approver)  # judge refused it otherwise
         self._approvals[judged.request.id] = judged
         needed = f"; {judged.people_needed} more needed" if judged.people_needed else ""
         reason = decision.reason if approver.reason is None else approver.reason
-        said = f"{judged.request.id} ({how_known(approver)}){needed} {reason}".strip()
+        when = f"; {found}" if found else ""
+        said = f"{judged.request.id} ({how_known(approver)}){when}{needed} {reason}".strip()
         tool, by = judged.request.tool, approver.consent.name
         self._log.note(subject_of(sent.verdict), True, said, tool=tool, by=by)
         return judged

@@ -57,7 +57,7 @@ class Continuation:
         info = workflow.info()
         if info.get_current_history_length() < MIN_EVENTS:
             return False
-        if self._run.people.is_verifying:
+        if self._run.people.are_heard:
             return False
         return (
             info.is_continue_as_new_suggested() or info.get_current_history_size() > self._max_history_bytes
@@ -80,6 +80,7 @@ class Continuation:
         """
         run = self._run
         run.people.turn_away("the run continued as new")
+        run.show_soon.never()
         carried = _carry(run, turn, progress)
         task = run.task.model_copy(update={"carried": carried.model_dump(mode="json"), "seal": None})
         payload = workflow.payload_converter().to_payload(task)

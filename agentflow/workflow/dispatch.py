@@ -1,4 +1,4 @@
-"""The one place that schedules activities.
+"""The one place that schedules activities, but for those that ask about people (``people_calls``).
 
 Sizes are checked here, before scheduling: an oversized payload would hang the run in a workflow task
 that fails for ever.
@@ -30,11 +30,9 @@ from agentflow.contracts.names import (
     NOTIFY_ACTIVITY,
     RECONCILE_EFFECT_ACTIVITY,
     RESOLVE_MANIFEST_ACTIVITY,
-    VERIFY_APPROVER_ACTIVITY,
 )
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
-from agentflow.contracts.verification import Verification, VerificationRequest
 from agentflow.contracts.wire import Json, sha256_of
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow.facts import IMPORT_CHANGED, RULES_CHANGED, is_kept
@@ -237,26 +235,6 @@ async def notify(notice: Notice, limit: int) -> None:
             initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=5)
         ),
         summary=f"{notice.kind}: {notice.subject}",
-    )
-
-
-async def verify_approver(calls: CallNames, request: VerificationRequest) -> Verification:
-    """Ask the agent's own verifier who sent something. A local activity: it may ask outside, for seconds.
-
-    Raises:
-        ApplicationError: no worker could ask it.
-    """
-    return await execute_locally(
-        Call(
-            VERIFY_APPROVER_ACTIVITY,
-            calls.name("person"),
-            RawValue(workflow.payload_converter().to_payload(request)),
-            Verification,
-            RetryPolicy(maximum_attempts=2),
-        ),
-        start_to_close_timeout=timedelta(seconds=9),
-        schedule_to_close_timeout=timedelta(seconds=30),
-        summary="who is it?",
     )
 
 

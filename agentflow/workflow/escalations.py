@@ -1,5 +1,6 @@
 """The escalation of one run that is open: what people say of it, until enough of them say the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -33,9 +34,18 @@ class Doubt:
 class Escalations:
     """What a run needs people to take over. One is open at a time."""
 
-    def __init__(self, identities: Identities, log: PeopleLog) -> None:
+    def __init__(self, identities: Identities, log: PeopleLog, is_heard_of: Callable[[str], bool]) -> None:
+        """Ask nobody yet.
+
+        Args:
+            identities: Tells who people are.
+            log: Of what counted and what did not.
+            is_heard_of: Whether something that may have come in time for an escalation waits to be judged.
+        """
         self._identities = identities
         self._log = log
+        self._is_heard_of = is_heard_of
+        self._opened_at = workflow.now()
         self._open: OpenEscalation | None = None
         self.count: int = 0
         """How many there have been."""
@@ -56,7 +66,8 @@ class Escalations:
     ) -> None:
         """Let people take over: with a form, supply the answer; of a doubt, say what happened."""
         self.count += 1
-        now, quorum = workflow.now(), doubt.quorum if doubt else Quorum()
+        now = self._opened_at = workflow.now()
+        quorum = doubt.quorum if doubt else Quorum()
         escalation = Escalation(
             id=f"escalation-{self.count}",
             reason=reason,
@@ -80,14 +91,22 @@ class Escalations:
         escalation = self._open.escalation
         try:
             while True:
-                await workflow.wait_condition(
-                    lambda: self._open is not None and self._open.outcome is not None,
-                    timeout=until(escalation.deadline),
-                    timeout_summary=f"deadline of {escalation.id}",
-                )
+                try:
+                    await workflow.wait_condition(
+                        self._is_over,
+                        timeout=until(escalation.deadline),
+                        timeout_summary=f"deadline of {escalation.id}",
+                    )
+                except TimeoutError:
+                    # What came in time counts, though this run hears it only now.
+                    if self._is_heard_of(escalation.id):
+                        await workflow.wait_condition(
+                            lambda: self._is_over() or not self._is_heard_of(escalation.id)
+                        )
+                    if not self._is_over():
+                        break
                 if (resolution := self._standing_outcome()) is not None:
                     return resolution
-        except TimeoutError:
             missed = f"{escalation.id}: nobody took over before {escalation.deadline.isoformat()}"
             self._log.note("resolution", False, missed)
             return None
@@ -98,25 +117,41 @@ class Escalations:
         """The escalation that a resolution may answer, whoever sent it; what can answer none is on record."""
         problem = unfit(self._open, resolution)
         if problem is not None or self._open is None:
-            self._refuse(resolution, problem or "nothing is escalated")
+            self._refuse(resolution, problem or "nothing is escalated", workflow.now())
             return None
-        return AnswerTo(resolution, self._open.escalation)
+        return AnswerTo(resolution, self._open.escalation, self._opened_at)
 
-    def judge(self, sent: AnswerTo, approver: Approver | Refusal) -> OpenEscalation | Refusal:
-        """Count a word, or refuse it; either is on record."""
-        resolution, open_one = sent.resolution, self._open
+    def weigh(
+        self, sent: AnswerTo, approver: Approver | Refusal, came_at: datetime
+    ) -> OpenEscalation | Refusal:
+        """What a word would come to; nothing comes of it."""
+        open_one = self._open
         if open_one is not None and open_one.escalation.id != sent.escalation.id:
             open_one = None  # it was verified while another one opened
-        judged = judge_resolution(open_one, resolution, approver, workflow.now())
+        return judge_resolution(open_one, sent.resolution, approver, came_at)
+
+    def judge(
+        self, sent: AnswerTo, approver: Approver | Refusal, came_at: datetime, found: str = ""
+    ) -> OpenEscalation | Refusal:
+        """Count a word, or refuse it; either is on record.
+
+        Args:
+            sent: The word.
+            approver: Who it is, or why the identity does not hold.
+            came_at: When it came.
+            found: What history said of that, if it was asked.
+        """
+        resolution, judged = sent.resolution, self.weigh(sent, approver, came_at)
         if isinstance(judged, Refusal):
-            self._refuse(resolution, judged.reason)
+            self._refuse(resolution, f"{judged.reason}; {found}" if found else judged.reason, came_at)
             return judged
         assert isinstance(approver, Approver)  # judge_resolution refused it otherwise
         self._open = judged
         missing = people_missing(judged.escalation)
         waits = f"{missing} more must say the same" if missing else "not all say the same"
         needed = "" if judged.outcome is not None else f"; {waits}"
-        told = f"{resolution.action}: {resolution.text} ({how_known(approver)}){needed}"
+        when = f"; {found}" if found else ""
+        told = f"{resolution.action}: {resolution.text} ({how_known(approver)}){when}{needed}"
         self._log.note("resolution", True, told, by=approver.consent.name)
         return judged
 
@@ -129,6 +164,9 @@ class Escalations:
         self._open = self._open.keeping(stands)
         left = self._open.escalation.words
         return [f"{one.consent.name} ({said.id})" for one in said.words if one not in left]
+
+    def _is_over(self) -> bool:
+        return self._open is not None and self._open.outcome is not None
 
     def _standing_outcome(self) -> Resolution | None:
         """People's word, if it may be acted on now; else the escalation is open again."""
@@ -148,10 +186,10 @@ class Escalations:
         self._log.note("resolution", False, again)
         return None
 
-    def _refuse(self, resolution: Resolution, reason: str) -> None:
+    def _refuse(self, resolution: Resolution, reason: str, came_at: datetime) -> None:
         self._log.note("resolution", False, reason, by=resolution.by)
         if self._open is not None:
             attempt = RefusedAttempt(
-                at=workflow.now(), by=resolution.by, verdict=resolution.action, reason=reason[:600]
+                at=came_at, by=resolution.by, verdict=resolution.action, reason=reason[:600]
             )
             self._open = self._open.with_refused(attempt)

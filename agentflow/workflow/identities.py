@@ -6,6 +6,7 @@ and what it answered is in history.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from temporalio import workflow
 
@@ -18,7 +19,7 @@ from agentflow.core.approval import Refusal, Verdict
 from agentflow.core.approvers import TrustedApprovers
 from agentflow.core.consents import Trust
 from agentflow.core.signed_approvers import SignedApprovers
-from agentflow.workflow import dispatch
+from agentflow.workflow import people_calls
 from agentflow.workflow.sealed_calls import CallNames
 
 
@@ -30,6 +31,21 @@ class DecisionOn:
     decision: ApprovalDecision
     request: ApprovalRequest
 
+    @property
+    def about(self) -> str:
+        """The approval's id."""
+        return self.request.id
+
+    @property
+    def asked_at(self) -> datetime | None:
+        """When people were asked."""
+        return self.request.asked_at
+
+    @property
+    def deadline(self) -> datetime:
+        """Nothing that comes later counts."""
+        return self.request.deadline
+
 
 @dataclass(frozen=True)
 class AnswerTo:
@@ -37,6 +53,18 @@ class AnswerTo:
 
     resolution: Resolution
     escalation: Escalation
+    asked_at: datetime
+    """When people were asked."""
+
+    @property
+    def about(self) -> str:
+        """The escalation's id."""
+        return self.escalation.id
+
+    @property
+    def deadline(self) -> datetime:
+        """Nothing that comes later counts."""
+        return self.escalation.deadline
 
 
 Sent = DecisionOn | AnswerTo
@@ -52,9 +80,9 @@ class Identities:
             agent: Whose verifier is asked, if it has one.
             own_method: The ``method`` of the agent's own verifier; ``None`` is what its worker is configured
             for.
-            calls: Names the calls of that verifier.
+            calls: Names the questions that are asked about what people send.
         """
-        self._calls = calls
+        self.calls: CallNames = calls
         self._agent = agent
         self._own_method = own_method
         self._keys: tuple[ApproverKey, ...] | None = ()
@@ -105,20 +133,20 @@ class Identities:
             self.revoked_delegations = (*self.revoked_delegations, revocation.delegation)
         return is_new
 
-    def verified(self, sent: Sent) -> Approver | Refusal:
-        """Who sent it, by the library's verifiers."""
+    def verified(self, sent: Sent, came_at: datetime) -> Approver | Refusal:
+        """Who sent it, by the library's verifiers, as of when it came."""
         assert not self.are_outside
-        now, verifier = workflow.now(), self._verifier()
+        verifier = self._verifier()
         match sent:
             case DecisionOn(verdict, decision, request):
-                return verifier.verify(decision, verdict, request, self.run, now)
-            case AnswerTo(resolution, escalation):
-                return verifier.verify_resolution(resolution, escalation, self.run, now)
+                return verifier.verify(decision, verdict, request, self.run, came_at)
+            case AnswerTo(resolution=resolution, escalation=escalation):
+                return verifier.verify_resolution(resolution, escalation, self.run, came_at)
 
-    async def verified_outside(self, sent: Sent) -> Approver | Refusal:
-        """Who sent it, by the agent's own verifier. Whatever fails, it was nobody."""
+    async def verified_outside(self, sent: Sent, came_at: datetime) -> Approver | Refusal:
+        """Who sent it, by the agent's own verifier, as of when it came. Whatever fails, it was nobody."""
         try:
-            found = await dispatch.verify_approver(self._calls, self._question(sent))
+            found = await people_calls.verify_approver(self.calls, self._question(sent, came_at))
         except Exception as error:
             # Whatever it is, it must not end the task that judges what others sent.
             return Refusal(f"the identity could not be verified: {type(error).__name__}: {error}"[:600])
@@ -135,11 +163,11 @@ class Identities:
         delegations = self.revoked_delegations
         return SignedApprovers(self._keys, self.revoked, terms=self._terms, revoked_delegations=delegations)
 
-    def _question(self, sent: Sent) -> VerificationRequest:
-        common = VerificationRequest(agent=self._agent, run=self.run, now=workflow.now())
+    def _question(self, sent: Sent, came_at: datetime) -> VerificationRequest:
+        common = VerificationRequest(agent=self._agent, run=self.run, now=came_at)
         match sent:
             case DecisionOn(verdict, decision, request):
                 told = {"verdict": verdict, "decision": decision, "request": request}
-            case AnswerTo(resolution, escalation):
+            case AnswerTo(resolution=resolution, escalation=escalation):
                 told = {"resolution": resolution, "escalation": escalation}
         return common.model_copy(update=told)

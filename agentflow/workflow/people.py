@@ -1,12 +1,10 @@
 """The doors through which people answer a run, and the order in which it hears them.
 
-Handlers only append and mutate, and the run waits for what they changed. Where an agent's own verifier says
-who people are, handlers append to a queue, and one task of the run verifies and judges in order.
+Handlers only append and mutate, and the run waits for what they changed. What can't be judged at once is
+lined up (``hearing``).
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from temporalio import workflow
 
@@ -20,27 +18,15 @@ from agentflow.contracts.names import (
     UNFREEZE_SIGNAL,
 )
 from agentflow.core.approval import PendingApproval, Refusal, Verdict
-from agentflow.core.escalation import OpenEscalation
 from agentflow.core.signals import parse_decision, parse_resolution, parse_revocation
 from agentflow.workflow.approvals import Approvals, subject_of
+from agentflow.workflow.arrivals import HeardSignal, SignalLog
 from agentflow.workflow.escalations import Escalations
-from agentflow.workflow.identities import AnswerTo, DecisionOn, Identities, Sent
+from agentflow.workflow.hearing import Hearing, Judged, Posted
+from agentflow.workflow.identities import AnswerTo, DecisionOn, Identities
 from agentflow.workflow.people_log import PeopleLog, Record
 
-MAX_QUEUE = 100
-"""Of what waits to be verified outside: whoever may signal could send any number."""
-
 _SIGNALS = (APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL, REVOKE_SIGNAL, FREEZE_SIGNAL, UNFREEZE_SIGNAL)
-
-Judged = PendingApproval | OpenEscalation | Refusal
-
-
-@dataclass
-class Posted:
-    """What somebody sent, and what became of it: nothing yet while it waits to be verified."""
-
-    sent: Sent
-    judged: Judged | None = None
 
 
 class People:
@@ -52,28 +38,28 @@ class People:
         Args:
             identities: Tells who they are.
             record: Adds to the decision log.
-            changed: Shows where the run stands, after somebody was verified meanwhile.
+            changed: Shows where the run stands, after something was judged meanwhile.
         """
         self.identities: Identities = identities
         self._log = PeopleLog(record)
-        self.approvals: Approvals = Approvals(identities, self._log)
-        self.escalations: Escalations = Escalations(identities, self._log)
-        self._changed = changed
-        self._queue: list[Posted] = []
-        self._verifying: asyncio.Task[None] | None = None
+        self._signals = SignalLog()
+        self._hearing = Hearing(identities, weigh=self._weighed, count=self._counted, changed=changed)
+        self.approvals: Approvals = Approvals(identities, self._log, self._hearing.concerns)
+        self.escalations: Escalations = Escalations(identities, self._log, self._hearing.concerns)
 
     @property
-    def is_verifying(self) -> bool:
-        """Whether something that people sent waits to be verified."""
-        return bool(self._queue)
+    def are_heard(self) -> bool:
+        """Whether something that people sent waits to be judged."""
+        return self._hearing.is_going_on
 
     def on_signal(self, name: str, payloads: Sequence[bytes]) -> None:
         """Take a signal. A refused one is recorded, and that is all."""
+        heard = self._signals.heard(name, payloads)
         match name:
             case "approve" | "reject":
-                self._on_decision(name, tuple(payloads))
+                self._on_decision(name, tuple(payloads), heard)
             case "resolve":
-                self._on_resolution(tuple(payloads))
+                self._on_resolution(tuple(payloads), heard)
             case "revoke":
                 self._on_revocation(tuple(payloads))
             case _:
@@ -86,7 +72,7 @@ class People:
             missing = Refusal("verdict must be approve or reject")
             self._log.note("approval", False, missing.reason, by=decision.by)
             return missing
-        posted = self._decided(decision.verdict, decision)
+        posted = self._decided(decision.verdict, decision, None)
         if isinstance(posted, Refusal):
             return posted
         if posted.judged is None:
@@ -102,17 +88,15 @@ class People:
         )
 
     def turn_away(self, why: str) -> None:
-        """Refuse what nobody has verified yet, since this execution ends."""
-        queue, self._queue = self._queue, []
-        for posted in queue:
-            posted.judged = self._judged(posted.sent, Refusal(f"{why} before it was verified"))
+        """Refuse what nobody has judged yet, since this execution ends."""
+        self._hearing.turn_away(why)
 
     def reconsider(self) -> None:
         """Take back the consents and words that no longer count, by the keys and revocations of now."""
         if gone := [*self.approvals.reconsider(), *self.escalations.reconsider()]:
             self._log.note("revocation", True, f"no longer counts: {', '.join(gone)}")
 
-    def _on_decision(self, verdict: Verdict, payloads: tuple[bytes, ...]) -> None:
+    def _on_decision(self, verdict: Verdict, payloads: tuple[bytes, ...], heard: HeardSignal) -> None:
         decision = parse_decision(payloads)
         if isinstance(decision, Refusal):
             self._log.note("signal", False, f"{verdict}: {decision.reason}")
@@ -120,22 +104,24 @@ class People:
             said = f"{verdict}: the payload says {decision.verdict}"
             self._log.note("signal", False, said, by=decision.by)
         else:
-            self._decided(verdict, decision)
+            self._decided(verdict, decision, heard)
 
-    def _decided(self, verdict: Verdict, decision: ApprovalDecision) -> Posted | Refusal:
+    def _decided(
+        self, verdict: Verdict, decision: ApprovalDecision, heard: HeardSignal | None
+    ) -> Posted | Refusal:
         pending = self.approvals.named(decision.approval_id)
         if pending is None:
             unknown = Refusal(f"no approval {decision.approval_id}")
             self._log.note(subject_of(verdict), False, unknown.reason, by=decision.by)
             return unknown
-        return self._post(DecisionOn(verdict, decision, pending.request))
+        return self._hearing.hear(DecisionOn(verdict, decision, pending.request), heard)
 
-    def _on_resolution(self, payloads: tuple[bytes, ...]) -> None:
+    def _on_resolution(self, payloads: tuple[bytes, ...], heard: HeardSignal) -> None:
         resolution = parse_resolution(payloads)
         if isinstance(resolution, Refusal):
             self._log.note("signal", False, f"resolve: {resolution.reason}")
         elif asked := self.escalations.asked(resolution):
-            self._post(asked)
+            self._hearing.hear(asked, heard)
 
     def _on_revocation(self, payloads: tuple[bytes, ...]) -> None:
         parsed = parse_revocation(payloads)
@@ -149,33 +135,17 @@ class People:
         self._log.note("revocation", is_new, f"{what}: {said}".rstrip(": "), by=parsed.by)
         self.reconsider()
 
-    def _post(self, sent: Sent) -> Posted:
-        """Judge what somebody sent: at once, or once it is verified outside."""
-        posted = Posted(sent)
-        if not self.identities.are_outside:
-            posted.judged = self._judged(sent, self.identities.verified(sent))
-        elif len(self._queue) >= MAX_QUEUE:
-            posted.judged = self._judged(sent, Refusal(f"{MAX_QUEUE} others wait to be verified; try again"))
-        else:
-            self._queue.append(posted)
-            if self._verifying is None or self._verifying.done():
-                self._verifying = asyncio.create_task(self._verify_all())
-        return posted
+    def _weighed(self, posted: Posted, approver: Approver | Refusal) -> Judged:
+        match posted.sent:
+            case DecisionOn() as sent:
+                return self.approvals.weigh(sent, approver, posted.came_at)
+            case AnswerTo() as sent:
+                return self.escalations.weigh(sent, approver, posted.came_at)
 
-    async def _verify_all(self) -> None:
-        while self._queue:
-            posted = self._queue[0]
-            approver = await self.identities.verified_outside(posted.sent)
-            # The queue may have been turned away meanwhile.
-            if self._queue and self._queue[0] is posted:
-                self._queue.pop(0)
-                posted.judged = self._judged(posted.sent, approver)
-                self._changed()
-
-    def _judged(self, sent: Sent, approver: Approver | Refusal) -> Judged:
+    def _counted(self, posted: Posted, approver: Approver | Refusal) -> Judged:
         self.reconsider()
-        match sent:
-            case DecisionOn():
-                return self.approvals.judge(sent, approver)
-            case AnswerTo():
-                return self.escalations.judge(sent, approver)
+        match posted.sent:
+            case DecisionOn() as sent:
+                return self.approvals.judge(sent, approver, posted.came_at, posted.found)
+            case AnswerTo() as sent:
+                return self.escalations.judge(sent, approver, posted.came_at, posted.found)

@@ -4,7 +4,7 @@ from temporalio import workflow
 
 from agentflow.contracts.requester import Requester, RequesterPolicy
 from agentflow.core.approval import Refusal
-from agentflow.core.requester import Start, requester_of
+from agentflow.core.requester import Start, as_of_now, requester_of
 from agentflow.errors import RunDenied
 from agentflow.workflow.run import Run
 
@@ -27,6 +27,8 @@ def requester_of_start(run: Run, policy: RequesterPolicy) -> Requester:
     if isinstance(found, Refusal):
         run.note("check", False, f"requester: {found.reason}")
         raise RunDenied(f"who asked for the run can't be verified: {found.reason}")
+    # The token is judged as of the start; a worker may come to it long after its key was revoked.
+    found = as_of_now(found, policy, workflow.now())
     if found.proof is None:
         run.note("check", policy.unverified, f"requester: {found.name} is not verified: {found.detail}")
         if not policy.unverified:

@@ -44,6 +44,7 @@ from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.sealed_calls import CallNames
+from agentflow.workflow.soon import Soon
 from agentflow.workflow.visibility import Standing, Visibility
 from agentflow.workflow.witness import Witness
 
@@ -60,6 +61,7 @@ class Run:
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
         self.calls: CallNames = CallNames()
+        self.show_soon: Soon = Soon(self.show)
         self.people: People = People(
             Identities(definition.name, definition.verifier_method, self.calls), self.record, self.show
         )
@@ -101,9 +103,8 @@ class Run:
         self._task: AgentTask[Any] | None = None
         self._task_input: Json = None
         self._manifest: Manifest | None = None
-        self._state = "starting"
+        self._state, self._detail = "starting", ""
         self._outcome: str | None = None
-        self._detail = ""
         self.one_escalation: asyncio.Lock = asyncio.Lock()
         self.visibility: Visibility = Visibility()
         self.notices: Notices = Notices(lambda why: self.note("notice", False, why))
@@ -222,7 +223,7 @@ class Run:
             self._on_freeze("freeze" if name == FREEZE_SIGNAL else "unfreeze", payloads)
         else:
             self.people.on_signal(name, payloads)
-        self.show()
+        self.show_soon()
 
     def _on_freeze(self, verb: FreezeVerb, payloads: Sequence[bytes]) -> None:
         heard = hear(self.frozen, verb, tuple(payloads), self.definition.name, self.task.tenant)
@@ -307,6 +308,7 @@ class Run:
     def end(self, outcome: str, reason: str) -> None:
         """The run is over."""
         self.people.turn_away("the run ended")
+        self.show_soon.never()
         self._outcome = outcome
         self._state, self._detail = "ended", reason
         standing = self._standing()

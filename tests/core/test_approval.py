@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -315,3 +315,14 @@ def test_a_role_that_only_looks_like_the_one_asked_for_is_not_it(role: str) -> N
 def test_a_role_in_other_case_or_width_is_the_role() -> None:
     pending = PendingApproval(approval_request(roles=("Finance",)))
     assert isinstance(judged(pending, decided_by(roles=("\uff26INANCE",))), PendingApproval)
+
+
+@given(sayings(), st.sampled_from([(), ("finance",)]))
+def test_a_refusal_is_for_being_late_exactly_if_the_same_would_have_counted_earlier(
+    said: Said, roles: tuple[str, ...]
+) -> None:
+    pending = PendingApproval(approval_request(roles=roles, requested_by=REQUESTER))
+    late = judged(pending, replace(said, seconds_before_deadline=-1))
+    earlier = judged(pending, replace(said, seconds_before_deadline=1))
+    assert isinstance(late, Refusal)
+    assert late.is_late == isinstance(earlier, PendingApproval)

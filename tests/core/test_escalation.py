@@ -280,3 +280,14 @@ def test_only_enough_different_people_and_keys_that_all_say_the_same_end_a_doubt
             open_one, words = after, {**others, name: (happened, key)}
         agree = len({word for word, _ in words.values()}) == 1
         assert (open_one.outcome is not None) == (len(words) >= people and agree)
+
+
+@pytest.mark.parametrize("action", ["guide", "abort"])
+def test_an_answer_at_the_deadline_is_late_and_one_just_before_it_counts(action: str) -> None:
+    said = resolution(action, text="go on")
+    late = judge_resolution(GUIDABLE, said, somebody(), DEADLINE)
+    assert isinstance(late, Refusal)
+    assert late.is_late
+    in_time = judge_resolution(GUIDABLE, said, somebody(), DEADLINE - timedelta(microseconds=1))
+    assert isinstance(in_time, OpenEscalation)
+    assert in_time.outcome is not None

@@ -412,3 +412,18 @@ def test_two_are_two_people_with_keys_and_the_role_and_nothing_else_makes_them(s
 
 def test_a_signer_does_not_show_its_key() -> None:
     assert repr(BOB) == "Signer('bob', kid='bob-1')"
+
+
+def test_only_an_expired_signature_over_this_very_action_is_refused_for_being_late() -> None:
+    later = NOW + timedelta(hours=1)
+    assert isinstance(verified(by_bob()), Approver)
+    expired = verified(by_bob(), now=later)
+    assert isinstance(expired, Refusal)
+    assert expired.is_late
+    for other in (
+        verified(by_bob(), now=later, run=sha256_of("another run")),
+        verified(by_bob(), now=later, verdict="reject"),
+        verified(by_bob(), now=later, revoked=(BOB.kid,)),
+    ):
+        assert isinstance(other, Refusal)
+        assert not other.is_late

@@ -1,5 +1,6 @@
 """Agents with a bank account, for the tests. Temporal's sandbox loads this module for each run of theirs."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from temporalio import workflow
@@ -84,6 +85,17 @@ class SuggestedBanker(Banker):
 
     loop_limits = ENDLESS
     budget = LongBanker.budget
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class Impatient(Banker):
+    """Waits for people for a moment only."""
+
+    approval_timeout = timedelta(seconds=8)
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -176,6 +176,26 @@ async def test_the_requester_stays_verified_in_the_executions_to_come(
         assert request.requester_proof == "token"
         await bank.agents.approve(run, request.id, by="ann")
         assert (await handle.result()).status == "completed"
+
+
+async def test_a_key_that_is_revoked_between_the_start_and_the_first_worker_verifies_nobody(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async with serving(temporal, ScriptedModel([]), tmp_path, requesters=SIGNED) as bank:
+        queue = bank.task_queue
+    handle = await started(bank, RITA)
+    leaked = RITA.public().model_copy(update={"revoked_at": datetime.now(UTC)})
+
+    class Later:
+        async def keys(self) -> tuple[ApproverKey, ...]:
+            return (leaked,)
+
+    requesters = SignedRequesters(Later())
+    async with serving(temporal, ScriptedModel(LARGE), tmp_path, queue=queue, requesters=requesters):
+        async with asyncio.timeout(30):
+            outcome = await handle.result()
+    assert outcome.status == "denied"
+    assert f"the key {RITA.kid} no longer counts" in outcome.reason
 
 
 async def test_a_key_that_is_revoked_while_the_run_goes_on_verifies_its_requester_no_more(

@@ -31,7 +31,11 @@ ACTIVITY_ENDS: Mapping[str, StepState] = {
 }
 
 _EFFECTS = (names.RECONCILE_EFFECT_ACTIVITY, names.CLOSE_EFFECT_ACTIVITY)
-_OWN: Mapping[str, RecordKind] = {names.GUARD_OUTPUT_ACTIVITY: "guard", names.NOTIFY_ACTIVITY: "notice"}
+_OWN: Mapping[str, RecordKind] = {
+    names.GUARD_OUTPUT_ACTIVITY: "guard",
+    names.NOTIFY_ACTIVITY: "notice",
+    names.FIND_ARRIVALS_ACTIVITY: "activity",
+}
 
 
 class Calls:

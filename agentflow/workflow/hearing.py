@@ -1,0 +1,182 @@
+"""The order in which a run hears what people sent, and as of when each of it is judged.
+
+Most is judged at once, as of the run's clock. What can't be is lined up, and one task of the run works that
+off in order: where an agent's own verifier says who people are, and where something seems late, since a
+workflow task may start long after it came. Then history is asked, by the server's time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio import workflow
+
+from agentflow.contracts.approval import Approver
+from agentflow.contracts.arrival import Arrivals
+from agentflow.core.approval import PendingApproval, Refusal
+from agentflow.core.escalation import OpenEscalation
+from agentflow.workflow import people_calls
+from agentflow.workflow.arrivals import HeardSignal
+from agentflow.workflow.identities import Identities, Sent
+
+MAX_QUEUE = 100
+"""Of what is lined up: whoever may signal could send any number."""
+
+Judged = PendingApproval | OpenEscalation | Refusal
+
+
+@dataclass
+class Posted:
+    """What somebody sent, and what became of it: nothing yet while it is lined up."""
+
+    sent: Sent
+    came_at: datetime
+    """As of when it is judged: the start of the workflow task that brought it, until history is asked."""
+    signal: HeardSignal | None = None
+    """``None`` for an update: that is not in history before a worker takes it."""
+    is_disputed: bool = False
+    """Whether history must say when it came."""
+    found: str = ""
+    """What history said of that, for the record."""
+    judged: Judged | None = None
+
+    @property
+    def may_be_in_time(self) -> bool:
+        """Whether its deadline does not end it."""
+        return self.is_disputed or self.came_at < self.sent.deadline
+
+
+Judge = Callable[[Posted, Approver | Refusal], Judged]
+
+
+class Hearing:
+    """What people sent to one run and nobody has judged yet."""
+
+    def __init__(
+        self,
+        identities: Identities,
+        *,
+        weigh: Judge,
+        count: Judge,
+        changed: Callable[[], None],
+    ) -> None:
+        """Hear nobody yet.
+
+        Args:
+            identities: Tells who people are.
+            weigh: What something would come to; nothing comes of it.
+            count: Judges something for good, on record.
+            changed: Shows where the run stands, after something was judged meanwhile.
+        """
+        self._identities = identities
+        self._weigh = weigh
+        self._count = count
+        self._changed = changed
+        self._queue: list[Posted] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether something is lined up."""
+        return bool(self._queue)
+
+    def concerns(self, about: str) -> bool:
+        """Whether something is lined up that may have come in time for an approval or an escalation."""
+        return any(posted.sent.about == about and posted.may_be_in_time for posted in self._queue)
+
+    def hear(self, sent: Sent, signal: HeardSignal | None) -> Posted:
+        """Judge what somebody sent: at once, or once it is known by whom it was and when it came."""
+        posted = Posted(sent, workflow.now(), signal)
+        if self._identities.are_outside:
+            posted.is_disputed = self._is_open_to_doubt(posted, posted.came_at >= sent.deadline)
+            self._line_up(posted)
+            return posted
+        approver = self._identities.verified(sent, posted.came_at)
+        verdict = approver if isinstance(approver, Refusal) else self._weigh(posted, approver)
+        is_late = isinstance(verdict, Refusal) and verdict.is_late
+        posted.is_disputed = self._is_open_to_doubt(posted, is_late)
+        # The order in which people sent what may count is kept. What can't count needs no place in it.
+        if posted.is_disputed or (self._queue and isinstance(approver, Approver) and not is_late):
+            self._line_up(posted)
+        else:
+            posted.judged = self._count(posted, approver)
+        return posted
+
+    def turn_away(self, why: str) -> None:
+        """Refuse what is lined up, since this execution ends."""
+        queue, self._queue = self._queue, []
+        for posted in queue:
+            posted.judged = self._count(posted, Refusal(f"{why} before it was verified"))
+
+    def _is_open_to_doubt(self, posted: Posted, is_late: bool) -> bool:
+        """Whether something that seems late may have come in time, before its workflow task started.
+
+        It came after the task before had started. What was late by then is late for sure, and history is
+        asked nothing: so whoever sends the same again and again keeps nobody waiting.
+        """
+        signal = posted.signal
+        if not is_late or signal is None:
+            return False
+        if len(self._queue) >= MAX_QUEUE:
+            posted.found = f"when it came was not looked up, since {MAX_QUEUE} others wait"
+            return False
+        if signal.task.after >= posted.sent.deadline:
+            return False
+        if self._identities.are_outside:
+            return True
+        earliest = Posted(posted.sent, signal.task.after)
+        approver = self._identities.verified(posted.sent, earliest.came_at)
+        verdict = approver if isinstance(approver, Refusal) else self._weigh(earliest, approver)
+        return not (isinstance(verdict, Refusal) and verdict.is_late)
+
+    def _line_up(self, posted: Posted) -> None:
+        if len(self._queue) >= MAX_QUEUE:
+            refusal = Refusal(f"{MAX_QUEUE} others wait to be verified; try again")
+            posted.judged = self._count(posted, refusal)
+            return
+        self._queue.append(posted)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._hear_all())
+
+    async def _hear_all(self) -> None:
+        while self._queue:
+            if disputed := next((posted for posted in self._queue if posted.is_disputed), None):
+                await self._find_out_when(disputed)
+                continue
+            posted = self._queue[0]
+            if self._identities.are_outside:
+                approver = await self._identities.verified_outside(posted.sent, posted.came_at)
+            else:
+                approver = self._identities.verified(posted.sent, posted.came_at)
+            # The queue may have been turned away meanwhile.
+            if self._queue and self._queue[0] is posted:
+                self._queue.pop(0)
+                posted.judged = self._count(posted, approver)
+                if self._identities.are_outside or not self._queue:
+                    self._changed()
+
+    async def _find_out_when(self, first: Posted) -> None:
+        """Ask history of all that one workflow task brought."""
+        assert first.signal is not None  # an update is never disputed
+        task = first.signal.task
+        together = [
+            (posted, posted.signal)
+            for posted in self._queue
+            if posted.is_disputed and posted.signal is not None and posted.signal.task is task
+        ]
+        try:
+            inquiry = task.inquiry([signal for _, signal in together])
+            arrivals = await people_calls.find_arrivals(self._identities.calls, inquiry)
+        except Exception as error:
+            # Whatever it is, it must not end the task that judges what others sent.
+            arrivals = Arrivals(problem=f"{type(error).__name__}: {error}"[:600])
+        known = arrivals.at if len(arrivals.at) == len(together) else (None,) * len(together)
+        for (posted, _), at in zip(together, known, strict=True):
+            posted.is_disputed = False
+            asked_at = posted.sent.asked_at
+            if at is not None and at <= task.at and (asked_at is None or asked_at <= at):
+                posted.came_at, posted.found = at, f"it came at {at.isoformat()}"
+            else:
+                why = arrivals.problem or "history does not tell it from others"
+                posted.found = f"when it came can't be told: {why}"

@@ -1,0 +1,60 @@
+"""The activities that a run asks about what people sent: by whom it was, and when it came."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+
+from agentflow.contracts.arrival import ArrivalInquiry, Arrivals
+from agentflow.contracts.names import FIND_ARRIVALS_ACTIVITY, VERIFY_APPROVER_ACTIVITY
+from agentflow.contracts.verification import Verification, VerificationRequest
+from agentflow.workflow.sealed_calls import Call, CallNames, execute, execute_locally
+from agentflow.workflow.sealing import LIFETIME
+
+
+async def verify_approver(calls: CallNames, request: VerificationRequest) -> Verification:
+    """Ask the agent's own verifier who sent something. A local activity: it may ask outside, for seconds.
+
+    Raises:
+        ApplicationError: no worker could ask it.
+    """
+    return await execute_locally(
+        Call(
+            VERIFY_APPROVER_ACTIVITY,
+            calls.name("person"),
+            RawValue(workflow.payload_converter().to_payload(request)),
+            Verification,
+            RetryPolicy(maximum_attempts=2),
+        ),
+        start_to_close_timeout=timedelta(seconds=9),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        summary="who is it?",
+    )
+
+
+async def find_arrivals(calls: CallNames, inquiry: ArrivalInquiry) -> Arrivals:
+    """Ask the run's own history when signals came.
+
+    No local activity: it may read for longer than a workflow task has, and its answer counts only under a
+    worker's seal.
+
+    Raises:
+        ActivityError: no worker could read it.
+    """
+    return await execute(
+        Call(
+            FIND_ARRIVALS_ACTIVITY,
+            calls.name("arrivals", inquiry.model_dump(mode="json")),
+            RawValue(workflow.payload_converter().to_payload(inquiry)),
+            Arrivals,
+            RetryPolicy(
+                initial_interval=timedelta(seconds=1),
+                maximum_interval=timedelta(seconds=20),
+                maximum_attempts=10,
+            ),
+        ),
+        start_to_close_timeout=timedelta(seconds=30),
+        # The workers that were away may be away again.
+        schedule_to_close_timeout=LIFETIME,
+        summary="when did it come?",
+    )

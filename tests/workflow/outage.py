@@ -1,0 +1,91 @@
+"""A run that waits for people while no worker is there, on a server whose clock the test moves."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
+from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
+
+from agentflow.ports.model import ModelClient
+from tests.workflow.harness import Harness, eventually, serving
+
+MARGIN = timedelta(seconds=6)
+"""Before a deadline: the run's clock is moved to here, and what the test then sends is in time."""
+
+
+@dataclass
+class Outage:
+    """What a test does between the end of one worker and the begin of the next."""
+
+    handle: WorkflowHandle[Any, Any]
+    skipper: TimeSkipper
+    serve: Callable[[], AbstractAsyncContextManager[Harness]]
+
+    async def move_close_to(self, deadline: datetime) -> None:
+        """Let the run's clock come close to a time. Nothing may wait for a worker by then."""
+        left = deadline - await self.skipper.get_current_time(self.handle)
+        await self.skipper.fast_forward(self.handle, left - MARGIN)
+
+    async def wait_past(self, deadline: datetime) -> None:
+        """Come back once the run's clock is past a time."""
+
+        async def look() -> bool | None:
+            return True if await self.skipper.get_current_time(self.handle) > deadline else None
+
+        await eventually(look)
+
+    async def wait_for_timers(self, count: int = 1) -> None:
+        """Come back once so many of the run's timers have fired, which no worker has heard of."""
+
+        async def look() -> bool | None:
+            return True if len(await self.times(EventType.EVENT_TYPE_TIMER_FIRED)) >= count else None
+
+        await eventually(look)
+
+    async def times(self, kind: "EventType.ValueType") -> list[datetime]:
+        """When the run's events of a kind were, by the server."""
+        events = self.handle.fetch_history_events()
+        return [e.event_time.ToDatetime(UTC) async for e in events if e.event_type == kind]
+
+    async def activities(self, name: str) -> int:
+        """How many activities of a type the execution has asked for."""
+        events = self.handle.fetch_history_events()
+        asked = [e.activity_task_scheduled_event_attributes.activity_type.name async for e in events]
+        return asked.count(name)
+
+
+@asynccontextmanager
+async def outage(
+    environment: WorkflowEnvironment,
+    model: ModelClient,
+    directory: Path,
+    agent: type,
+    until: Callable[[Harness, WorkflowHandle[Any, Any]], Any],
+    **settings: Any,
+) -> AsyncIterator[tuple[Outage, Any]]:
+    """A run that has come to wait for people; its worker is gone.
+
+    Args:
+        environment: A server that skips time.
+        model: What the run asks.
+        directory: Of the worker's files.
+        agent: The run's.
+        until: Awaited while there is a worker; what it answers is handed on.
+        **settings: Of ``serving``.
+    """
+    skipper = TimeSkipper(environment.client, config=TimeSkippingConfig(enabled=False))
+    # A worker without a cache leaves no queue of its own behind, on which tasks would wait for it.
+    options = {"client": skipper.client, "worker": {"max_cached_workflows": 0}, **settings}
+    async with serving(environment, model, directory, **options) as bank:
+        handle = await bank.start(agent)
+        found = await until(bank, handle)
+        queue = bank.task_queue
+    yield (
+        Outage(handle, skipper, lambda: serving(environment, model, directory, queue=queue, **options)),
+        found,
+    )
