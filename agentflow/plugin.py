@@ -44,6 +44,7 @@ from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.verification import VerificationActivity
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.chains import first_run_of
+from agentflow.adapters.ledger_purge import check_retention
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.recent_blobs import RecentBlobs
@@ -129,8 +130,9 @@ class AgentflowPlugin(SimplePlugin):
                 ``OpenApiService`` or ``McpServer``.
             ledger: Record of side effects, and of what is forbidden now; needed as soon as a tool writes.
                 Opened and closed by the caller.
-            ledger_retention: How long the ledger keeps what has ended. Longer than the longest run and the
-                namespace's retention together: until then a reset may come back to a call.
+            ledger_retention: How long the ledger keeps what has ended, a day at least. Longer than the
+                longest run and the namespace's retention together: until then a reset may come back to a
+                call.
             blobs: Store of transcripts; this process's memory by default.
             tier: The environment this worker runs in. Rules read it; callers can't set it.
             search_attributes: ``require`` checks at start that the server has them (``agentflow
@@ -192,6 +194,7 @@ class AgentflowPlugin(SimplePlugin):
             ("waiting_every", waiting_every),
         ):
             check_length(name, length)
+        check_retention(ledger_retention)
         self._input_guard, self._output_guard = input_guard, output_guard
         self._guard_timeout = guard_timeout
         self._approvers = None if approvers == "trusted" else approvers
@@ -327,7 +330,7 @@ class AgentflowPlugin(SimplePlugin):
         for name in self._writes:
             metrics.may_be_unknown(name)
         async with (
-            ledger_kept(self._ledger, self._ledger_retention, worker.client),
+            ledger_kept(self._ledger, self._ledger_retention, worker.client, worker.task_queue),
             waiting_measured(worker.client, self._waiting_every),
         ):
             await super().run_worker(worker, next)

@@ -1,11 +1,11 @@
 """Checks of the plugin's options: each raises ``ConfigurationError`` for what would fail later, in a run."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.core.catalog import check_closed
+from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError
 
 
@@ -30,9 +30,9 @@ def check_port(option: str, port: str | type, given: object) -> None:
 
 
 def check_length(option: str, given: object) -> None:
-    """Refuse what is no length of time, or one of nothing."""
-    if given is not None and (not isinstance(given, timedelta) or given <= timedelta(0)):
-        raise ConfigurationError(f"{option}= is a timedelta of more than nothing, not {given!r}")
+    """Refuse what is no length of time, or one of next to nothing."""
+    if given is not None:
+        checked(option, given)
 
 
 def check_tools(tools: Sequence[WorkerTool]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from agentflow.activity.bounded import answered, close_unawaited
+from agentflow.activity.machine_clock import uptime_us
+from agentflow.activity.sightings import sightings_of
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.contracts.ledger import LedgerIdentity
 from agentflow.contracts.wire import Sha256, exactly
@@ -23,6 +25,7 @@ class LedgerCalls:
 
     def __init__(self, ledger: EffectLedger) -> None:
         self._ledger = ledger
+        self._sightings = sightings_of(ledger)
         self._name = type(ledger).__name__
 
     async def identity(self) -> LedgerIdentity:
@@ -54,11 +57,12 @@ class LedgerCalls:
         return self._yes_or_no("replace", answer)
 
     async def get(self, key: Sha256) -> StoredEffect | None:
-        """The record of a key.
+        """The record of a key, with an age that is certain, whatever its stamp says.
 
         Raises:
             LedgerError: it can't be told.
         """
+        asked_us = uptime_us()
         found = await self._answer(lambda: self._ledger.get(key))
         if found is None:
             return None
@@ -67,7 +71,7 @@ class LedgerCalls:
             raise self._odd("get", found)
         if stored.record.key != key:
             raise LedgerError(f"{self._name}.get answered the record of another key")
-        return stored
+        return self._sightings.aged(stored, asked_us)
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from agentflow.adapters.process import HOST, LocalProcess, answers_http, start_on_ports
+from agentflow.core.durations import checked
 from agentflow.errors import MissingExtraError
 
 LogLevel = Literal["debug", "info", "warn", "error", "never"]
@@ -54,7 +55,7 @@ class DevServer:
         self._dynamic_config = dynamic_config or {}
         self._log_level = log_level
         self._log_path = log_path
-        self._timeout = timeout
+        self._timeout = checked("timeout", timeout)
         self._process: LocalProcess | None = None
         self._ports: tuple[int, ...] = ()
 

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar, cast
@@ -18,6 +19,9 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     NoRegionError,
 )
 
+from agentflow.activity.machine_clock import uptime_us
+from agentflow.adapters.dynamodb_clock import StoreClock
+from agentflow.core.durations import checked
 from agentflow.errors import AgentflowError, ConfigurationError, LedgerError
 
 ResultT = TypeVar("ResultT")
@@ -98,6 +102,7 @@ class DynamoDB:
     def __init__(
         self,
         place: str,
+        table: str,
         *,
         client: DynamoDBClient | None,
         region: str | None,
@@ -108,16 +113,19 @@ class DynamoDB:
 
         Args:
             place: The ledger's, for errors.
+            table: The ledger's.
             client: One to use as it is; the others are for one that is made.
             region: By default what boto3 is configured to.
             endpoint: By default AWS.
             timeout: How long one request may take.
         """
         self.place = place
+        self.table = table
+        self._clock = StoreClock()
         self._given = client
         self._region = region
         self._endpoint = endpoint
-        self._seconds = timeout.total_seconds()
+        self._seconds = checked("timeout", timeout).total_seconds()
         self._threads: _Threads | None = None
 
     async def call(
@@ -137,7 +145,14 @@ class DynamoDB:
         threads = self._of_this_process()
 
         def run() -> ResultT:
-            return work(self._client(threads))
+            client, sent_us = self._client(threads), uptime_us()
+            try:
+                answer = work(client)
+            except ClientError as error:
+                self._clock.hear(cast(Any, error).response, sent_us)
+                raise
+            self._clock.hear(answer, sent_us)
+            return answer
 
         limit = 2 * self._seconds
         try:
@@ -156,6 +171,49 @@ class DynamoDB:
             ) from error
         except (BotoCoreError, OSError) as error:
             raise self.error(str(error)) from error
+
+    async def now_us(self) -> int:
+        """No earlier than now by DynamoDB's clock, in microseconds since 1970: what a write is stamped with.
+
+        Raises:
+            LedgerError: DynamoDB can't be reached, or doesn't say when it answers.
+        """
+        if not self._clock.is_known:
+            await self._ask()
+        return self._known(self._clock.latest_us)
+
+    def past_us(self) -> int:
+        """No later than now by DynamoDB's clock, after an answer: what an age is counted to.
+
+        Raises:
+            LedgerError: DynamoDB doesn't say when it answers.
+        """
+        return self._known(self._clock.earliest_us)
+
+    async def time_us(self) -> int:
+        """The time by DynamoDB's clock, asked for now; up to a second and the answer's way too early.
+
+        Raises:
+            LedgerError: DynamoDB can't be reached, or doesn't say when it answers.
+        """
+        await self._ask()
+        return self.past_us()
+
+    async def _ask(self) -> None:
+        # Refusals are dated as well.
+        with suppress(RefusedRequest):
+            await self.call(
+                lambda client: client.get_item(TableName=self.table, Key={"key": {"S": "clock#"}}),
+                expect=("ResourceNotFoundException",),
+            )
+
+    def _known(self, time_us: Callable[[], int]) -> int:
+        try:
+            return time_us()
+        except LookupError:
+            raise self.error(
+                "its answers have no Date, which ages are counted by: give DynamoDBLedger a boto3 client"
+            ) from None
 
     def error(self, why: str) -> LedgerError:
         """Why the ledger can't be used, with its place."""

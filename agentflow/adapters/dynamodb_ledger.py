@@ -1,10 +1,10 @@
 """The effect ledger in a DynamoDB table, shared by workers anywhere."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from agentflow.activity.machine_clock import uptime_us
 from agentflow.adapters.dynamodb_card import DynamoDBCard
 from agentflow.adapters.dynamodb_client import (
     DynamoDB,
@@ -12,29 +12,35 @@ from agentflow.adapters.dynamodb_client import (
     RefusedRequest,
     place_of_table,
 )
-from agentflow.adapters.dynamodb_stops import LIFTED, DynamoDBStops
-from agentflow.adapters.dynamodb_table import OPEN_INDEX, check_table, create_table
+from agentflow.adapters.dynamodb_listing import (
+    OPEN,
+    Item,
+    cursor_at,
+    listing_request,
+    place_in_listing,
+    start_at,
+    value_of,
+)
+from agentflow.adapters.dynamodb_purges import DynamoDBPurges
+from agentflow.adapters.dynamodb_stops import DynamoDBStops
+from agentflow.adapters.dynamodb_table import check_table, create_table
 from agentflow.adapters.dynamodb_works import DynamoDBWorks
 from agentflow.adapters.ledger_rows import (
     RECORD_COLUMNS,
     all_of_work,
-    cursor_after,
+    forgettable,
     from_microseconds,
     limited,
-    microseconds,
     moment,
-    place_of,
     row_of,
     storable,
     stored_effect,
 )
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
-
-Item = dict[str, dict[str, Any]]
-"""As DynamoDB has it: ``{"attempts": {"N": "1"}, ...}``."""
 
 MAX_ITEM_BYTES = 409_600
 """DynamoDB's limit: 400 kB, names of attributes included."""
@@ -49,15 +55,14 @@ _SCANNED = 1_000
 """How many items one request looks at, or 1 MB of them."""
 _REQUESTS = 10
 """How many requests one ``find`` makes; then the page ends, full or not."""
-_OPEN = {"S": "1"}
 
 
 class DynamoDBLedger:
     """Fulfils ``EffectLedger``. ``agentflow ledger migrate`` makes the table.
 
-    DynamoDB has no clock that a write could be stamped with, so the worker that writes stamps it by its own,
-    and an age is by what two workers' clocks may differ less than it seems to be. A worker whose clock is
-    further off could act on a record whose owner is still at work: keep the clocks in step (NTP).
+    All times and ages are by DynamoDB's clock, which the ``Date`` of its answers tells to the second;
+    workers' clocks have no say. An age is too little by what that leaves open and by the time that answers
+    took: three seconds or so, by which an attempt that follows a dead one comes later.
 
     Reads of one record are consistent. A listing of what is open is in order, and may lag behind by a
     second; a listing of all is in no order. Each looks at 10,000 records at most: a page may have fewer
@@ -74,7 +79,6 @@ class DynamoDBLedger:
         client: DynamoDBClient | None = None,
         region: str | None = None,
         endpoint: str | None = None,
-        max_clock_skew: timedelta = timedelta(seconds=60),
         timeout: timedelta = timedelta(seconds=5),
     ) -> None:
         """Describe the ledger; nothing is connected before it is used.
@@ -85,22 +89,19 @@ class DynamoDBLedger:
                 boto3's own configuration: environment, profile or role.
             region: For that client; by default what boto3 is configured to.
             endpoint: For that client; by default AWS.
-            max_clock_skew: How much two workers' clocks may differ. Clocks under NTP differ by milliseconds.
-                A minute covers a virtual machine that was paused and a time server that was wrong, and
-                costs no more than that another attempt comes a minute later after a worker has died.
             timeout: How long one request may take.
 
         Raises:
             ConfigurationError: there are credentials in the endpoint.
         """
         self._table = table
-        self._skew = max_clock_skew
         self._place = place_of_table(table, region, endpoint)
         self._dynamodb = DynamoDB(
-            self._place, client=client, region=region, endpoint=endpoint, timeout=timeout
+            self._place, table, client=client, region=region, endpoint=endpoint, timeout=timeout
         )
         self._stops = DynamoDBStops(self._dynamodb, table)
         self._works = DynamoDBWorks(self._dynamodb, table)
+        self._purges = DynamoDBPurges(self._dynamodb)
         self._card = DynamoDBCard(self._dynamodb, table)
 
     def __repr__(self) -> str:
@@ -142,14 +143,15 @@ class DynamoDBLedger:
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
-        now = {"N": str(_now_us())}
+        item = self._item(record) | {"version": {"N": "1"}}
+        if record.is_open:
+            item["open"] = OPEN
         if record.work is not None:
             # Before the record is there: whoever looks after an insert must find it.
             await self._works.add(record.work, record.key)
-        item = self._item(record) | {"version": {"N": "1"}, "created_at_us": now, "written_at_us": now}
-        if record.is_open:
-            item["open"] = _OPEN
-        return await self._write(
+        now_us, upon = await self._dynamodb.now_us(), uptime_us()
+        item |= {name: {"N": str(now_us)} for name in ("created_at_us", "written_at_us")}
+        is_new = await self._write(
             lambda client: client.put_item(
                 TableName=self._table,
                 Item=item,
@@ -157,6 +159,9 @@ class DynamoDBLedger:
                 ExpressionAttributeNames={"#key": "key"},
             )
         )
+        if is_new:
+            await self._see_stamp(record.key, 1, now_us, upon)
+        return is_new
 
     async def get(self, key: Sha256) -> StoredEffect | None:
         """The record as it is now; ``None`` if there is none."""
@@ -169,16 +174,17 @@ class DynamoDBLedger:
         """Put a record in place of the one with its key and this version. False if that is not there."""
         item = self._item(record)
         del item["key"]
-        item |= {"version": {"N": str(version + 1)}, "written_at_us": {"N": str(_now_us())}}
+        now_us, upon = await self._dynamodb.now_us(), uptime_us()
+        item |= {"version": {"N": str(version + 1)}, "written_at_us": {"N": str(now_us)}}
         gone = [name for name in _OPTIONAL if name not in item]
         if record.is_open:
-            item["open"] = _OPEN
+            item["open"] = OPEN
         else:
             gone.append("open")
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in item)
         if gone:
             change += " REMOVE " + ", ".join(f"#{name}" for name in gone)
-        return await self._write(
+        is_changed = await self._write(
             lambda client: client.update_item(
                 TableName=self._table,
                 Key=_key(record.key),
@@ -189,6 +195,9 @@ class DynamoDBLedger:
                 | {":expected": {"N": str(version)}},
             )
         )
+        if is_changed:
+            await self._see_stamp(record.key, version + 1, now_us, upon)
+        return is_changed
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
@@ -204,23 +213,8 @@ class DynamoDBLedger:
             LedgerError: the table can't be read.
         """
         limited(limit)
-        start = None if cursor is None else _start(cursor, only_open=query.only_open)
-        names, values, filters = _filters(query)
-        request: dict[str, Any] = {"TableName": self._table, "Limit": _SCANNED}
-        if query.only_open:
-            names["#open"], values[":open"] = "open", _OPEN
-            request |= {"IndexName": OPEN_INDEX, "KeyConditionExpression": "#open = :open"}
-        else:
-            request["ConsistentRead"] = True
-            # Not the stops, which are in the same table.
-            names["#tool"] = "tool"
-            filters.append("attribute_exists(#tool)")
-        if filters:
-            request["FilterExpression"] = " AND ".join(filters)
-        if names:
-            request["ExpressionAttributeNames"] = names
-        if values:
-            request["ExpressionAttributeValues"] = values
+        start = None if cursor is None else start_at(cursor, only_open=query.only_open)
+        request = listing_request(self._table, query, _SCANNED)
         found: list[Item] = []
         for _ in range(_REQUESTS):
             more = {} if start is None else {"ExclusiveStartKey": start}
@@ -228,41 +222,31 @@ class DynamoDBLedger:
             found += answer["Items"]
             start = answer.get("LastEvaluatedKey")
             if len(found) > limit:
-                found, start = found[:limit], _place_in_listing(found[limit - 1], only_open=query.only_open)
+                found, start = found[:limit], place_in_listing(found[limit - 1], only_open=query.only_open)
             if start is None or len(found) >= limit:
                 break
         page = tuple(self._stored(item) for item in found)
-        return EffectPage(effects=page, cursor=None if start is None else _cursor(start))
+        return EffectPage(effects=page, cursor=None if start is None else cursor_at(start))
 
-    async def purge(self, older_than: timedelta) -> int:
-        """Forget the records that are not open and were last written longer ago; answer how many.
+    async def clock(self) -> datetime:
+        """The time now, by DynamoDB's clock."""
+        return moment(await self._dynamodb.time_us())
 
-        It reads the whole table, and takes as long as that takes.
-        """
-        before = _now_us() - microseconds(older_than) - microseconds(self._skew)
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "FilterExpression": "#written < :before"
-            " AND (attribute_not_exists(#open) OR begins_with(#open, :lifted))",
-            "ProjectionExpression": "#key, #version, #work",
-            "ExpressionAttributeNames": {
-                "#open": "open",
-                "#written": "written_at_us",
-                "#key": "key",
-                "#version": "version",
-                "#work": "work",
-            },
-            "ExpressionAttributeValues": {":before": {"N": str(before)}, ":lifted": {"S": LIFTED}},
-        }
-        gone, more = 0, {}
-        while True:
-            answer = await self._listed(request | more, only_open=False)
-            for item in answer["Items"]:
-                # Only as it was seen: it may have been written meanwhile.
-                gone += await self._remove(item)
-            if "LastEvaluatedKey" not in answer:
-                return gone
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
+        """Forget records that are not open and are of these versions still, one by one; answer how many."""
+        return sum([await self._remove(key, version) for key, version in forgettable(versions).items()])
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        """Forget the stops of a namespace that were lifted before a time; answer how many."""
+        return await self._stops.forget(namespace, before)
+
+    async def keep_purge(self, purge: Purge) -> None:
+        """Put a round of forgetting on record."""
+        await self._purges.keep(purge)
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        """The rounds of forgetting on record, the newest first."""
+        return await self._purges.last(limited(limit))
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
         """The stops that hold in a Temporal namespace, the oldest first."""
@@ -288,19 +272,51 @@ class DynamoDBLedger:
         """Close the connections. A later operation opens new ones."""
         await self._dynamodb.close()
 
-    async def _remove(self, item: Item) -> bool:
-        is_gone = await self._write(
-            lambda client: client.delete_item(
+    async def _remove(self, key: Sha256, version: int) -> bool:
+        try:
+            answer = await self._dynamodb.call(
+                lambda client: client.delete_item(
+                    TableName=self._table,
+                    Key=_key(key),
+                    ConditionExpression="#version = :expected AND attribute_not_exists(#open)",
+                    ExpressionAttributeNames={"#version": "version", "#open": "open"},
+                    ExpressionAttributeValues={":expected": {"N": str(version)}},
+                    ReturnValues="ALL_OLD",
+                ),
+                expect=("ConditionalCheckFailedException",),
+            )
+        except RefusedRequest:
+            return False
+        if "work" in answer["Attributes"]:
+            await self._works.take(value_of(answer["Attributes"], "work"), storable(key))
+        return True
+
+    async def _see_stamp(self, key: Sha256, version: int, stamp_us: int, upon_us: int) -> None:
+        """Stamp a record anew if its stamp was too early: machine and clock may have stood still together.
+
+        Args:
+            key: The record's.
+            version: As it was written just now.
+            stamp_us: What it was stamped with.
+            upon_us: When that was reckoned, by this machine's clock.
+        """
+        if self._dynamodb.past_us() <= stamp_us + uptime_us() - upon_us:
+            return
+        now = {"N": str(await self._dynamodb.now_us())}
+        is_ours = await self._write(
+            lambda client: client.update_item(
                 TableName=self._table,
-                Key={"key": item["key"]},
-                ConditionExpression="#version = :expected",
-                ExpressionAttributeNames={"#version": "version"},
-                ExpressionAttributeValues={":expected": item["version"]},
+                Key=_key(key),
+                UpdateExpression="SET #written = :now",
+                ConditionExpression="#version = :version",
+                ExpressionAttributeNames={"#written": "written_at_us", "#version": "version"},
+                ExpressionAttributeValues={":now": now, ":version": {"N": str(version)}},
             )
         )
-        if is_gone and "work" in item:
-            await self._works.take(_value(item, "work"), _value(item, "key"))
-        return is_gone
+        if not is_ours:
+            raise self._dynamodb.error(
+                f"this machine stood still while it wrote record {key}, which another has changed meanwhile"
+            )
 
     async def _listed(self, request: Mapping[str, Any], *, only_open: bool) -> Any:
         return await self._dynamodb.call(
@@ -320,7 +336,7 @@ class DynamoDBLedger:
             for name, value in zip(RECORD_COLUMNS, row_of(record), strict=True)
             if value is not None
         }
-        size = _STAMPS_BYTES + sum(len(name) + len(_value(item, name).encode()) for name in item)
+        size = _STAMPS_BYTES + sum(len(name) + len(value_of(item, name).encode()) for name in item)
         if size > MAX_ITEM_BYTES:
             raise self._dynamodb.error(
                 f"the record of a call of {record.tool} is {size} bytes; DynamoDB's limit is "
@@ -330,19 +346,19 @@ class DynamoDBLedger:
 
     def _stored(self, item: Item) -> StoredEffect:
         row: Sequence[Any] = [
-            int(_value(item, name))
+            int(value_of(item, name))
             if name in _NUMBERS
-            else _value(item, name)
+            else value_of(item, name)
             if name in item
             else _ABSENT.get(name)
             for name in RECORD_COLUMNS
         ]
-        written_at_us = int(_value(item, "written_at_us"))
+        written_at_us = int(value_of(item, "written_at_us"))
         return stored_effect(
             row,
-            version=int(_value(item, "version")),
-            age=from_microseconds(_now_us() - written_at_us) - self._skew,
-            created_at=moment(int(_value(item, "created_at_us"))),
+            version=int(value_of(item, "version")),
+            age=from_microseconds(self._dynamodb.past_us() - written_at_us),
+            created_at=moment(int(value_of(item, "created_at_us"))),
             written_at=moment(written_at_us),
             place=self._place,
         )
@@ -354,49 +370,3 @@ def _key(key: str) -> Item:
 
 def _by_age(stored: StoredEffect) -> tuple[datetime, str]:
     return stored.created_at, stored.record.key
-
-
-def _value(item: Item, name: str) -> str:
-    return next(iter(item[name].values()))
-
-
-def _filters(query: EffectQuery) -> tuple[dict[str, str], dict[str, Any], list[str]]:
-    """A query as names, values and conditions; that it is for open records only is left to the index."""
-    names: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    conditions: list[str] = []
-    if query.states:
-        names["#state"] = "state"
-        values |= {f":state{number}": {"S": state} for number, state in enumerate(query.states)}
-        conditions.append(f"#state IN ({', '.join(values)})")
-    for name, wanted in query.equal.items():
-        if wanted is not None:
-            names[f"#{name}"], values[f":{name}"] = name, {"S": storable(wanted)}
-            conditions.append(f"#{name} = :{name}")
-    return names, values, conditions
-
-
-def _place_in_listing(item: Item, *, only_open: bool) -> Item:
-    return {name: item[name] for name in (("key", "open", "created_at_us") if only_open else ("key",))}
-
-
-def _cursor(start: Item) -> str:
-    if "open" in start:
-        return cursor_after("open", int(_value(start, "created_at_us")), _value(start, "key"))
-    return cursor_after("all", _value(start, "key"))
-
-
-def _start(cursor: str, *, only_open: bool) -> Item:
-    if only_open:
-        listing, created_at_us, key = place_of(cursor, str, int, str)
-        start: Item = {"open": _OPEN, "created_at_us": {"N": str(created_at_us)}, "key": {"S": key}}
-    else:
-        listing, key = place_of(cursor, str, str)
-        start = {"key": {"S": key}}
-    if listing != ("open" if only_open else "all"):
-        raise ValueError(f"{cursor[:80]!r} is no cursor of this listing")
-    return start
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

@@ -4,13 +4,13 @@ All that hold in a namespace are attributes of one item, so that one consistent 
 would lag behind. Each that was lifted is an item of its own, in a part of its own of the index by age.
 """
 
-import time
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from agentflow.adapters.dynamodb_client import DynamoDB, RefusedRequest
 from agentflow.adapters.dynamodb_table import OPEN_INDEX
-from agentflow.adapters.ledger_rows import storable
+from agentflow.adapters.ledger_rows import moment_us, storable
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters
 from agentflow.contracts.stops import Stop
 from agentflow.core.stops import is_freeze
@@ -47,7 +47,11 @@ class DynamoDBStops:
                 f"more than {MAX_REVOCATION_BYTES} bytes of revocations hold in namespace {namespace}: call "
                 "the ledger's lift() for those of keys that are on no list any more"
             )
-        made = {"by": {"S": by}, "reason": {"S": reason}, "since_us": {"N": str(_now_us())}}
+        made = {
+            "by": {"S": by},
+            "reason": {"S": reason},
+            "since_us": {"N": str(await self._dynamodb.now_us())},
+        }
         try:
             await self._dynamodb.call(
                 lambda client: client.update_item(
@@ -94,6 +98,32 @@ class DynamoDBStops:
         stops = [*await self._holding(namespace), *lifted]
         return tuple(sorted(stops, key=lambda stop: stop.since, reverse=True)[:limit])
 
+    async def forget(self, namespace: str, before: datetime) -> int:
+        """Forget those that were lifted before a time; answer how many."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": OPEN_INDEX,
+            "KeyConditionExpression": "#open = :lifted",
+            "FilterExpression": "#written < :before",
+            "ProjectionExpression": "#key",
+            "ExpressionAttributeNames": {"#open": "open", "#written": "written_at_us", "#key": "key"},
+            "ExpressionAttributeValues": {
+                ":lifted": {"S": LIFTED + storable(namespace)},
+                ":before": {"N": str(moment_us(before))},
+            },
+        }
+        gone, more = 0, {}
+        while True:
+            answer = await self._dynamodb.call(lambda client, more=more: client.query(**request, **more))
+            for item in answer["Items"]:
+                await self._dynamodb.call(
+                    lambda client, item=item: client.delete_item(TableName=self._table, Key=item)
+                )
+                gone += 1
+            if "LastEvaluatedKey" not in answer:
+                return gone
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
     async def _holding(self, namespace: str) -> tuple[Stop, ...]:
         item = await self._item(namespace)
         named = ((name, value) for name, value in item.items() if name.startswith(_NAMED))
@@ -101,7 +131,7 @@ class DynamoDBStops:
         return tuple(sorted(stops, key=lambda stop: (stop.since, stop.key)))
 
     async def _lifted(self, namespace: str, key: str, was: dict[str, Any], end: Item) -> bool:
-        now = {"N": str(_now_us())}
+        now = {"N": str(await self._dynamodb.now_us())}
         kept = {
             "key": {"S": f"{LIFTED}{namespace}/{uuid4().hex}"},
             "open": {"S": LIFTED + namespace},
@@ -162,7 +192,3 @@ def _holding(namespace: str) -> Item:
 
 def _size(item: Item) -> int:
     return sum(len(name.encode()) + len(str(value).encode()) for name, value in item.items())
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

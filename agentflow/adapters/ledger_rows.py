@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, cast
@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
+from agentflow.contracts.wire import Sha256
 from agentflow.errors import LedgerError
 
 RECORD_COLUMNS = (
@@ -42,8 +43,8 @@ IS_OPEN = "(state = 'intended' OR (state = 'unknown' AND closed_by IS NULL))"
 MAX_LIMIT = 1_000
 MAX_OF_WORK = 1_000
 """How many records one piece of work may have."""
-PURGE_BATCH = 500
-"""How many records one statement forgets."""
+MAX_FORGOTTEN = 1_000
+"""How many records are forgotten at once."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -126,7 +127,21 @@ def conditions(query: EffectQuery, placeholder: str) -> tuple[list[str], list[An
         if wanted is not None:
             parts.append(f"{column} = {placeholder}")
             values.append(storable(wanted))
+    if query.ended_before is not None:
+        parts.append(f"NOT {IS_OPEN} AND written_at_us < {placeholder}")
+        values.append(moment_us(query.ended_before))
     return parts, values
+
+
+def forgettable(versions: Mapping[Sha256, int]) -> Mapping[Sha256, int]:
+    """What is to be forgotten, if that is no more than is forgotten at once.
+
+    Raises:
+        ValueError: it is more.
+    """
+    if len(versions) > MAX_FORGOTTEN:
+        raise ValueError(f"{MAX_FORGOTTEN} records at most are forgotten at once, not {len(versions)}")
+    return versions
 
 
 def limited(limit: int) -> int:

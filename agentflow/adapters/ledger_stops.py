@@ -25,8 +25,8 @@ class StopStatements(NamedTuple):
     """Parameters: by, reason, the time unless the server has a clock; namespace, key."""
     log: str
     """Parameters: namespace, limit."""
-    purge: str
-    """Parameters: the time before which they ended."""
+    forget: str
+    """Parameters: namespace, the time before which they ended."""
 
 
 def stop_statements(placeholder: str, now: str) -> StopStatements:
@@ -46,7 +46,7 @@ def stop_statements(placeholder: str, now: str) -> StopStatements:
         lift=f"UPDATE agentflow_stops SET ended_by = {p}, ended_reason = {p}, ended_at_us = {now}"  # noqa: S608
         f" WHERE namespace = {p} AND key = {p} AND ended_at_us IS NULL",
         log=f"{of_namespace} ORDER BY since_us DESC, number DESC LIMIT {p}",
-        purge=f"DELETE FROM agentflow_stops WHERE ended_at_us < {p}",  # noqa: S608
+        forget=f"DELETE FROM agentflow_stops WHERE namespace = {p} AND ended_at_us < {p}",  # noqa: S608
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from agentflow.adapters.process import HOST, LocalProcess, answers_http, start_on_ports
+from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError, MissingExtraError
 
 
@@ -64,7 +65,7 @@ class LocalModel:
         self._serving = serving
         self._port = port
         self._log_path = log_path
-        self._timeout = timeout
+        self._timeout = checked("timeout", timeout)
         self._process: LocalProcess | None = None
         self._ports: tuple[int, ...] = ()
 

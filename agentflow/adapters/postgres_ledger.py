@@ -2,35 +2,33 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from agentflow.adapters.ledger_card import LedgerCard, check_place, place_with_timeline
 from agentflow.adapters.ledger_rows import (
-    IS_OPEN,
-    MAX_OF_WORK,
-    PURGE_BATCH,
-    RECORD_COLUMNS,
     all_of_work,
-    conditions,
+    forgettable,
     from_microseconds,
     limited,
-    microseconds,
     moment,
+    moment_us,
     named_migrations,
     page_of,
-    place_of,
     row_of,
     storable,
     stored_effect,
 )
+from agentflow.adapters.ledger_sql import effect_statements, purge_of_row, purge_parameters, purge_statements
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
+from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError, LedgerError, MissingExtraError
 
 try:
@@ -43,29 +41,19 @@ except ImportError as _missing:
     raise MissingExtraError("agentflow.adapters.postgres_ledger", "postgres") from _missing
 
 ResultT = TypeVar("ResultT")
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 # The server's clock, also within a statement that had to wait: workers' clocks may differ.
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-_COLUMNS = ", ".join((*RECORD_COLUMNS, "version", "created_at_us", "written_at_us"))
-_STORED = f"{_COLUMNS}, {_NOW} - written_at_us"
-_VALUES = ", ".join(["%s"] * len(RECORD_COLUMNS))
-_ASSIGNMENTS = ", ".join(f"{column} = %s" for column in RECORD_COLUMNS)
-_INSERT = (
-    f"INSERT INTO agentflow_effects ({_COLUMNS})"  # noqa: S608
-    f" SELECT {_VALUES}, 1, clock.now_us, clock.now_us FROM (SELECT {_NOW} AS now_us) AS clock"
-    " ON CONFLICT (key) DO NOTHING"
-)
-_GET = f"SELECT {_STORED} FROM agentflow_effects WHERE key = %s"  # noqa: S608
-_OF_WORK = (
-    f"SELECT {_STORED} FROM agentflow_effects WHERE work = %s"  # noqa: S608
-    f" ORDER BY created_at_us, key LIMIT {MAX_OF_WORK + 1}"
-)
-_REPLACE = (
-    f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = {_NOW}"  # noqa: S608
-    " WHERE key = %s AND version = %s"
+_EFFECTS = effect_statements(
+    "%s",
+    stamps={"created_at_us": "clock.now_us", "written_at_us": "clock.now_us"},
+    again={"written_at_us": _NOW},
+    clock=f"FROM (SELECT {_NOW} AS now_us) AS clock",
+    seen=("created_at_us", "written_at_us", f"{_NOW} - written_at_us"),
 )
 _STOPS = stop_statements("%s", _NOW)
+_PURGES = purge_statements("%s")
 _FIRST_CARD = "INSERT INTO agentflow_ledger (one, card) VALUES (1, %s) ON CONFLICT (one) DO NOTHING"
 _NEXT_CARD = "UPDATE agentflow_ledger SET card = %s WHERE card = %s"
 _PLACE = (
@@ -78,16 +66,11 @@ _PLACE = (
     "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)",
 )
 """Of the ledger, the parts that every server tells first."""
-# The condition is there twice: a row may have changed between the look and the lock.
-_OLD = f"NOT {IS_OPEN} AND written_at_us < %s"
-_PURGE = (
-    f"DELETE FROM agentflow_effects WHERE {_OLD} AND key IN"  # noqa: S608
-    f" (SELECT key FROM agentflow_effects WHERE {_OLD} ORDER BY written_at_us LIMIT {PURGE_BATCH})"
-)
 _VERSION = (
     "SELECT CASE WHEN to_regclass('agentflow_effects') IS NULL THEN 0"
     " WHEN to_regclass('agentflow_stops') IS NULL THEN least(coalesce(max(version), 0), 1)"
     " WHEN to_regclass('agentflow_ledger') IS NULL THEN least(coalesce(max(version), 0), 3)"
+    " WHEN to_regclass('agentflow_purges') IS NULL THEN least(coalesce(max(version), 0), 4)"
     " ELSE coalesce(max(version), 0) END FROM agentflow_migrations"
 )
 _VERSIONS = (
@@ -137,6 +120,7 @@ class PostgresLedger:
         Raises:
             ConfigurationError: libpq can't read it.
         """
+        self._timeout = checked("timeout", timeout).total_seconds()
         try:
             given = conninfo_to_dict(conninfo)
         except psycopg.Error:
@@ -150,7 +134,6 @@ class PostgresLedger:
         self._conninfo = conninfo
         self._options = _options(given, timeout)
         self._pool_size = pool_size
-        self._timeout = timeout.total_seconds()
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] | None = None
         self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._cause: Exception | None = None
@@ -215,20 +198,20 @@ class PostgresLedger:
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
-        return await self._write(_INSERT, row_of(record)) == 1
+        return await self._write(_EFFECTS.insert, row_of(record)) == 1
 
     async def get(self, key: Sha256) -> StoredEffect | None:
         """The record as it is now; ``None`` if there is none."""
-        rows = await self._read(_GET, (key,))
+        rows = await self._read(_EFFECTS.get, (key,))
         return self._stored(rows[0]) if rows else None
 
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
-        return await self._write(_REPLACE, (*row_of(record), record.key, version)) == 1
+        return await self._write(_EFFECTS.replace, (*row_of(record), record.key, version)) == 1
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
-        rows = await self._read(_OF_WORK, (work,))
+        rows = await self._read(_EFFECTS.of_work, (work,))
         return all_of_work([self._stored(row) for row in rows], self._place)
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
@@ -238,26 +221,31 @@ class PostgresLedger:
             ValueError: the cursor is no cursor of this ledger.
             LedgerError: the table can't be read.
         """
-        parts, values = conditions(query, "%s")
-        if cursor is not None:
-            created_at_us, key = place_of(cursor, int, str)
-            parts.append("(created_at_us, key) > (%s, %s)")
-            values += [created_at_us, storable(key)]
-        where = f"WHERE {' AND '.join(parts)}" if parts else ""
-        sql = f"SELECT {_STORED} FROM agentflow_effects {where} ORDER BY created_at_us, key LIMIT %s"  # noqa: S608
-        rows = await self._read(sql, (*values, limited(limit) + 1))
+        rows = await self._read(*_EFFECTS.find(query, limit, cursor))
         return page_of([self._stored(row) for row in rows], limit)
 
-    async def purge(self, older_than: timedelta) -> int:
-        """Forget the records that are not open and were last written longer ago; answer how many."""
+    async def clock(self) -> datetime:
+        """The time now, by the server's clock."""
         ((now_us,),) = await self._read(f"SELECT {_NOW}")
-        before = now_us - microseconds(older_than)
-        gone = await self._write(_STOPS.purge, (before,))
-        while True:
-            # A few at a time: a write of an attempt must not wait for all of them.
-            gone += (batch := await self._write(_PURGE, (before, before)))
-            if batch < PURGE_BATCH:
-                return gone
+        return moment(now_us)
+
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
+        """Forget records that are not open and are of these versions still; answer how many."""
+        return await self._write(*_EFFECTS.forget(forgettable(versions))) if versions else 0
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        """Forget the stops of a namespace that were lifted before a time; answer how many."""
+        return await self._write(_STOPS.forget, (storable(namespace), moment_us(before)))
+
+    async def keep_purge(self, purge: Purge) -> None:
+        """Put a round of forgetting on record."""
+        await self._write(_PURGES.keep, purge_parameters(purge))
+        await self._write(_PURGES.trim, ())
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        """The rounds of forgetting on record, the newest first."""
+        rows = await self._read(_PURGES.log, (limited(limit),))
+        return tuple(purge_of_row(row, self._place) for row in rows)
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
         """The stops that hold in a Temporal namespace, the oldest first."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+from agentflow.core.durations import checked
 from agentflow.errors import LocalProcessError
 
 HOST = "127.0.0.1"
@@ -65,8 +66,8 @@ class LocalProcess:
         self._name = name
         self._command = command
         self._ready = ready
-        self._timeout = timeout
-        self._grace = grace
+        self._timeout = checked("timeout", timeout)
+        self._grace = checked("grace", grace, timedelta(0))
         self._given_log = log_path
         self._log: Path | None = log_path
         self._supervisor: subprocess.Popen[bytes] | None = None

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from agentflow.contracts.requester import LONGEST_START, RequesterPolicy
+from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError
 from agentflow.ports.approvers import ApproverSource
 
@@ -25,7 +26,8 @@ class SignedRequesters:
             unverified: Whether a run may begin without a token; it then reads "not verified".
             longest: A token that counts for longer is refused.
         """
-        self._keys, self._unverified, self._longest = keys, unverified, longest
+        self._keys, self._unverified = keys, unverified
+        self._longest = checked("longest", longest)
 
     async def policy(self) -> RequesterPolicy:
         """The keys as they are now.

@@ -17,6 +17,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     NoRegionError,
 )
 
+from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError
 
 ResultT = TypeVar("ResultT")
@@ -77,7 +78,7 @@ class S3Bucket:
         self._encryption: dict[str, str] = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         )
-        self._seconds = timeout.total_seconds()
+        self._seconds = checked("timeout", timeout).total_seconds()
         self._client: _Client | None = None
         self._one_maker = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
+from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError
 
 RPC_TIMEOUT = timedelta(seconds=10)
@@ -45,7 +46,7 @@ async def register_search_attributes(
     if missing:
         await _add(client, missing)
     try:
-        async with asyncio.timeout(timeout.total_seconds()):
+        async with asyncio.timeout(checked("timeout", timeout).total_seconds()):
             usable = await _usable(client)
             while not usable:
                 await asyncio.sleep(POLL_SECONDS)

@@ -34,6 +34,7 @@ from agentflow.contracts.requester import START_TYPE, StartClaims
 from agentflow.contracts.task import AgentTask
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Verdict
+from agentflow.core.durations import checked
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.jws import Key, payload_of, public_members, signed
 from agentflow.core.requester import given_task, task_hash
@@ -153,7 +154,7 @@ class Signer:
             request: The pending action, as the person was shown it.
             verdict: What they say.
             reason: Why; it is recorded.
-            valid_for: How long the signature counts.
+            valid_for: How long the signature counts: a second at least.
             delegation: The token of somebody who lets them decide in their place.
             subject: The person, if the key speaks for several.
             roles: In which roles; all that they have by default, or all that were delegated.
@@ -205,7 +206,7 @@ class Signer:
         Args:
             escalation: The open escalation, as the person was shown it.
             resolution: What they say.
-            valid_for: How long the signature counts.
+            valid_for: How long the signature counts: a second at least.
             delegation: The token of somebody who lets them answer in their place.
             roles: In which roles; all that they have by default, or all that were delegated.
             now: The clock of the signer.
@@ -283,9 +284,8 @@ class Signer:
 
     def _times(self, valid_for: timedelta, now: datetime | None, subject: str | None) -> "_Common":
         signed_at = int((now or datetime.now(UTC)).timestamp())
-        return _Common(
-            sub=subject or self.subject, iat=signed_at, exp=signed_at + max(1, int(valid_for.total_seconds()))
-        )
+        seconds = checked("valid_for", valid_for, timedelta(seconds=1)).total_seconds()
+        return _Common(sub=subject or self.subject, iat=signed_at, exp=signed_at + int(seconds))
 
     def _token(self, claims: Claims, typ: str) -> str:
         return signed(claims.model_dump_json().encode(), self.key, alg=self.alg, kid=self.kid, typ=typ)

@@ -4,63 +4,47 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agentflow.activity.machine_clock import Uptime
 from agentflow.adapters.ledger_card import LedgerCard, check_place
 from agentflow.adapters.ledger_rows import (
-    IS_OPEN,
-    MAX_OF_WORK,
-    PURGE_BATCH,
-    RECORD_COLUMNS,
     all_of_work,
-    conditions,
+    forgettable,
     from_microseconds,
     limited,
-    microseconds,
     migrations,
     moment,
+    moment_us,
     page_of,
-    place_of,
     row_of,
     storable,
     stored_effect,
 )
+from agentflow.adapters.ledger_sql import effect_statements, purge_of_row, purge_parameters, purge_statements
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
 from agentflow.adapters.sqlite_file import SQLiteFile
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
+from agentflow.core.durations import checked
 from agentflow.errors import LedgerError
 
 ResultT = TypeVar("ResultT")
 
-_STORED = ", ".join((*RECORD_COLUMNS, "version", "created_at_us", "written_at_us"))
-_VALUES = ", ".join("?" * len(RECORD_COLUMNS))
-_ASSIGNMENTS = ", ".join(f"{column} = ?" for column in RECORD_COLUMNS)
-_INSERT = (
-    f"INSERT INTO agentflow_effects ({_STORED}) VALUES ({_VALUES}, 1, ?, ?) ON CONFLICT (key) DO NOTHING"  # noqa: S608
+_SEEN = ("created_at_us", "written_at_us", "written_boot", "written_up_us")
+_EFFECTS = effect_statements(
+    "?", stamps=dict.fromkeys(_SEEN, "?"), again=dict.fromkeys(_SEEN[1:], "?"), clock="", seen=_SEEN
 )
-_GET = f"SELECT {_STORED} FROM agentflow_effects WHERE key = ?"  # noqa: S608
-_OF_WORK = (
-    f"SELECT {_STORED} FROM agentflow_effects WHERE work = ?"  # noqa: S608
-    f" ORDER BY created_at_us, key LIMIT {MAX_OF_WORK + 1}"
-)
-_REPLACE = (
-    f"UPDATE agentflow_effects SET {_ASSIGNMENTS}, version = version + 1, written_at_us = ?"  # noqa: S608
-    " WHERE key = ? AND version = ?"
-)
-_PURGE = (
-    "DELETE FROM agentflow_effects WHERE key IN"  # noqa: S608
-    f" (SELECT key FROM agentflow_effects WHERE NOT {IS_OPEN} AND written_at_us < ? LIMIT {PURGE_BATCH})"
-)
-
 _STOPS = stop_statements("?", "?")
+_PURGES = purge_statements("?")
 
 _CARD = "SELECT card FROM agentflow_ledger"
 _FIRST_CARD = "INSERT INTO agentflow_ledger (one, card) VALUES (1, ?) ON CONFLICT (one) DO NOTHING"
@@ -73,8 +57,9 @@ _inherited: list[sqlite3.Connection] = []
 class SQLiteLedger:
     """Fulfils ``EffectLedger``. One thread has one connection, and does one operation at a time.
 
-    Each write waits for the disk: a refund must not be forgotten with the power. Ages are by this machine's
-    clock. A network file system is no place for it: SQLite's locks don't hold there.
+    Each write waits for the disk: a refund must not be forgotten with the power. Ages are by the time since
+    the machine started, which all its processes share and nobody sets; times of day are for people. A network
+    file system is no place for it: SQLite's locks don't hold there, and machines' ages can't be compared.
 
     A file that is moved, replaced or deleted while a worker runs is noticed, and the worker goes on with
     what is there then. Stop the workers first all the same: the newest records may be in the file's
@@ -90,7 +75,7 @@ class SQLiteLedger:
         """
         self._path = path.absolute()
         self._file = SQLiteFile(self._path, migrations("sqlite_ledger_sql"), self._give_card)
-        self._busy_timeout = busy_timeout
+        self._busy_timeout = checked("busy_timeout", busy_timeout)
         self._thread: ThreadPoolExecutor | None = None
         self._process = os.getpid()
 
@@ -130,20 +115,21 @@ class SQLiteLedger:
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
         now = _now_us()
-        return await self._write(_INSERT, (*row_of(record), now, now)) == 1
+        return await self._write(_EFFECTS.insert, (*row_of(record), now, now, *Uptime.now())) == 1
 
     async def get(self, key: Sha256) -> StoredEffect | None:
         """The record as it is now; ``None`` if there is none."""
-        row = await self._do(lambda connection: connection.execute(_GET, (key,)).fetchone())
+        row = await self._do(lambda connection: connection.execute(_EFFECTS.get, (key,)).fetchone())
         return None if row is None else self._stored(row)
 
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
-        return await self._write(_REPLACE, (*row_of(record), _now_us(), record.key, version)) == 1
+        values = (*row_of(record), _now_us(), *Uptime.now(), record.key, version)
+        return await self._write(_EFFECTS.replace, values) == 1
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
-        rows = await self._do(lambda connection: connection.execute(_OF_WORK, (work,)).fetchall())
+        rows = await self._do(lambda connection: connection.execute(_EFFECTS.of_work, (work,)).fetchall())
         return all_of_work([self._stored(row) for row in rows], str(self._path))
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
@@ -153,26 +139,33 @@ class SQLiteLedger:
             ValueError: the cursor is no cursor of this ledger.
             LedgerError: the file can't be read.
         """
-        parts, values = conditions(query, "?")
-        if cursor is not None:
-            created_at_us, key = place_of(cursor, int, str)
-            parts.append("(created_at_us, key) > (?, ?)")
-            values += [created_at_us, storable(key)]
-        where = f"WHERE {' AND '.join(parts)}" if parts else ""
-        sql = f"SELECT {_STORED} FROM agentflow_effects {where} ORDER BY created_at_us, key LIMIT ?"  # noqa: S608
-        values.append(limited(limit) + 1)
+        sql, values = _EFFECTS.find(query, limit, cursor)
         rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())
         return page_of([self._stored(row) for row in rows], limit)
 
-    async def purge(self, older_than: timedelta) -> int:
-        """Forget the records that are not open and were last written longer ago; answer how many."""
-        before = _now_us() - microseconds(older_than)
-        gone = await self._write(_STOPS.purge, (before,))
-        while True:
-            # A few at a time: a write of an attempt must not wait for all of them.
-            gone += (batch := await self._write(_PURGE, (before,)))
-            if batch < PURGE_BATCH:
-                return gone
+    async def clock(self) -> datetime:
+        """The time now, by this machine's clock."""
+        return moment(_now_us())
+
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
+        """Forget records that are not open and are of these versions still; answer how many."""
+        sql, values = _EFFECTS.forget(forgettable(versions))
+        return await self._write(sql, values) if versions else 0
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        """Forget the stops of a namespace that were lifted before a time; answer how many."""
+        return await self._write(_STOPS.forget, (storable(namespace), moment_us(before)))
+
+    async def keep_purge(self, purge: Purge) -> None:
+        """Put a round of forgetting on record."""
+        await self._write(_PURGES.keep, purge_parameters(purge))
+        await self._write(_PURGES.trim, ())
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        """The rounds of forgetting on record, the newest first."""
+        values = (limited(limit),)
+        rows = await self._do(lambda connection: connection.execute(_PURGES.log, values).fetchall())
+        return tuple(purge_of_row(row, str(self._path)) for row in rows)
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
         """The stops that hold in a Temporal namespace, the oldest first."""
@@ -215,7 +208,7 @@ class SQLiteLedger:
         rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())
         return tuple(stop_of_row(row, str(self._path)) for row in rows)
 
-    async def _write(self, sql: str, values: tuple[Any, ...]) -> int:
+    async def _write(self, sql: str, values: Sequence[Any]) -> int:
         return await self._do(lambda connection: connection.execute(sql, values).rowcount)
 
     async def _do(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
@@ -248,11 +241,13 @@ class SQLiteLedger:
         return self._thread
 
     def _stored(self, row: tuple[Any, ...]) -> StoredEffect:
-        *values, version, created_at_us, written_at_us = row
+        *values, version, created_at_us, written_at_us, boot, up_us = row
+        # Nothing is sure of a record that an earlier version of agentflow wrote.
+        age_us = 0 if up_us is None else Uptime.now().us_ago(Uptime(boot, up_us))
         return stored_effect(
             values,
             version=version,
-            age=from_microseconds(_now_us() - written_at_us),
+            age=from_microseconds(age_us),
             created_at=moment(created_at_us),
             written_at=moment(written_at_us),
             place=str(self._path),

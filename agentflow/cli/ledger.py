@@ -9,7 +9,8 @@ from agentflow.cli.asking import Yes, confirm
 from agentflow.cli.decide import Roles
 from agentflow.cli.ledger_adopt import adopt, info
 from agentflow.cli.ledger_place import LedgerUrl, existing, ledger_url, missing_file, opened, shown_url
-from agentflow.cli.ledger_resolve import check_doubt, close_record, found, word_of
+from agentflow.cli.ledger_purges import list_purges
+from agentflow.cli.ledger_resolve import check_doubt, close_record, found, watch_seconds, watched, word_of
 from agentflow.cli.ledger_view import Place, closing_commands, document, list_view, meaning, record_views
 from agentflow.cli.options import AsJson, By, Result
 from agentflow.cli.output import safe
@@ -98,12 +99,18 @@ def resolve(
         word = word_of(verdict, by, text, result, role or ())
         with existing(session, ledger_url(ledger)) as place:
             stored = session.run(found(place, key))
+            if seconds := session.run(watch_seconds(place, stored)):
+                with session.output.progress(f"{key} is dated ahead: watching it for {seconds:.0f} s"):
+                    stored = session.run(watched(place, stored, seconds))
             check_doubt(stored)
             session.output.show(*record_views(stored))
             confirm(f"Say {verdict} as {by}?", yes=yes, otherwise="nothing was closed")
             with session.output.progress(f"closing {key}"):
                 after = close_record(session, place, stored, word, offline=offline)
         session.output.result(document(after), *record_views(after))
+
+
+ledger_app.command("purges")(list_purges)
 
 
 @ledger_app.command()

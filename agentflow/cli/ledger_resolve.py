@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -22,6 +23,12 @@ from agentflow.core.effects import closed, result_of
 from agentflow.core.words import span
 from agentflow.errors import LedgerError
 from agentflow.ports.ledger import EffectLedger
+
+_DATED_AHEAD = timedelta(minutes=1)
+"""By less, a worker that has just written may be ahead."""
+_DOUBTFUL_AGE = timedelta(0)
+"""What is told of a record that is dated ahead."""
+_LONGEST_WATCH = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,25 @@ async def found(ledger: EffectLedger, key: str) -> StoredEffect:
         hint = "" if is_key else ": a key is 64 hexadecimal digits, as `agentflow ledger list` shows it"
         raise CommandFailed(ExitCode.NOT_FOUND, f"the ledger has no record {key}{hint}")
     return stored
+
+
+async def watch_seconds(ledger: EffectLedger, stored: StoredEffect) -> float:
+    """How long to watch a record whose stamp is ahead of the ledger's clock: its lease, by that, never ends.
+
+    Answers 0 where there is nothing to watch, or it would take too long.
+    """
+    if standing(stored) != "under way" or stored.age > _DOUBTFUL_AGE:
+        return 0
+    is_ahead = stored.written_at > await ledger.clock() + _DATED_AHEAD
+    return stored.record.lease.total_seconds() if is_ahead and stored.record.lease <= _LONGEST_WATCH else 0
+
+
+async def watched(ledger: EffectLedger, stored: StoredEffect, seconds: float) -> StoredEffect:
+    """The record after so long, with that as its age if nobody has changed it."""
+    await asyncio.sleep(seconds)
+    again = await found(ledger, stored.record.key)
+    is_same = (again.version, again.record.owner) == (stored.version, stored.record.owner)
+    return again.model_copy(update={"age": max(again.age, again.record.lease)}) if is_same else again
 
 
 def check_doubt(stored: StoredEffect) -> None:

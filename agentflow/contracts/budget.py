@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Usd, is_zero
+from agentflow.contracts.wire import Contract, Duration, Usd, is_zero
 
 
 class Budget(Contract):
@@ -16,7 +16,7 @@ class Budget(Contract):
     output_tokens: int | None = Field(default=None, ge=0)
     model_calls: int | None = Field(default=40, ge=0)
     tool_calls: int | None = Field(default=100, ge=0)
-    wall_time: timedelta | None = timedelta(days=7)
+    wall_time: Duration | None = timedelta(days=7)
     """From the run's start, waiting for people included."""
     depth: int = Field(default=3, ge=0, le=10)
     """How many levels of child runs may be below this one."""

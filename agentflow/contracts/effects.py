@@ -1,9 +1,9 @@
 """What the ledger keeps of a write, and how a person closes one that is in doubt."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentflow.contracts.person import Name
 from agentflow.contracts.tools import ToolInvocation, ToolResult
@@ -42,7 +42,7 @@ class EffectRecord(Contract):
     """The attempt that may act on this record; no two attempts have the same name."""
     attempts: int = Field(default=1, ge=0)
     """How many attempts may have called the tool."""
-    lease: timedelta
+    lease: timedelta = Field(ge=timedelta(0))
     """Counted from when the record was last written: how long the effect may still come about by what an
     attempt has begun. No other attempt acts before it is over."""
     result: str | None = None
@@ -64,12 +64,13 @@ class StoredEffect(Contract):
     record: EffectRecord
     version: int = Field(ge=1)
     """1 when inserted; one more with each change. What ``EffectLedger.replace`` compares."""
-    age: timedelta
-    """Time since the record was last written, at least. A ledger whose clients' clocks may differ takes off
-    what they may differ by."""
+    age: timedelta = Field(ge=timedelta(0))
+    """Time since the record was last written, at least: by a clock that no worker sets, less what that may be
+    wrong by."""
     created_at: datetime
     written_at: datetime
-    """By the ledger's clock where it has one; else by that of the worker that wrote."""
+    """By the ledger's clock where it has one; else by that of the worker that wrote. For people, and for what
+    may be forgotten; no lease is counted by it."""
 
 
 EarlierEffects = Literal["ask", "count", "again"]
@@ -100,6 +101,14 @@ class EffectQuery(Contract):
     tool: str | None = None
     only_open: bool = False
     """Only what has no end yet and no person has closed."""
+    ended_before: datetime | None = Field(default=None, exclude_if=is_none)
+    """Only what is not open, and was last written before this, by its stamp."""
+
+    @model_validator(mode="after")
+    def _check_end(self) -> Self:
+        if self.only_open and self.ended_before is not None:
+            raise ValueError("what is open has not ended: give only_open or ended_before")
+        return self
 
     @property
     def equal(self) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, Entry, Message, ToolCall
 from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.tools import RetryOptions
-from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_empty, is_none
+from agentflow.contracts.wire import Contract, Duration, Json, Sha256, Usd, is_empty, is_none
 
 HEAD_DIGITS = 16
 """How much of a head travels back."""
@@ -30,12 +30,12 @@ class ModelOptions(Contract):
     max_output_tokens: int = Field(default=2048, ge=1)
     temperature: float | None = Field(default=0.0, ge=0, le=2)
     """``None`` leaves it to the provider, which some reasoning models need."""
-    start_to_close_timeout: timedelta = timedelta(minutes=2)
+    start_to_close_timeout: Duration = timedelta(minutes=2)
     """Longest time for one attempt."""
-    schedule_to_close_timeout: timedelta | None = None
+    schedule_to_close_timeout: Duration | None = None
     """Longest time for all attempts, waiting for a worker included. ``None`` leaves it to the number of
     attempts: the timer of each call would take a seventh of the server's time."""
-    heartbeat_timeout: timedelta = timedelta(seconds=20)
+    heartbeat_timeout: Duration = timedelta(seconds=20)
     """An attempt whose worker is silent this long counts as dead."""
     retry: RetryOptions = RetryOptions()
 
@@ -86,7 +86,7 @@ class Brief(Contract):
     output_name: str = "final_answer"
     max_output_tokens: int
     temperature: float | None = None
-    timeout: timedelta
+    timeout: Duration
     rules: str | None = Field(default=None, exclude_if=is_none)
     """Id of the run's rule set, for the call's span; no model is told of it."""
 
@@ -143,7 +143,7 @@ class ModelCall(Contract):
     output_name: str = "final_answer"
     max_output_tokens: int
     temperature: float | None = None
-    timeout: timedelta
+    timeout: Duration
     idempotency_key: str
     """The same for every attempt of one call."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.identity import ApproverKey, Claims
-from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
+from agentflow.contracts.wire import Contract, Duration, Sha256, is_empty, is_false, is_none
 
 START_TYPE = "agentflow-start+jws"
 """The ``typ`` of a token that starts a run: one that was signed for another purpose starts nothing."""
@@ -40,7 +40,7 @@ class RequesterPolicy(Contract):
     """The header of the start that has the name. As good as whatever keeps others from setting it."""
     unverified: bool = Field(default=False, exclude_if=is_false)
     """Whether a run may begin all the same that was started without any proof."""
-    longest: timedelta = LONGEST_START
+    longest: Duration = LONGEST_START
     """Longest life of a token."""
 
 

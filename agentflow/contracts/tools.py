@@ -12,7 +12,17 @@ from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.sources import ToolSource
 from agentflow.contracts.tags import ToldValues
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, Usd, is_empty, is_false, is_none
+from agentflow.contracts.wire import (
+    Contract,
+    Duration,
+    Json,
+    Sha256,
+    ToolCallId,
+    Usd,
+    is_empty,
+    is_false,
+    is_none,
+)
 from agentflow.contracts.work import Work
 
 Effect = Literal["read", "write", "irreversible"]
@@ -40,24 +50,33 @@ class RetryOptions(Contract):
 
     max_attempts: int = Field(default=4, ge=1, le=100)
     """Attempts in all, the first one included."""
-    initial_interval: timedelta = timedelta(seconds=1)
+    initial_interval: Duration = timedelta(seconds=1)
     """Wait before the second attempt."""
     backoff: float = Field(default=2.0, ge=1)
     """Each wait is this many times the one before."""
-    max_interval: timedelta = timedelta(seconds=30)
+    max_interval: Duration = timedelta(seconds=30)
     """No wait is longer."""
+
+    @model_validator(mode="after")
+    def _check_intervals(self) -> Self:
+        if self.max_interval < self.initial_interval:
+            raise ValueError(
+                f"max_interval ({self.max_interval}) is shorter than initial_interval "
+                f"({self.initial_interval}): give both"
+            )
+        return self
 
 
 class ToolOptions(Contract):
     """How a tool runs, as against what it means."""
 
-    start_to_close_timeout: timedelta = timedelta(seconds=30)
+    start_to_close_timeout: Duration = timedelta(seconds=30)
     """Longest time for one attempt."""
-    schedule_to_close_timeout: timedelta | None = None
+    schedule_to_close_timeout: Duration | None = None
     """Longest time for all attempts, waiting for a worker included. ``None`` leaves it to the number of
     attempts, since the timer of each call would take a seventh of the server's time; on a ``task_queue`` of
     its own, where nobody may be listening, it is 10 minutes."""
-    heartbeat_timeout: timedelta = timedelta(seconds=20)
+    heartbeat_timeout: Duration = timedelta(seconds=20)
     """An attempt whose worker is silent this long counts as dead. The worker's event loop beats by
     itself while the tool awaits; a tool that blocks the loop is silent."""
     retry: RetryOptions = RetryOptions()
@@ -65,7 +84,7 @@ class ToolOptions(Contract):
     """Longest time in which a request that nobody waits for any more may still have its effect at the outside
     system: its own time-outs and queues. Until then no other attempt acts, and no probe's "no" is believed.
     Not waited for with ``recovery="key"``."""
-    key_lifetime: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+    key_lifetime: Duration = timedelta(hours=24)
     """How long the outside system remembers an idempotency key; Stripe's do for 24 hours. With
     ``recovery="key"``, a person is asked after that."""
     cost_usd: Usd = Decimal(0)

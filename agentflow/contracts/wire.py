@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, NewType, TypeVar, cast
 
@@ -25,6 +26,11 @@ def _finite(value: Decimal) -> Decimal:
 
 Usd = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12), AfterValidator(_finite)]
 """Dollars, never negative, exact. Twelve places hold one token at the cheapest price known."""
+
+LEAST_DURATION = timedelta(milliseconds=1)
+
+Duration = Annotated[timedelta, Field(ge=LEAST_DURATION)]
+"""A length of time that something may take: a millisecond at least, as no time at all is always a slip."""
 
 Json = Any
 """A value as JSON has it: None, bool, int, float, str, list or dict of these."""

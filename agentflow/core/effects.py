@@ -47,7 +47,7 @@ class Abandoned:
     """An earlier attempt left it, and can have no effect any more."""
 
     since_first: timedelta
-    """Time since the first attempt."""
+    """Time since the first attempt, by the ledger's clock; the longest there is where that went backwards."""
     untouched: bool = False
     """Whether it is certain that no attempt has begun anything."""
 
@@ -89,8 +89,14 @@ def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
         case "intended" if stored.age < record.lease:
             return Busy(record.lease - stored.age)
         case "intended":
-            since_first = stored.written_at - stored.created_at + stored.age
-            return Abandoned(since_first, untouched=not record.attempts)
+            return Abandoned(_since_first(stored), untouched=not record.attempts)
+
+
+def _since_first(stored: StoredEffect) -> timedelta:
+    if stored.written_at < stored.created_at:
+        # The clock was set back in between, nobody knows how far.
+        return timedelta.max
+    return stored.written_at - stored.created_at + stored.age
 
 
 def untraced(intent: EffectRecord, why: str) -> EffectRecord:

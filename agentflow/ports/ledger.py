@@ -1,10 +1,12 @@
 """The door to the record of side effects."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
@@ -18,6 +20,10 @@ class EffectLedger(Protocol):
     All methods raise ``LedgerError`` when the ledger can't be reached or used, with its place and the cause
     in the text; then no write runs. Each takes a bounded time, some seconds. A method that raised may have
     had its effect all the same, and a change may be stamped as early as when its method was called.
+
+    An age is never more than the time that has passed, whatever clock was set: a lease would be over while
+    its owner is at work. Where a stamp makes it too little, whoever watches makes up for that
+    (``activity.sightings``).
     """
 
     async def check(self) -> None:
@@ -86,10 +92,39 @@ class EffectLedger(Protocol):
         """
         ...
 
-    async def purge(self, older_than: timedelta) -> int:
-        """Forget the records that are not open and were last written longer ago; answer how many.
+    async def clock(self) -> datetime:
+        """The time now, by the clock that stamps the records: the store's own where it has one."""
+        ...
 
-        Stops that were lifted longer ago are forgotten as well, and counted. One that holds never is.
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
+        """Forget records, each only if it is of this version still and not open; answer how many.
+
+        Which, is decided in one place for all ledgers, ``adapters.ledger_purge``.
+
+        Args:
+            versions: The records' keys, and as what they were seen: 1000 at most.
+        """
+        ...
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        """Forget the stops of a namespace that were lifted before a time; answer how many.
+
+        One that holds never is.
+        """
+        ...
+
+    async def keep_purge(self, purge: Purge) -> None:
+        """Put a round of forgetting on record. The last ``MAX_PURGES`` are kept."""
+        ...
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        """The rounds of forgetting on record, the newest first.
+
+        Args:
+            limit: 1 to 1000.
+
+        Raises:
+            ValueError: the limit is out of bounds.
         """
         ...
 

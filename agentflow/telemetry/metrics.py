@@ -64,6 +64,9 @@ _HITS = _METER.create_counter(semconv.CACHE_HITS, "{hit}", "Calls that were not 
 _SEALS = _METER.create_counter(
     semconv.SEALS_REFUSED, "{call}", "Activities that were asked what no run sealed"
 )
+_PURGES = _METER.create_counter(
+    semconv.PURGES_REFUSED, "{round}", "Times that a ledger forgot nothing, since the clocks differ"
+)
 _WAITING = _METER.create_gauge(semconv.WAITING, "{run}", "Runs that wait for people")
 _WAITING_AGE = _METER.create_gauge(
     semconv.WAITING_AGE, "s", "How long the run that waits longest has been open"
@@ -136,6 +139,11 @@ def may_be_unknown(tool: str) -> None:
 def seal_refused(activity: str) -> None:
     """Somebody asked an activity for what no run had sealed."""
     _SEALS.add(1, {semconv.TOOL_NAME: activity})
+
+
+def purge_refused() -> None:
+    """A ledger forgot nothing, since a clock is wrong."""
+    _PURGES.add(1)
 
 
 def waiting(agent: str, state: str, runs: int, oldest_seconds: float) -> None:

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import cast
 
 from agentflow.contracts.wire import Json
+from agentflow.core.durations import checked
 from agentflow.core.known_values import KnownValues
 from agentflow.core.patterns import Finding
 from agentflow.core.redaction import DROPPED, MAX_SCANNED, PATTERNS, map_texts, redacted
@@ -38,7 +39,8 @@ class Redactor:
             *detectors: Such as ``DetectSecrets()`` and ``Presidio(...)``.
             timeout: For one detector and one text.
         """
-        self._watched = [_Watched(detector, timeout.total_seconds()) for detector in detectors]
+        seconds = checked("timeout", timeout).total_seconds()
+        self._watched = [_Watched(detector, seconds) for detector in detectors]
 
     def text(self, text: str, known: KnownValues = NOTHING_KNOWN) -> str:
         """The text with ``[kind]`` in place of what must not leave. Never raises."""

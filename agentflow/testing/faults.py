@@ -33,9 +33,9 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from temporalio import activity, workflow
@@ -53,6 +53,7 @@ from temporalio.worker import (
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.model import ModelAnswer, ModelCall
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.ledger import EffectLedger
@@ -271,8 +272,20 @@ class _FaultyLedger:
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         return await self._ledger.find(query, limit=limit, cursor=cursor)
 
-    async def purge(self, older_than: timedelta) -> int:
-        return await self._ledger.purge(older_than)
+    async def clock(self) -> datetime:
+        return await self._ledger.clock()
+
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
+        return await self._ledger.forget(versions)
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        return await self._ledger.forget_stops(namespace, before)
+
+    async def keep_purge(self, purge: Purge) -> None:
+        await self._ledger.keep_purge(purge)
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        return await self._ledger.purges(limit=limit)
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
         return await self._ledger.stops(namespace)

@@ -1,12 +1,14 @@
 """A ledger in memory, with a clock that a test sets: for tests of tools, and of what follows a crash."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from agentflow.adapters.ledger_card import LedgerCard
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 
@@ -19,6 +21,7 @@ class MemoryLedger:
         """The ledger's clock. It stands still until the test moves it."""
         self._effects: dict[Sha256, StoredEffect] = {}
         self._stops: list[Stop] = []
+        self._purges: deque[Purge] = deque(maxlen=MAX_PURGES)
         self._card = LedgerCard.new("memory")
 
     def advance(self, by: timedelta) -> None:
@@ -71,23 +74,50 @@ class MemoryLedger:
         start = 0 if cursor is None else int(cursor)
         if not 1 <= limit <= 1000 or start < 0:
             raise ValueError("limit is 1 to 1000, and the cursor one of this ledger's")
-        chosen = [self._aged(effect) for effect in self._effects.values() if _fits(effect.record, query)]
+        chosen = [self._aged(effect) for effect in self._effects.values() if _fits(effect, query)]
         page = tuple(islice(chosen, start, start + limit))
         more = start + limit < len(chosen)
         return EffectPage(effects=page, cursor=str(start + limit) if more else None)
 
-    async def purge(self, older_than: timedelta) -> int:
-        """Forget the records that are not open and were last written longer ago."""
+    async def clock(self) -> datetime:
+        """``now``."""
+        return self.now
+
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
+        """Forget records that are not open and are of these versions still."""
+        seen = ((key, self._effects.get(key), version) for key, version in versions.items())
         gone = [
             key
-            for key, effect in self._effects.items()
-            if not effect.record.is_open and self.now - effect.written_at > older_than
+            for key, found, version in seen
+            if found and found.version == version and not found.record.is_open
         ]
+        for key in gone:
+            del self._effects[key]
+        return len(gone)
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        """Forget the stops of a namespace that were lifted before a time."""
         kept = [
-            stop for stop in self._stops if stop.ended_at is None or self.now - stop.ended_at <= older_than
+            stop
+            for stop in self._stops
+            if stop.namespace != namespace or stop.ended_at is None or stop.ended_at >= before
         ]
-        lifted, self._stops = len(self._stops) - len(kept), kept
-        return _forget(self._effects, gone) + lifted
+        gone, self._stops = len(self._stops) - len(kept), kept
+        return gone
+
+    async def keep_purge(self, purge: Purge) -> None:
+        """Put a round of forgetting on record."""
+        self._purges.append(purge)
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        """The rounds of forgetting on record, the newest first.
+
+        Raises:
+            ValueError: the limit is out of bounds.
+        """
+        if not 1 <= limit <= 1000:
+            raise ValueError("limit is 1 to 1000")
+        return tuple(islice(reversed(self._purges), limit))
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
         """The stops that hold, the oldest first."""
@@ -131,17 +161,14 @@ class MemoryLedger:
         )
 
     def _aged(self, effect: StoredEffect) -> StoredEffect:
-        return effect.model_copy(update={"age": self.now - effect.written_at})
+        return effect.model_copy(update={"age": max(timedelta(0), self.now - effect.written_at)})
 
 
-def _fits(record: EffectRecord, query: EffectQuery) -> bool:
+def _fits(effect: StoredEffect, query: EffectQuery) -> bool:
+    record, before = effect.record, query.ended_before
     return (
         (not query.states or record.state in query.states)
         and all(wanted in (None, getattr(record, name)) for name, wanted in query.equal.items())
         and (record.is_open or not query.only_open)
+        and (before is None or (not record.is_open and effect.written_at < before))
     )
-
-
-def _forget(effects: dict[Sha256, StoredEffect], keys: Iterable[Sha256]) -> int:
-    gone = [effects.pop(key) for key in keys]
-    return len(gone)

@@ -10,6 +10,7 @@ from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions
+from agentflow.contracts.wire import LEAST_DURATION
 from agentflow.core.rules import RuleSet
 from agentflow.errors import WorkflowDefinitionError
 
@@ -42,7 +43,7 @@ def check_attributes(agent: Any) -> None:
         value = getattr(agent, name)
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise _wrong(agent, name, f"is of type {type(value).__name__}, not {wanted.__name__}")
-        if value in (0, timedelta(0)) or (isinstance(value, timedelta) and value < timedelta(0)):
+        if value == 0 or (isinstance(value, timedelta) and value < LEAST_DURATION):
             raise _wrong(agent, name, "must be more than nothing")
     _check_lists(agent)
     if agent.earlier_effects not in get_args(EarlierEffects):

@@ -1,14 +1,15 @@
 """The ledgers of the chaos run: real ones, and one that remembers nothing."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
+from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.ledger import EffectLedger
@@ -80,9 +81,24 @@ class ForgetfulLedger:
         """There is nothing."""
         return EffectPage(effects=())
 
-    async def purge(self, older_than: timedelta) -> int:
+    async def clock(self) -> datetime:
+        """The machine's."""
+        return datetime.now(UTC)
+
+    async def forget(self, versions: Mapping[Sha256, int]) -> int:
         """There is nothing."""
         return 0
+
+    async def forget_stops(self, namespace: str, before: datetime) -> int:
+        """There is nothing."""
+        return 0
+
+    async def keep_purge(self, purge: Purge) -> None:
+        """As if it were kept."""
+
+    async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
+        """There is nothing."""
+        return ()
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
         """Nothing is forbidden."""

@@ -16,7 +16,7 @@ from botocore.config import Config
 from agentflow.adapters.dynamodb_ledger import DynamoDBLedger
 from agentflow.adapters.postgres_ledger import PostgresLedger
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
-from agentflow.contracts.effects import EffectRecord
+from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.tools import ToolCallId
 from agentflow.contracts.wire import sha256_of
 from agentflow.ports.ledger import EffectLedger
@@ -24,8 +24,8 @@ from agentflow.testing import MemoryLedger
 
 Kind = Literal["sqlite", "postgres", "dynamodb", "memory"]
 
-SKEW = timedelta(seconds=60)
-"""What the clocks of a DynamoDB ledger's workers may differ by, unless a test says otherwise."""
+UNSURE = timedelta(seconds=10)
+"""What an age by DynamoDB's clock may be too little by: its dates have whole seconds, and answers take time."""
 
 
 class Place:
@@ -67,6 +67,9 @@ class SQLitePlace(Place):
         with closing(sqlite3.connect(self.path)) as connection, connection:
             for statement in backdating(time):
                 connection.execute(statement)
+            # Before the machine started, if need be: ages only subtract.
+            back = time // timedelta(microseconds=1)
+            connection.execute(f"UPDATE agentflow_effects SET written_up_us = written_up_us - {back}")
 
 
 class PostgresPlace(Place):
@@ -112,7 +115,7 @@ class DynamoDBPlace(Place):
 
     def _new(self) -> DynamoDBLedger:
         client = dynamodb_client(self.endpoint)
-        return DynamoDBLedger(self.table, endpoint=self.endpoint, client=client, max_clock_skew=SKEW)
+        return DynamoDBLedger(self.table, endpoint=self.endpoint, client=client)
 
     async def set_up(self) -> None:
         await self._new().migrate()
@@ -180,6 +183,15 @@ async def kept(place: Place) -> AsyncIterator[Place]:
         yield place
     finally:
         await place.close()
+
+
+async def purged(ledger: EffectLedger, older_than: timedelta) -> int:
+    """Forget what has ended and is older, as a ledger does it: which runs may need it is not asked."""
+    before = await ledger.clock() - older_than
+    gone = await ledger.forget_stops("default", before)
+    while (page := await ledger.find(EffectQuery(ended_before=before), limit=500)).effects:
+        gone += await ledger.forget({found.record.key: found.version for found in page.effects})
+    return gone
 
 
 def record(number: int = 1, **changes: Any) -> EffectRecord:

@@ -1,8 +1,7 @@
 """What is special about a ledger in DynamoDB: the workers' clocks, the table, and the sizes of things."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +15,10 @@ from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.wire import sha256_of
 from agentflow.errors import ConfigurationError, LedgerError
 from tests.activity.outside import DELAY, LIMIT, Bank, carried_out, failure
-from tests.adapters.ledger_places import SKEW, DynamoDBPlace, dynamodb_client, record
+from tests.adapters.ledger_places import UNSURE, DynamoDBPlace, dynamodb_client, record
 
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -30,17 +30,9 @@ def empty(dynamodb_server: str, aws_credentials: None) -> DynamoDBPlace:
 @pytest.fixture
 async def ledger(dynamodb: DynamoDBPlace) -> AsyncIterator[DynamoDBLedger]:
     """One with a client of its own making."""
-    ledger = DynamoDBLedger(
-        dynamodb.table, region="eu-west-1", endpoint=dynamodb.endpoint, max_clock_skew=SKEW
-    )
+    ledger = DynamoDBLedger(dynamodb.table, region="eu-west-1", endpoint=dynamodb.endpoint)
     yield ledger
     await ledger.close()
-
-
-def another_clock(patch: pytest.MonkeyPatch, off_by: timedelta) -> None:
-    """Go on as a worker whose clock differs by so much from that of the worker before."""
-    off_by_us = off_by // timedelta(microseconds=1)
-    patch.setattr(dynamodb_ledger, "_now_us", lambda: time.time_ns() // 1_000 + off_by_us)
 
 
 async def items_of(place: DynamoDBPlace) -> list[dict[str, Any]]:
@@ -48,7 +40,7 @@ async def items_of(place: DynamoDBPlace) -> list[dict[str, Any]]:
     return (await asyncio.to_thread(client.scan, TableName=place.table))["Items"]
 
 
-# ---------------------------------------------------------------- clocks that differ
+# ---------------------------------------------------------------- clocks
 
 
 async def died_after_paying(bank: Bank, ledger: DynamoDBLedger) -> None:
@@ -65,55 +57,97 @@ async def bank_failure(bank: Bank, ledger: DynamoDBLedger) -> Any:
     return await failure(bank.pay, ledger, attempt=2)
 
 
-@pytest.mark.parametrize("off_by", [SKEW, -SKEW, timedelta(0)])
-async def test_a_worker_whose_clock_is_off_by_the_allowance_does_not_act_while_another_may(
-    dynamodb: DynamoDBPlace, ledger: DynamoDBLedger, monkeypatch: pytest.MonkeyPatch, off_by: timedelta
-) -> None:
-    bank = Bank()
-    await died_after_paying(bank, ledger)
-    await dynamodb.let_pass(LIMIT + DELAY - timedelta(seconds=20))
-    another_clock(monkeypatch, off_by)
-    assert (await bank_failure(bank, ledger)).type == "EffectBusy"
-    assert bank.payments == ["ada"]
-
-
-async def test_recovery_comes_later_by_the_allowance(dynamodb: DynamoDBPlace, ledger: DynamoDBLedger) -> None:
-    bank = Bank()
-    await died_after_paying(bank, ledger)
-    await dynamodb.let_pass(LIMIT + DELAY)
-    assert (await bank_failure(bank, ledger)).type == "EffectBusy"
-    await dynamodb.let_pass(SKEW)
-    assert (await bank_failure(bank, ledger)).type == EFFECT_UNKNOWN_ERROR
-
-
-async def test_an_age_is_never_negative(ledger: DynamoDBLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    another_clock(monkeypatch, timedelta(hours=1))
-    await ledger.insert(record())
-    another_clock(monkeypatch, timedelta(0))
-    found = await ledger.get(record().key)
-    assert found is not None
-    assert found.age == timedelta(0)
-
-
-async def test_of_two_workers_with_different_clocks_one_wins(
-    dynamodb: DynamoDBPlace, ledger: DynamoDBLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await ledger.insert(record())
-    another_clock(monkeypatch, timedelta(days=365))
-    assert not await ledger.insert(record(owner="another"))
-    assert await ledger.replace(record(owner="another"), version=1)
-    another_clock(monkeypatch, timedelta(0))
-    assert not await ledger.replace(record(attempts=2), version=1)
-
-
-async def test_a_worker_whose_clock_is_ahead_by_the_allowance_forgets_nothing_too_early(
+async def test_a_worker_whose_clock_is_wrong_changes_no_stamp_and_no_age(
     ledger: DynamoDBLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await ledger.insert(record(state="done"))
-    another_clock(monkeypatch, SKEW + timedelta(minutes=59))
-    assert await ledger.purge(timedelta(hours=1)) == 0
-    another_clock(monkeypatch, SKEW + timedelta(minutes=61))
-    assert await ledger.purge(timedelta(hours=1)) == 1
+    # As far as this process can see, it is 1970.
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    await ledger.insert(record())
+    await ledger.stop("default", "fleet", by="olga")
+    found = await ledger.get(record().key)
+    assert found is not None
+    (stop,) = await ledger.stops("default")
+    assert found.written_at.year > 2000
+    assert stop.since.year > 2000
+    assert (await ledger.clock()).year > 2000
+    assert found.age < timedelta(minutes=1)
+
+
+class OfWhoKnowsWhen:
+    """A client whose answers have no date, as a proxy may cut it off."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        def undated(**request: Any) -> Any:
+            answer = getattr(self._client, name)(**request)
+            answer["ResponseMetadata"]["HTTPHeaders"].pop("date", None)
+            return answer
+
+        return undated
+
+
+async def test_answers_without_a_date_are_a_ledger_error_with_what_to_do(dynamodb: DynamoDBPlace) -> None:
+    client = OfWhoKnowsWhen(dynamodb_client(dynamodb.endpoint))
+    ledger = DynamoDBLedger(dynamodb.table, endpoint=dynamodb.endpoint, client=client)
+    with pytest.raises(LedgerError, match=r"no Date.*boto3 client"):
+        await ledger.insert(record())
+
+
+async def test_a_record_that_was_stamped_by_a_clock_that_stood_still_is_stamped_anew(
+    dynamodb: DynamoDBPlace, ledger: DynamoDBLedger
+) -> None:
+    await ledger.insert(record(1))
+    # The machine stands still for an hour, so that its uptime is an hour less than it would be.
+    behind(ledger, HOUR)
+    await ledger.insert(record(2))
+    behind(ledger, HOUR)
+    await ledger.replace(record(1, attempts=2), version=1)
+    for number in (1, 2):
+        found = await dynamodb.open().get(sha256_of(number))
+        assert found is not None
+        assert found.age < timedelta(minutes=1)
+
+
+async def test_a_record_that_another_changed_while_the_machine_stood_still_is_not_ours(
+    dynamodb: DynamoDBPlace, ledger: DynamoDBLedger
+) -> None:
+    await ledger.insert(record(1))
+    other = dynamodb.open()
+    write = ledger._write
+
+    async def written(work: Callable[[Any], Any]) -> bool:
+        done = await write(work)
+        await other.replace(record(2, owner="another"), version=1)
+        return done
+
+    ledger._write = written
+    behind(ledger, HOUR)
+    with pytest.raises(LedgerError, match="stood still while it wrote"):
+        await ledger.insert(record(2))
+
+
+def behind(ledger: DynamoDBLedger, by: timedelta) -> None:
+    clock = ledger._dynamodb._clock
+    us = by // timedelta(microseconds=1)
+    known = clock._ahead
+    assert known is not None
+    clock._ahead = known._replace(least_us=known.least_us - us, most_us=known.most_us - us)
+    clock._latest_us -= us
+
+
+async def test_an_attempt_is_waited_for_whatever_the_next_ones_clock_says(
+    dynamodb: DynamoDBPlace, ledger: DynamoDBLedger
+) -> None:
+    bank = Bank()
+    await died_after_paying(bank, ledger)
+    await dynamodb.let_pass(LIMIT + DELAY - UNSURE)
+    assert (await bank_failure(bank, ledger)).type == "EffectBusy"
+    await dynamodb.let_pass(2 * UNSURE)
+    assert (await bank_failure(bank, ledger)).type == EFFECT_UNKNOWN_ERROR
+    assert bank.payments == ["ada"]
 
 
 # ---------------------------------------------------------------- the table

@@ -1,21 +1,37 @@
 """What a worker does for its ledger: it checks it, warns of a short retention, and forgets what is old."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import structlog
+from temporalio import activity
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
+from agentflow.adapters import ledger_upkeep
 from agentflow.adapters.ledger_upkeep import ledger_kept
-from agentflow.contracts.effects import EffectQuery, EffectRecord
-from agentflow.contracts.wire import ToolCallId, sha256_of
-from agentflow.core import effects
+from agentflow.contracts.effects import EffectQuery
+from agentflow.contracts.purges import Purge
 from agentflow.errors import ConfigurationError, LedgerError
 from agentflow.testing import MemoryLedger
+from tests.adapters.ledger_places import record
 
 YEAR = timedelta(days=365)
+
+
+@activity.defn
+async def nothing() -> None:
+    """Polled for."""
+
+
+@pytest.fixture
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds that follow each other at once; the server's answers take their time."""
+    monkeypatch.setattr(ledger_upkeep, "PURGE_DELAY", timedelta(0))
+    monkeypatch.setattr(ledger_upkeep, "PURGE_INTERVAL", timedelta(0))
 
 
 class Refusing(MemoryLedger):
@@ -28,32 +44,17 @@ class Refusing(MemoryLedger):
     async def check(self) -> None:
         raise self._error
 
-    async def purge(self, older_than: timedelta) -> int:
+    async def clock(self) -> datetime:
         raise self._error
-
-
-def record(name: str) -> EffectRecord:
-    return EffectRecord(
-        key=sha256_of(name),
-        namespace="default",
-        workflow_id=name,
-        run_id="1",
-        tool="pay",
-        tool_call_id=ToolCallId("1"),
-        arguments_hash=sha256_of("arguments"),
-        owner="1",
-        lease=timedelta(seconds=30),
-    )
 
 
 async def kept(
     ledger: MemoryLedger | None, retention: timedelta, environment: WorkflowEnvironment
 ) -> list[Any]:
-    """What is logged while a worker starts, and has had time for its first round."""
+    """What is logged while a worker starts."""
     with structlog.testing.capture_logs() as logs:
-        async with ledger_kept(ledger, retention, environment.client):
-            for _ in range(10):
-                await asyncio.sleep(0)
+        async with ledger_kept(ledger, retention, environment.client, "nobody-polls"):
+            pass
     return logs
 
 
@@ -61,21 +62,68 @@ async def test_a_worker_without_a_ledger_has_nothing_to_keep(temporal: WorkflowE
     assert await kept(None, YEAR, temporal) == []
 
 
-async def test_what_has_ended_and_is_old_is_forgotten_and_what_is_open_is_not(
+@pytest.mark.usefixtures("no_delay")
+async def test_a_worker_has_its_ledger_forget_what_is_old_while_it_runs(
     temporal: WorkflowEnvironment,
 ) -> None:
-    ledger = MemoryLedger()
-    for name in ("done", "open", "unknown"):
-        await ledger.insert(record(name))
-    await ledger.replace(effects.ended(record("done"), "{}", happened=True), version=1)
-    await ledger.replace(effects.in_doubt(record("unknown"), "cut"), version=1)
-    ledger.advance(YEAR + timedelta(seconds=1))
-    await kept(ledger, YEAR, temporal)
-    left = (await ledger.find(EffectQuery())).effects
-    assert {found.record.workflow_id for found in left} == {"open", "unknown"}
+    forgotten = asyncio.Event()
+
+    class Told(MemoryLedger):
+        async def keep_purge(self, purge: Purge) -> None:
+            await super().keep_purge(purge)
+            forgotten.set()
+
+    ledger = Told()
+    ledger.now = datetime.now(UTC) - YEAR - timedelta(days=1)
+    await ledger.insert(record(workflow_id=f"gone-{uuid4()}", run_id=str(uuid4()), state="done"))
+    ledger.now = datetime.now(UTC)
+    queue = f"upkeep-{uuid4()}"
+    async with (
+        Worker(temporal.client, task_queue=queue, activities=[nothing]),
+        ledger_kept(ledger, YEAR, temporal.client, queue),
+    ):
+        async with asyncio.timeout(60):
+            await forgotten.wait()
+    assert (await ledger.find(EffectQuery())).effects == ()
 
 
-@pytest.mark.parametrize(("retention", "warned"), [(timedelta(hours=1), True), (YEAR * 10, False)])
+@pytest.mark.usefixtures("no_delay")
+@pytest.mark.parametrize("error", [LedgerError("no route"), TypeError("a ledger of one's own")])
+async def test_a_round_that_fails_is_told_and_the_next_one_comes(
+    temporal: WorkflowEnvironment, error: Exception
+) -> None:
+    again = asyncio.Event()
+
+    class Failing(MemoryLedger):
+        failed = 0
+
+        async def clock(self) -> datetime:
+            self.failed += 1
+            if self.failed == 2:
+                again.set()
+            raise error
+
+    queue = f"upkeep-{uuid4()}"
+    with structlog.testing.capture_logs() as logs:
+        async with (
+            Worker(temporal.client, task_queue=queue, activities=[nothing]),
+            ledger_kept(Failing(), YEAR, temporal.client, queue),
+        ):
+            async with asyncio.timeout(60):
+                await again.wait()
+    told = [line["error_type"] for line in logs if line["event"] == "ledger not purged"]
+    assert type(error).__name__ in told
+
+
+@pytest.mark.parametrize("retention", [timedelta(0), timedelta(seconds=-1), timedelta(hours=1)])
+async def test_a_retention_that_nobody_can_mean_stops_the_worker(
+    temporal: WorkflowEnvironment, retention: timedelta
+) -> None:
+    with pytest.raises(ConfigurationError, match="at least 1 day"):
+        await kept(MemoryLedger(), retention, temporal)
+
+
+@pytest.mark.parametrize(("retention", "warned"), [(timedelta(days=1), True), (YEAR * 10, False)])
 async def test_a_ledger_that_forgets_before_temporal_does_is_warned_of(
     temporal: WorkflowEnvironment, retention: timedelta, warned: bool
 ) -> None:
@@ -83,7 +131,7 @@ async def test_a_ledger_that_forgets_before_temporal_does_is_warned_of(
     warnings = [line for line in logs if "forgets sooner" in line["event"]]
     assert bool(warnings) is warned
     if warned:
-        assert warnings[0]["ledger_retention"] == "1:00:00"
+        assert warnings[0]["ledger_retention"] == "1 day, 0:00:00"
         assert warnings[0]["namespace_retention"] == "1 day, 0:00:00"
 
 

@@ -24,7 +24,7 @@ from agentflow.errors import ConfigurationError, LedgerError
 from agentflow.ports.ledger import EffectLedger
 from agentflow.testing import MemoryLedger
 from tests.activity.outside import Bank, carried_out
-from tests.adapters.ledger_places import SKEW, DynamoDBPlace, Place, dynamodb_client, record
+from tests.adapters.ledger_places import UNSURE, DynamoDBPlace, Place, dynamodb_client, record
 
 PASSWORD = "hunter2-in-clear"
 HOUR = timedelta(hours=1)
@@ -137,8 +137,8 @@ async def test_only_the_record_of_the_key_is_changed(place: Place) -> None:
 
 
 def allowance(place: Place) -> timedelta:
-    """What an age is less than it seems to be."""
-    return SKEW if isinstance(place, DynamoDBPlace) else timedelta(0)
+    """What an age may be too little by."""
+    return UNSURE if isinstance(place, DynamoDBPlace) else timedelta(0)
 
 
 async def test_a_new_record_was_created_and_written_at_once(place: Place) -> None:
@@ -156,7 +156,7 @@ async def test_times_are_those_of_a_clock(place: Place) -> None:
     await place.open().insert(record())
     found = await kept_record(place.open())
     # The server is on this machine.
-    assert before - timedelta(milliseconds=1) <= found.created_at <= datetime.now(UTC)
+    assert before - timedelta(milliseconds=1) <= found.created_at <= datetime.now(UTC) + allowance(place)
 
 
 async def test_a_record_just_written_has_an_age_of_about_nothing(place: Place) -> None:
@@ -182,7 +182,7 @@ async def test_a_change_makes_a_record_young_again_and_leaves_when_it_was_create
     found = await kept_record(ledger)
     assert found.created_at == created_at
     assert found.age < timedelta(minutes=1)
-    assert HOUR <= found.written_at - found.created_at < HOUR + timedelta(minutes=1)
+    assert HOUR - allowance(place) <= found.written_at - found.created_at < HOUR + timedelta(minutes=1)
 
 
 async def test_a_refused_change_makes_no_record_younger(place: Place) -> None:
@@ -357,45 +357,6 @@ async def test_a_cursor_that_is_none_is_a_value_error(place: Place, cursor: str,
         await place.open().find(EffectQuery(only_open=only_open), cursor=cursor)
 
 
-# ---------------------------------------------------------------- forgetting
-
-
-async def test_a_purge_forgets_what_has_ended_or_was_closed_and_is_old(place: Place) -> None:
-    ledger = place.open()
-    for each in SEVERAL:
-        await ledger.insert(each)
-    await place.let_pass(HOUR)
-    await ledger.insert(record(6, state="done"))
-    assert await ledger.purge(HOUR / 2) == 3
-    left = {each.key for each in await all_of(ledger, EffectQuery())}
-    assert left == {sha256_of(number) for number in (1, 4, 6)}
-
-
-async def test_a_purge_counts_from_the_last_change(place: Place) -> None:
-    ledger = place.open()
-    await ledger.insert(record())
-    await place.let_pass(HOUR)
-    await ledger.replace(record(state="done"), version=1)
-    assert await ledger.purge(HOUR / 2) == 0
-    await place.let_pass(HOUR)
-    assert await ledger.purge(HOUR / 2) == 1
-
-
-async def test_a_purge_of_many_forgets_all_of_them(place: Place) -> None:
-    ledger = place.open()
-    many = 60 if isinstance(place, DynamoDBPlace) else 600
-    await insert_all(ledger, [record(number, state="done") for number in range(many)])
-    await place.let_pass(HOUR)
-    assert await ledger.purge(HOUR / 2) == many
-    assert await all_of(ledger, EffectQuery()) == []
-
-
-async def test_a_purge_older_than_time_itself_forgets_nothing(place: Place) -> None:
-    ledger = place.open()
-    await ledger.insert(record(state="done"))
-    assert await ledger.purge(timedelta(days=400 * 365)) == 0
-
-
 # ---------------------------------------------------------------- use
 
 
@@ -464,7 +425,9 @@ OPERATIONS: dict[str, Callable[[EffectLedger], Awaitable[Any]]] = {
     "replace": lambda ledger: ledger.replace(record(), version=1),
     "find": lambda ledger: ledger.find(EffectQuery()),
     "find open": lambda ledger: ledger.find(EffectQuery(only_open=True)),
-    "purge": lambda ledger: ledger.purge(HOUR),
+    "forget": lambda ledger: ledger.forget({record().key: 1}),
+    "forget stops": lambda ledger: ledger.forget_stops("default", datetime.now(UTC)),
+    "purges": lambda ledger: ledger.purges(),
     "migrate": migrate,
 }
 

@@ -8,7 +8,7 @@ import pytest
 from agentflow.adapters import ledger_rows
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.errors import LedgerError
-from tests.adapters.ledger_places import Place, SQLitePlace, record
+from tests.adapters.ledger_places import Place, SQLitePlace, purged, record
 
 WORK, OTHER = sha256_of("pay alice"), sha256_of("pay bob")
 
@@ -51,7 +51,7 @@ async def test_what_a_purge_forgets_is_told_no_more(place: Place) -> None:
     await ledger.insert(record(2, work=WORK, state="done"))
     await ledger.insert(record(3, work=WORK))
     await place.let_pass(timedelta(hours=2))
-    assert await ledger.purge(timedelta(hours=1)) == 2
+    assert await purged(ledger, timedelta(hours=1)) == 2
     assert [one.record.key for one in await ledger.of_work(WORK)] == [sha256_of(3)]
 
 

@@ -18,7 +18,13 @@ from agentflow.contracts.wire import sha256_of
 from agentflow.errors import ConfigurationError, LedgerError
 from tests.adapters.ledger_places import PostgresPlace, record
 
-MIGRATIONS = ["0001_effects.sql", "0002_stops.sql", "0003_runs.sql", "0004_identity.sql"]
+MIGRATIONS = [
+    "0001_effects.sql",
+    "0002_stops.sql",
+    "0003_runs.sql",
+    "0004_identity.sql",
+    "0005_purges.sql",
+]
 
 
 @pytest.fixture
@@ -197,6 +203,17 @@ async def test_a_worker_whose_clock_is_wrong_changes_no_age(
     assert found.age < timedelta(minutes=1)
 
 
+async def test_a_server_clock_that_was_set_back_makes_no_age_less_than_nothing(
+    postgres: PostgresPlace, ledger: PostgresLedger
+) -> None:
+    await ledger.insert(record())
+    ahead = timedelta(days=400) // timedelta(microseconds=1)
+    await postgres.execute(f"UPDATE agentflow_effects SET written_at_us = written_at_us + {ahead}")
+    found = await ledger.get(record().key)
+    assert found is not None
+    assert found.age == timedelta(0)
+
+
 # ---------------------------------------------------------------- tables
 
 
@@ -220,7 +237,9 @@ async def test_missing_tables_are_told_with_the_command_that_makes_them(empty: P
         await ledger.insert(record())
 
 
-@pytest.mark.parametrize(("table", "made"), [("stops", MIGRATIONS[1:]), ("ledger", MIGRATIONS[3:])])
+@pytest.mark.parametrize(
+    ("table", "made"), [("stops", MIGRATIONS[1:]), ("ledger", MIGRATIONS[3:]), ("purges", MIGRATIONS[4:])]
+)
 async def test_tables_that_somebody_dropped_are_missing_and_are_made_again(
     empty: PostgresPlace, table: str, made: list[str]
 ) -> None:
@@ -232,6 +251,7 @@ async def test_tables_that_somebody_dropped_are_missing_and_are_made_again(
     assert await migrate(ledger) == made
     assert await ledger.insert(record())
     assert await ledger.stop("default", "fleet", by="olga")
+    assert await ledger.purges() == ()
 
 
 async def test_records_that_somebody_dropped_make_it_another_ledger(empty: PostgresPlace) -> None:

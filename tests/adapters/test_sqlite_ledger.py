@@ -381,7 +381,8 @@ OPERATIONS: dict[str, Callable[[SQLiteLedger], Awaitable[Any]]] = {
     "get": lambda ledger: ledger.get(record().key),
     "replace": lambda ledger: ledger.replace(record(), version=1),
     "find": lambda ledger: ledger.find(EffectQuery()),
-    "purge": lambda ledger: ledger.purge(timedelta(0)),
+    "forget": lambda ledger: ledger.forget({record().key: 1}),
+    "purges": lambda ledger: ledger.purges(),
 }
 
 

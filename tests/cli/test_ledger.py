@@ -10,14 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.cli.connection import Connection
 from agentflow.cli.ledger_place import shown_url
 from agentflow.cli.ledger_view import Place
+from agentflow.contracts.purges import Purge
 from agentflow.contracts.tools import ToolResult
 from tests.cli.harness import ROOT, CommandLine
 from tests.cli.records import DONE, HOSTILE, a_record, kept
@@ -303,6 +305,37 @@ def test_a_ledger_that_may_only_be_read_is_named_with_the_cause(
     assert str(read_only.ledger) in failed.error
 
 
+FORGOTTEN = Purge(
+    at=datetime(2026, 11, 30, 1, 2, 3, tzinfo=UTC),
+    by="4711@host",
+    namespace="default",
+    before=datetime(2025, 10, 26, 1, 2, 3, tzinfo=UTC),
+    forgotten=3,
+    kept=1,
+)
+
+
+async def test_what_was_forgotten_and_refused_is_listed_the_newest_first(beside: CommandLine) -> None:
+    store = SQLiteLedger(beside.ledger)
+    refused = FORGOTTEN.model_copy(update={"forgotten": 0, "refused": f"the clocks differ {HOSTILE}"})
+    for purge in (FORGOTTEN, refused):
+        await store.keep_purge(purge)
+    await store.close()
+    told = beside("ledger", "purges", "--json").document["purges"]
+    assert [(each["forgotten"], each["refused"]) for each in told] == [(0, refused.refused), (3, "")]
+    assert told[1]["before"] == "2025-10-26T01:02:03Z"
+    shown = beside("ledger", "purges", "--limit", "1").stdout
+    assert "the clocks differ" in shown
+    assert "\x1b" not in shown
+    assert len(shown.strip().splitlines()) == 2
+
+
+async def test_a_ledger_that_forgot_nothing_says_so(beside: CommandLine) -> None:
+    await kept(beside.ledger)
+    beside("ledger", "migrate")
+    assert "nothing was forgotten" in beside("ledger", "purges").stdout
+
+
 def test_migrate_sets_the_ledger_up(beside: CommandLine) -> None:
     done = beside("ledger", "migrate", "--json")
     assert done.exit_code == 0, done.stderr
@@ -329,5 +362,5 @@ async def test_a_ledger_of_a_newer_version_is_a_usage_error(beside: CommandLine)
 
 def test_the_help_names_the_commands(beside: CommandLine) -> None:
     shown = beside.process("ledger", "--help", cwd=ROOT).stdout
-    for command in ("list", "show", "resolve", "migrate"):
+    for command in ("list", "show", "resolve", "purges", "migrate"):
         assert command in shown

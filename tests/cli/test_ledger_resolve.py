@@ -1,6 +1,8 @@
 """``agentflow ledger resolve``: a person says what became of a write in doubt."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -247,6 +249,31 @@ async def test_an_attempt_that_may_be_at_it_is_waited_for(beside: CommandLine) -
     assert refused.exit_code == 1
     assert "for 1 h 59 min" in refused.error
     assert await record_in(beside.ledger, record.key) == record
+
+
+def date_ahead(ledger: Path) -> None:
+    """As if its clock had been 400 days ahead when the records were written."""
+    ahead = timedelta(days=400) // timedelta(microseconds=1)
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute(
+            f"UPDATE agentflow_effects SET written_at_us = written_at_us + {ahead}, written_up_us = NULL"
+        )
+
+
+async def test_a_record_that_is_dated_ahead_can_be_closed_after_it_was_watched_for_its_lease(
+    beside: CommandLine,
+) -> None:
+    record = await in_doubt(beside.ledger, state="intended", lease=timedelta(milliseconds=50))
+    date_ahead(beside.ledger)
+    done = resolve(beside, record.key, "did_not_happen")
+    assert done.exit_code == 0, done.stderr
+    assert done.document["state"] == "failed"
+
+
+async def test_a_record_that_is_dated_ahead_and_has_a_long_lease_is_not_watched(beside: CommandLine) -> None:
+    record = await in_doubt(beside.ledger, state="intended", lease=timedelta(hours=2))
+    date_ahead(beside.ledger)
+    assert resolve(beside, record.key, "abort").exit_code == 1
 
 
 @pytest.mark.parametrize(

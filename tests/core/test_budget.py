@@ -168,7 +168,7 @@ limits_asked = st.fixed_dictionaries(
         "input_tokens": st.none() | st.integers(0, 50),
         "model_calls": st.none() | st.integers(0, 50),
         "tool_calls": st.none() | st.integers(0, 200),
-        "wall_time": st.none() | st.timedeltas(timedelta(0), timedelta(days=14)),
+        "wall_time": st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=14)),
         "depth": st.integers(0, 10),
     },
 )

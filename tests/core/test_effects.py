@@ -63,6 +63,12 @@ def test_the_time_since_the_first_attempt_counts_from_the_insertion() -> None:
     assert found == effects.Abandoned(timedelta(seconds=130))
 
 
+def test_a_key_whose_age_a_clock_that_was_set_back_hides_is_taken_for_forgotten() -> None:
+    found = effects.examine(stored(age=2 * LEASE, written_after=-3_600), INTENT)
+    assert isinstance(found, effects.Abandoned)
+    assert effects.recovery_of(contract("key"), found.since_first) == "ask"
+
+
 @pytest.mark.parametrize("state", ["done", "failed"])
 def test_an_ended_record_is_found_as_such_however_old_it_is(state: EffectState) -> None:
     record = FIRST.model_copy(update={"state": state})

@@ -38,6 +38,7 @@ from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.names import SEARCH_ATTRIBUTES
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.wire import Json
+from agentflow.core.durations import checked
 from agentflow.errors import AuditError
 from agentflow.plugin import AgentflowPlugin
 from agentflow.ports.model import ModelClient
@@ -63,6 +64,9 @@ class Again:
     prices: PriceBook | None = None
     """Of models that the run did not use."""
     timeout: timedelta = TIMEOUT
+
+    def __post_init__(self) -> None:
+        checked("timeout", self.timeout)
 
 
 @dataclass

@@ -1,0 +1,21 @@
+"""Options that are lengths of time: each has a least value, below which nobody can mean it."""
+
+from datetime import timedelta
+
+from agentflow.contracts.wire import LEAST_DURATION
+from agentflow.errors import ConfigurationError
+
+
+def checked(option: str, given: object, least: timedelta = LEAST_DURATION) -> timedelta:
+    """The length of time, if it is one and not too short.
+
+    Raises:
+        ConfigurationError: it isn't.
+    """
+    if not isinstance(given, timedelta) or given < least:
+        raise ConfigurationError(f"{option}= is a timedelta of at least {_told(least)}, not {given!r}")
+    return given
+
+
+def _told(span: timedelta) -> str:
+    return f"{span.total_seconds():g} s"
