@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from agentflow.private_files import make_file, make_folder
+
 T = TypeVar("T")
 
 _LOCK_WAIT = timedelta(seconds=10)
@@ -47,7 +49,8 @@ class SqliteFile:
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
+        make_file(self._path)
         # isolation_level=None: transactions begin where we say so, not where Python's driver guesses.
         opened = sqlite3.connect(self._path, timeout=_LOCK_WAIT.total_seconds(), isolation_level=None)
         with closing(opened) as connection:

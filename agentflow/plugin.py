@@ -31,8 +31,9 @@ from agentflow.activity.answers import AnswerStore
 from agentflow.activity.arrivals import find_arrivals
 from agentflow.activity.blob_calls import BlobCalls
 from agentflow.activity.chat import ChatActivity
-from agentflow.activity.execution import tool_activity
+from agentflow.activity.execution import check_carried_out, tool_activity
 from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
 from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outside import OutsideTool
@@ -47,6 +48,7 @@ from agentflow.adapters.chains import first_run_of
 from agentflow.adapters.ledger_purge import check_retention
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
+from agentflow.adapters.open_stores import warn_of_open_stores
 from agentflow.adapters.recent_blobs import RecentBlobs
 from agentflow.adapters.seal_keys import development_seal_keys, new_seal_keys
 from agentflow.adapters.search_attributes import missing_search_attributes
@@ -150,8 +152,8 @@ class AgentflowPlugin(SimplePlugin):
             signature_terms: How long signatures may count, at most: 15 minutes of a decision, 7 days of a
                 delegation, unless it says otherwise.
             seals: The fleet's keys, the same for every worker that serves runs or tools: activities do what
-                is sealed with them, and nothing else. In production they must be given (``load_seal_keys``);
-                elsewhere a worker makes a file for its machine.
+                is sealed with them, and nothing else, and believe no other record of the ledger. They must be
+                given in production (``load_seal_keys``); elsewhere a worker makes a file for its machine.
             requesters: Whose word is taken for who asked for a run, such as ``SignedRequesters`` or
                 ``HeaderRequesters``. A run whose requester can't be verified is then denied unless the
                 source says otherwise. By default nobody's: runs read "not verified".
@@ -212,27 +214,15 @@ class AgentflowPlugin(SimplePlugin):
         self._blobs: BlobStore = RecentBlobs(BlobCalls(blobs)) if blobs else MemoryBlobStore()
         self._imported = {tool.contract.name: tool for tool in tools if isinstance(tool, OutsideTool)}
         self._content = SpanContent(redactor or Redactor()) if captures_content() else None
+        self._stores = (ledger, blobs, *(external_storage.drivers if external_storage else ()))
         self._redacts = redactor is not None or self._content is not None
         self._writes = [tool.contract.name for tool in tools if tool.contract.effect != "read"]
         self._ledger = ledger
         self._ledger_retention = ledger_retention
         self._stops = StopReader(ledger) if ledger is not None else None
-        permits = WritePermits(self._stops, self._tier, self._approvers).permits
-        self._served = [
-            Served(
-                tool.contract.name,
-                ToolInvocation,
-                tool_activity(tool, ledger, self._blobs, self._content, permits),
-            )
-            for tool in tools
-        ]
-        if ledger is not None:
-            effects = EffectActivities(tools, ledger)
-            self._served += [
-                Served(names.RECONCILE_EFFECT_ACTIVITY, EffectInquiry, effects.reconcile),
-                Served(names.CLOSE_EFFECT_ACTIVITY, EffectInquiry, effects.close),
-                Served(names.IDENTIFY_LEDGER_ACTIVITY, LedgerQuestion, effects.identify),
-            ]
+        self._tools = tuple(tools)
+        for tool in tools:
+            check_carried_out(tool, has_ledger=ledger is not None)
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
             data_converter=replace(agentflow_data_converter, external_storage=external_storage),
@@ -253,8 +243,10 @@ class AgentflowPlugin(SimplePlugin):
         ensure_clean_exit()
         config = super().configure_worker(config)
         settings = cast(dict[str, Any], config)
-        served = list(self._served)
-        keys = self._seals or (self._own_seals() if served or self._models else new_seal_keys())
+        works = self._tools or self._ledger is not None or self._models is not None
+        keys = self._seals or (self._own_seals() if works else new_seal_keys())
+        ledger = LedgerCalls(self._ledger, keys) if self._ledger is not None else None
+        served = self._tools_served(ledger)
         self._check_approvers(settings.get("workflows") or ())
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
@@ -283,7 +275,7 @@ class AgentflowPlugin(SimplePlugin):
                 notifies=self._notifier is not None,
                 redacts=self._redacts,
                 requesters=self._requesters,
-                ledger=self._ledger,
+                ledger=ledger,
             )
             verification = VerificationActivity(_own_verifiers(workflows))
             served += [
@@ -327,6 +319,7 @@ class AgentflowPlugin(SimplePlugin):
             await keys_of(self._approvers)
         if self._models and self._requesters:
             await self._requesters.policy()
+        warn_of_open_stores(*self._stores)
         for name in self._writes:
             metrics.may_be_unknown(name)
         async with (
@@ -334,6 +327,25 @@ class AgentflowPlugin(SimplePlugin):
             waiting_measured(worker.client, self._waiting_every),
         ):
             await super().run_worker(worker, next)
+
+    def _tools_served(self, ledger: LedgerCalls | None) -> list[Served]:
+        permits = WritePermits(self._stops, self._tier, self._approvers).permits
+        served: list[Served] = [
+            Served(
+                tool.contract.name,
+                ToolInvocation,
+                tool_activity(tool, ledger, self._blobs, self._content, permits),
+            )
+            for tool in self._tools
+        ]
+        if ledger is not None:
+            effects = EffectActivities(self._tools, ledger)
+            served += [
+                Served(names.RECONCILE_EFFECT_ACTIVITY, EffectInquiry, effects.reconcile),
+                Served(names.CLOSE_EFFECT_ACTIVITY, EffectInquiry, effects.close),
+                Served(names.IDENTIFY_LEDGER_ACTIVITY, LedgerQuestion, effects.identify),
+            ]
+        return served
 
     def _own_seals(self) -> SealKeys:
         if self._tier == "production":

@@ -19,12 +19,14 @@ from temporalio import activity
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.failures import NotBegunError, is_final
 from agentflow.activity.hold import MAX_LEASE, Hold, heed_cancellation, to_the_end
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.own_ledger import MissingTraces, first_begun, see_ledger
 from agentflow.activity.permits import Permits, permitted
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
+from agentflow.core.record_seals import Unsealed
 from agentflow.errors import (
     ConfigurationError,
     EarlierEffectError,
@@ -36,7 +38,6 @@ from agentflow.errors import (
     SourceChangedError,
     ToolUnavailableError,
 )
-from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry import metrics
 from agentflow.telemetry.logs import failure
 
@@ -53,7 +54,7 @@ class EffectOnce:
     """The writes of one tool."""
 
     caller: ToolCaller
-    ledger: EffectLedger
+    ledger: LedgerCalls
     permits: Permits = permitted
 
     async def carry_out(self, invocation: ToolInvocation) -> ToolResult:
@@ -61,7 +62,8 @@ class EffectOnce:
 
         Raises:
             EffectBusyError: an earlier attempt may still be at it; try again when it says.
-            EffectUnknownError: it may have happened, and only a person can tell.
+            EffectUnknownError: it may have happened, and only a person can tell; or the record is none of a
+                worker's.
             EarlierEffectError: an earlier run of the workflow id did it; this attempt did not call the tool.
             ForbiddenNowError: it is forbidden by now; this attempt did not call the tool.
             LedgerError: the ledger can't be used; the tool was not called.
@@ -86,6 +88,8 @@ class EffectOnce:
             if traces is None:
                 return await attempt.call(is_first=True)
             raise await attempt.without_traces(traces)
+        if isinstance(found, Unsealed):
+            raise await attempt.disbelieve(found)
         match effects.examine(found, attempt.hold.record):
             case effects.Ended(record):
                 return self.caller.recorded(record)
@@ -115,6 +119,9 @@ class EffectOnce:
             if traces is not None:
                 raise await attempt.without_traces(traces)
             return self._report(attempt.hold.record)
+        if isinstance(found, Unsealed):
+            await attempt.disbelieve(found)
+            return self._report(attempt.hold.record)
         match effects.examine(found, attempt.hold.record):
             case effects.Ended(record):
                 return self._report(record)
@@ -142,6 +149,10 @@ class EffectOnce:
         text = None if result is None else _json(result)
         found = await attempt.hold.begin(effects.closed(attempt.hold.record, closing, text))
         if found is None:
+            return self._report(attempt.hold.record)
+        if isinstance(found, Unsealed):
+            # Of the call itself we know by what its run sealed, of how it ended by the person.
+            await attempt.hold.take(found.stored, effects.closed(attempt.hold.record, closing, text))
             return self._report(attempt.hold.record)
         match effects.examine(found, attempt.hold.record):
             case effects.Ended(record):
@@ -237,12 +248,16 @@ class _Attempt:
     async def count(self, key: Sha256) -> ToolResult:
         """Let an earlier run's effect stand for this call's, which has none of its own then."""
         by = await self.hold.found(key)
+        if isinstance(by, Unsealed):
+            raise EffectUnknownError(f"an earlier run's effect was to be counted, but {by}")
         if by is None or by.record.work != self.hold.record.work or by.record.state != "done":
             raise EffectConflictError(f"{key} is no effect that can be counted for this call's")
         counted = effects.counted(self.hold.record, by)
         found = await self.hold.begin(counted)
         if found is None:
             return self._counted(counted)
+        if isinstance(found, Unsealed):
+            raise await self.disbelieve(found)
         match effects.examine(found, counted):
             case effects.Ended(record):
                 return self._counted(record)
@@ -268,6 +283,11 @@ class _Attempt:
         if before is None:
             return
         found, name = effects.told_of(before), self._caller.contract.name
+        if isinstance(before, Unsealed):
+            raise EarlierEffectError(
+                f"an earlier run of this workflow id may have done the very same {name}: {before}",
+                found.model_dump(mode="json"),
+            )
         is_ours = found.chain == self.hold.record.chain
         who = "this run, before it was reset," if is_ours else f"run {found.chain} of this workflow id"
         did = {"done": "did", "intended": "may still do", "unknown": "may have done"}[found.state]
@@ -321,6 +341,22 @@ class _Attempt:
             f"in {wait.total_seconds():.1f} s (key {self._invocation.ledger_key})",
             retry_after=wait,
         )
+
+    async def disbelieve(self, found: Unsealed, known: str = "") -> EffectUnknownError:
+        """Put in the place of a record that no worker wrote that only a person can tell.
+
+        Args:
+            found: The record.
+            known: What is known beside it.
+        """
+        said = found.stored.record
+        by = f", closed by {said.closed_by}" if said.closed_by else ""
+        detail = f"{known}{found}. It said: {said.state}, {said.attempts} attempts{by}"
+        tool = self._caller.contract.name
+        _LOG.error("record not written by a worker", tool=tool, key=said.key, state=said.state)
+        metrics.effect_unknown(tool)
+        await self.hold.take(found.stored, effects.in_doubt(self.hold.record, detail))
+        return EffectUnknownError(detail)
 
     async def _did_nothing(self, error: BaseException, *, is_first: bool) -> None:
         """This attempt did nothing. One before it, of which only the intent is left, may have."""
@@ -389,11 +425,13 @@ class _Attempt:
             # intent without an end: in doubt, as it should be.
             _LOG.error("effect not recorded", tool=tool, key=record.key, **failure(error))
             return result
+        came = "was carried out" if happened else "was refused"
+        if isinstance(against, Unsealed):
+            raise await self.disbelieve(against, f"{tool} {came} by this attempt, but ")
         if against is None or against.record.result == record.result:
             return result
         _LOG.error("ledger contradicts", tool=tool, key=record.key, state=against.record.state)
         metrics.effect_unknown(tool)
-        came = "was carried out" if happened else "was refused"
         raise EffectUnknownError(
             f"{tool} {came} by this attempt, while the ledger says {against.record.state} by another "
             f"(key {record.key}): {against.record.detail}"

@@ -10,6 +10,7 @@ from agentflow.activity.calling import ToolCaller
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.permits import Permits, permitted
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
@@ -20,7 +21,6 @@ from agentflow.core.tags import TagFinder
 from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError
 from agentflow.ports.blobs import BlobStore
-from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.content import SpanContent
 from agentflow.telemetry.logs import KNOWN, failure
@@ -33,7 +33,7 @@ ToolActivity = Callable[[ToolInvocation], Awaitable[ToolResult]]
 
 def tool_activity(
     tool: WorkerTool,
-    ledger: EffectLedger | None,
+    ledger: LedgerCalls | None,
     blobs: BlobStore,
     content: SpanContent | None = None,
     permits: Permits = permitted,
@@ -51,8 +51,6 @@ def tool_activity(
         ConfigurationError: the tool writes and there is no ledger, it lacks its probe, or it was taken from
             a class instead of an object.
     """
-    if not tool.is_bound:
-        raise ConfigurationError(f"{tool!r} has no object: register tools_of(MyTools(...))")
     caller = ToolCaller(tool)
     execution = _Execution(caller, effects_of(tool, ledger, caller, permits), blobs, content, permits)
 
@@ -71,7 +69,7 @@ def tool_activity(
 
 def effects_of(
     tool: WorkerTool,
-    ledger: EffectLedger | None,
+    ledger: LedgerCalls | None,
     caller: ToolCaller | None = None,
     permits: Permits = permitted,
 ) -> EffectOnce | None:
@@ -80,9 +78,24 @@ def effects_of(
     Raises:
         ConfigurationError: the tool writes and there is no ledger, or it lacks its probe.
     """
-    if tool.contract.effect == "read":
+    check_carried_out(tool, has_ledger=ledger is not None)
+    if tool.contract.effect == "read" or ledger is None:
         return None
-    if ledger is None:
+    return EffectOnce(caller or ToolCaller(tool), ledger, permits)
+
+
+def check_carried_out(tool: WorkerTool, *, has_ledger: bool) -> None:
+    """See that a worker can carry a tool's calls out.
+
+    Raises:
+        ConfigurationError: the tool writes and there is no ledger, it lacks its probe, or it was taken from
+            a class instead of an object.
+    """
+    if not tool.is_bound:
+        raise ConfigurationError(f"{tool!r} has no object: register tools_of(MyTools(...))")
+    if tool.contract.effect == "read":
+        return
+    if not has_ledger:
         raise ConfigurationError(
             f"{tool!r} writes, so the plugin needs ledger=: without one a retry could do it twice"
         )
@@ -90,7 +103,6 @@ def effects_of(
         raise ConfigurationError(
             f'{tool!r} says recovery="probe": write its probe, an async function under @{tool.__name__}.probe'
         )
-    return EffectOnce(caller or ToolCaller(tool), ledger, permits)
 
 
 class _Execution:

@@ -13,8 +13,8 @@ from agentflow.activity.moment import Moment
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
+from agentflow.core.record_seals import Unsealed
 from agentflow.errors import EffectBusyError, LedgerError, ToolUnavailableError
-from agentflow.ports.ledger import EffectLedger
 from agentflow.telemetry.logs import failure
 
 _LOG = structlog.get_logger("agentflow")
@@ -34,8 +34,8 @@ RACES = 5
 class Hold:
     """The record of one call, as one attempt sees and changes it. Each change compares versions."""
 
-    def __init__(self, ledger: EffectLedger, intent: EffectRecord) -> None:
-        self._ledger = LedgerCalls(ledger)
+    def __init__(self, ledger: LedgerCalls, intent: EffectRecord) -> None:
+        self._ledger = ledger
         self.record: EffectRecord = intent
         """As this attempt wrote it last, or would like to."""
         self._version = 0
@@ -44,17 +44,17 @@ class Hold:
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
 
-    async def others(self, beside: Collection[Sha256]) -> StoredEffect | None:
+    async def others(self, beside: Collection[Sha256]) -> StoredEffect | Unsealed | None:
         """The first effect of an earlier run that a call would repeat; ``None`` if there is none."""
         work = self.record.work
         found = await tried(lambda: self._ledger.of_work(work)) if work else ()
         return effects.earlier(found, self.record, beside)
 
-    async def found(self, key: Sha256) -> StoredEffect | None:
+    async def found(self, key: Sha256) -> StoredEffect | Unsealed | None:
         """The record of another call."""
         return await tried(lambda: self._ledger.get(key))
 
-    async def begin(self, first: EffectRecord) -> StoredEffect | None:
+    async def begin(self, first: EffectRecord) -> StoredEffect | Unsealed | None:
         """Insert a record of ours if the key is free; answer what is there if it isn't."""
         for _ in range(RACES):
             began = Moment.now()
@@ -64,6 +64,8 @@ class Hold:
             found = await tried(lambda: self._ledger.get(first.key))
             if found is None:
                 continue  # purged meanwhile: the key is free again
+            if isinstance(found, Unsealed):
+                return found
             if found.record.owner == first.owner and found.record.state == first.state:
                 # The ledger took the first try, and its answer was lost.
                 self._took(found.record, found.version, began)
@@ -86,13 +88,15 @@ class Hold:
         async with self._one_write:
             return await self._write(changed, tries)
 
-    async def end(self, changed: EffectRecord, *, tries: int) -> StoredEffect | None:
+    async def end(self, changed: EffectRecord, *, tries: int) -> StoredEffect | Unsealed | None:
         """Record an end that is known for certain; answer the record that speaks against it, if one does."""
         for _ in range(RACES):
             if await self.write(changed, tries=tries):
                 return None
             found = await tried(lambda: self._ledger.get(changed.key), tries)
-            if found is None or not effects.knows_better(found, self.record):
+            if found is None or isinstance(found, Unsealed):
+                return found
+            if not effects.knows_better(found, self.record):
                 return found
             self._version = found.version
         raise self._raced()
@@ -136,7 +140,7 @@ class Hold:
             self._took(changed, self._version + 1, began)
             return True
         found = await tried(lambda: self._ledger.get(changed.key), tries)
-        if found is None or not _is_same_change(found.record, changed):
+        if found is None or isinstance(found, Unsealed) or not _is_same_change(found.record, changed):
             return False
         # An earlier try was taken, and its answer was lost.
         self._took(found.record, found.version, began)

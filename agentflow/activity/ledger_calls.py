@@ -1,7 +1,8 @@
-"""The ledger's answers, held to their types: on one that isn't what it says, no write runs.
+"""The ledger's answers, held to their types and to the workers' seal: what is not what it says ends no write.
 
 A ledger may be a user's own. What it raises besides ``LedgerError``, an answer of another type or of another
-key, and one that doesn't come are all the same here: it can't be used.
+key, and one that doesn't come are all the same here: it can't be used. And whoever can write to it need be
+no worker: a record that none sealed comes as ``Unsealed``.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ from agentflow.activity.sightings import sightings_of
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.contracts.ledger import LedgerIdentity
 from agentflow.contracts.wire import Sha256, exactly
+from agentflow.core.record_seals import Unsealed, is_sealed, sealed
+from agentflow.core.seal import SealKeys
 from agentflow.errors import AgentflowError, LedgerError
 from agentflow.ports.ledger import EffectLedger
 
@@ -21,12 +24,22 @@ LEDGER_SECONDS = 30.0
 
 
 class LedgerCalls:
-    """The calls that a write makes."""
+    """The calls that a write makes. What it writes is sealed, and what it finds is looked at for a seal."""
 
-    def __init__(self, ledger: EffectLedger) -> None:
+    def __init__(self, ledger: EffectLedger, keys: SealKeys) -> None:
+        """Put the parts together.
+
+        Args:
+            ledger: Record of side effects.
+            keys: The fleet's.
+        """
         self._ledger = ledger
         self._sightings = sightings_of(ledger)
+        self._keys = keys
         self._name = type(ledger).__name__
+
+    def __repr__(self) -> str:
+        return repr(self._ledger)
 
     async def identity(self) -> LedgerIdentity:
         """Which ledger it is.
@@ -45,7 +58,8 @@ class LedgerCalls:
         Raises:
             LedgerError: it can't be told whether it was kept.
         """
-        return self._yes_or_no("insert", await self._answer(lambda: self._ledger.insert(record)))
+        ours = sealed(record, 1, self._keys)
+        return self._yes_or_no("insert", await self._answer(lambda: self._ledger.insert(ours)))
 
     async def replace(self, record: EffectRecord, version: int) -> bool:
         """Put a record in place of the one of that version; ``False`` if that is not there.
@@ -53,10 +67,11 @@ class LedgerCalls:
         Raises:
             LedgerError: it can't be told whether it was put there.
         """
-        answer = await self._answer(lambda: self._ledger.replace(record, version=version))
+        ours = sealed(record, version + 1, self._keys)
+        answer = await self._answer(lambda: self._ledger.replace(ours, version=version))
         return self._yes_or_no("replace", answer)
 
-    async def get(self, key: Sha256) -> StoredEffect | None:
+    async def get(self, key: Sha256) -> StoredEffect | Unsealed | None:
         """The record of a key, with an age that is certain, whatever its stamp says.
 
         Raises:
@@ -71,9 +86,9 @@ class LedgerCalls:
             raise self._odd("get", found)
         if stored.record.key != key:
             raise LedgerError(f"{self._name}.get answered the record of another key")
-        return self._sightings.aged(stored, asked_us)
+        return self._looked_at(self._sightings.aged(stored, asked_us))
 
-    async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
+    async def of_work(self, work: Sha256) -> tuple[StoredEffect | Unsealed, ...]:
         """The records of one piece of work.
 
         Raises:
@@ -88,7 +103,10 @@ class LedgerCalls:
         )
         if len(records) < len(told):
             raise LedgerError(f"{self._name}.of_work answered something else than records of that work")
-        return records
+        return tuple(map(self._looked_at, records))
+
+    def _looked_at(self, stored: StoredEffect) -> StoredEffect | Unsealed:
+        return stored if is_sealed(stored, self._keys) else Unsealed(stored)
 
     def _yes_or_no(self, method: str, answer: object) -> bool:
         if answer is True or answer is False:

@@ -27,7 +27,6 @@ from agentflow.errors import (
     UnknownModelError,
 )
 from agentflow.ports.approvers import ApproverSource
-from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.prices import PriceBook
 from agentflow.ports.requesters import RequesterSource
 from agentflow.telemetry.logs import failure
@@ -160,7 +159,7 @@ class ManifestActivity:
         notifies: bool = False,
         redacts: bool = False,
         requesters: RequesterSource | None = None,
-        ledger: EffectLedger | None = None,
+        ledger: LedgerCalls | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -175,7 +174,7 @@ class ManifestActivity:
         self._notifies = notifies
         self._redacts = redacts
         self._requesters = requesters
-        self._ledger = LedgerCalls(ledger) if ledger is not None else None
+        self._ledger = ledger
 
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
         """Pin a run. An unknown model or price is part of the answer: the run is then denied."""

@@ -11,10 +11,11 @@ from temporalio import activity
 
 from agentflow.activity.hold import tried
 from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.contracts.effects import StoredEffect
 from agentflow.contracts.wire import Sha256
 from agentflow.contracts.work import Work
+from agentflow.core.record_seals import Unsealed
 from agentflow.errors import OtherLedgerError
-from agentflow.ports.ledger import EffectLedger
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,14 @@ class MissingTraces:
     """How long ago that was, at most; ``None`` if nobody can tell."""
 
 
-async def see_ledger(ledger: EffectLedger, work: Work | None, info: activity.Info) -> MissingTraces | None:
+async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info) -> MissingTraces | None:
     """See that a ledger is the run's, and whether a call without a record may have been made.
 
     Raises:
         OtherLedgerError: it is another one, or lacks a record that the run knows of.
         LedgerError: it can't be used.
     """
-    calls = LedgerCalls(ledger)
-    identity = await tried(calls.identity)
+    identity = await tried(ledger.identity)
     before = identity.predecessor(work.ledger) if work and work.ledger else None
     if work and work.ledger and work.ledger != identity.id and before is None:
         raise OtherLedgerError(
@@ -49,12 +49,15 @@ async def see_ledger(ledger: EffectLedger, work: Work | None, info: activity.Inf
             f"missing: {before.lost}",
             None,
         )
-    if work and work.after and not await _has(calls, work.after):
+    last = await _last(ledger, work.after) if work and work.after else None
+    if work and work.after and last is None:
         raise OtherLedgerError(
             f"the ledger {identity.id} ({ledger!r}) has no record {work.after}, which an earlier write of "
             "the run left there: it was emptied, or is an older copy. Restore what is missing, or let "
             "`agentflow ledger adopt` say what is"
         )
+    if isinstance(last, Unsealed):
+        return MissingTraces(f"whoever writes to the ledger {identity.id} is no worker alone: {last}", None)
     begun = first_begun(work, info)
     if begun is None:
         return None
@@ -65,8 +68,8 @@ async def see_ledger(ledger: EffectLedger, work: Work | None, info: activity.Inf
     )
 
 
-async def _has(ledger: LedgerCalls, key: Sha256) -> bool:
-    return await tried(lambda: ledger.get(key)) is not None
+async def _last(ledger: LedgerCalls, key: Sha256) -> StoredEffect | Unsealed | None:
+    return await tried(lambda: ledger.get(key))
 
 
 def first_begun(work: Work | None, info: activity.Info) -> timedelta | None:

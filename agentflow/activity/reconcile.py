@@ -15,16 +15,15 @@ from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.ledger import LedgerIdentity, LedgerQuestion
 from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY
 from agentflow.errors import ConfigurationError
-from agentflow.ports.ledger import EffectLedger
 
 
 class EffectActivities:
     """Answers for the writing tools of a worker."""
 
-    def __init__(self, tools: Iterable[WorkerTool], ledger: EffectLedger) -> None:
+    def __init__(self, tools: Iterable[WorkerTool], ledger: LedgerCalls) -> None:
         writes = ((tool.contract.name, effects_of(tool, ledger)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
-        self._ledger = LedgerCalls(ledger)
+        self._ledger = ledger
 
     async def reconcile(self, inquiry: EffectInquiry) -> EffectReport:
         """Find out whether a call had its effect, by the ledger and the tool's probe.

@@ -15,6 +15,7 @@ from threading import Lock
 from uuid import uuid4
 
 from agentflow.contracts.wire import Sha256
+from agentflow.private_files import make_folder, open_file
 
 INLINE_BYTES = 64 * 1024
 """What is shorter is appended without a thread: that takes a tenth of a thread's hand-over."""
@@ -37,6 +38,11 @@ class DirectoryBlobStore:
         self._writer = uuid4().hex
         self._runs: OrderedDict[Sha256, _Run] = OrderedDict()
         self._lock = Lock()
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._directory
 
     async def get(self, root: Sha256, name: Sha256) -> bytes | None:
         """The bytes, or ``None``: unreadable or damaged is as good as lost."""
@@ -214,12 +220,12 @@ class _Run:
         if self.own is None:
             self.own_name = f"{writer}.pack"
             path = self.folder / self.own_name
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             try:
-                self.own = os.open(path, flags, 0o644)
+                self.own = open_file(path, flags)
             except FileNotFoundError:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self.own = os.open(path, flags, 0o644)
+                make_folder(self.folder)
+                self.own = open_file(path, flags)
             self.own_size = os.fstat(self.own).st_size
             if self.own_size:
                 # This process was here before, and forgot: nobody looks again into one's own pack.

@@ -30,6 +30,11 @@ class DirectoryStorageDriver(StorageDriver):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._directory
+
     def name(self) -> str:
         """The driver's name in references."""
         return "agentflow.directory"

@@ -49,7 +49,7 @@ _STAMPS_BYTES = 100
 """What the stamps add to a record, at most."""
 _NUMBERS = ("attempts", "lease_us")
 _OPTIONAL = ("result", "closed_by", "work", "counts", "chain")
-_ABSENT = {"agent": "", "tenant": "", "chain": ""}
+_ABSENT = {"agent": "", "tenant": "", "chain": "", "seal": ""}
 """What an attribute stands for that an item lacks, as it was written before there was one."""
 _SCANNED = 1_000
 """How many items one request looks at, or 1 MB of them."""

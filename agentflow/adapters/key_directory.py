@@ -18,6 +18,7 @@ from uuid import uuid4
 from agentflow.adapters.whole_file import write_whole
 from agentflow.errors import AuditError
 from agentflow.ports.keys import RunKey
+from agentflow.private_files import make_folder
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _KEY, _DELETED = ".key", ".deleted"
@@ -101,7 +102,7 @@ class KeyDirectory:
             "wrapped_by": self._wrapper.name,
         }
         try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._directory)
             path = self._path(key_id, _KEY)
             aside = self._directory / f".{uuid4().hex}"
             write_whole(aside, json.dumps(file).encode())

@@ -34,6 +34,7 @@ RECORD_COLUMNS = (
     "result",
     "detail",
     "closed_by",
+    "seal",
 )
 """The columns that a record has, in one order everywhere."""
 

@@ -16,6 +16,7 @@ from typing import Self
 
 from agentflow.core.durations import checked
 from agentflow.errors import LocalProcessError
+from agentflow.private_files import CHILD_UMASK, open_file
 
 HOST = "127.0.0.1"
 """Where every server started here listens: this machine only."""
@@ -112,7 +113,7 @@ class LocalProcess:
             self._log = Path(path)
         supervisor = Path(__file__).with_name("process_supervisor.py")
         isolated = [sys.executable, "-I", "-S", str(supervisor)]
-        with self._log.open("ab") as log:
+        with open(self._log, "ab", opener=open_file) as log:
             # Not asyncio's subprocess: when a loop closes, its transport kills a supervisor that is still
             # at work, and so orphans the server.
             self._supervisor = subprocess.Popen(  # noqa: S603
@@ -121,6 +122,7 @@ class LocalProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=CHILD_UMASK,
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
             )
         threading.Thread(

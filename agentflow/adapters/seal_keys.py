@@ -4,7 +4,7 @@
 
 Every worker that serves runs or tools of a namespace needs the same file. A key is replaced in three steps,
 with a restart of all workers after each: ``add`` it, make it the ``current`` one, ``remove`` the old one once
-no run that it sealed for is open any more.
+no run that it sealed for is open any more, and the ledger has forgotten the records that it sealed.
 """
 
 import base64
@@ -20,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from agentflow.adapters.whole_file import write_whole
 from agentflow.core.seal import MIN_KEY_BYTES, SealKeys
 from agentflow.errors import ConfigurationError
+from agentflow.private_files import make_folder
 
 DEVELOPMENT_VARIABLE = "AGENTFLOW_DEV_SEAL_KEYS"
 """Where the file for development is, if not in the user's own directory for state."""
@@ -80,7 +81,7 @@ def save_new_seal_keys(path: Path | str) -> SealKeys:
     keys = new_seal_keys()
     path, aside = Path(path), Path(f"{path}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         _write(aside, keys)
         try:
             os.link(aside, path)

@@ -39,6 +39,7 @@ from agentflow.core.idempotency import arguments_hash
 from agentflow.core.jws import Key, payload_of, public_members, signed
 from agentflow.core.requester import given_task, task_hash
 from agentflow.errors import AgentflowError, ConfigurationError
+from agentflow.private_files import make_folder, open_file
 
 VALID_FOR = timedelta(minutes=15)
 """A signature's life, unless it is said otherwise. Runs take no longer one, unless their workers say
@@ -120,8 +121,8 @@ class Signer:
         """
         pem = self.key.as_pem(private=True, password=passphrase or None).decode()
         stored = _Stored(self.subject, self.roles, self.kid, self.alg, pem)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        make_folder(path.parent)
+        handle = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(handle, "wb") as file:
             file.write(_STORED.dump_json(stored, indent=2) + b"\n")
 

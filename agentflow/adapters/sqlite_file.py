@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from agentflow.errors import ConfigurationError
+from agentflow.private_files import make_file, make_folder
 
 if sys.platform != "win32":
     import fcntl
@@ -100,7 +101,9 @@ class SQLiteFile:
                 f"the effect ledger {self._path} needs SQLite 3.37 or newer; this Python has "
                 f"{sqlite3.sqlite_version}: use another Python, or a PostgreSQL ledger"
             )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
+        # What SQLite keeps beside it gets the file's own mode.
+        make_file(self._path)
         before = _identity(self._path)
         # isolation_level=None: each statement is a transaction of its own, unless we say otherwise.
         # check_same_thread=False: after a fork, or in Python's last moments, another thread may drop it.

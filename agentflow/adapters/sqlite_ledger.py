@@ -79,6 +79,11 @@ class SQLiteLedger:
         self._thread: ThreadPoolExecutor | None = None
         self._process = os.getpid()
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
     def __repr__(self) -> str:
         return f"SQLiteLedger({str(self._path)!r})"
 

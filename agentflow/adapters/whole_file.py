@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from agentflow.private_files import make_folder
+
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write a file, or replace it, in one step that is on the disk when this returns.
@@ -16,7 +18,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Raises:
         OSError: it could not be; what was there before still is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Aside in the same folder: a name can be moved only within a file system.
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:

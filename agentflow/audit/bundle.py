@@ -23,6 +23,7 @@ from agentflow.contracts.bundle import BundleManifest, Digest, FileEntry, Previo
 from agentflow.contracts.wire import Sha256, canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
+from agentflow.private_files import make_folder, write_file
 
 MANIFEST = "manifest.json"
 DECISIONS = "decisions.jsonl"
@@ -47,7 +48,7 @@ def new_directory(place: Path) -> Generator[Path]:
     if place.exists():
         raise AuditError(f"{place} exists; nothing is written over: give another place")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
     except OSError as error:
         raise AuditError(f"{place} can't be written: {error}") from None
@@ -62,7 +63,7 @@ def new_directory(place: Path) -> Generator[Path]:
 
 def write_manifest(directory: Path, manifest: BundleManifest) -> None:
     """Write what is in the bundle."""
-    (directory / MANIFEST).write_bytes(canonical_json(manifest.model_dump(mode="json")) + b"\n")
+    write_file(directory / MANIFEST, canonical_json(manifest.model_dump(mode="json")) + b"\n")
 
 
 def read_manifest(directory: Path) -> BundleManifest:
@@ -80,7 +81,7 @@ def read_manifest(directory: Path) -> BundleManifest:
 def sign(directory: Path, digest: Digest, signer: ExportSigner) -> Digest:
     """Write the digest, with its signature."""
     signed = digest.model_copy(update={"signature": signer.signature(_signed_bytes(digest))})
-    (directory / DIGEST).write_bytes(canonical_json(signed.model_dump(mode="json")) + b"\n")
+    write_file(directory / DIGEST, canonical_json(signed.model_dump(mode="json")) + b"\n")
     return signed
 
 

@@ -32,6 +32,7 @@ from agentflow.contracts.bundle import (
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.errors import AuditError
 from agentflow.ports.keys import KeyProvider, checked_key
+from agentflow.private_files import make_folder, new_file, open_file, write_file
 from agentflow.telemetry.file_lock import locked
 from agentflow.version import installed_version
 
@@ -106,10 +107,10 @@ async def export(
         temporalio.service.RPCError: the server can't be reached, or lacks a run.
     """
     with bundle.new_directory(place) as directory:
-        (directory / bundle.CONTENTS).mkdir()
+        make_folder(directory / bundle.CONTENTS)
         now = datetime.now(UTC)
         retention = settings.retention(now)
-        with (directory / bundle.DECISIONS).open("wb") as log:
+        with new_file(directory / bundle.DECISIONS) as log:
             writer = _Writer(directory, str(uuid4()), settings, retention, log)
             async with replayed or nullcontext():
                 async for run in runs:
@@ -126,7 +127,7 @@ async def export(
             gaps=sum(len(run.gaps) for run in writer.runs),
         )
         bundle.write_manifest(directory, manifest)
-        (directory / bundle.LEAVES).write_bytes(b"".join(map(bytes.fromhex, writer.leaves)))
+        write_file(directory / bundle.LEAVES, b"".join(map(bytes.fromhex, writer.leaves)))
         with ExitStack() as stack:
             _hold(stack, settings.chain)
             before = bundle.read_chain(settings.chain)
@@ -168,7 +169,7 @@ class _Writer:
             self._write(finding, story.workflow_id, sealer, said)
         file = bundle.contents_file(len(self.runs) + 1) if sealer else None
         if sealer and file:
-            (self.directory / file).write_bytes(sealer.seal(said, about(self.export, key_id)))
+            write_file(self.directory / file, sealer.seal(said, about(self.export, key_id)))
         leaves = self.leaves[first:]
         entry = _entry(
             run,
@@ -243,8 +244,8 @@ def _digest(directory: Path, manifest: BundleManifest, leaves: list[Sha256], sig
 def _hold(stack: ExitStack, chain: Path) -> None:
     """Only one export at a time may follow the last one."""
     try:
-        chain.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(chain.with_name(f"{chain.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        make_folder(chain.parent)
+        handle = open_file(chain.with_name(f"{chain.name}.lock"), os.O_CREAT | os.O_RDWR)
     except OSError as error:
         raise AuditError(f"{chain} can't be written: {error}") from None
     stack.callback(os.close, handle)

@@ -18,6 +18,7 @@ from agentflow.audit.report.html import html_of, rendered
 from agentflow.audit.report.told import ToldRun, of_bundle
 from agentflow.contracts.bundle import RunEntry
 from agentflow.ports.keys import KeyProvider
+from agentflow.private_files import make_folder, open_file, write_file
 
 BUNDLE, TIMELINE, REPORTS, INDEX = "bundle", "timeline.csv", "reports", "index.html"
 COLUMNS = ("at", "workflow_id", "record", "step", "name", "state", "rule", "by", "event", "execution")
@@ -47,15 +48,15 @@ async def write_incident(directory: Path, title: str, keys: KeyProvider) -> int:
     source = directory / BUNDLE
     manifest = bundle.read_manifest(source)
     runs = await of_bundle(source, keys)
-    (directory / REPORTS).mkdir()
+    make_folder(directory / REPORTS)
     rows: list[Row] = []
     for number, (entry, run) in enumerate(zip(manifest.runs, runs, strict=True), start=1):
         report = f"{REPORTS}/{number:06}.html"
-        (directory / report).write_text(html_of(run), "utf-8")
+        write_file(directory / report, html_of(run).encode())
         rows.append(Row(entry, report))
     _write_timeline(directory / TIMELINE, manifest.runs, runs)
     index = rendered("index.html.j2", title=title, rows=rows, manifest=manifest, gaps=words.GAPS)
-    (directory / INDEX).write_text(index, "utf-8")
+    write_file(directory / INDEX, index.encode())
     return len(rows)
 
 
@@ -65,7 +66,7 @@ def _write_timeline(path: Path, entries: Sequence[RunEntry], runs: Sequence[Told
         for entry, run in zip(entries, runs, strict=True)
         for number, finding in enumerate(run.findings)
     ]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="", opener=open_file) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for at, workflow_id, record, finding in sorted(lines, key=lambda line: (line[0], line[2])):

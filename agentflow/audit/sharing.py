@@ -21,6 +21,7 @@ from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.known_values import KnownValues
 from agentflow.core.redaction import DROPPED
 from agentflow.ports.keys import KeyProvider
+from agentflow.private_files import new_file
 from agentflow.telemetry.redactor import Redactor
 
 TEXTS = "texts.jsonl"
@@ -55,12 +56,17 @@ async def share(source: Path, place: Path, keys: KeyProvider, redactor: Redactor
     sharing = _Sharing(source, manifest.export, keys, redactor)
     with bundle.new_directory(place) as directory:
         for name in (bundle.MANIFEST, bundle.DECISIONS, bundle.LEAVES, bundle.DIGEST):
-            shutil.copyfile(source / name, directory / name)
-        with (directory / TEXTS).open("wb") as texts:
+            _copy(source / name, directory / name)
+        with new_file(directory / TEXTS) as texts:
             for run, own in records_by_run(manifest, read_records(source)):
                 for line in await sharing.lines_of(run, own):
                     texts.write(line + b"\n")
     return sharing.shared
+
+
+def _copy(source: Path, place: Path) -> None:
+    with source.open("rb") as whole, new_file(place) as copy:
+        shutil.copyfileobj(whole, copy)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from agentflow.audit import bundle
 from agentflow.contracts.bundle import Digest
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
+from agentflow.private_files import make_folder, write_file
 
 if TYPE_CHECKING:
     # Every command imports this file, and boto3 takes as long to import as the rest of them.
@@ -52,11 +53,11 @@ async def fetch(vault: "S3Vault", export: str, place: Path) -> int:
             names = sorted(Digest.model_validate_json(data).files)
         except ValidationError as error:
             raise AuditError(f"the digest of {export} is none: {describe_errors(error)}") from None
-        (directory / bundle.DIGEST).write_bytes(data)
+        write_file(directory / bundle.DIGEST, data)
         for name in names:
             path = directory / _checked(name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(await vault.fetch(export, name))
+            make_folder(path.parent)
+            write_file(path, await vault.fetch(export, name))
     return len(names) + 1
 
 

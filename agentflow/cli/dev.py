@@ -12,6 +12,7 @@ from agentflow.cli.model_choice import choose_model
 from agentflow.cli.project import Project
 from agentflow.cli.session import open_session
 from agentflow.cli.stack import running_stack, steps
+from agentflow.private_files import make_folder
 from agentflow.telemetry.logs import configure_logs
 from agentflow.telemetry.redactor import Redactor
 
@@ -28,7 +29,7 @@ def dev(
 ) -> None:
     """Start Temporal, the model, the outside systems and the worker; stay up until Ctrl-C."""
     with open_session(context) as session:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         session.run(_dev(model, (port, ui_port), directory))
 
 

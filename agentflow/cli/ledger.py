@@ -11,6 +11,7 @@ from agentflow.cli.ledger_adopt import adopt, info
 from agentflow.cli.ledger_place import LedgerUrl, existing, ledger_url, missing_file, opened, shown_url
 from agentflow.cli.ledger_purges import list_purges
 from agentflow.cli.ledger_resolve import check_doubt, close_record, found, watch_seconds, watched, word_of
+from agentflow.cli.ledger_seals import SealsFile, is_genuine, seal_keys
 from agentflow.cli.ledger_view import Place, closing_commands, document, list_view, meaning, record_views
 from agentflow.cli.options import AsJson, By, Result
 from agentflow.cli.output import safe
@@ -43,10 +44,12 @@ def list_effects(
     tool: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tool.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
     ledger: LedgerUrl = None,
+    seals: SealsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List writes whose end is open: under way, abandoned, or unknown. The oldest first."""
     with open_session(context, as_json=as_json) as session:
+        keys = seal_keys(seals)
         states = (state,) if state else ()
         query = EffectQuery(
             states=states, workflow_id=workflow_id, tool=tool, only_open=not (everything or states)
@@ -54,21 +57,33 @@ def list_effects(
         with existing(session, ledger_url(ledger)) as place:
             effects, is_cut = session.run(_find(place, query, limit))
         view = list_view(effects) if effects else safe("no such writes" if everything else "no open writes")
-        session.output.result({"effects": [document(stored) for stored in effects]}, view)
+        session.output.result({"effects": [document(stored, keys) for stored in effects]}, view)
+        if forged := [stored.record.key for stored in effects if is_genuine(stored, keys) is False]:
+            session.output.note(
+                f"{len(forged)} of them no worker of this fleet wrote, and runs do not act on them: "
+                + ", ".join(forged)
+            )
         if is_cut:
             session.output.note(f"there may be more: --limit is {limit}")
 
 
 @ledger_app.command()
-def show(context: typer.Context, key: Key, *, ledger: LedgerUrl = None, as_json: AsJson = False) -> None:
+def show(
+    context: typer.Context,
+    key: Key,
+    *,
+    ledger: LedgerUrl = None,
+    seals: SealsFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Show one write: all that is known, what that means, and the commands that close it."""
     with open_session(context, as_json=as_json) as session:
-        url = ledger_url(ledger)
+        url, keys = ledger_url(ledger), seal_keys(seals)
         with existing(session, url) as place:
             stored = session.run(found(place, key))
         commands = closing_commands(stored, Place(session.connection, url))
-        shown = {**document(stored), "meaning": meaning(stored), "commands": commands}
-        session.output.result(shown, *record_views(stored, commands))
+        shown = {**document(stored, keys), "meaning": meaning(stored), "commands": commands}
+        session.output.result(shown, *record_views(stored, keys, commands))
 
 
 @ledger_app.command()
@@ -91,23 +106,24 @@ def resolve(
         typer.Option("--offline", help="Close the record also if Temporal can't say how its run stands."),
     ] = False,
     ledger: LedgerUrl = None,
+    seals: SealsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what became of a write in doubt. A run that waits for it goes on. Exit 1 if that doesn't count."""
     with open_session(context, as_json=as_json) as session:
-        word = word_of(verdict, by, text, result, role or ())
+        word, keys = word_of(verdict, by, text, result, role or ()), seal_keys(seals)
         with existing(session, ledger_url(ledger)) as place:
             stored = session.run(found(place, key))
             if seconds := session.run(watch_seconds(place, stored)):
                 with session.output.progress(f"{key} is dated ahead: watching it for {seconds:.0f} s"):
                     stored = session.run(watched(place, stored, seconds))
             check_doubt(stored)
-            session.output.show(*record_views(stored))
+            session.output.show(*record_views(stored, keys))
             confirm(f"Say {verdict} as {by}?", yes=yes, otherwise="nothing was closed")
             with session.output.progress(f"closing {key}"):
-                after = close_record(session, place, stored, word, offline=offline)
-        session.output.result(document(after), *record_views(after))
+                after = close_record(session, place, stored, word, keys, offline=offline)
+        session.output.result(document(after, keys), *record_views(after, keys))
 
 
 ledger_app.command("purges")(list_purges)

@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.cli.exits import CommandFailed, ExitCode, misused, refused
 from agentflow.cli.failures import RPC_TIMEOUT, answer_of, explain
+from agentflow.cli.ledger_seals import is_genuine
 from agentflow.cli.ledger_view import meaning, standing
 from agentflow.cli.own_key import signed_if_asked
 from agentflow.cli.resolution import POLL_SECONDS, RECORD_TIMEOUT_SECONDS, resolution_of, send
@@ -20,6 +21,8 @@ from agentflow.contracts.escalation import Escalation, Resolution, RunStatus
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
 from agentflow.core.effects import closed, result_of
+from agentflow.core.record_seals import sealed
+from agentflow.core.seal import SealKeys
 from agentflow.core.words import span
 from agentflow.errors import LedgerError
 from agentflow.ports.ledger import EffectLedger
@@ -118,7 +121,13 @@ def check_doubt(stored: StoredEffect) -> None:
 
 
 def close_record(
-    session: Session, ledger: EffectLedger, stored: StoredEffect, word: Word, *, offline: bool
+    session: Session,
+    ledger: EffectLedger,
+    stored: StoredEffect,
+    word: Word,
+    keys: SealKeys | None,
+    *,
+    offline: bool,
 ) -> StoredEffect:
     """Close a record in doubt the way that is right for its run, and answer the record after.
 
@@ -127,6 +136,7 @@ def close_record(
         ledger: Where the record is.
         stored: The record.
         word: What the person says.
+        keys: The fleet's, with which a record is sealed that is closed directly; ``None`` without.
         offline: Close it also if Temporal can't say how the run stands.
 
     Raises:
@@ -159,17 +169,29 @@ def close_record(
         session.output.note(
             f"{record.workflow_id} is not open in {record.namespace}: closing the record directly"
         )
-    return session.run(close_directly(ledger, stored, word))
+    if not is_genuine(stored, keys):
+        why = "give --seals FILE, with the workers' keys" if keys is None else "no worker wrote it"
+        session.output.note(
+            f"the record is closed without the workers' seal ({why}): a run that comes back to this call "
+            "asks a person again"
+        )
+    return session.run(close_directly(ledger, stored, word, keys))
 
 
-async def close_directly(ledger: EffectLedger, stored: StoredEffect, word: Word) -> StoredEffect:
+async def close_directly(
+    ledger: EffectLedger, stored: StoredEffect, word: Word, keys: SealKeys | None = None
+) -> StoredEffect:
     """Write a person's word into the record, if it is still as they saw it.
+
+    It is sealed if there are keys and it was: of what nobody knows who wrote it, no seal says otherwise.
 
     Raises:
         CommandFailed: it isn't, or the ledger failed.
     """
     key = stored.record.key
-    after = closed(stored.record, word.closing, word.result)
+    after = closed(stored.record, word.closing, word.result).model_copy(update={"seal": ""})
+    if keys is not None and is_genuine(stored, keys):
+        after = sealed(after, stored.version + 1, keys)
     try:
         if await ledger.replace(after, version=stored.version):
             return await found(ledger, key)

@@ -12,11 +12,13 @@ from rich.console import RenderableType
 
 from agentflow.cli.connection import Connection
 from agentflow.cli.ledger_place import DEFAULT_LEDGER, LEDGER_VARIABLE, shown_url
+from agentflow.cli.ledger_seals import is_genuine, written_by
 from agentflow.cli.outcome import when
 from agentflow.cli.output import columns, exact_json, facts, safe
 from agentflow.contracts.effects import StoredEffect
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json
+from agentflow.core.seal import SealKeys
 from agentflow.core.words import span
 
 COLUMNS = ("STATE", "TOOL", "WORKFLOW ID", "CALL", "ATTEMPTS", "AGE", "KEY")
@@ -117,8 +119,8 @@ def closing_commands(stored: StoredEffect, place: Place) -> list[str]:
     ]
 
 
-def document(stored: StoredEffect) -> dict[str, Json]:
-    """A record as JSON, with what the ledger knows of it."""
+def document(stored: StoredEffect, keys: SealKeys | None) -> dict[str, Json]:
+    """A record as JSON, with what the ledger knows of it, and who wrote it as far as ``keys`` tell."""
     return {
         **stored.record.model_dump(),
         "version": stored.version,
@@ -126,6 +128,7 @@ def document(stored: StoredEffect) -> dict[str, Json]:
         "created_at": stored.created_at,
         "written_at": stored.written_at,
         "standing": standing(stored),
+        "genuine": is_genuine(stored, keys),
     }
 
 
@@ -134,7 +137,9 @@ def list_view(found: Sequence[StoredEffect]) -> RenderableType:
     return columns(COLUMNS, map(_cells, found))
 
 
-def record_views(stored: StoredEffect, commands: Sequence[str] = ()) -> Iterator[RenderableType]:
+def record_views(
+    stored: StoredEffect, keys: SealKeys | None, commands: Sequence[str] = ()
+) -> Iterator[RenderableType]:
     """One record, in full."""
     record, now = stored.record, standing(stored)
     yield facts(
@@ -154,6 +159,7 @@ def record_views(stored: StoredEffect, commands: Sequence[str] = ()) -> Iterator
             ("made", when(stored.created_at)),
             ("written", f"{when(stored.written_at)} ({span(stored.age)} ago)"),
             ("version", stored.version),
+            ("written by", written_by(stored, keys)),
             ("counts", f"the effect of {record.counts}, an earlier run's" if record.counts else None),
             ("closed by", record.closed_by),
             ("detail", record.detail or None),

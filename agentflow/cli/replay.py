@@ -21,6 +21,7 @@ from agentflow.cli.project import workflows_of_project
 from agentflow.cli.quiet import quiet_temporal
 from agentflow.cli.selection import Directory, Files, OneRun, Query, select
 from agentflow.cli.session import Session, open_session
+from agentflow.private_files import write_file
 
 ReplayResult = Literal["ok", "diverged", "unknown_type"]
 """``ok``: today's code does what the run did. ``diverged``: it doesn't, and open runs of this kind would
@@ -114,7 +115,7 @@ def _queried(session: Session, query: str) -> list[RecordedRun]:
 
 def _write(path: Path, history: WorkflowHistory) -> None:
     try:
-        path.write_text(history.to_json(), "utf-8")
+        write_file(path, history.to_json().encode())
     except OSError as error:
         raise misused(f"--save: {path} can't be written: {error}") from error
 

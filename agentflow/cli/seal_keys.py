@@ -74,7 +74,7 @@ def remove(context: typer.Context, file: File, kid: Kid, *, as_json: AsJson = Fa
     """Believe a key no more. What it sealed and nobody has acted on yet is refused then.
 
     A run that continued as new under it goes on; one that is reset to the start of such an execution is
-    denied.
+    denied. A write whose record in the ledger it sealed is asked about, if a run comes back to it.
     """
     with open_session(context, as_json=as_json) as session:
         remove_seal_key(file, kid)

@@ -51,6 +51,9 @@ class EffectRecord(Contract):
     """What is known, for a person."""
     closed_by: str | None = Field(default=None, max_length=200)
     """The person who said what happened, or who gave up finding out."""
+    seal: str = Field(default="", exclude_if=is_empty, max_length=100)
+    """The workers', over all the rest and the version it was written as: ``core.record_seals``. Empty where
+    who wrote it had no keys; such a record is shown, and not acted on."""
 
     @property
     def is_open(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Literal
 from agentflow.contracts.effects import EarlierEffect, EffectClosing, EffectRecord, StoredEffect
 from agentflow.contracts.tools import Recovery, ToolContract, ToolError, ToolResult
 from agentflow.contracts.wire import Sha256
+from agentflow.core.record_seals import Unsealed
 from agentflow.errors import EffectConflictError
 
 MAX_DETAIL = 4_000
@@ -108,22 +109,24 @@ def untraced(intent: EffectRecord, why: str) -> EffectRecord:
     return _changed(intent, attempts=1, detail=_storable(why))
 
 
-def told_of(stored: StoredEffect) -> EarlierEffect:
-    """An effect of another run, as a run is told of it."""
+def told_of(found: StoredEffect | Unsealed) -> EarlierEffect:
+    """An effect of another run, as a run is told of it. One that no worker wrote may be anything."""
+    stored = found.stored if isinstance(found, Unsealed) else found
     record = stored.record
-    assert record.state != "failed"  # that is none
+    state = "unknown" if isinstance(found, Unsealed) else record.state
+    assert state != "failed"  # that is none
     return EarlierEffect(
         key=record.key,
         chain=record.chain,
         tool_call_id=record.tool_call_id,
-        state=record.state,
+        state=state,
         at=stored.written_at,
     )
 
 
 def earlier(
-    found: Iterable[StoredEffect], own: EffectRecord, beside: Collection[Sha256]
-) -> StoredEffect | None:
+    found: Iterable[StoredEffect | Unsealed], own: EffectRecord, beside: Collection[Sha256]
+) -> StoredEffect | Unsealed | None:
     """The first effect of an earlier run that a call would repeat; ``None`` if there is none.
 
     Args:
@@ -131,12 +134,19 @@ def earlier(
         own: The call's own record.
         beside: Keys of those that the run knows of.
     """
-    return next((one for one in found if one.record.key not in (own.key, *beside) and _may_count(one)), None)
+    known = (own.key, *beside)
+    return next((one for one in found if _key_of(one) not in known and _may_count(one)), None)
 
 
-def _may_count(stored: StoredEffect) -> bool:
+def _key_of(found: StoredEffect | Unsealed) -> Sha256:
+    return (found.stored if isinstance(found, Unsealed) else found).record.key
+
+
+def _may_count(found: StoredEffect | Unsealed) -> bool:
     """Whether an effect of its own has happened, or may happen."""
-    record = stored.record
+    if isinstance(found, Unsealed):
+        return True
+    record = found.record
     was_begun = record.state != "intended" or bool(record.attempts)
     return was_begun and record.state != "failed" and record.counts is None
 

@@ -11,6 +11,7 @@ import structlog
 from temporalio import workflow
 
 from agentflow.core.known_values import KnownValues
+from agentflow.private_files import make_file, make_folder
 from agentflow.telemetry import log_fields
 from agentflow.telemetry.redactor import NOTHING_KNOWN, Redactor
 
@@ -75,6 +76,9 @@ def configure_logs(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    if file:
+        make_folder(file.parent)
+        make_file(file)
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,

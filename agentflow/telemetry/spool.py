@@ -15,6 +15,7 @@ import structlog
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from agentflow.private_files import make_folder, open_file
 from agentflow.telemetry import metrics
 from agentflow.telemetry.file_lock import locked
 from agentflow.telemetry.logs import failure
@@ -64,7 +65,7 @@ class SpanSpool(SpanProcessor):
         Raises:
             OSError: the directory can't be written to.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         self._directory = directory
         self._send = send
         self._encoder = SpanEncoder()
@@ -158,7 +159,7 @@ class _File:
     @classmethod
     def made(cls, directory: Path) -> "_File":
         path = directory / f"{uuid4().hex}{_SUFFIX}"
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
+        handle = open_file(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND)
         locked(handle)
         return cls(path, handle, 0)
 

@@ -21,6 +21,7 @@ from temporalio.worker import Worker
 
 from agentflow import AgentClient, AgentflowPlugin, tools_of
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.sealed import Served
 from agentflow.adapters.freezes import Freezes
 from agentflow.contracts.freeze import Freeze
@@ -162,7 +163,7 @@ class World:
         tools = tools_of(bank)
         plugin = scripted_plugin(ScriptedModel(speak), tools=tools, ledger=self._ledger, **settings)
         if not self._guarded:
-            _make_careless(plugin, tools, self._ledger)
+            _make_careless(plugin, tools)
         self._client = await Client.connect(
             self._stage.server.address, plugins=[plugin], runtime=self._stage.runtime
         )
@@ -294,10 +295,18 @@ async def _unreachable() -> Client:
     raise ConnectionError("not asked")
 
 
-def _make_careless(plugin: AgentflowPlugin, tools: Sequence[Any], ledger: MemoryLedger) -> None:
+def _make_careless(plugin: AgentflowPlugin, tools: Sequence[Any]) -> None:
     """Take the question out that each attempt asks."""
-    others = [served for served in plugin._served if served.argument is not ToolInvocation]
-    plugin._served = [
-        *(Served(t.contract.name, ToolInvocation, tool_activity(t, ledger, plugin._blobs)) for t in tools),
-        *others,
-    ]
+    guarded = plugin._tools_served
+
+    def careless(ledger: LedgerCalls | None) -> list[Served]:
+        others = [served for served in guarded(ledger) if served.argument is not ToolInvocation]
+        return [
+            *(
+                Served(t.contract.name, ToolInvocation, tool_activity(t, ledger, plugin._blobs))
+                for t in tools
+            ),
+            *others,
+        ]
+
+    plugin._tools_served = careless

@@ -17,6 +17,7 @@ from temporalio.testing import ActivityEnvironment
 
 from agentflow import tools_of
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.permits import WritePermits, permitted
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.stops import StopReader
@@ -34,6 +35,7 @@ from agentflow.core.consents import key_hash
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.errors import LedgerError
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from benchmarks.attacks.late_bank import OPTIONS, TOOLS, Failing, LateBank, Plan
 from benchmarks.attacks.signers import EDITS, KeyList, People, edit
 from benchmarks.attacks.tried import Tried
@@ -265,7 +267,7 @@ class Race:
             return None
 
     async def _reconciled(self) -> EffectReport:
-        activities = EffectActivities(tools_of(self.bank), self.ledger)
+        activities = EffectActivities(tools_of(self.bank), LedgerCalls(self.ledger, TEST_SEAL_KEYS))
         inquiry = EffectInquiry(tool=self.schedule.tool, invocation=self._invocation())
         return await self._environment(1).run(activities.reconcile, inquiry)
 
@@ -284,7 +286,9 @@ class Race:
         stops = StopReader(self.ledger, cached_for=CACHED, heard_within=HEARD)
         asks = WritePermits(stops, **settings, cached_for=CACHED, heard_within=HEARD).permits
         permits = asks if self.guarded else permitted
-        self._run = tool_activity(self.tool, self.ledger, MemoryBlobStore(), permits=permits)
+        self._run = tool_activity(
+            self.tool, LedgerCalls(self.ledger, TEST_SEAL_KEYS), MemoryBlobStore(), permits=permits
+        )
 
     def _environment(self, attempt: int) -> ActivityEnvironment:
         found = ActivityEnvironment()

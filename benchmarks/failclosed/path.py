@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from agentflow import ToolContext
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.guards import check_input
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
 from agentflow.contracts.budget import Spend
@@ -31,6 +32,7 @@ from agentflow.errors import AgentflowError
 from agentflow.ports.guards import InputGuard
 from agentflow.ports.ledger import EffectLedger
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from benchmarks.failclosed.world import DEADLINE, GRANTED, NOW, REQUESTED_BY, RULES, TASK, Books
 
 Decide = Callable[[Sequence[Rule], RuleContext, Sequence[Policies]], Decision]
@@ -191,6 +193,8 @@ async def _act(trial: Trial, decision: Decision, books: Books, parts: Parts) -> 
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, workflow_id="trial", namespace="default")
     try:
-        await environment.run(tool_activity(books.pay, trial.ledger, MemoryBlobStore()), invocation)
+        await environment.run(
+            tool_activity(books.pay, LedgerCalls(trial.ledger, TEST_SEAL_KEYS), MemoryBlobStore()), invocation
+        )
     except (ApplicationError, ValueError):
         return

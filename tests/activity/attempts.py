@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import Tool
 from agentflow.contracts.effects import (
@@ -19,6 +20,7 @@ from agentflow.errors import (
 )
 from agentflow.ports.ledger import EffectLedger
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import Bank, carried_out, environment, invocation_of
 
 WRITES = ["pay", "pay_by_key", "pay_and_find"]
@@ -55,7 +57,7 @@ async def asked(
     closing = EffectClosing(verdict=verdict, by="ann", text=text, output=output) if verdict else None
     call = invocation or invocation_of(tool)
     inquiry = EffectInquiry(tool=tool.contract.name, invocation=call, closing=closing)
-    activities = EffectActivities([tool], ledger)
+    activities = EffectActivities([tool], LedgerCalls(ledger, TEST_SEAL_KEYS))
     return await environment().run(activities.close if closing else activities.reconcile, inquiry)
 
 

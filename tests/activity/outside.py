@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.permits import Permits, permitted
 from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -21,6 +22,7 @@ from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
 from agentflow.ports.blobs import BlobStore
 from agentflow.ports.ledger import EffectLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 
 
 def grounds_of(tenant: str, **changes: Any) -> Grounds:
@@ -168,7 +170,8 @@ async def carried_out(
     permits: Permits = permitted,
 ) -> ToolResult:
     """Run a tool's activity once, as a worker would."""
-    run = tool_activity(tool, ledger, blobs or MemoryBlobStore(), permits=permits)
+    calls = None if ledger is None else LedgerCalls(ledger, TEST_SEAL_KEYS)
+    run = tool_activity(tool, calls, blobs or MemoryBlobStore(), permits=permits)
     return await environment(attempt).run(run, invocation or invocation_of(tool))
 
 

@@ -20,6 +20,7 @@ from agentflow.activity import hold
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.context import ToolContext
 from agentflow.activity.effects import EffectOnce
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.tool import DidNotHappen, Happened, tool
 from agentflow.contracts.effects import EffectReport
 from agentflow.contracts.tools import Recovery, ToolInvocation, ToolOptions, ToolResult
@@ -31,6 +32,7 @@ from agentflow.errors import (
     ToolUnavailableError,
 )
 from agentflow.testing.memory_ledger import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import WORKFLOW_ID, invocation_of
 
 LIMIT = timedelta(seconds=10)
@@ -156,7 +158,7 @@ def write_of(world: World, recovery: Recovery) -> tuple[EffectOnce, ToolInvocati
                 raise ConnectionError("payments can't be asked")
             return Happened("done") if context.idempotency_key in world.effects else DidNotHappen()
 
-    return EffectOnce(ToolCaller(pay), ShakyLedger(world)), invocation_of(pay)  # type: ignore[arg-type]
+    return EffectOnce(ToolCaller(pay), LedgerCalls(ShakyLedger(world), TEST_SEAL_KEYS)), invocation_of(pay)  # type: ignore[arg-type]
 
 
 def environment() -> ActivityEnvironment:

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.failures import MAX_MESSAGE
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.tool import Tool, tool
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -18,6 +19,7 @@ from agentflow.contracts.tools import ToolErrorKind, ToolResult
 from agentflow.core.idempotency import run_root
 from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import ConfigurationError, ToolError
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import WORKFLOW_ID, Bank, carried_out, failure, invocation_of
 
 
@@ -72,7 +74,7 @@ def test_a_tool_that_writes_without_a_ledger_is_refused(bank: Bank) -> None:
 
 def test_a_tool_without_its_object_is_refused(ledger: SQLiteLedger) -> None:
     with pytest.raises(ConfigurationError, match="tools_of"):
-        tool_activity(Bank.pay, ledger, MemoryBlobStore())
+        tool_activity(Bank.pay, LedgerCalls(ledger, TEST_SEAL_KEYS), MemoryBlobStore())
 
 
 # ---------------------------------------------------------------- outputs

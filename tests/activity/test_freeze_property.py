@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.permits import Permits, WritePermits, permitted
 from agentflow.activity.stops import StopReader
 from agentflow.activity.tool import tool
@@ -24,6 +25,7 @@ from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.freeze import Freeze
 from agentflow.contracts.wire import Sha256
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import environment, grounds_of, invocation_of
 
 CALLS = 12
@@ -90,7 +92,7 @@ async def raced(seed: int, *, guarded: bool) -> Race:
     ledger, till = SlowLedger(dice), Till(dice)
     stops = StopReader(ledger, cached_for=CACHED, heard_within=HEARD)
     permits: Permits = WritePermits(stops, "dev").permits if guarded else permitted
-    run = tool_activity(till.pay, ledger, MemoryBlobStore(), permits=permits)
+    run = tool_activity(till.pay, LedgerCalls(ledger, TEST_SEAL_KEYS), MemoryBlobStore(), permits=permits)
     loop = asyncio.get_running_loop()
 
     async def call(index: int) -> None:

@@ -9,6 +9,7 @@ from temporalio.testing import ActivityEnvironment
 
 from agentflow import ToolContext
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outside import OutsideTool, UnusableOutput
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.rules import Decision
@@ -18,6 +19,7 @@ from agentflow.core.idempotency import arguments_hash
 from agentflow.core.imported import ImportedTool
 from agentflow.core.mcp_tools import mcp_contract
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 
 KEY = Sha256("a" * 64)
 LISTED = {
@@ -44,7 +46,7 @@ class Server:
 
 async def carried_out(server: Server, tool: ImportedTool, source: str | None, **arguments: Any) -> ToolResult:
     made = OutsideTool(tool, server.call, server.drift)
-    run = tool_activity(made, MemoryLedger(), MemoryBlobStore())
+    run = tool_activity(made, LedgerCalls(MemoryLedger(), TEST_SEAL_KEYS), MemoryBlobStore())
     name = tool.contract.name
     allowed = Decision(
         verdict="allow", rule="r", reason="", arguments_hash=arguments_hash(name, dict(arguments))

@@ -10,7 +10,9 @@ from agentflow.contracts.names import EFFECT_BUSY_ERROR, EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import sha256_of
 from agentflow.contracts.work import Work
+from agentflow.core.record_seals import sealed
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.attempts import WRITES, asked, died_after_paying, record_of
 from tests.activity.outside import CHAIN, DELAY, LIMIT, Bank, carried_out, failure, invocation_of
 
@@ -175,9 +177,25 @@ async def test_a_repeat_looks_for_what_an_earlier_run_did_as_the_attempt_before_
     abandoned = earlier.model_copy(
         update={"key": run.ledger_key, "state": "intended", "result": None, "owner": "dead", "lease": LEASE}
     )
-    assert await memory.insert(abandoned)
+    assert await memory.insert(sealed(abandoned, 1, TEST_SEAL_KEYS))
     memory.advance(LEASE)
     error = await failure(bank.pay_by_key, memory, run)
     assert error.type == EFFECT_UNKNOWN_ERROR
     assert "did the very same pay_by_key" in error.message
+    assert bank.payments == ["ada"]
+
+
+async def test_a_last_record_that_no_worker_wrote_does_not_show_that_the_ledger_is_whole(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    first = invocation_of(bank.pay)
+    await carried_out(bank.pay, memory, first)
+    found = await memory.get(first.ledger_key)
+    assert found is not None
+    await memory.replace(found.record.model_copy(update={"seal": ""}), version=found.version)
+    work = (await known_by(bank.pay, memory, after=first.ledger_key)).work
+    second = invocation_of(bank.pay, index=2).model_copy(update={"work": work})
+    error = await failure(bank.pay, memory, second)
+    assert error.type == EFFECT_UNKNOWN_ERROR
+    assert "was not written by a worker of this fleet" in error.message
     assert bank.payments == ["ada"]

@@ -9,11 +9,13 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR, FORBIDDEN_NOW_ERROR
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.errors import ForbiddenNowError, LedgerError
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.attempts import WRITES, asked, died_after_paying, record_of
 from tests.activity.outside import (
     DELAY,
@@ -152,7 +154,7 @@ async def test_who_can_not_say_whether_it_is_permitted_has_not_said_yes(
     bank: Bank, memory: MemoryLedger, name: str, permits: Callable[[ToolInvocation], Awaitable[None]]
 ) -> None:
     pay = getattr(bank, name)
-    run = tool_activity(pay, memory, MemoryBlobStore(), permits=permits)
+    run = tool_activity(pay, LedgerCalls(memory, TEST_SEAL_KEYS), MemoryBlobStore(), permits=permits)
     soon = environment()
     soon.info = replace(soon.info, start_to_close_timeout=timedelta(milliseconds=50))
     with pytest.raises(ApplicationError) as refused:

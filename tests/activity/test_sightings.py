@@ -13,7 +13,9 @@ from agentflow.activity.sightings import Sightings, sightings_of
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.wire import Sha256
+from agentflow.core.record_seals import sealed
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import DELAY, LIMIT, Bank, failure
 from tests.adapters.ledger_places import record
 
@@ -50,13 +52,13 @@ class DatedAhead(MemoryLedger):
 async def kept(*records: EffectRecord, ledger: MemoryLedger | None = None) -> LedgerCalls:
     ledger = ledger or DatedAhead()
     for each in records:
-        await ledger.insert(each)
-    return LedgerCalls(ledger)
+        await ledger.insert(sealed(each, 1, TEST_SEAL_KEYS))
+    return LedgerCalls(ledger, TEST_SEAL_KEYS)
 
 
 async def age_of(calls: LedgerCalls, number: int = 1) -> timedelta:
     found = await calls.get(record(number).key)
-    assert found is not None
+    assert isinstance(found, StoredEffect)
     return found.age
 
 
@@ -82,7 +84,7 @@ async def test_a_change_begins_anew(machine: Machine, change: dict[str, Any]) ->
     calls = await kept(record(), ledger=ledger)
     await age_of(calls)
     machine.advance(90 * SECOND)
-    await ledger.replace(record(**change), version=1)
+    await ledger.replace(sealed(record(**change), 2, TEST_SEAL_KEYS), version=1)
     assert await age_of(calls) == timedelta(0)
 
 
@@ -93,7 +95,7 @@ async def test_the_same_version_of_another_owner_is_another_record(machine: Mach
     machine.advance(90 * SECOND)
     # The ledger was made anew meanwhile.
     ledger._effects.clear()
-    await ledger.insert(record(owner="another"))
+    await ledger.insert(sealed(record(owner="another"), 1, TEST_SEAL_KEYS))
     assert await age_of(calls) == timedelta(0)
 
 
@@ -101,7 +103,7 @@ async def test_all_that_use_a_ledger_in_a_process_see_together(machine: Machine)
     ledger = DatedAhead()
     await age_of(await kept(record(), ledger=ledger))
     machine.advance(90 * SECOND)
-    assert await age_of(LedgerCalls(ledger)) == 90 * SECOND
+    assert await age_of(LedgerCalls(ledger, TEST_SEAL_KEYS)) == 90 * SECOND
     other = await kept(record())
     assert await age_of(other) == timedelta(0)
 

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.activity import hold
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import DidNotHappen, Happened, tool
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -22,6 +23,7 @@ from agentflow.contracts.effects import (
 )
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.tools import ToolOptions, ToolResult
+from agentflow.core.record_seals import sealed
 from agentflow.errors import (
     ConfigurationError,
     EffectUnknownError,
@@ -29,6 +31,7 @@ from agentflow.errors import (
     ToolUnavailableError,
 )
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.attempts import WRITES, Unreliable, died_after_paying, record_of
 from tests.activity.outside import DELAY, LIMIT, Bank, carried_out, environment, failure, invocation_of
 
@@ -81,7 +84,10 @@ async def test_a_key_that_is_taken_by_other_arguments_is_a_conflict(bank: Bank, 
 
 
 async def test_of_many_attempts_at_once_one_pays(bank: Bank, ledger: SQLiteLedger) -> None:
-    run, invocation = tool_activity(bank.pay, ledger, MemoryBlobStore()), invocation_of(bank.pay)
+    run, invocation = (
+        tool_activity(bank.pay, LedgerCalls(ledger, TEST_SEAL_KEYS), MemoryBlobStore()),
+        invocation_of(bank.pay),
+    )
     outcomes = await asyncio.gather(
         *(environment(attempt).run(run, invocation) for attempt in range(1, 17)), return_exceptions=True
     )
@@ -256,7 +262,10 @@ async def test_a_write_that_was_cancelled_midway_is_left_in_doubt(
 ) -> None:
     pay = getattr(bank, name)
     bank.hangs = True
-    run, surroundings = tool_activity(pay, memory, MemoryBlobStore()), environment()
+    run, surroundings = (
+        tool_activity(pay, LedgerCalls(memory, TEST_SEAL_KEYS), MemoryBlobStore()),
+        environment(),
+    )
     under_way = asyncio.ensure_future(surroundings.run(run, invocation_of(pay)))
     await bank.paid.wait()
     surroundings.cancel()
@@ -283,7 +292,7 @@ async def test_a_tool_that_finished_in_spite_of_a_cancellation_is_recorded_as_do
         return "never"
 
     surroundings = environment()
-    run = tool_activity(pay, memory, MemoryBlobStore())
+    run = tool_activity(pay, LedgerCalls(memory, TEST_SEAL_KEYS), MemoryBlobStore())
     under_way = asyncio.ensure_future(surroundings.run(run, invocation_of(pay)))
     await began.wait()
     surroundings.cancel()
@@ -295,7 +304,7 @@ async def test_a_tool_that_outlasts_its_lease_is_stopped(bank: Bank, memory: Mem
     bank.hangs = True
     surroundings = environment()
     surroundings.info = replace(surroundings.info, start_to_close_timeout=timedelta(milliseconds=50))
-    run = tool_activity(bank.pay, memory, MemoryBlobStore())
+    run = tool_activity(bank.pay, LedgerCalls(memory, TEST_SEAL_KEYS), MemoryBlobStore())
     with pytest.raises(ApplicationError) as failed:
         await surroundings.run(run, invocation_of(bank.pay))
     assert failed.value.type == EFFECT_UNKNOWN_ERROR
@@ -315,7 +324,7 @@ async def test_a_ledger_that_answers_when_the_lease_is_over_keeps_the_tool_from_
     memory.insert = slowly  # type: ignore[method-assign]
     surroundings = environment()
     surroundings.info = replace(surroundings.info, start_to_close_timeout=timedelta(milliseconds=50))
-    run = tool_activity(bank.pay, memory, MemoryBlobStore())
+    run = tool_activity(bank.pay, LedgerCalls(memory, TEST_SEAL_KEYS), MemoryBlobStore())
     with pytest.raises(ApplicationError, match="the ledger took longer") as failed:
         await surroundings.run(run, invocation_of(bank.pay))
     assert failed.value.type == "ToolUnavailableError"
@@ -338,8 +347,9 @@ async def test_a_tool_that_may_take_long_renews_a_short_lease(
     assert (await record_of(memory, bank.pay)).state == "done"
 
 
+@pytest.mark.parametrize("by_a_worker", [True, False], ids=["to another attempt", "to nobody of the fleet"])
 async def test_an_attempt_that_lost_its_record_while_it_renewed_is_stopped(
-    bank: Bank, memory: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+    bank: Bank, memory: MemoryLedger, monkeypatch: pytest.MonkeyPatch, by_a_worker: bool
 ) -> None:
     monkeypatch.setattr(hold, "MAX_LEASE", timedelta(milliseconds=300))
     bank.hangs = True
@@ -348,6 +358,8 @@ async def test_an_attempt_that_lost_its_record_while_it_renewed_is_stopped(
     found = await memory.get(invocation_of(bank.pay).ledger_key)
     assert found is not None
     taken = found.record.model_copy(update={"owner": "another"})
+    if by_a_worker:
+        taken = sealed(taken, found.version + 1, TEST_SEAL_KEYS)
     assert await memory.replace(taken, version=found.version)
     assert (await under_way).type == EFFECT_UNKNOWN_ERROR
     assert (await record_of(memory, bank.pay)).owner == "another"
@@ -437,7 +449,8 @@ async def test_a_recorded_result_that_no_longer_fits_is_told_and_the_tool_is_not
     await carried_out(bank.pay, memory)
     found = await memory.get(invocation_of(bank.pay).ledger_key)
     assert found is not None
-    await memory.replace(found.record.model_copy(update={"result": stored}), version=found.version)
+    changed = found.record.model_copy(update={"result": stored})
+    await memory.replace(sealed(changed, found.version + 1, TEST_SEAL_KEYS), version=found.version)
     result = await carried_out(bank.pay, memory, attempt=2)
     assert result.error is not None
     assert result.error.kind == "invalid_output"
@@ -501,7 +514,7 @@ def test_a_tool_that_says_probe_and_has_none_is_refused(memory: MemoryLedger) ->
         return to
 
     with pytest.raises(ConfigurationError, match=r"@pay\.probe"):
-        tool_activity(pay, memory, MemoryBlobStore())
+        tool_activity(pay, LedgerCalls(memory, TEST_SEAL_KEYS), MemoryBlobStore())
 
 
 def test_a_probe_of_a_tool_that_says_otherwise_is_refused() -> None:
@@ -533,7 +546,9 @@ def test_a_probe_with_other_parameters_is_refused() -> None:
 async def test_a_tool_that_this_worker_lacks_is_named(bank: Bank, memory: MemoryLedger) -> None:
     inquiry = EffectInquiry(tool="wire", invocation=invocation_of(bank.pay))
     with pytest.raises(ApplicationError, match="wire") as refused:
-        await environment().run(EffectActivities([bank.pay], memory).reconcile, inquiry)
+        await environment().run(
+            EffectActivities([bank.pay], LedgerCalls(memory, TEST_SEAL_KEYS)).reconcile, inquiry
+        )
     assert refused.value.non_retryable
 
 

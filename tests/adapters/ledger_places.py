@@ -64,12 +64,15 @@ class SQLitePlace(Place):
         return SQLiteLedger(self.path)
 
     async def let_pass(self, time: timedelta) -> None:
+        for statement in backdating(time):
+            await self.execute(statement)
+        # Before the machine started, if need be: ages only subtract.
+        back = time // timedelta(microseconds=1)
+        await self.execute(f"UPDATE agentflow_effects SET written_up_us = written_up_us - {back}")
+
+    async def execute(self, sql: str) -> list[Any]:
         with closing(sqlite3.connect(self.path)) as connection, connection:
-            for statement in backdating(time):
-                connection.execute(statement)
-            # Before the machine started, if need be: ages only subtract.
-            back = time // timedelta(microseconds=1)
-            connection.execute(f"UPDATE agentflow_effects SET written_up_us = written_up_us - {back}")
+            return connection.execute(sql).fetchall()
 
 
 class PostgresPlace(Place):

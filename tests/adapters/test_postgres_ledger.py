@@ -24,6 +24,7 @@ MIGRATIONS = [
     "0003_runs.sql",
     "0004_identity.sql",
     "0005_purges.sql",
+    "0006_seals.sql",
 ]
 
 

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from agentflow.adapters.seal_keys import load_seal_keys, save_new_seal_keys
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.cli.connection import Connection
 from agentflow.cli.ledger_place import shown_url
 from agentflow.cli.ledger_view import Place
 from agentflow.contracts.purges import Purge
 from agentflow.contracts.tools import ToolResult
+from agentflow.core.record_seals import sealed
 from tests.cli.harness import ROOT, CommandLine
 from tests.cli.records import DONE, HOSTILE, a_record, kept
 
@@ -364,3 +366,42 @@ def test_the_help_names_the_commands(beside: CommandLine) -> None:
     shown = beside.process("ledger", "--help", cwd=ROOT).stdout
     for command in ("list", "show", "resolve", "purges", "migrate"):
         assert command in shown
+
+
+# Who wrote a record, for who has the workers' keys.
+
+
+@pytest.fixture
+def seals(tmp_path: Path) -> Path:
+    path = tmp_path / "seal-keys.json"
+    save_new_seal_keys(path)
+    return path
+
+
+async def test_with_the_workers_keys_a_record_that_no_worker_wrote_is_told(
+    beside: CommandLine, seals: Path
+) -> None:
+    ours, forged = sealed(a_record(), 1, load_seal_keys(seals)), a_record()
+    await kept(beside.ledger, ours, forged)
+    listed = beside("ledger", "list", "--json", "--seals", str(seals))
+    genuine = {effect["key"]: effect["genuine"] for effect in listed.document["effects"]}
+    assert genuine == {ours.key: True, forged.key: False}
+    assert (
+        f"1 of them no worker of this fleet wrote, and runs do not act on them: {forged.key}" in listed.stderr
+    )
+    shown = beside("ledger", "show", forged.key, AGENTFLOW_SEALS=str(seals)).stdout
+    assert "no worker of this fleet" in shown
+
+
+async def test_without_the_workers_keys_nobody_is_told_who_wrote_a_record(beside: CommandLine) -> None:
+    record = a_record()
+    await kept(beside.ledger, record)
+    assert beside("ledger", "show", record.key, "--json").document["genuine"] is None
+    assert "--seals FILE" in beside("ledger", "show", record.key).stdout
+
+
+async def test_keys_that_can_not_be_read_are_told(beside: CommandLine) -> None:
+    await kept(beside.ledger, a_record())
+    refused = beside("ledger", "list", "--json", "--seals", "/no/such/file")
+    assert refused.exit_code != 0
+    assert "the keys for seals can't be read" in refused.error

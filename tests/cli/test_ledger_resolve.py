@@ -11,11 +11,13 @@ from uuid import uuid4
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow.adapters.seal_keys import save_new_seal_keys
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.cli.exits import CommandFailed
 from agentflow.cli.ledger_resolve import close_directly, word_of
 from agentflow.contracts.effects import EffectRecord
 from agentflow.contracts.tools import ToolResult
+from agentflow.core.record_seals import is_sealed, sealed
 from tests.cli.harness import Answer, CommandLine
 from tests.cli.records import DONE, a_record, kept, record_in
 
@@ -356,3 +358,28 @@ async def test_nul_and_hostile_text_are_kept_readable(beside: CommandLine) -> No
     assert closed.exit_code == 0, closed.stderr
     assert "\x1b" not in closed.stdout + closed.stderr
     assert "[red]\\x1b[2J" in closed.stdout
+
+
+# The workers' seal, where a record is closed without its run.
+
+
+@pytest.mark.parametrize(
+    ("has_keys", "by_a_worker", "is_believed"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+    ids=["with the keys", "of a record that nobody sealed", "without the keys"],
+)
+async def test_a_record_that_is_closed_directly_is_sealed_only_by_who_has_the_keys_and_believes_it(
+    beside: CommandLine, tmp_path: Path, has_keys: bool, by_a_worker: bool, is_believed: bool
+) -> None:
+    seals = tmp_path / "seal-keys.json"
+    keys = save_new_seal_keys(seals)
+    record = a_record(state="unknown")
+    await kept(beside.ledger, sealed(record, 1, keys) if by_a_worker else record)
+    closed = resolve(beside, record.key, "did_not_happen", *(("--seals", str(seals)) if has_keys else ()))
+    assert closed.exit_code == 0, closed.stderr
+    assert ("asks a person again" in closed.stderr) is not is_believed
+    ledger = SQLiteLedger(beside.ledger)
+    after = await ledger.get(record.key)
+    await ledger.close()
+    assert after is not None
+    assert (after.record.state, is_sealed(after, keys)) == ("failed", is_believed)

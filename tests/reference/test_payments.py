@@ -14,12 +14,14 @@ from activities.payments import Payments, PaymentTools, Refund
 from activities.shop import ShopDatabase
 from agentflow import DidNotHappen, EffectUnknownError, Happened, ToolError
 from agentflow.activity.execution import tool_activity
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import ToolCallId, sha256_of
 from agentflow.core.idempotency import arguments_hash
 from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.outside import environment
 from tests.reference.conftest import API_KEY, PaidOrder, PlaceOrder, context_of
 
@@ -171,9 +173,13 @@ async def test_an_attempt_that_died_after_paying_is_found_and_the_order_is_refun
     async with payments_losing_answers(payments_url) as unlucky:
         tool = PaymentTools(shop, unlucky).refund_order
         with pytest.raises(ApplicationError, match="APIConnectionError"):
-            await environment().run(tool_activity(tool, ledger, MemoryBlobStore()), invocation)
+            await environment().run(
+                tool_activity(tool, LedgerCalls(ledger, TEST_SEAL_KEYS), MemoryBlobStore()), invocation
+            )
     ledger.advance(contract.options.max_effect_delay)
-    run = tool_activity(PaymentTools(shop, payments).refund_order, ledger, MemoryBlobStore())
+    run = tool_activity(
+        PaymentTools(shop, payments).refund_order, LedgerCalls(ledger, TEST_SEAL_KEYS), MemoryBlobStore()
+    )
     result = await environment().run(run, invocation)
     assert result.output["amount_usd"] == "20.00"
     assert await refunds_at_payments(order, payments) == [Decimal("20.00")]

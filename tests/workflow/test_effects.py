@@ -19,8 +19,10 @@ from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
+from agentflow.core.record_seals import sealed
 from agentflow.errors import LedgerError
 from agentflow.testing import MemoryLedger, ScriptedModel, answer, call, scripted_plugin
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, eventually, serving
 from tests.workflow.stepping_agents import Remitter
@@ -285,7 +287,7 @@ async def test_a_recorded_result_that_no_longer_fits_is_shown_to_a_person_and_no
             lease=timedelta(0),
             result='{"output": {"paid": true}}',
         )
-        assert await ledger.insert(record)
+        assert await ledger.insert(sealed(record, 1, TEST_SEAL_KEYS))
         assert "breaks the contract" in (await in_doubt(bank, handle)).detail
         await bank.agents.resolve(
             handle.id, Resolution(action="happened", by="otto", result="paid 10.00 to alice")

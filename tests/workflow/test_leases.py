@@ -14,7 +14,9 @@ from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.tools import ToolCallId
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
+from agentflow.core.record_seals import sealed
 from agentflow.testing import ScriptedModel, answer, call
+from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.workflow.harness import replayed, serving
 from tests.workflow.tools import QUICK
 
@@ -25,10 +27,10 @@ LEASE = timedelta(seconds=1)
 
 async def renewed(ledger: SQLiteLedger, record: EffectRecord, times: int) -> None:
     """Another attempt, which keeps its lease for a while and then dies."""
-    assert await ledger.insert(record)
+    assert await ledger.insert(sealed(record, 1, TEST_SEAL_KEYS))
     for version in range(1, times + 1):
         await asyncio.sleep(LEASE.total_seconds() * 0.6)
-        if not await ledger.replace(record, version=version):
+        if not await ledger.replace(sealed(record, version + 1, TEST_SEAL_KEYS), version=version):
             return
 
 

@@ -1,0 +1,1 @@
+ALTER TABLE agentflow_effects ADD COLUMN IF NOT EXISTS seal text NOT NULL DEFAULT '';

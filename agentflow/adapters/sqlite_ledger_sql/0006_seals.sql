@@ -1,0 +1,1 @@
+ALTER TABLE agentflow_effects ADD COLUMN seal TEXT NOT NULL DEFAULT '';
