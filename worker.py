@@ -111,6 +111,8 @@ async def main() -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def on_signal(number: int, frame: object) -> None:
+        # A second one of the kind ends the process at once: what it is waiting for may hang.
+        signal.signal(number, signal.SIG_DFL)
         loop.call_soon_threadsafe(stop.set)
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.manifest import ModelRegistry
+from agentflow.activity.running import run_blocking
 from agentflow.activity.tool import DidNotHappen, Happened, Tool, tool, tools_of
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest
@@ -54,6 +55,7 @@ __all__ = [
     "allow",
     "ask",
     "deny",
+    "run_blocking",
     "sinks_from_trusted_input",
     "tool",
     "tools_of",

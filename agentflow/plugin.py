@@ -7,9 +7,10 @@ the worker besides: the ``chat``, ``resolve_manifest``, ``verify_approver`` and 
 an activity for each tool, ``reconcile_effect``, ``close_effect`` and ``identify_ledger`` for those that
 write, ``guard_output`` with an output guard and ``notify`` with a notifier, each of which does only what a
 run sealed, and the keys that runs seal with; checks that the server has the search attributes and that the
-ledger can be used; the ledger's upkeep, and its word on what is forbidden now, which each write asks for;
-gauges of the runs that wait for people, where metrics are recorded; and as many activities at once as models
-and tools that take their time ask for, unless the worker says otherwise.
+ledger can be used; the ledger's upkeep, and its word on what is forbidden now, which each write asks for; the
+records of calls that outlive their attempts, whose end its shutdown waits for; gauges of the runs that wait
+for people, where metrics are recorded; and as many activities at once as models and tools that take their
+time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -36,9 +37,11 @@ from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
 from agentflow.activity.notices import NotifyActivity
+from agentflow.activity.outliving import Keepers
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.permits import WritePermits
 from agentflow.activity.reconcile import EffectActivities
+from agentflow.activity.running import tasks_known
 from agentflow.activity.sealed import Seals, Served, sealed_activity
 from agentflow.activity.stops import StopReader
 from agentflow.activity.transcripts import TranscriptStore
@@ -94,6 +97,9 @@ MAX_CONCURRENT_ACTIVITIES = 500
 """Activities that a worker has under way at once, unless it is told otherwise. They are coroutines, which
 wait for models and tools most of their time: 100 slots, Temporal's default, are 100 slow models. Measured by
 ``python -m benchmarks.engine settings``."""
+
+PLUGIN_SHUTDOWN_TIMEOUT = timedelta(seconds=60)
+"""Temporal's default, after which it would stop what keeps a running call's record."""
 
 
 class AgentflowPlugin(SimplePlugin):
@@ -223,6 +229,7 @@ class AgentflowPlugin(SimplePlugin):
         self._tools = tuple(tools)
         for tool in tools:
             check_carried_out(tool, has_ledger=ledger is not None)
+        self._keepers = Keepers()
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
             data_converter=replace(agentflow_data_converter, external_storage=external_storage),
@@ -300,6 +307,9 @@ class AgentflowPlugin(SimplePlugin):
             settings["patch_activation_callback"] = activation_keeping_facts(activate)
         if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
             settings["max_concurrent_activities"] = MAX_CONCURRENT_ACTIVITIES
+        if settings.get("plugin_shutdown_timeout") == PLUGIN_SHUTDOWN_TIMEOUT:
+            # What outlives its attempt is waited for, and that is bounded by itself.
+            settings["plugin_shutdown_timeout"] = None
         settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
         return config
 
@@ -322,11 +332,16 @@ class AgentflowPlugin(SimplePlugin):
         warn_of_open_stores(*self._stores)
         for name in self._writes:
             metrics.may_be_unknown(name)
+        self._keepers.place = cast(Any, worker.config()).get("identity") or worker.client.identity
         async with (
             ledger_kept(self._ledger, self._ledger_retention, worker.client, worker.task_queue),
             waiting_measured(worker.client, self._waiting_every),
         ):
-            await super().run_worker(worker, next)
+            with tasks_known():
+                try:
+                    await super().run_worker(worker, next)
+                finally:
+                    await self._keepers.ended()
 
     def _tools_served(self, ledger: LedgerCalls | None) -> list[Served]:
         permits = WritePermits(self._stops, self._tier, self._approvers).permits
@@ -334,12 +349,12 @@ class AgentflowPlugin(SimplePlugin):
             Served(
                 tool.contract.name,
                 ToolInvocation,
-                tool_activity(tool, ledger, self._blobs, self._content, permits),
+                tool_activity(tool, ledger, self._blobs, self._content, permits, keepers=self._keepers),
             )
             for tool in self._tools
         ]
         if ledger is not None:
-            effects = EffectActivities(self._tools, ledger)
+            effects = EffectActivities(self._tools, ledger, self._keepers)
             served += [
                 Served(names.RECONCILE_EFFECT_ACTIVITY, EffectInquiry, effects.reconcile),
                 Served(names.CLOSE_EFFECT_ACTIVITY, EffectInquiry, effects.close),

@@ -41,7 +41,7 @@ def test_all_is_what_the_package_offers() -> None:
 
 def test_the_package_itself_is_a_list_of_names_and_no_more() -> None:
     source = Path(agentflow.__file__).read_text()
-    assert len(source.splitlines()) <= 60
+    assert len(source.splitlines()) <= 64
 
 
 def test_importing_agentflow_imports_no_provider_and_no_command_line() -> None:

@@ -29,10 +29,10 @@ class ToolCaller:
             tool.contract.output_schema, f"output schema of tool {tool.contract.name}"
         )
 
-    async def call(self, invocation: ToolInvocation) -> ToolResult:
+    async def call(self, invocation: ToolInvocation, fencing_token: int = 0) -> ToolResult:
         """Call the tool. Its refusals, and arguments that its types refuse, are results."""
         try:
-            values = self._values(invocation)
+            values = self._values(invocation, fencing_token)
         except ValidationError as error:
             # Only here: raised by the tool itself, it says nothing of what the tool has done by then.
             return error_result("invalid_arguments", describe_errors(error))
@@ -42,13 +42,13 @@ class ToolCaller:
             return error_result("failed", str(refusal))
         return self._held_to_contract(returned)
 
-    async def probe(self, invocation: ToolInvocation) -> ToolResult | None:
+    async def probe(self, invocation: ToolInvocation, fencing_token: int = 0) -> ToolResult | None:
         """Ask the outside system for a call's effect: its result, or ``None`` if it did not happen.
 
         Raises:
             EffectUnknownError: the probe answered neither; taken for a no, it would have the call made again.
         """
-        answer: object = await self._tool.ask_probe(self._values(invocation))
+        answer: object = await self._tool.ask_probe(self._values(invocation, fencing_token))
         if isinstance(answer, Happened):
             return self._held_to_contract(cast(Happened[object], answer).output)
         # Not one of a subclass: what it adds may be a doubt.
@@ -79,7 +79,7 @@ class ToolCaller:
             result = error_result("invalid_output", f"the recorded result breaks the contract: {problem}")
         return result.model_copy(update={"replayed": True})
 
-    def _values(self, invocation: ToolInvocation) -> Mapping[str, Any]:
+    def _values(self, invocation: ToolInvocation, fencing_token: int) -> Mapping[str, Any]:
         info = activity.info()
         context = ToolContext(
             call_id=invocation.call_id,
@@ -87,6 +87,7 @@ class ToolCaller:
             attempt=info.attempt,
             workflow_id=info.workflow_id or "",
             heartbeat=activity.heartbeat,
+            fencing_token=fencing_token,
         )
         return self._tool.read(invocation.arguments, context)
 

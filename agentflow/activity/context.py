@@ -25,3 +25,11 @@ class ToolContext:
 
     When the run was cancelled, the tool's next ``await`` raises ``asyncio.CancelledError``.
     """
+    fencing_token: int = 0
+    """Grows with each attempt at this write; 0 for a read. For an outside system that can refuse who comes
+    late: keep the token with what is written, and write only where the kept one is smaller::
+
+        UPDATE shipments SET address = %(address)s, token = %(token)s WHERE id = %(id)s AND token < %(token)s
+
+    It compares attempts at one write (``idempotency_key``) only.
+    """

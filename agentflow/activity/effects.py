@@ -8,9 +8,9 @@ intents misses none.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import uuid4
 
 import structlog
@@ -20,8 +20,10 @@ from agentflow.activity.calling import ToolCaller
 from agentflow.activity.failures import NotBegunError, is_final
 from agentflow.activity.hold import MAX_LEASE, Hold, heed_cancellation, to_the_end
 from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.activity.outliving import MAX_PATIENCE, Keepers, Outlived
 from agentflow.activity.own_ledger import MissingTraces, first_begun, see_ledger
 from agentflow.activity.permits import Permits, permitted
+from agentflow.activity.running import Running
 from agentflow.contracts.effects import EffectClosing, EffectRecord, EffectReport, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Sha256
@@ -45,6 +47,10 @@ _LOG = structlog.get_logger("agentflow")
 
 TRIES_AT_THE_END = 6
 """How often an end is tried to be recorded: what happened is known here, and nowhere else."""
+HANDOVER = timedelta(seconds=5)
+"""What a lease has on top at least: the time in which what outlives its attempt is noticed and the lease is
+renewed, also if the ledger can't be reached for a moment. Not with ``recovery="key"``: there the outside
+system keeps attempts apart."""
 _NO_REPEAT = (EffectConflictError, ConfigurationError)
 """Raised by a tool, these are not tried again."""
 
@@ -56,6 +62,7 @@ class EffectOnce:
     caller: ToolCaller
     ledger: LedgerCalls
     permits: Permits = permitted
+    keepers: Keepers = field(default_factory=Keepers)
 
     async def carry_out(self, invocation: ToolInvocation) -> ToolResult:
         """Carry a call out, unless an earlier attempt did.
@@ -138,7 +145,7 @@ class EffectOnce:
         """Record what a person says happened. An end that is on record already stands, whatever they say.
 
         Raises:
-            EffectBusyError: an attempt may still be at it; try again when it says.
+            EffectBusyError: an attempt is at it, and not only what one began; try again when it says.
             LedgerError: the ledger can't be used.
         """
         attempt = _Attempt(self, invocation)
@@ -157,9 +164,10 @@ class EffectOnce:
         match effects.examine(found, attempt.hold.record):
             case effects.Ended(record):
                 return self._report(record)
-            case effects.Busy(wait):
+            case effects.Busy(wait) if not effects.is_outlived(found.record):
                 raise attempt.busy(wait)
-            case effects.Doubtful() | effects.Abandoned():
+            case effects.Busy() | effects.Doubtful() | effects.Abandoned():
+                # What outlives its attempt may never end: a person may speak before.
                 ours = found.record.model_copy(update={"owner": attempt.hold.record.owner})
                 await attempt.hold.take(found, effects.closed(ours, closing, text))
                 return self._report(attempt.hold.record)
@@ -183,6 +191,7 @@ class _Attempt:
         self._writes = writes
         self._caller = caller
         self._permits = writes.permits
+        self._keepers = writes.keepers
         self._invocation = invocation
         self.has_record = False
         """Whether the ledger has a record of the call: a later attempt finds it."""
@@ -190,7 +199,8 @@ class _Attempt:
         info = activity.info()
         self._limit = info.start_to_close_timeout or caller.contract.options.start_to_close_timeout
         self._delay = effects.effect_delay(caller.contract)
-        self._lease = min(self._limit, MAX_LEASE) + self._delay
+        self._margin = self._delay if caller.contract.recovery == "key" else max(self._delay, HANDOVER)
+        self._lease = min(self._limit, MAX_LEASE) + self._margin
         self._number = info.attempt
         self.hold: Hold = Hold(writes.ledger, self._intent(info))
 
@@ -215,28 +225,34 @@ class _Attempt:
         Args:
             is_first: No attempt before this one can have had an effect.
         """
+        running = Running[ToolResult]()
         try:
             heed_cancellation()
-            async with self.hold.at_work(self._limit, self._delay):
+            async with self.hold.at_work(self._limit, self._margin):
                 await self._none_before(is_first=is_first)
                 await self._permits(self._invocation)
                 self._has_called = True
-                result = await self._caller.call(self._invocation)
+                result = await running.body(self._caller.call(self._invocation, self.hold.version))
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, EffectUnknownError) and not self._has_called:
                 raise
-            if not self._has_called or isinstance(error, ToolUnavailableError | SourceChangedError):
+            did_nothing = isinstance(error, ToolUnavailableError | SourceChangedError)
+            if not self._has_called or (did_nothing and not await to_the_end(running.outlives())):
                 await to_the_end(self._did_nothing(error, is_first=is_first))
                 raise
             if isinstance(error, asyncio.CancelledError):
                 said = self._said("it was cancelled while the tool ran")
-                await to_the_end(self.hold.leave(self._delay, said))
+                await to_the_end(self._leave(running, self._delay, said, is_first=is_first))
                 raise
-            after = await self._after(error)
+            after = await to_the_end(self._after(error, running, is_first=is_first))
             if after is error:
                 raise
             raise after from error
         happened = result.error is None or result.error.kind == "invalid_output"
+        if not happened and await to_the_end(running.outlives()):
+            assert result.error is not None
+            refused = OutsideError(f"it refused, while it still ran: {result.error.message}")
+            raise await to_the_end(self._after(refused, running, is_first=is_first))
         if not happened and not is_first:
             # "Already refunded" may be what the attempt before it has done.
             assert result.error is not None
@@ -380,29 +396,65 @@ class _Attempt:
             raise self.busy(timedelta(seconds=1))
 
     async def _probe(self) -> ToolResult | None:
+        running, now = Running[ToolResult | None](), timedelta(0)
         try:
-            async with self.hold.at_work(self._limit, self._delay):
-                return await self._caller.probe(self._invocation)
+            async with self.hold.at_work(self._limit, self._margin):
+                return await running.body(self._caller.probe(self._invocation, self.hold.version))
         except EffectUnknownError as error:
             raise await self._doubt(f"the outside system was asked, and can't tell: {error}") from error
         except asyncio.CancelledError:
-            await to_the_end(self.hold.leave(timedelta(0), self._said("the probe was cancelled")))
+            said = self._said("the probe was cancelled")
+            await to_the_end(self._leave(running, now, said, is_first=False))
             raise
         except Exception as error:
             said = self._said(f"the outside system could not be asked: {type(error).__name__}: {error}")
-            await self.hold.leave(timedelta(0), said)
+            await to_the_end(self._leave(running, now, said, is_first=False))
             raise
 
-    async def _after(self, error: Exception) -> Exception:
+    async def _after(self, error: Exception, running: Running[Any], *, is_first: bool) -> Exception:
         """What to raise after the tool failed in a way that does not say what it has done."""
         said = self._said(f"{type(error).__name__}: {error}")
         if self._caller.contract.recovery == "ask":
             # Trying again could do it twice: only a person can know.
-            return await self._doubt(said)
-        await self.hold.leave(self._delay, said)
+            if not await running.outlives() and running.late_body() is None:
+                return await self._doubt(said)
+            doubt = await self._doubt(f"{said}; {self._keepers.where(running)}".removesuffix("; "))
+            self._keepers.watch(self._outlived(running, self._delay, said, is_first=is_first))
+            return doubt
+        await self._leave(running, self._delay, said, is_first=is_first)
         if isinstance(error, _NO_REPEAT) or not self._delay:
             return error
         return OutsideError(said, retry_after=self._delay)
+
+    async def _leave(self, running: Running[Any], delay: timedelta, said: str, *, is_first: bool) -> None:
+        """End without knowing what it came to. While something of it runs, no other attempt acts."""
+        await self._keepers.leave(self._outlived(running, delay, said, is_first=is_first))
+
+    def _outlived(self, running: Running[Any], delay: timedelta, said: str, *, is_first: bool) -> Outlived:
+        async def concluded(answer: object) -> bool:
+            if not isinstance(answer, ToolResult):
+                return False  # a probe's no
+            happened = answer.error is None or answer.error.kind == "invalid_output"
+            if not happened and (running.left or not is_first):
+                return False
+            detail = f"{said}; it came back after that"
+            self.hold.record = self.hold.record.model_copy(update={"detail": detail})
+            await self._end(answer, happened=happened)
+            return True
+
+        async def asked() -> ToolResult | None:
+            return await self._caller.probe(self._invocation, self.hold.version)
+
+        return Outlived(
+            self.hold,
+            running,
+            lease=self._lease,
+            delay=delay,
+            patience=min(self._limit, MAX_PATIENCE) + self._delay,
+            said=said,
+            conclude=concluded,
+            ask=asked if self._caller.contract.recovery == "probe" else None,
+        )
 
     async def _doubt(self, detail: str) -> EffectUnknownError:
         """Mark the call as one that only a person can tell the end of."""

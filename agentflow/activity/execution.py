@@ -11,6 +11,7 @@ from agentflow.activity.effects import EffectOnce
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.activity.outliving import Keepers
 from agentflow.activity.permits import Permits, permitted
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
@@ -37,6 +38,8 @@ def tool_activity(
     blobs: BlobStore,
     content: SpanContent | None = None,
     permits: Permits = permitted,
+    *,
+    keepers: Keepers | None = None,
 ) -> ToolActivity:
     """Make what carries a tool's calls out, as an activity of the tool's own type.
 
@@ -46,13 +49,15 @@ def tool_activity(
         blobs: Where texts go that chats name by their hash.
         content: Puts arguments and outputs into spans.
         permits: Asked by each attempt of what may write, right before the tool is called.
+        keepers: Keep the records of what outlives its attempt; the worker's.
 
     Raises:
         ConfigurationError: the tool writes and there is no ledger, it lacks its probe, or it was taken from
             a class instead of an object.
     """
     caller = ToolCaller(tool)
-    execution = _Execution(caller, effects_of(tool, ledger, caller, permits), blobs, content, permits)
+    effects = effects_of(tool, ledger, caller, permits, keepers=keepers)
+    execution = _Execution(caller, effects, blobs, content, permits)
 
     async def run(invocation: ToolInvocation) -> ToolResult:
         try:
@@ -72,6 +77,8 @@ def effects_of(
     ledger: LedgerCalls | None,
     caller: ToolCaller | None = None,
     permits: Permits = permitted,
+    *,
+    keepers: Keepers | None = None,
 ) -> EffectOnce | None:
     """What makes a tool's writes happen once; ``None`` for a read, which needs nothing.
 
@@ -81,7 +88,7 @@ def effects_of(
     check_carried_out(tool, has_ledger=ledger is not None)
     if tool.contract.effect == "read" or ledger is None:
         return None
-    return EffectOnce(caller or ToolCaller(tool), ledger, permits)
+    return EffectOnce(caller or ToolCaller(tool), ledger, permits, keepers or Keepers())
 
 
 def check_carried_out(tool: WorkerTool, *, has_ledger: bool) -> None:

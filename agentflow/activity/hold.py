@@ -44,6 +44,16 @@ class Hold:
         # A renewal may be under way when the attempt ends: its write and the last one must not cross.
         self._one_write = asyncio.Lock()
 
+    @property
+    def version(self) -> int:
+        """The record's version as this attempt wrote it last: it only grows, from attempt to attempt."""
+        return self._version
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the lease that was written last is over, by this process's clocks."""
+        return self._since.seconds_ago() >= self.record.lease.total_seconds()
+
     async def others(self, beside: Collection[Sha256]) -> StoredEffect | Unsealed | None:
         """The first effect of an earlier run that a call would repeat; ``None`` if there is none."""
         work = self.record.work
@@ -104,6 +114,14 @@ class Hold:
     async def leave(self, wait: timedelta, detail: str) -> None:
         """Begin nothing more; what was begun may have its effect for this long."""
         await self._best_effort(self.write(effects.left(self.record, wait, detail)))
+
+    async def outlive(self, lease: timedelta, detail: str) -> bool:
+        """Keep others from acting while what an ended attempt began still runs; ``False`` if it isn't ours.
+
+        Raises:
+            LedgerError: it could not be written; the lease before goes on.
+        """
+        return await self.write(effects.outlived(self.record, lease, detail))
 
     async def withdraw(self) -> None:
         """Nothing was begun, and whoever comes next begins anew."""

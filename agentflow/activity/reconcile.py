@@ -10,6 +10,7 @@ from agentflow.activity.execution import effects_of
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.activity.outliving import Keepers
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.ledger import LedgerIdentity, LedgerQuestion
@@ -20,8 +21,10 @@ from agentflow.errors import ConfigurationError
 class EffectActivities:
     """Answers for the writing tools of a worker."""
 
-    def __init__(self, tools: Iterable[WorkerTool], ledger: LedgerCalls) -> None:
-        writes = ((tool.contract.name, effects_of(tool, ledger)) for tool in tools)
+    def __init__(
+        self, tools: Iterable[WorkerTool], ledger: LedgerCalls, keepers: Keepers | None = None
+    ) -> None:
+        writes = ((tool.contract.name, effects_of(tool, ledger, keepers=keepers)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
         self._ledger = ledger
 

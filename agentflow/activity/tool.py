@@ -101,6 +101,11 @@ class Tool(Generic[P, R]):
         return function
 
     @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The function that it was made of, and its probe if it has one."""
+        return (self._function, *(() if self._probe is None else (self._probe,)))
+
+    @property
     def has_probe(self) -> bool:
         """Whether a function was decorated with ``probe``."""
         return self._probe is not None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self, cast
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.outside import PATIENCE, OutsideSystem, UnusableOutput
+from agentflow.activity.running import apart
 from agentflow.adapters.mcp_session import McpPlace, McpSession
 from agentflow.contracts.sources import McpSource, ToolSource
 from agentflow.contracts.tools import ToolContract
@@ -168,7 +169,7 @@ class McpServer(OutsideSystem):
             return held[1]
         # Runs that begin at the same time ask for each of their tools: they share one question.
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = asyncio.create_task(self._ask(), context=apart())
             self._asking.add_done_callback(self._asked)
         return await asyncio.shield(self._asking)
 

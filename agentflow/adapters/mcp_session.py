@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
+from agentflow.activity.running import apart
 from agentflow.adapters.secret_calls import secret_of
 from agentflow.errors import ConfigurationError, MissingExtraError, ToolUnavailableError
 from agentflow.ports.secrets import SecretSource
@@ -136,7 +137,7 @@ class McpSession:
             await asyncio.wait([self._keeper], timeout=CONNECT_SECONDS)
         ended, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
         self._ended = ended
-        self._keeper = asyncio.create_task(self._keep(ready, ended))
+        self._keeper = asyncio.create_task(self._keep(ready, ended), context=apart())
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 self._client = await ready

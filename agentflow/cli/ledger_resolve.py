@@ -105,7 +105,7 @@ def check_doubt(stored: StoredEffect) -> None:
     """
     record = stored.record
     match standing(stored):
-        case "abandoned" | "unknown":
+        case "outlived" | "abandoned" | "unknown":
             return
         case "under way":
             left = span(record.lease - stored.age)

@@ -18,17 +18,20 @@ from agentflow.cli.output import columns, exact_json, facts, safe
 from agentflow.contracts.effects import StoredEffect
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json
+from agentflow.core.effects import is_outlived
 from agentflow.core.seal import SealKeys
 from agentflow.core.words import span
 
 COLUMNS = ("STATE", "TOOL", "WORKFLOW ID", "CALL", "ATTEMPTS", "AGE", "KEY")
 
-Standing = Literal["under way", "abandoned", "unknown", "given up", "done", "failed"]
+Standing = Literal["under way", "outlived", "abandoned", "unknown", "given up", "done", "failed"]
 """A record's state as it is to be acted on. Intended is ``under way`` while an attempt may still have its
-effect, ``abandoned`` after that; unknown is ``given up`` once a person has closed it so."""
+effect, ``outlived`` while what it began still runs after its end, ``abandoned`` after that; unknown is
+``given up`` once a person has closed it so."""
 
 _STYLES = {
     "under way": "cyan",
+    "outlived": "yellow",
     "abandoned": "yellow",
     "unknown": "bold red",
     "given up": "red",
@@ -65,7 +68,9 @@ def standing(stored: StoredEffect) -> Standing:
     record = stored.record
     match record.state:
         case "intended":
-            return "under way" if stored.age < record.lease else "abandoned"
+            if stored.age >= record.lease:
+                return "abandoned"
+            return "outlived" if is_outlived(record) else "under way"
         case "unknown":
             return "unknown" if record.closed_by is None else "given up"
         case "done" | "failed":
@@ -74,10 +79,10 @@ def standing(stored: StoredEffect) -> Standing:
 
 def is_in_doubt(stored: StoredEffect) -> bool:
     """Whether a person may say what happened."""
-    return standing(stored) in ("abandoned", "unknown")
+    return standing(stored) in ("outlived", "abandoned", "unknown")
 
 
-def meaning(stored: StoredEffect) -> str:
+def meaning(stored: StoredEffect) -> str:  # noqa: PLR0911 - one for each standing
     """What a record says, in a sentence or two."""
     record = stored.record
     tool = record.tool
@@ -86,6 +91,11 @@ def meaning(stored: StoredEffect) -> str:
             left = span(record.lease - stored.age)
             return (
                 f"An attempt may still be carrying {tool} out; no other acts, and nobody can say, for {left}."
+            )
+        case "outlived":
+            return (
+                f"{tool} may or may not have happened: an attempt ended, and what it began still runs. No "
+                "other acts meanwhile; a person who looks in the outside system may say."
             )
         case "abandoned":
             return (

@@ -2,8 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -17,9 +17,12 @@ from agentflow.cli.histories import load_agents
 from agentflow.cli.project import Project
 from agentflow.cli.session import Session
 from agentflow.contracts.tools import ToolContract
+from agentflow.core.blocking_calls import lint_blocking_calls
 from agentflow.core.mcp_tools import mcp_contract, mcp_contracts
 from agentflow.core.openapi import OpenApiDocument
+from agentflow.core.tool_lint import ToolFinding, lint
 from agentflow.errors import ConfigurationError
+from agentflow.workflow.sources import module_source
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,18 @@ class Offered:
     contract: ToolContract | None
     problem: str = ""
     used_by: str = ""
+    functions: tuple[Callable[..., object], ...] = ()
+    """Of a tool of one's own: its function and its probe."""
+
+    def findings(self) -> tuple[ToolFinding, ...]:
+        """What should be better: of its contract, and of its functions' source where there is one."""
+        if self.contract is None:
+            return ()
+        found = list(lint(self.contract))
+        for function in self.functions:
+            if source := module_source(function.__module__):
+                found += lint_blocking_calls(self.contract, source, [function.__qualname__])
+        return tuple(found)
 
 
 def offered_by(session: Session, source: Source) -> list[Offered]:
@@ -156,9 +171,7 @@ def _of_project() -> list[Offered]:
     for agent, workflow in load_agents(workflows).items():
         for tool in cast(Any, workflow).tools:
             contract: ToolContract = tool.contract
-            found[contract.name] = Offered(contract.name, contract.description, contract)
+            functions = getattr(tool, "functions", ())
+            found[contract.name] = Offered(contract.name, contract.description, contract, functions=functions)
             users.setdefault(contract.name, []).append(agent)
-    return [
-        Offered(one.name, one.about, one.contract, used_by=", ".join(users[one.name]))
-        for one in found.values()
-    ]
+    return [replace(one, used_by=", ".join(users[one.name])) for one in found.values()]

@@ -91,7 +91,7 @@ def lint_tools(
         if unknown := sorted(set(names or ()) - {one.name for one in offered}):
             raise refused(f"there is no tool {', '.join(unknown)}")
         looked_at = [one for one in offered if not names or one.name in names]
-        findings = [finding for one in looked_at if one.contract for finding in lint(one.contract)]
+        findings = [finding for one in looked_at for finding in one.findings()]
         broken = [one for one in looked_at if one.problem]
         rows = [(one.tool, one.place, one.rule, one.advice) for one in findings]
         rows += [(one.name, "", "unusable", one.problem) for one in broken]

@@ -8,7 +8,9 @@
 
 An attempt may act while it owns the record, until its lease is over. The lease covers what the attempt
 has begun and can't take back: another attempt that finds it live waits, and one that finds it over does
-not know whether the effect happened. Every change compares versions, so of two attempts one wins.
+not know whether the effect happened. While what an attempt began still runs after its end, its worker renews
+the lease; a person may close the record all the same. Every change compares versions, so of two attempts one
+wins.
 """
 
 from collections.abc import Collection, Iterable
@@ -27,6 +29,8 @@ NEVER_BEGAN = "no attempt of it began"
 """Detail of a record that keeps a call from beginning after its run has given it up."""
 FOUND_UNDONE = "the outside system says that it did not happen"
 """Detail of a record that a probe has closed after the run has given the call up."""
+_OUTLIVED = "/outlived"
+"""At the end of an owner's name: it has ended, and what it began still runs."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,23 @@ def left(record: EffectRecord, wait: timedelta, detail: str) -> EffectRecord:
         wait: How long what it began may still have its effect.
         detail: What is known.
     """
-    return _changed(record, lease=wait, detail=_storable(detail))
+    return _changed(record, owner=_attempt_of(record), lease=wait, detail=_storable(detail))
+
+
+def outlived(record: EffectRecord, lease: timedelta, detail: str) -> EffectRecord:
+    """The record of an attempt that ended while what it began still runs: nobody acts, a person may speak.
+
+    Args:
+        record: As it was.
+        lease: Until it must be renewed.
+        detail: What still runs, and where.
+    """
+    return _changed(record, owner=_attempt_of(record) + _OUTLIVED, lease=lease, detail=_storable(detail))
+
+
+def is_outlived(record: EffectRecord) -> bool:
+    """Whether its attempt has ended, and left something that still runs."""
+    return record.state == "intended" and record.owner.endswith(_OUTLIVED)
 
 
 def withdrawn(record: EffectRecord) -> EffectRecord:
@@ -278,7 +298,12 @@ def knows_better(found: StoredEffect, own: EffectRecord) -> bool:
     It may unless the end is recorded, a person has closed the record, or another attempt is at work.
     """
     record = found.record
-    return record.is_open and (record.state == "unknown" or record.owner == own.owner)
+    return record.is_open and (record.state == "unknown" or _attempt_of(record) == _attempt_of(own))
+
+
+def _attempt_of(record: EffectRecord) -> str:
+    """The attempt that owns a record, whether or not it has ended."""
+    return record.owner.removesuffix(_OUTLIVED)
 
 
 def _storable(text: str) -> str:

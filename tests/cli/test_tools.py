@@ -1,12 +1,16 @@
 """``agentflow tools``: contracts listed, shown, checked and imported."""
 
+import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from agentflow import DidNotHappen, Happened, tool
 from agentflow.cli.project import load_module
+from agentflow.cli.tool_sources import Offered
 from agentflow.core.imported import ImportedTool
 from tests.cli.harness import CommandLine
 from tests.core.samples import AIRFLOW_API
@@ -207,3 +211,22 @@ def test_a_large_public_document_is_listed_whole(tools: CommandLine) -> None:
     found = tools("tools", "list", "--openapi", str(AIRFLOW_API), "--json").document["tools"]
     assert len(found) > 100
     assert not [one for one in found if one["problem"]]
+
+
+def test_lint_looks_at_the_source_of_ones_own_tools() -> None:
+    offered = Offered("nap", "", nap.contract, functions=nap.functions)
+    found = [(one.rule, one.place.partition(",")[0]) for one in offered.findings()]
+    assert ("blocking-call", "nap") in found
+    assert ("unseen-thread", "slept") in found
+
+
+@tool(effect="write", recovery="probe")
+async def nap(seconds: int) -> str:
+    """Sleep for some seconds, in the event loop."""
+    time.sleep(seconds)  # noqa: ASYNC251 - that is what is found
+    return "slept"
+
+
+@nap.probe
+async def slept(seconds: int) -> Happened[str] | DidNotHappen:
+    return Happened(await asyncio.to_thread(str, seconds))

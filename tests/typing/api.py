@@ -40,6 +40,7 @@ from agentflow import (
     allow,
     ask,
     deny,
+    run_blocking,
     sinks_from_trusted_input,
     tool,
     tools_of,
@@ -63,6 +64,11 @@ class Verdict(BaseModel):
 class Order(BaseModel):
     id: str
     paid_usd: Decimal
+
+
+async def blocking() -> None:
+    assert_type(await run_blocking(len, "seven"), int)
+    await run_blocking(len, 7)  # pyright: ignore[reportArgumentType]
 
 
 class Shop:

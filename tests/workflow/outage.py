@@ -85,6 +85,13 @@ async def outage(
         handle = await bank.start(agent)
         found = await until(bank, handle)
         queue = bank.task_queue
+
+        async def is_idle() -> bool | None:
+            # A task that its worker takes along into its end would hold the server's clock up.
+            described = await handle.describe()
+            return None if described.raw_description.HasField("pending_workflow_task") else True
+
+        await eventually(is_idle)
     yield (
         Outage(handle, skipper, lambda: serving(environment, model, directory, queue=queue, **options)),
         found,
