@@ -246,6 +246,9 @@ class _FaultyLedger:
         self._ledger = ledger
         self._holders: dict[Sha256, str] = {}
 
+    def __repr__(self) -> str:
+        return repr(self._ledger)
+
     async def check(self) -> None:
         await self._ledger.check()
 

@@ -43,6 +43,11 @@ class CallNames:
         return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:24]}"
 
 
+_IN_THE_WORKER = timedelta(days=36_500)
+"""The argument of a local activity never leaves its worker. The run's clock stands at when the call was first
+made: where that worker died, the next one makes the call any time later."""
+
+
 @dataclass(frozen=True)
 class Call(Generic[AnswerT]):
     """One call of an activity."""
@@ -113,7 +118,7 @@ async def execute_locally(call: Call[AnswerT], **options: Any) -> AnswerT:
     """
     return await workflow.execute_local_activity(
         call.activity,
-        call.sealed(options.get("schedule_to_close_timeout")),
+        call.sealed(_IN_THE_WORKER),
         result_type=call.answer_type,
         retry_policy=call.retry_policy,
         **options,

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 import benchmarks.chaos
-from benchmarks.chaos.driver import ChaosOptions, run_chaos
-from benchmarks.chaos.ledgers import LedgerKind
-from benchmarks.command_line import add_json, teller
+from benchmarks.chaos.driver import run_chaos
+from benchmarks.chaos.ledgers import WorldName
+from benchmarks.chaos.options import ChaosOptions
+from benchmarks.chaos.scenarios import SCENARIO_NAMES
+from benchmarks.command_line import add_json, positive_int, some_of, teller
 
 
 def main() -> int:
@@ -21,12 +23,14 @@ def main() -> int:
     options = ChaosOptions(
         runs=given.runs,
         seed=given.seed,
-        workers=given.workers,
-        ledger=given.ledger,
-        server_kills=max(1, given.runs // 75),
+        worlds=tuple(given.world),
+        scenarios=tuple(given.scenario),
         cancelled=given.cancelled,
         deadline=timedelta(seconds=given.deadline),
     )
+    if options.runs < len(options.worlds):
+        print(f"{options.runs} runs are too few for {len(options.worlds)} worlds", file=sys.stderr)
+        return 2
     tell = teller()
     directory = Path(tempfile.mkdtemp(prefix="agentflow-chaos-"))
     keep: bool = given.keep
@@ -44,7 +48,7 @@ def main() -> int:
         else:
             shutil.rmtree(directory, ignore_errors=True)
     print(report.model_dump_json(indent=None if given.json else 2))
-    return 0 if report.is_clean or options.ledger == "off" else 1
+    return 0 if report.is_clean or options.worlds == ("off",) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,12 +58,14 @@ def _parser() -> argparse.ArgumentParser:
         description=benchmarks.chaos.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--runs", type=int, default=defaults.runs)
+    worlds, scenarios = some_of(get_args(WorldName)), some_of(SCENARIO_NAMES)
+    parser.add_argument("--runs", type=positive_int, default=defaults.runs, help="in all worlds together")
+    parser.add_argument("--world", type=worlds, default=defaults.worlds, help="some, with commas between")
+    parser.add_argument("--scenario", type=scenarios, default=defaults.scenarios, help="some, likewise")
     parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--workers", type=int, default=defaults.workers, help="worker processes")
-    parser.add_argument("--ledger", choices=get_args(LedgerKind), default=defaults.ledger)
-    parser.add_argument("--cancelled", type=float, default=0.0, help="share of the runs that are cancelled")
-    parser.add_argument("--deadline", type=float, default=defaults.deadline.total_seconds(), help="seconds")
+    parser.add_argument("--cancelled", type=float, default=0.0, help="share of the plain runs")
+    seconds = defaults.deadline.total_seconds()
+    parser.add_argument("--deadline", type=float, default=seconds, help="seconds for the runs of a world")
     parser.add_argument("--keep", action="store_true", help="keep databases and logs")
     add_json(parser)
     return parser

@@ -1,4 +1,4 @@
-"""The agent of the chaos run: its model asks for one refund, and says whether it was made."""
+"""The agents of the chaos run: their model asks for one refund, and says whether it was made."""
 
 import json
 from datetime import timedelta
@@ -21,13 +21,17 @@ with workflow.unsafe.imports_passed_through():
 MAX_TRIES = 3
 """Calls that the model makes before it takes a refund for impossible."""
 
+LOOK = "look_at_order"
+
 
 class RefundTask(Contract):
     """What is to be refunded, and with which of the tools."""
 
-    tool: Literal["refund_probed", "refund_asked"]
+    tool: Literal["refund_probed", "refund_asked", "refund_keyed", "refund_blocking"]
     order_id: OrderId
     amount_usd: UsdText
+    looks: int = 0
+    """How often the model looks at the order before the refund, and again after it: long runs."""
 
 
 class RefundReport(Contract):
@@ -36,11 +40,16 @@ class RefundReport(Contract):
     refunded: bool
 
 
-@workflow.defn
-class RefundDesk(AgentWorkflow[RefundTask, RefundReport]):
+class _RefundAgent(AgentWorkflow[RefundTask, RefundReport], abstract=True):
     """Makes one refund."""
 
-    tools = (RefundTools.refund_probed, RefundTools.refund_asked)
+    tools = (
+        RefundTools.refund_probed,
+        RefundTools.refund_asked,
+        RefundTools.refund_keyed,
+        RefundTools.refund_blocking,
+        RefundTools.look_at_order,
+    )
     rules = (allow("refunds", reason="it is what this agent is for"),)
     budget = Budget(model_calls=200)
     model_options = ModelOptions(
@@ -48,6 +57,23 @@ class RefundDesk(AgentWorkflow[RefundTask, RefundReport]):
     )
     release = Release(version="1", proven_models=("scripted:model",))
     escalation_timeout = timedelta(hours=1)
+
+
+@workflow.defn
+class RefundDesk(_RefundAgent):
+    """Makes one refund in one execution."""
+
+    @workflow.run
+    async def run(self, task: AgentTask[RefundTask]) -> AgentOutcome[RefundReport]:
+        """Start with a refund to make, end with whether it was made."""
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class LongRefundDesk(_RefundAgent):
+    """Makes one refund, and continues as new as often as it may."""
+
+    max_history_bytes = 1
 
     @workflow.run
     async def run(self, task: AgentTask[RefundTask]) -> AgentOutcome[RefundReport]:
@@ -57,12 +83,18 @@ class RefundDesk(AgentWorkflow[RefundTask, RefundReport]):
 
 def script(request: ModelCall) -> AssistantMessage:
     """What the model says: it tries until a refund is made, and remembers nothing between requests."""
-    tried = [message for message in request.messages if isinstance(message, ToolMessage)]
-    if tried and not tried[-1].is_error:
-        return answer({"refunded": True})
-    if len(tried) >= MAX_TRIES:
-        return answer({"refunded": False})
     first = request.messages[0]
     assert isinstance(first, UserMessage)
     task = json.loads(first.text)
-    return call(task["tool"], order_id=task["order_id"], amount_usd=task["amount_usd"])
+    heard = [message for message in request.messages if isinstance(message, ToolMessage)]
+    looks = sum(message.tool == LOOK for message in heard)
+    tried = [message for message in heard if message.tool != LOOK]
+    wanted = task.get("looks", 0)
+    if looks < wanted:
+        return call(LOOK, order_id=task["order_id"], turn=looks)
+    is_made = bool(tried) and not tried[-1].is_error
+    if not is_made and len(tried) < MAX_TRIES:
+        return call(task["tool"], order_id=task["order_id"], amount_usd=task["amount_usd"])
+    if looks < 2 * wanted:
+        return call(LOOK, order_id=task["order_id"], turn=looks)
+    return answer({"refunded": is_made})

@@ -1,10 +1,9 @@
 """The ledgers of the chaos run: real ones, and one that remembers nothing."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
@@ -14,37 +13,36 @@ from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.ports.ledger import EffectLedger
 
-LedgerKind = Literal["sqlite", "postgres", "off"]
+WorldName = Literal["sqlite", "postgres", "dynamodb", "off"]
+"""By where the ledger is kept; ``off`` keeps nothing."""
+
+_CONNECTIONS = 3
+"""Of each worker to PostgreSQL, which takes a hundred in all."""
 
 
-def open_ledger(kind: LedgerKind, place: str) -> EffectLedger:
+def open_ledger(world: WorldName, address: str, **options: Any) -> EffectLedger:
     """A ledger.
 
     Args:
-        kind: Which.
-        place: Its file, or its connection string.
+        world: Which kind.
+        address: Its file, its connection string, or its table with ``@`` and the endpoint.
+        options: The adapter's own.
     """
-    match kind:
+    match world:
         case "sqlite":
-            return SQLiteLedger(Path(place))
+            return SQLiteLedger(Path(address), **options)
         case "postgres":
             from agentflow.adapters.postgres_ledger import PostgresLedger
 
-            return PostgresLedger(place)
+            return PostgresLedger(address, pool_size=_CONNECTIONS, **options)
+        case "dynamodb":
+            from agentflow.adapters.dynamodb_ledger import DynamoDBLedger
+            from benchmarks.chaos.dynamodb import REGION
+
+            table, _, endpoint = address.partition("@")
+            return DynamoDBLedger(table, region=REGION, endpoint=endpoint, **options)
         case "off":
             return ForgetfulLedger()
-
-
-@asynccontextmanager
-async def place_of(kind: LedgerKind, directory: Path) -> AsyncGenerator[str]:
-    """Where a new ledger of the kind is kept, while the block runs. Starts a PostgreSQL server if need be."""
-    if kind == "postgres":
-        from benchmarks.chaos.postgres import postgres
-
-        async with postgres(directory) as place:
-            yield place
-    else:
-        yield str(directory / "ledger.sqlite")
 
 
 class ForgetfulLedger:

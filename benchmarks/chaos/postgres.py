@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
-from agentflow.adapters.postgres_ledger import PostgresLedger
 from agentflow.adapters.process import LocalProcess
 
 # The server's processes are no children of pgserver's, so it has to be asked to end them.
@@ -26,13 +26,13 @@ signal.pause()
 
 @asynccontextmanager
 async def postgres(directory: Path) -> AsyncGenerator[str]:
-    """The connection string of a server with an empty ledger in it."""
-    uri = directory / "postgres-uri"
+    """The directory of an empty server's socket."""
+    found = directory / "postgres-uri"
 
     async def ready() -> bool:
-        return uri.exists()
+        return found.exists()
 
-    command = [sys.executable, "-W", "ignore", "-c", _SERVE, str(directory / "postgres"), str(uri)]
+    command = [sys.executable, "-W", "ignore", "-c", _SERVE, str(directory / "postgres"), str(found)]
     async with LocalProcess(
         "postgres",
         command,
@@ -41,7 +41,4 @@ async def postgres(directory: Path) -> AsyncGenerator[str]:
         grace=timedelta(seconds=20),
         log_path=directory / "postgres.log",
     ):
-        ledger = PostgresLedger(uri.read_text())
-        await ledger.migrate()
-        await ledger.close()
-        yield uri.read_text()
+        yield parse_qs(urlsplit(found.read_text()).query)["host"][0]

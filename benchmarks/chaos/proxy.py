@@ -5,17 +5,23 @@ cut_before  the connection ends, and payments never hear of it
 late        payments hear of it after the client has given up, and carry it out all the same
 slow        carried out at once; the answer comes after the client has given up
 cut_after   carried out; the connection ends before the answer
+
+For one of the tools it stands for a payment system that honours idempotency keys: what it was asked for with
+a key it asks for once, and gives everybody with that key the same answer.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
+from urllib.parse import parse_qs
 
+from activities.payments import KEY_METADATA
 from agentflow.adapters.process import HOST
 from benchmarks.chaos.timing import CLIENT_TIMEOUT, LATEST_EFFECT, MAX_EFFECT_DELAY
+from benchmarks.chaos.tools import KEYED, ORDER_METADATA, TOOL_METADATA
 
 ProxyFault = Literal["refused", "cut_before", "late", "slow", "cut_after"]
 
@@ -27,6 +33,8 @@ REFUNDS: Mapping[ProxyFault, float] = {
     "cut_after": 0.06,
 }
 """How likely each is when a refund is asked for."""
+OFTEN_LATE: Mapping[ProxyFault, float] = {**REFUNDS, "late": 0.6}
+"""The same for runs whose next attempt may come too early."""
 LOOKS: Mapping[ProxyFault, float] = {"refused": 0.03, "cut_before": 0.02, "slow": 0.01}
 """How likely each is when payments are only looked at."""
 
@@ -60,11 +68,31 @@ class _Request:
     def is_refund(self) -> bool:
         return self.head.startswith(b"POST /v1/refunds ")
 
+    def metadata(self, name: str) -> str:
+        """A field of the refund's metadata; empty if it has none."""
+        return parse_qs(self.body.decode()).get(f"metadata[{name}]", [""])[0]
+
+    @property
+    def honoured_key(self) -> str | None:
+        """The idempotency key, where it counts for something."""
+        if not self.is_refund or self.metadata(TOOL_METADATA) != KEYED:
+            return None
+        return self.metadata(KEY_METADATA)
+
 
 class PaymentsProxy:
     """One connection, one request; from ``async with`` to the end of its block."""
 
-    def __init__(self, upstream_port: int, seed: int) -> None:
+    def __init__(self, upstream_port: int, seed: int, late_orders: Collection[str] = ()) -> None:
+        """Describe the proxy.
+
+        Args:
+            upstream_port: Where payments listen.
+            seed: Decides on the faults.
+            late_orders: Orders whose refunds are often late.
+        """
+        self._late_orders = late_orders
+        self._by_key: dict[str, asyncio.Task[bytes]] = {}
         self.report: ProxyReport = ProxyReport()
         self._upstream_port = upstream_port
         self._random = random.Random(f"{seed}/proxy")
@@ -108,7 +136,8 @@ class PaymentsProxy:
             writer.close()
 
     async def _treat(self, request: _Request, writer: asyncio.StreamWriter) -> None:
-        fault = self._drawn(REFUNDS if request.is_refund else LOOKS)
+        is_late = request.is_refund and request.metadata(ORDER_METADATA) in self._late_orders
+        fault = self._drawn(OFTEN_LATE if is_late else REFUNDS if request.is_refund else LOOKS)
         if fault:
             self.report.faults[fault] += 1
         gives_up, latest = CLIENT_TIMEOUT.total_seconds() + 0.3, LATEST_EFFECT.total_seconds()
@@ -138,6 +167,17 @@ class PaymentsProxy:
         return None
 
     async def _forward(self, request: _Request) -> bytes:
+        key = request.honoured_key
+        if key is None:
+            return await self._carried_out(request)
+        if key not in self._by_key:
+            self._by_key[key] = asyncio.create_task(self._carried_out(request))
+        answer = await self._by_key[key]
+        if not answer:
+            del self._by_key[key]  # given up: a later request with the key is the first
+        return answer
+
+    async def _carried_out(self, request: _Request) -> bytes:
         loop = asyncio.get_running_loop()
         if loop.time() - request.arrived > LATEST_EFFECT.total_seconds():
             # This machine was too busy for the promise: as if payments had given up as well.

@@ -1,29 +1,55 @@
-"""The runs: each has one refund to make, is started once, and is waited for."""
+"""The runs: what each is to do, what goes wrong for it, and how far it is."""
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from agentflow import AgentOutcome
+from benchmarks.chaos.agent import RefundReport, RefundTask
+from benchmarks.chaos.doom import Moment
+from benchmarks.chaos.scenarios import SCENARIOS, ScenarioName
+from benchmarks.chaos.tools import ASKED, BLOCKING, KEYED, PROBED
 
-from agentflow import AgentClient, AgentOutcome, AgentTask
-from benchmarks.chaos.agent import RefundDesk, RefundReport, RefundTask
-from benchmarks.chaos.tools import ASKED, PROBED
-
-ASKED_SHARE = 0.2
-"""How many of the runs use the tool that can't ask payments."""
+ASKED_SHARE, KEYED_SHARE = 0.2, 0.1
+"""How many of the plain runs use the tool that can't ask payments, and the one that gives them a key."""
 
 _LATEST_CANCEL = 12.0
 """Seconds after its start at which a run may be cancelled."""
 
 Fate = Literal["waiting", "open", "ended", "lost"]
-"""``waiting``: not started. ``open``: not ended. ``ended``: with an outcome. ``lost``: without one."""
+"""``waiting``: not started. ``open``: not ended. ``ended``: with outcomes. ``lost``: without one."""
+
+Lie = Literal["made_up_result", "made_up_failure", "no_attempts", "deleted", "deleted_end"]
+"""What somebody writes into the ledger: that a write is done that never began; that one failed that was made;
+that no attempt of it has begun; nothing any more, while it is in doubt or after its end."""
+
+_DEATHS_OF_LIES: dict[Lie, Moment] = {
+    "made_up_result": "after_intend",
+    "made_up_failure": "before_end",
+    "no_attempts": "before_end",
+    "deleted": "before_end",
+    "deleted_end": "after_end",
+}
+"""When a worker dies, so that the lie is there before the next attempt looks."""
+
+
+@dataclass
+class Execution:
+    """One execution of a run, or a chain of them that is one piece of work."""
+
+    chain: str
+    """``core.idempotency.chain_of`` it."""
+    outcome: AgentOutcome[RefundReport] | None = None
+    is_continued: bool = False
+    """Whether it continued as new."""
+    fate: Literal["open", "ended", "stopped"] = "open"
+    """``ended``: with an outcome. ``stopped``: somebody terminated it; it says nothing."""
+
+    def end(self, outcome: AgentOutcome[RefundReport]) -> None:
+        """Note what it ended with."""
+        self.outcome, self.fate = outcome, "ended"
 
 
 @dataclass
@@ -33,102 +59,95 @@ class PlannedRun:
     workflow_id: str
     task: RefundTask
     charge_id: str
+    scenario: ScenarioName = "plain"
+    number: int = 0
+    """Of those of its scenario, from 0."""
     cancelled_after: float | None = None
     """Seconds after its start at which somebody cancels it."""
-    chain: str = ""
-    """The run id of its first execution, once it is known."""
     fate: Fate = "waiting"
-    outcome: AgentOutcome[RefundReport] | None = None
+    executions: list[Execution] = field(default_factory=list[Execution])
+    """In their order."""
     problem: str = ""
     """Why it is lost."""
 
+    @property
+    def deaths(self) -> tuple[Moment, ...]:
+        """When workers die in this run's write."""
+        match self.scenario:
+            case "two_deaths":
+                return ("before_end", "before_end")
+            case "lying_writer":
+                return (_DEATHS_OF_LIES[self.lie],)
+            case "other_ledger" | "emptied" | "restored" | "clocks":
+                return ("before_end",) if self.number % 2 else ("after_end",)
+            case _:
+                return ()
 
-def planned(charges: Sequence[tuple[str, str]], seed: int, cancelled: float = 0.0) -> list[PlannedRun]:
+    @property
+    def lie(self) -> Lie:
+        """What somebody writes of it, where somebody lies."""
+        return list(_DEATHS_OF_LIES)[self.number % len(_DEATHS_OF_LIES)]
+
+
+def planned(
+    charges: Sequence[tuple[str, str]], scenarios: Sequence[ScenarioName], seed: int, cancelled: float = 0.0
+) -> list[PlannedRun]:
     """A run for each order.
 
     Args:
         charges: Order number and charge.
+        scenarios: What goes wrong for each.
         seed: Decides on tools and amounts.
-        cancelled: How many of them are to be cancelled, from 0 to 1.
+        cancelled: How many of the plain ones are to be cancelled, from 0 to 1.
     """
     whims = random.Random(f"{seed}/cancelled")
     chance = random.Random(f"{seed}/runs")
     runs: list[PlannedRun] = []
-    for number, (order_id, charge_id) in enumerate(charges, start=1):
-        amount = Decimal(chance.randint(100, 900)) / 100
+    for (order_id, charge_id), scenario in zip(charges, scenarios, strict=True):
+        number = sum(run.scenario == scenario for run in runs)
         task = RefundTask(
-            tool=ASKED if chance.random() < ASKED_SHARE else PROBED, order_id=order_id, amount_usd=amount
+            tool=_tool(scenario, number, chance.random()),
+            order_id=order_id,
+            amount_usd=Decimal(chance.randint(100, 900)) / 100,
+            looks={"continued": 2, "reset": 1}.get(scenario, 0),
         )
-        whim = whims.uniform(0, _LATEST_CANCEL) if whims.random() < cancelled else None
-        runs.append(PlannedRun(f"refund-{number}", task, charge_id, whim))
+        is_cancelled = scenario == "plain" and whims.random() < cancelled
+        whim = whims.uniform(0, _LATEST_CANCEL) if is_cancelled else None
+        runs.append(PlannedRun(f"{scenario}-{number}", task, charge_id, scenario, number, whim))
     return runs
 
 
-class Runner:
-    """Starts the runs, so many at a time, and waits for their outcomes."""
-
-    def __init__(self, agents: AgentClient, task_queue: str, in_flight: int) -> None:
-        self._agents = agents
-        self._task_queue = task_queue
-        self._in_flight = asyncio.Semaphore(in_flight)
-
-    async def carry_out(self, runs: Sequence[PlannedRun]) -> None:
-        """Start all and wait for all. Cancelled, it leaves each with the fate it had by then."""
-        async with asyncio.TaskGroup() as group:
-            for run in runs:
-                group.create_task(self._one(run))
-
-    async def _one(self, run: PlannedRun) -> None:
-        async with self._in_flight:
-            await self._start(run)
-            run.fate = "open"
-            cancelling = asyncio.create_task(self._cancel(run))
-            try:
-                run.outcome = await self._result(run)
-                run.fate = "ended"
-            except (WorkflowFailureError, RPCError) as error:
-                run.fate = "lost"
-                run.problem = f"{error}: {error.__cause__}"
-            finally:
-                cancelling.cancel()
-
-    async def _cancel(self, run: PlannedRun) -> None:
-        if run.cancelled_after is None:
-            return
-        await asyncio.sleep(run.cancelled_after)
-        # While the server is down nobody can cancel anything.
-        with suppress(RPCError):
-            await self._agents.cancel(run.workflow_id)
-
-    async def _start(self, run: PlannedRun) -> None:
-        task = AgentTask(input=run.task, requested_by="chaos")
-        while True:
-            try:
-                await self._agents.start(
-                    RefundDesk, task, task_queue=self._task_queue, workflow_id=run.workflow_id
-                )
-                return
-            except WorkflowAlreadyStartedError:
-                return  # by an earlier try, whose answer was lost
-            except RPCError:
-                await asyncio.sleep(0.5)
-
-    async def _result(self, run: PlannedRun) -> AgentOutcome[RefundReport]:
-        while True:
-            try:
-                handle = self._agents.temporal.get_workflow_handle(run.workflow_id)
-                info = (await handle.describe()).raw_description.workflow_execution_info
-                run.chain = info.first_run_id
-                return await self._agents.result(run.workflow_id, RefundReport)
-            except RPCError as error:
-                if error.status == RPCStatusCode.NOT_FOUND:
-                    raise
-                await asyncio.sleep(0.5)
+def _tool(
+    scenario: ScenarioName, number: int, drawn: float
+) -> Literal["refund_probed", "refund_asked", "refund_keyed", "refund_blocking"]:
+    match scenario:
+        case "plain":
+            return ASKED if drawn < ASKED_SHARE else KEYED if drawn < ASKED_SHARE + KEYED_SHARE else PROBED
+        case "two_deaths":
+            return (PROBED, ASKED, KEYED)[number % 3]
+        case "threads":
+            return BLOCKING
+        case "lying_writer":
+            return ASKED if number // len(_DEATHS_OF_LIES) % 2 else PROBED
+        case "other_ledger" | "emptied" | "restored":
+            return ASKED if number % 4 == 3 else PROBED
+        case _:
+            return PROBED
 
 
-async def keep_telling(runs: Sequence[PlannedRun], tell: Callable[[str], None]) -> None:
-    """Say every few seconds how far the runs are."""
-    while True:
-        await asyncio.sleep(5)
-        fates = {fate: sum(run.fate == fate for run in runs) for fate in ("waiting", "open", "ended", "lost")}
-        tell(", ".join(f"{number} {fate}" for fate, number in fates.items() if number))
+def queue_of(run: PlannedRun) -> str:
+    """The task queue of the workers that serve it."""
+    return f"chaos-{SCENARIOS[run.scenario].cast}"
+
+
+def ended(runs: Sequence[PlannedRun]) -> int:
+    """How many runs have ended."""
+    return sum(run.fate == "ended" for run in runs)
+
+
+def told(runs: Sequence[PlannedRun], tell: Callable[[str], None], more: str) -> None:
+    """Say how far the runs are."""
+    fates = {fate: sum(run.fate == fate for run in runs) for fate in ("waiting", "open", "ended", "lost")}
+    counted = ", ".join(f"{number} {fate}" for fate, number in fates.items() if number)
+    late = [run.workflow_id for run in runs if run.fate == "open"]
+    tell(f"{counted}{more}" + (f"; open: {', '.join(late)}" if len(late) < 12 else ""))

@@ -32,5 +32,12 @@ REFUND_OPTIONS = ToolOptions(
     max_effect_delay=MAX_EFFECT_DELAY,
 )
 
+BLOCKING_OPTIONS = REFUND_OPTIONS.model_copy(update={"start_to_close_timeout": timedelta(seconds=3)})
+
+OUTLIVING = timedelta(seconds=14)
+"""How long a thread thinks before it asks payments: longer than its attempt and ``MAX_EFFECT_DELAY``."""
+
+CRON = "@every 8s"
+
 STICKY_TIMEOUT = timedelta(seconds=2)
 """How long a workflow task waits for the worker that has the run in its memory, which may be dead."""

@@ -1,16 +1,12 @@
-"""One worker process of the chaos run, which may kill itself: ``python -m benchmarks.chaos.worker``.
-
-Its orders come as one line of JSON on standard input. When that closes, the driver is gone, and so is it.
-"""
+"""One worker process of the chaos run, which may kill itself."""
 
 import asyncio
 import os
-import signal
-import sys
-import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
+from pydantic import Field
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -20,14 +16,21 @@ from agentflow import AgentflowPlugin, tools_of
 from agentflow.adapters.directory_blobs import DirectoryBlobStore
 from agentflow.contracts.model import ModelAnswer, ModelCall
 from agentflow.contracts.wire import Contract
+from agentflow.ports.ledger import EffectLedger
 from agentflow.testing import Fault, FaultPlan, FaultPoint, Kill, ScriptedModel, scripted_plugin
-from benchmarks.chaos.agent import RefundDesk, script
-from benchmarks.chaos.ledgers import LedgerKind, open_ledger
+from benchmarks.chaos import clock
+from benchmarks.chaos.agent import LongRefundDesk, RefundDesk, script
+from benchmarks.chaos.disk import FullDisk
+from benchmarks.chaos.doom import Doom, Moment
+from benchmarks.chaos.ledgers import WorldName, open_ledger
 from benchmarks.chaos.timing import CLIENT_TIMEOUT, STICKY_TIMEOUT
 from benchmarks.chaos.tools import RefundTools
 
 _CONNECTING = timedelta(seconds=60)
 """How long a worker waits for a server that is being started again."""
+
+_IMPATIENT = timedelta(seconds=2)
+"""How long a worker waits for a lock that somebody holds, where that is what goes wrong."""
 
 
 class Death(Contract):
@@ -47,9 +50,16 @@ class Orders(Contract):
     payments: str
     api_key: str
     directory: Path
-    ledger: LedgerKind
-    ledger_place: str
-    death: Death | None
+    world: WorldName
+    ledger: str
+    """Its address."""
+    death: Death | None = None
+    deaths: dict[str, tuple[Moment, ...]] = Field(default_factory=dict[str, tuple[Moment, ...]])
+    """When workers die in the write of a run, by run."""
+    full_disk: bool = False
+    """Whether the disk is full in some of the ledger's writes."""
+    clock_seconds: float = 0.0
+    """How far the clock is off."""
 
 
 class CountedModel:
@@ -69,23 +79,34 @@ class CountedModel:
 
 async def serve(orders: Orders) -> None:
     """Serve until killed."""
+    if orders.clock_seconds:
+        clock.shift(orders.clock_seconds)
     plan = _plan(orders.death)
     payments = Payments(orders.api_key, orders.payments, timeout=CLIENT_TIMEOUT)
-    tools = RefundTools(ShopDatabase(orders.directory / "shop.sqlite"), payments)
+    shop = ShopDatabase(orders.directory / "shop.sqlite")
+    tools = RefundTools(shop, payments, orders.payments, orders.api_key)
     plugin = scripted_plugin(
         plan.model(CountedModel(orders.directory / "bills.txt")),
         tools=tools_of(tools),
-        ledger=plan.ledger(open_ledger(orders.ledger, orders.ledger_place)),
+        ledger=plan.ledger(_ledger(orders)),
         blobs=DirectoryBlobStore(orders.directory / "blobs"),
     )
     worker = Worker(
         await _connected(orders.temporal, plugin),
         task_queue=orders.task_queue,
-        workflows=[RefundDesk],
+        workflows=[RefundDesk, LongRefundDesk],
         interceptors=[plan.interceptor()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
     await worker.run()
+
+
+def _ledger(orders: Orders) -> EffectLedger:
+    if not orders.full_disk:
+        doom = Doom(open_ledger(orders.world, orders.ledger), orders.deaths, orders.directory)
+        return cast(EffectLedger, doom)
+    ledger = open_ledger(orders.world, orders.ledger, busy_timeout=_IMPATIENT)
+    return cast(EffectLedger, FullDisk(ledger, Path(orders.ledger), str(os.getpid())))
 
 
 def _plan(death: Death | None) -> FaultPlan:
@@ -102,15 +123,3 @@ async def _connected(address: str, plugin: AgentflowPlugin) -> Client:
                 return await Client.connect(address, plugins=[plugin])
             except RuntimeError:
                 await asyncio.sleep(0.3)
-
-
-def _die_with_the_driver() -> None:
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    given = Orders.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=_die_with_the_driver, daemon=True).start()
-    asyncio.run(serve(given))

@@ -32,10 +32,11 @@ class Outage:
         await self.skipper.fast_forward(self.handle, left - MARGIN)
 
     async def wait_past(self, deadline: datetime) -> None:
-        """Come back once the run's clock is past a time."""
+        """Come back once the run's clock is past a time, by more than the server takes to answer."""
+        past = deadline + timedelta(seconds=1)
 
         async def look() -> bool | None:
-            return True if await self.skipper.get_current_time(self.handle) > deadline else None
+            return True if await self.skipper.get_current_time(self.handle) > past else None
 
         await eventually(look)
 

@@ -1,13 +1,14 @@
 """Activities do only what a run of the fleet sealed: tried through the doors that anybody at Temporal has."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio import activity
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.common.v1 import RetryPolicy as RetryPolicyMessage
@@ -17,6 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from agentflow import AgentOutcome
+from agentflow.activity.sealed import Seals
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectClosing, EffectInquiry
 from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY, SEAL_METADATA
@@ -24,7 +26,7 @@ from agentflow.contracts.rules import Decision
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import ToolCallId
 from agentflow.core.idempotency import arguments_hash, ledger_key, run_root
-from agentflow.core.seal import SealKeys
+from agentflow.core.seal import Seal, SealKeys
 from agentflow.errors import ConfigurationError, ModelUnavailableError
 from agentflow.testing import ScriptedModel, answer, call
 from agentflow.testing.settings import TEST_SEAL_KEYS
@@ -231,3 +233,23 @@ async def test_a_worker_in_production_must_be_given_its_keys(
             temporal, ScriptedModel([]), tmp_path, tier="production", approvers="trusted", seals=None
         ):
             pass
+
+
+async def test_what_a_local_activity_is_asked_is_good_however_late_another_worker_asks_it_again(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run's clock stands at when the first worker asked, which may have died a day ago.
+    check, lifetimes = Seals.check, list[timedelta]()
+
+    async def seen(seals: Seals, payload: Payload) -> Seal:
+        found = await check(seals, payload)
+        if activity.info().is_local:
+            expires = datetime.fromtimestamp(found.expires, UTC)
+            lifetimes.append(expires - activity.info().started_time)
+        return found
+
+    monkeypatch.setattr(Seals, "check", seen)
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path) as bank:
+        await bank.run(Banker)
+    assert lifetimes
+    assert min(lifetimes) > timedelta(days=3_650)
