@@ -89,7 +89,7 @@ from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
 from agentflow.workflow.definition import definition_of, workflow_type_of
 from agentflow.workflow.facts import activation_keeping_facts
-from agentflow.workflow.sandbox import lean, passing_through
+from agentflow.workflow.sandbox import for_agents, passing_through
 from agentflow.workflow.sealing import SealingInterceptor
 from agentflow.workflow.sources import module_source
 
@@ -310,7 +310,9 @@ class AgentflowPlugin(SimplePlugin):
         if settings.get("plugin_shutdown_timeout") == PLUGIN_SHUTDOWN_TIMEOUT:
             # What outlives its attempt is waited for, and that is bounded by itself.
             settings["plugin_shutdown_timeout"] = None
-        settings["workflow_runner"] = lean(settings["workflow_runner"], settings["client"].data_converter)
+        settings["workflow_runner"] = for_agents(
+            settings["workflow_runner"], settings["client"].data_converter
+        )
         return config
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:

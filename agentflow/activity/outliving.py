@@ -64,7 +64,7 @@ class Keepers:
     """Keep the records of what outlives its attempts, in one worker process."""
 
     def __init__(self) -> None:
-        self.place = f"{os.getpid()}@{socket.gethostname()}"
+        self.place: str = f"{os.getpid()}@{socket.gethostname()}"
         """Where it runs, for a person: the worker's identity."""
         self._keeping: dict[asyncio.Task[None], Outlived] = {}
         self._waiting: set[asyncio.Task[None]] = set()

@@ -73,6 +73,8 @@ class Course:
     """When it was first scheduled."""
     attempts_left: int
     """Of those that its contract gives it."""
+    was_refused: bool = False
+    """Whether the last worker could not begin it: its ledger can't be used, or isn't the run's."""
     waits: int = 0
     deaths: int = 0
 
@@ -86,6 +88,7 @@ class Course:
         if self.waits >= MAX_WAITS:
             return None
         self.waits += 1
+        self.was_refused = failure.not_begun
         if failure.not_begun:
             self.attempts_left -= max(1, attempts)
             return self._pause() if self.attempts_left > 0 else None
@@ -180,6 +183,7 @@ class Carrying:
                     limit,
                     within=left,
                     attempts=course.attempts_left,
+                    elsewhere=course.was_refused,
                 )
             except ActivityError as error:
                 failure = failure_of(error)

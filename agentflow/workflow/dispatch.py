@@ -36,7 +36,14 @@ from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation
 from agentflow.contracts.wire import Json, sha256_of
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow.facts import IMPORT_CHANGED, RULES_CHANGED, is_kept
-from agentflow.workflow.sealed_calls import Call, CallNames, activity_error, execute, execute_locally
+from agentflow.workflow.sealed_calls import (
+    ELSEWHERE,
+    Call,
+    CallNames,
+    activity_error,
+    execute,
+    execute_locally,
+)
 from agentflow.workflow.sealing import seal_argument
 
 _OUTAGE = timedelta(minutes=2)
@@ -108,6 +115,7 @@ async def run_tool(
     *,
     within: timedelta | None = None,
     attempts: int | None = None,
+    elsewhere: bool = False,
 ) -> ToolResult:
     """Carry a tool call out, as an activity of the tool's own type.
 
@@ -119,6 +127,7 @@ async def run_tool(
         limit: The most bytes that a payload may have.
         within: What is left of ``schedule_to_close_timeout``, where the contract has one.
         attempts: How many of the contract's attempts are left; all by default.
+        elsewhere: Whether the worker that has the run has refused it, so that another one should be asked.
 
     Raises:
         PayloadTooLargeError: the arguments are too big for Temporal.
@@ -132,6 +141,7 @@ async def run_tool(
     if not contract.local:
         return await execute(
             call,
+            activity_id=f"{ELSEWHERE}{name}" if elsewhere else None,
             task_queue=options.task_queue,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=within or (_POOL_WAIT if options.task_queue else None),

@@ -21,6 +21,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
 from agentflow.errors import ConfigurationError
+from agentflow.workflow.sealed_calls import ELSEWHERE
 
 PASSED_THROUGH = (
     # Our own code: re-importing it would cost 85 ms for each run, and the classes would differ from the
@@ -79,17 +80,27 @@ def passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
     return dataclasses.replace(runner, restrictions=restrictions)
 
 
-def lean(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunner:
-    """The runner without its detours for payloads, where the converter doesn't look at their context.
+def for_agents(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunner:
+    """The sandbox as runs need it; another runner stays as it is.
 
-    For each payload, several times, Temporal's worker enters the sandbox to ask which workflow or activity it
-    is for: a quarter of a worker's Python time. Only a codec or converter that takes a
-    ``SerializationContext`` makes use of the answer.
+    An activity that is asked for ``ELSEWHERE`` is not executed at once by the worker that has the run.
+
+    There are no detours for payloads where the converter doesn't look at their context. For each payload,
+    several times, Temporal's worker enters the sandbox to ask which workflow or activity it is for: a quarter
+    of a worker's Python time. Only a codec or converter that takes a ``SerializationContext`` makes use of
+    the answer.
     """
-    anywhere = WorkflowSerializationContext(namespace="default", workflow_id="any")
-    if type(runner) is not SandboxedWorkflowRunner or converter.with_context(anywhere) is not converter:
+    if type(runner) is not SandboxedWorkflowRunner:
         return runner
-    return _LeanRunner(runner.restrictions, runner.runner_class)
+    anywhere = WorkflowSerializationContext(namespace="default", workflow_id="any")
+    kind = _LeanRunner if converter.with_context(anywhere) is converter else _Runner
+    return kind(runner.restrictions, runner.runner_class)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Runner(SandboxedWorkflowRunner):
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _Instance(super().create_instance(det))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,27 +109,44 @@ class _LeanRunner(SandboxedWorkflowRunner):
         return _LeanInstance(super().create_instance(det))
 
 
-class _LeanInstance(WorkflowInstance):
-    """An instance in the sandbox whose payloads have no context, and are stored under its own name."""
+class _Instance(WorkflowInstance):
+    """An instance in the sandbox some of whose activities are for any worker."""
 
     def __init__(self, inside: WorkflowInstance) -> None:
-        _enter_by_compiled_code(inside)
         self._inside = inside
-        info = inside.get_info()
-        self._store_context = StorageDriverStoreContext(
-            target=StorageDriverWorkflowInfo(
-                namespace=info.namespace, id=info.workflow_id, run_id=info.run_id, type=info.workflow_type
-            )
-        )
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        return self._inside.activate(act)
+        completion = self._inside.activate(act)
+        for command in completion.successful.commands:
+            if command.schedule_activity.activity_id.startswith(ELSEWHERE):
+                command.schedule_activity.do_not_eagerly_execute = True
+        return completion
 
     def get_info(self) -> Info:
         return self._inside.get_info()
 
     def get_thread_id(self) -> int | None:
         return self._inside.get_thread_id()
+
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
+        return self._inside.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
+        return self._inside.get_external_store_context(command_info)
+
+
+class _LeanInstance(_Instance):
+    """One whose payloads have no context, and are stored under its own name."""
+
+    def __init__(self, inside: WorkflowInstance) -> None:
+        _enter_by_compiled_code(inside)
+        super().__init__(inside)
+        info = inside.get_info()
+        self._store_context = StorageDriverStoreContext(
+            target=StorageDriverWorkflowInfo(
+                namespace=info.namespace, id=info.workflow_id, run_id=info.run_id, type=info.workflow_type
+            )
+        )
 
     def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
         return None

@@ -43,6 +43,9 @@ class CallNames:
         return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:24]}"
 
 
+ELSEWHERE = "elsewhere-"
+"""How the ids of activities begin that any worker of their queue is to have a chance of. Others are handed at
+once to the worker that has the run, as long as it has room: it would refuse again what it has refused."""
 _IN_THE_WORKER = timedelta(days=36_500)
 """The argument of a local activity never leaves its worker. The run's clock stands at when the call was first
 made: where that worker died, the next one makes the call any time later."""

@@ -29,6 +29,9 @@ class Doom:
         self._moments = moments
         self._directory = directory
 
+    def __repr__(self) -> str:
+        return repr(self._ledger)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 

@@ -15,6 +15,7 @@ from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.ledger import Adoption
 from agentflow.testing import ScriptedModel, answer, call
+from agentflow.workflow.sealed_calls import ELSEWHERE
 from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, chain, replayed, serving
 from tests.workflow.tools import Bank
@@ -64,8 +65,12 @@ async def test_a_worker_with_another_ledger_makes_no_write_and_says_which_it_nee
         assert f"the run's writes are recorded in {made.id}" in reason
         assert "did not happen (no attempt of it began)" in reason
         outcome = await left_alone(worker, handle)
+        tries = [e.activity_task_scheduled_event_attributes async for e in handle.fetch_history_events()]
     assert bank.paid == [SMALL]
     assert [one.effect for one in outcome.tool_calls] == ["done", "failed"]
+    # After the first refusal any worker of the queue has a chance, not just the one that has the run.
+    payments = [one.activity_id for one in tries if one.activity_type.name == "pay"]
+    assert [name.startswith(ELSEWHERE) for name in payments] == [False, False, True, True]
     for history in await chain(handle):
         await replayed(history)
 

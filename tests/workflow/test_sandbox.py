@@ -1,11 +1,15 @@
 """What the sandbox of agents leaves out. It hooks into parts of the SDK that are not public."""
 
 from pathlib import Path
+from typing import Any
 
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.testing import ScriptedModel, answer
 from agentflow.workflow import sandbox
+from agentflow.workflow.sealed_calls import ELSEWHERE
 from tests.workflow.chatting_agents import Forgetful
 from tests.workflow.harness import serving
 
@@ -19,3 +23,24 @@ async def test_a_workflow_task_runs_code_that_is_compiled_already(
         before = compiled()
         await bank.run(Forgetful)
     assert (compiled().misses, compiled().hits > before.hits) == (before.misses, True)
+
+
+class Scheduling:
+    """An instance that schedules activities."""
+
+    def __init__(self, *ids: str) -> None:
+        self._ids = ids
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        completion = WorkflowActivationCompletion()
+        for name in self._ids:
+            completion.successful.commands.add().schedule_activity.activity_id = name
+        completion.successful.commands.add().start_timer.seq = 1
+        return completion
+
+
+def test_an_activity_that_is_asked_for_elsewhere_is_not_executed_at_once_by_the_runs_own_worker() -> None:
+    inside: Any = Scheduling("1", f"{ELSEWHERE}tool-2")
+    completion = sandbox._Instance(inside).activate(WorkflowActivation())  # pyright: ignore[reportPrivateUsage]
+    commands = completion.successful.commands
+    assert [command.schedule_activity.do_not_eagerly_execute for command in commands] == [False, True, False]
