@@ -1,6 +1,7 @@
 """A workflow id that is used again: what an earlier run of it did is never this one's, and never done unasked."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,13 +14,16 @@ from temporalio.testing import WorkflowEnvironment
 from agentflow import AgentOutcome, AgentTask
 from agentflow.adapters.history.executions import Histories
 from agentflow.adapters.history.reader import read_run
+from agentflow.adapters.signer import Signer
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.escalation import EffectInDoubt, Resolution, ResolutionAction
+from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.harness import Harness, decoded, eventually, replayed, serving
 from tests.workflow.outside_doors import reset_to
+from tests.workflow.repeating_agents import CountingBanker, RepeatingBanker
 
 PAID = ("alice", "10.00")
 PAYS = [call("pay", account="alice", amount="10.00"), answer({"account": "alice", "amount": "10.00"})]
@@ -41,10 +45,12 @@ async def records(ledger: SQLiteLedger) -> list[EffectRecord]:
     return [found.record for found in (await ledger.find(EffectQuery())).effects]
 
 
-async def begun(bank: Harness, workflow_id: str, **options: Any) -> WorkflowHandle[Any, AgentOutcome[Any]]:
+async def begun(
+    bank: Harness, workflow_id: str, agent: str = "Banker", **options: Any
+) -> WorkflowHandle[Any, AgentOutcome[Any]]:
     """A run as Temporal's own client starts it."""
     return await bank.client.start_workflow(
-        "Banker",
+        agent,
         AgentTask(input="pay", requested_by="rita"),
         id=workflow_id,
         task_queue=bank.task_queue,
@@ -309,3 +315,77 @@ async def test_each_execution_of_a_cron_schedule_is_a_run_of_its_own_to_the_audi
     chains = {record.chain for record in await records(ledger)}
     assert len(chains) >= 2
     assert chains <= {story.first_run_id for story in stories}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Whose decisions count."""
+
+    known: tuple[ApproverKey, ...]
+
+    async def keys(self) -> tuple[ApproverKey, ...]:
+        return self.known
+
+
+AGENTS = [CountingBanker, RepeatingBanker]
+
+
+async def test_an_agent_that_lets_earlier_effects_count_asks_nobody_and_says_whose_it_was(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    name = f"case-{uuid4()}"
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, workflows=AGENTS) as bank:
+        first = await begun(bank, name, "CountingBanker")
+        assert (await ended(first)).tool_calls[0].effect == "done"
+        second = await begun(bank, name, "CountingBanker")
+        (counted,) = (await ended(second)).tool_calls
+        assert bank.bank.paid == [PAID]
+    assert counted.effect == "counted"
+    assert str(first.first_execution_run_id) in (counted.counted or "")
+    await replayed(await second.fetch_history(), *AGENTS)
+
+
+async def test_an_agent_that_lets_earlier_effects_count_asks_of_one_that_is_in_doubt(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    wires = [call("wire", account="bob", amount="9.00"), answer({"account": "bob", "amount": "9.00"})]
+    name = f"case-{uuid4()}"
+    async with serving(temporal, ScriptedModel(wires), tmp_path, ledger=ledger, workflows=AGENTS) as bank:
+        first = await begun(bank, name, "CountingBanker")
+        await bank.escalation(first)
+        await first.terminate()
+        second = await begun(bank, name, "CountingBanker")
+        effect = await asked(bank, second)
+        assert effect.earlier is not None
+        assert effect.earlier.state == "unknown"
+        await second.terminate()
+        assert bank.bank.paid == [("bob", "9.00")]
+
+
+async def test_an_agent_that_makes_earlier_effects_again_asks_nobody(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    name = f"case-{uuid4()}"
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, workflows=AGENTS) as bank:
+        for _ in range(2):
+            assert (await ended(await begun(bank, name, "RepeatingBanker"))).tool_calls[0].effect == "done"
+        assert bank.bank.paid == [PAID] * 2
+    assert len({record.key for record in await records(ledger)}) == 2
+
+
+async def test_a_person_who_signs_says_whether_an_earlier_effect_counts(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    otto, name = Signer.generate("otto", ()), f"case-{uuid4()}"
+    settings = {"approvers": Keys((otto.public(),))}
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, **settings) as bank:
+        await ended(await begun(bank, name))
+        second = await begun(bank, name)
+        escalation = await bank.escalation(second)
+        await bank.agents.resolve(name, Resolution(action="count", by="otto"))
+        signed = otto.resolution(escalation, Resolution(action="count", by="otto"))
+        await bank.agents.resolve(name, signed)
+        (counted,) = (await ended(second)).tool_calls
+        assert any("signed" in why for why in await bank.refusals(second))
+        assert bank.bank.paid == [PAID]
+    assert counted.effect == "counted"
