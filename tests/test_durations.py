@@ -69,6 +69,9 @@ OPTIONS: dict[str, Callable[[Any], object]] = {
 INNER = {
     # Given the plugin's or a contract's, or a constant's.
     "activity.guards.OutputGuardActivity.timeout",
+    "activity.outliving.Outlived.delay",
+    "activity.outliving.Outlived.lease",
+    "activity.outliving.Outlived.patience",
     "activity.permits.WritePermits.cached_for",
     "activity.permits.WritePermits.heard_within",
     "activity.stops.StopReader.cached_for",

@@ -97,17 +97,17 @@ async def started_by_cron(bank: Harness, task: Any) -> list[AgentOutcome[Any]]:
     )
 
     async def ends() -> list[AgentOutcome[Any]] | None:
-        results = [
-            event.workflow_execution_completed_event_attributes.result.payloads[0].data
-            for history in await chain(handle)
-            for event in history.events
-            if event.HasField("workflow_execution_completed_event_attributes")
-        ]
-        return (
-            [AgentOutcome[Any].model_validate_json(data) for data in results[:2]]
-            if len(results) > 1
-            else None
-        )
+        # Each is a run of its own, and says which one follows it.
+        outcomes, run_id = list[AgentOutcome[Any]](), handle.first_execution_run_id or ""
+        while run_id and len(outcomes) < 2:
+            execution = bank.client.get_workflow_handle(handle.id, run_id=run_id)
+            end = (await execution.fetch_history()).events[-1]
+            if not end.HasField("workflow_execution_completed_event_attributes"):
+                return None
+            completed = end.workflow_execution_completed_event_attributes
+            outcomes.append(AgentOutcome[Any].model_validate_json(completed.result.payloads[0].data))
+            run_id = completed.new_execution_run_id
+        return outcomes
 
     found = await eventually(ends)
     await bank.client.get_workflow_handle(handle.id).terminate()
