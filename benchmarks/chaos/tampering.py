@@ -89,11 +89,11 @@ class Tampering:
         yield
         ledger = self.ledgers[cast]()
         try:
-            instead_of = before.id if is_new else None
-            now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost, instead_of=instead_of))
-            for one in before.stands_for if is_new else ():
-                if one.id != now.id and not now.predecessor(one.id):
-                    now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost, instead_of=one.id))
+            # The new one, too, is restored from a backup: by the second time it is a copy of itself.
+            now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost))
+            for one in (before.id, *(earlier.id for earlier in before.stands_for)) if is_new else ():
+                if one != now.id and not now.predecessor(one):
+                    now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost, instead_of=one))
         finally:
             await ledger.close()
 
