@@ -116,7 +116,8 @@ def check_doubt(stored: StoredEffect, keys: SealKeys | None) -> None:
         case "given up" | "done" | "failed":
             raise refused(
                 f"nothing is in doubt: {meaning(stored, keys)} (see `agentflow ledger show {record.key}`; if "
-                f"its run waits for a person all the same, answer that: `agentflow status {record.workflow_id}`)"
+                f"its run waits for a person all the same, answer that: `agentflow status "
+                f"{record.workflow_id}`)"
             )
 
 

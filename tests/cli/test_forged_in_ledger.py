@@ -31,7 +31,6 @@ async def test_of_a_record_that_no_worker_wrote_a_person_may_say_what_happened(
     forged = a_record(**changes)
     await kept(beside.ledger, forged)
     shown = beside("ledger", "show", forged.key, "--seals", str(seals))
-    print("SHOW", shown.stdout)
+    assert "no worker of this fleet wrote the record" in shown.stdout
     closed = resolve(beside, forged.key, "did_not_happen", "--seals", str(seals), by="otto")
-    print("RESOLVE", closed.exit_code, closed.stderr, closed.stdout)
     assert closed.exit_code == 0
