@@ -7,6 +7,7 @@ with its mode, and not narrowed afterwards. What is there already keeps the mode
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,6 +75,8 @@ def make_file(path: Path) -> None:
     """
     if os.name == "nt" or path.exists():
         return
+    # A link whose target isn't there yet: that is what the library would make.
+    path = Path(os.path.realpath(path))
     # Under another name first. SQLite's locks are the process's: they end when any handle of the file is
     # closed, and another thread may have opened it by then.
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(8).hex()}")
@@ -82,6 +85,10 @@ def make_file(path: Path) -> None:
         os.link(aside, path)
     except FileExistsError:
         pass
+    except OSError:
+        # A file system without hard links. Who opened the file by now may lose a lock: once, as it is made.
+        with suppress(FileExistsError):
+            os.close(open_file(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     finally:
         aside.unlink()
 
@@ -90,7 +97,7 @@ def is_open_to_others(path: Path) -> bool:
     """Whether everybody on the machine can read or change it. A group that somebody let in is let in."""
     if os.name == "nt":
         return False
-    path = path.absolute()
+    path = Path(os.path.realpath(path))
     try:
         ways = [folder.stat().st_mode & stat.S_IXOTH for folder in path.parents]
         return bool(path.stat().st_mode & stat.S_IRWXO) and all(ways)

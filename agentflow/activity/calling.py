@@ -77,7 +77,8 @@ class ToolCaller:
         if result.error is None and (problem := self._output_check(result.output)):
             # The contract has changed since, or the record was.
             result = error_result("invalid_output", f"the recorded result breaks the contract: {problem}")
-        return result.model_copy(update={"replayed": True})
+        counted = record.detail if record.counts is not None else None
+        return result.model_copy(update={"replayed": True, "counted": counted})
 
     def _values(self, invocation: ToolInvocation, fencing_token: int) -> Mapping[str, Any]:
         info = activity.info()

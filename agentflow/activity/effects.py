@@ -79,16 +79,17 @@ class EffectOnce:
         try:
             return await self._carried_out(attempt, invocation)
         except Exception as error:
-            if attempt.has_record or isinstance(error, EffectBusyError) or is_final(error):
+            did_nothing = attempt.has_withdrawn or not attempt.has_record
+            if not did_nothing or isinstance(error, EffectBusyError) or is_final(error):
                 raise
             # Temporal's next attempt, which would find no record, could not tell that this one did nothing.
-            raise NotBegunError(error) from error
+            raise NotBegunError(error, is_on_record=attempt.has_record) from error
 
     async def _carried_out(self, attempt: "_Attempt", invocation: ToolInvocation) -> ToolResult:
-        traces = await attempt.traces_missing()
+        # To the end, so that a worker which is shut down now leaves a record that says that nothing was done.
+        traces = await to_the_end(attempt.traces_missing())
         if invocation.work and invocation.work.counts:
             return await attempt.count(invocation.work.counts)
-        # To the end, so that a worker which is shut down now leaves a record that says that nothing was done.
         found = await to_the_end(attempt.hold.begin(attempt.first_record(traces)))
         attempt.has_record = True
         if found is None:
@@ -106,7 +107,7 @@ class EffectOnce:
                 metrics.effect_unknown(self.caller.contract.name)
                 raise EffectUnknownError(detail)
             case effects.Abandoned() as abandoned:
-                return await attempt.resume(found, abandoned)
+                return await attempt.resume(found, abandoned, traces)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -137,7 +138,7 @@ class EffectOnce:
             case effects.Doubtful():
                 return self._report(found.record)
             case effects.Abandoned():
-                return self._report(await attempt.settle(found))
+                return self._report(await attempt.settle(found, traces))
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -195,6 +196,8 @@ class _Attempt:
         self._invocation = invocation
         self.has_record = False
         """Whether the ledger has a record of the call: a later attempt finds it."""
+        self.has_withdrawn = False
+        """Whether that says that no attempt did anything."""
         self._has_called = False
         info = activity.info()
         self._limit = info.start_to_close_timeout or caller.contract.options.start_to_close_timeout
@@ -286,7 +289,7 @@ class _Attempt:
                 raise EffectUnknownError(f"an attempt of this call began before: {found.record.detail}")
 
     def _counted(self, record: EffectRecord) -> ToolResult:
-        return self._caller.recorded(record).model_copy(update={"counted": record.detail})
+        return self._caller.recorded(record)
 
     async def _none_before(self, *, is_first: bool) -> None:
         """See that no earlier run of the workflow id did the same.
@@ -295,7 +298,7 @@ class _Attempt:
         attempt that repeats another looks too, since that one may have died before it did.
         """
         work = self._invocation.work
-        before = await self.hold.others(work.beside) if work else None
+        before = await self.hold.others(work.beside) if work and not work.alone else None
         if before is None:
             return
         found, name = effects.told_of(before), self._caller.contract.name
@@ -313,10 +316,12 @@ class _Attempt:
             raise await self._doubt(f"an earlier attempt ended without a record, and {said}")
         raise EarlierEffectError(said, found.model_dump(mode="json"))
 
-    async def resume(self, found: StoredEffect, abandoned: effects.Abandoned) -> ToolResult:
+    async def resume(
+        self, found: StoredEffect, abandoned: effects.Abandoned, traces: MissingTraces | None
+    ) -> ToolResult:
         """Go on after an attempt that ended without a record."""
         await self._take_over(found)
-        if abandoned.untouched:
+        if abandoned.untouched and not self._is_stale(found, traces):
             await self._call_again()
             return await self.call(is_first=True)
         begun = first_begun(self._invocation.work, activity.info())
@@ -333,10 +338,10 @@ class _Attempt:
                 await self._call_again()
                 return await self.call(is_first=True)
 
-    async def settle(self, found: StoredEffect) -> EffectRecord:
+    async def settle(self, found: StoredEffect, traces: MissingTraces | None) -> EffectRecord:
         """Find out what an attempt did that ended without a record: ask the outside system, or a person."""
         await self._take_over(found)
-        if not found.record.attempts:
+        if not found.record.attempts and not self._is_stale(found, traces):
             return await self._give_up("never began")
         if self._caller.contract.recovery != "probe":
             await self._doubt(found.record.detail or "an attempt ended without a record")
@@ -349,6 +354,16 @@ class _Attempt:
             await self._end(known, happened=True)
             return self.hold.record
         return await self._give_up("found undone")
+
+    def _is_stale(self, found: StoredEffect, traces: MissingTraces | None) -> bool:
+        """Whether a record that says that nothing was begun may be older than what an attempt has done.
+
+        It is what the attempt right before this one left, unless an older copy of the ledger has it.
+        """
+        info = activity.info()
+        last = (info.workflow_run_id, f"{info.activity_id}/{info.attempt - 1}/")
+        is_last = found.record.run_id == last[0] and found.record.owner.startswith(last[1])
+        return traces is not None and not is_last
 
     def busy(self, wait: timedelta) -> EffectBusyError:
         """Another attempt may still be at it."""
@@ -377,7 +392,7 @@ class _Attempt:
     async def _did_nothing(self, error: BaseException, *, is_first: bool) -> None:
         """This attempt did nothing. One before it, of which only the intent is left, may have."""
         if is_first:
-            await self.hold.withdraw()
+            self.has_withdrawn = await self.hold.withdraw()
             return
         said = self._said(f"it did nothing ({type(error).__name__}: {error})")
         await self.hold.leave(timedelta(0), f"{self.hold.record.detail}; {said}".removeprefix("; "))

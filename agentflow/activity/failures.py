@@ -13,6 +13,7 @@ from agentflow.contracts.names import (
     FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
     NOT_BEGUN,
+    ON_RECORD,
     SEAL_REFUSED_ERROR,
 )
 from agentflow.errors import (
@@ -36,11 +37,13 @@ from agentflow.errors import (
 
 
 class NotBegunError(AgentflowError):
-    """An attempt failed before it did anything, and found nothing of another: the run may ask anew."""
+    """An attempt did nothing, and nor did any before it."""
 
-    def __init__(self, cause: Exception) -> None:
+    def __init__(self, cause: Exception, *, is_on_record: bool) -> None:
         super().__init__(str(cause))
         self.cause = cause
+        self.is_on_record = is_on_record
+        """Whether the ledger says so: then Temporal may try again. Else the run asks anew."""
 
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
@@ -89,16 +92,18 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
     """
     if isinstance(error, ApplicationError):
         return error
-    has_begun = not isinstance(error, NotBegunError)
-    if isinstance(error, NotBegunError):
-        error = error.cause
+    not_begun = error if isinstance(error, NotBegunError) else None
+    if not_begun is not None:
+        error = not_begun.cause
     facts: dict[str, object] = {"attempt": activity.info().attempt}
     if isinstance(error, EarlierEffectError):
         facts["earlier"] = error.earlier
     if isinstance(error, EffectBusyError):
         facts[BUSY_SECONDS] = error.retry_after.total_seconds()
-    if not has_begun:
+    if not_begun is not None:
         facts[NOT_BEGUN] = True
+        facts[ON_RECORD] = not_begun.is_on_record
+    must_be_asked_anew = not_begun is not None and not not_begun.is_on_record
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, _WAITING) else None
     failure = ApplicationError(
@@ -106,7 +111,9 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
         message[:MAX_MESSAGE].encode(errors="replace").decode(),
         facts,
         type=_KINDS.get(type(error), type(error).__name__),
-        non_retryable=is_final(error) or not has_begun or (run_waits and isinstance(error, EffectBusyError)),
+        non_retryable=is_final(error)
+        or must_be_asked_anew
+        or (run_waits and isinstance(error, EffectBusyError)),
         next_retry_delay=min(wait, MAX_RETRY_AFTER) if wait else None,
     )
     return failure.with_traceback(_first_cause(error).__traceback__)

@@ -123,9 +123,9 @@ class Hold:
         """
         return await self.write(effects.outlived(self.record, lease, detail))
 
-    async def withdraw(self) -> None:
-        """Nothing was begun, and whoever comes next begins anew."""
-        await self._best_effort(self.write(effects.withdrawn(self.record)))
+    async def withdraw(self) -> bool:
+        """Nothing was begun, and whoever comes next begins anew; answer whether that is on record."""
+        return await self._best_effort(self.write(effects.withdrawn(self.record)))
 
     @asynccontextmanager
     async def at_work(self, limit: timedelta, delay: timedelta) -> AsyncGenerator[None]:
@@ -181,12 +181,13 @@ class Hold:
             if not kept:
                 return
 
-    async def _best_effort(self, change: Awaitable[bool]) -> None:
+    async def _best_effort(self, change: Awaitable[bool]) -> bool:
         """What can't be written leaves the record as it was: in doubt for longer, and no less safe."""
         try:
-            await change
+            return await change
         except LedgerError as error:
             _LOG.warning("ledger not updated", key=self.record.key, **failure(error))
+            return False
 
     def _raced(self) -> EffectBusyError:
         return EffectBusyError(

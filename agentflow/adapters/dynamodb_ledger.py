@@ -146,7 +146,7 @@ class DynamoDBLedger:
         item = self._item(record) | {"version": {"N": "1"}}
         if record.is_open:
             item["open"] = OPEN
-        if record.work is not None:
+        if record.work is not None and record.counts is None:
             # Before the record is there: whoever looks after an insert must find it.
             await self._works.add(record.work, record.key)
         now_us, upon = await self._dynamodb.now_us(), uptime_us()
@@ -201,9 +201,9 @@ class DynamoDBLedger:
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
-        keys = await self._works.keys(work)
-        found = [stored for key in keys if (stored := await self.get(key)) is not None]
-        return all_of_work(sorted(found, key=_by_age), self._place)
+        found = [await self.get(key) for key in await self._works.keys(work)]
+        own = [stored for stored in found if stored is not None and stored.record.counts is None]
+        return all_of_work(sorted(own, key=_by_age), self._place)
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
         """Records: those that are open the oldest first, others in no order.

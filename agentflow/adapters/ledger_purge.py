@@ -118,7 +118,7 @@ class LedgerPurge:
                 page = await self.ledger.find(query, limit=_PAGE, cursor=cursor)
                 going: dict[Sha256, int] = {}
                 for stored in page.effects:
-                    if await needs.may_need(stored.record.workflow_id, stored.record.run_id):
+                    if await needs.may_need(stored.record):
                         kept += 1
                     else:
                         going[stored.record.key] = stored.version

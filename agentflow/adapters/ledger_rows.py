@@ -222,8 +222,18 @@ def from_microseconds(count: int) -> timedelta:
 
 
 def moment(since_epoch_us: int) -> datetime:
-    """Microseconds since 1970 as a time in UTC, exactly."""
-    return _EPOCH + timedelta(microseconds=since_epoch_us)
+    """Microseconds since 1970 as a time in UTC, exactly.
+
+    Raises:
+        LedgerError: no date is that far away.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=since_epoch_us)
+    except OverflowError:
+        raise LedgerError(
+            f"the effect ledger can't be used: a record in it is dated {since_epoch_us} µs from 1970, which "
+            "is no date; see what wrote it"
+        ) from None
 
 
 def moment_us(time: datetime) -> int:

@@ -96,7 +96,8 @@ def effect_statements(
         insert=f"INSERT INTO agentflow_effects ({', '.join((*RECORD_COLUMNS, 'version', *stamps))})"
         f" SELECT {row}, 1, {', '.join(stamps.values())} {clock} WHERE true ON CONFLICT (key) DO NOTHING",
         get=f"{from_effects} WHERE key = {p}",
-        of_work=f"{from_effects} WHERE work = {p} ORDER BY created_at_us, key LIMIT {MAX_OF_WORK + 1}",
+        of_work=f"{from_effects} WHERE work = {p} AND counts IS NULL"
+        f" ORDER BY created_at_us, key LIMIT {MAX_OF_WORK + 1}",
         replace=f"UPDATE agentflow_effects SET {changed} WHERE key = {p} AND version = {p}",  # noqa: S608
         stored=stored,
         placeholder=p,

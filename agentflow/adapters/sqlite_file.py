@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+from agentflow.adapters.file_birth import made_ns
 from agentflow.errors import ConfigurationError
 from agentflow.private_files import make_file, make_folder
 
@@ -175,6 +176,19 @@ class SQLiteFile:
     def _beside(self) -> Iterator[Path]:
         for suffix in ("-wal", "-shm"):
             yield self._path.with_name(self._path.name + suffix)
+
+
+def place_of_file(path: Path) -> str:
+    """Names the file that is at a path: another one when it was copied or restored, the same when renamed.
+
+    A file system gives the number of a file that was deleted to the next one, so the time of its birth
+    belongs to its name, where that is kept (ext4, XFS, Btrfs, APFS, NTFS).
+
+    Raises:
+        OSError: it isn't there.
+    """
+    made, inode = made_ns(path), f"inode {path.stat().st_ino}"
+    return inode if made is None else f"{inode} made {made}"
 
 
 def _identity(path: Path) -> Identity | None:

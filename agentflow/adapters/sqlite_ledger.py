@@ -28,7 +28,7 @@ from agentflow.adapters.ledger_rows import (
 )
 from agentflow.adapters.ledger_sql import effect_statements, purge_of_row, purge_parameters, purge_statements
 from agentflow.adapters.ledger_stops import log_limit, stop_of_row, stop_parameters, stop_statements
-from agentflow.adapters.sqlite_file import SQLiteFile
+from agentflow.adapters.sqlite_file import SQLiteFile, place_of_file
 from agentflow.contracts.effects import EffectPage, EffectQuery, EffectRecord, StoredEffect
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.purges import MAX_PURGES, Purge
@@ -207,7 +207,7 @@ class SQLiteLedger:
             connection.execute(_FIRST_CARD, (LedgerCard.new(self._here()).model_dump_json(),))
 
     def _here(self) -> str:
-        return f"inode {self._path.stat().st_ino}"
+        return place_of_file(self._path)
 
     async def _stops(self, sql: str, values: tuple[Any, ...]) -> tuple[Stop, ...]:
         rows = await self._do(lambda connection: connection.execute(sql, values).fetchall())

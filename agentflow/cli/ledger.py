@@ -81,8 +81,8 @@ def show(
         url, keys = ledger_url(ledger), seal_keys(seals)
         with existing(session, url) as place:
             stored = session.run(found(place, key))
-        commands = closing_commands(stored, Place(session.connection, url))
-        shown = {**document(stored, keys), "meaning": meaning(stored), "commands": commands}
+        commands = closing_commands(stored, Place(session.connection, url), keys)
+        shown = {**document(stored, keys), "meaning": meaning(stored, keys), "commands": commands}
         session.output.result(shown, *record_views(stored, keys, commands))
 
 
@@ -115,10 +115,10 @@ def resolve(
         word, keys = word_of(verdict, by, text, result, role or ()), seal_keys(seals)
         with existing(session, ledger_url(ledger)) as place:
             stored = session.run(found(place, key))
-            if seconds := session.run(watch_seconds(place, stored)):
+            if seconds := session.run(watch_seconds(place, stored, keys)):
                 with session.output.progress(f"{key} is dated ahead: watching it for {seconds:.0f} s"):
                     stored = session.run(watched(place, stored, seconds))
-            check_doubt(stored)
+            check_doubt(stored, keys)
             session.output.show(*record_views(stored, keys))
             confirm(f"Say {verdict} as {by}?", yes=yes, otherwise="nothing was closed")
             with session.output.progress(f"closing {key}"):

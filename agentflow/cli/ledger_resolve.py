@@ -78,12 +78,12 @@ async def found(ledger: EffectLedger, key: str) -> StoredEffect:
     return stored
 
 
-async def watch_seconds(ledger: EffectLedger, stored: StoredEffect) -> float:
+async def watch_seconds(ledger: EffectLedger, stored: StoredEffect, keys: SealKeys | None) -> float:
     """How long to watch a record whose stamp is ahead of the ledger's clock: its lease, by that, never ends.
 
     Answers 0 where there is nothing to watch, or it would take too long.
     """
-    if standing(stored) != "under way" or stored.age > _DOUBTFUL_AGE:
+    if standing(stored, keys) != "under way" or stored.age > _DOUBTFUL_AGE:
         return 0
     is_ahead = stored.written_at > await ledger.clock() + _DATED_AHEAD
     return stored.record.lease.total_seconds() if is_ahead and stored.record.lease <= _LONGEST_WATCH else 0
@@ -97,14 +97,14 @@ async def watched(ledger: EffectLedger, stored: StoredEffect, seconds: float) ->
     return again.model_copy(update={"age": max(again.age, again.record.lease)}) if is_same else again
 
 
-def check_doubt(stored: StoredEffect) -> None:
+def check_doubt(stored: StoredEffect, keys: SealKeys | None) -> None:
     """Go on only with a record that a person may close.
 
     Raises:
         CommandFailed: an attempt may be at it, or its end is known.
     """
     record = stored.record
-    match standing(stored):
+    match standing(stored, keys):
         case "outlived" | "abandoned" | "unknown":
             return
         case "under way":
@@ -115,8 +115,9 @@ def check_doubt(stored: StoredEffect) -> None:
             )
         case "given up" | "done" | "failed":
             raise refused(
-                f"nothing is in doubt: {meaning(stored)} (see `agentflow ledger show {record.key}`; if its "
-                f"run waits for a person all the same, answer that: `agentflow status {record.workflow_id}`)"
+                f"nothing is in doubt: {meaning(stored, keys)} (see `agentflow ledger show {record.key}`; if "
+                f"its run waits for a person all the same, answer that: `agentflow status "
+                f"{record.workflow_id}`)"
             )
 
 
@@ -201,7 +202,7 @@ async def close_directly(
             f"{error}; the record may be closed all the same: see `agentflow ledger show {key}`",
         ) from error
     now = await ledger.get(key)
-    became = "is gone" if now is None else f"has changed meanwhile. {meaning(now)}"
+    became = "is gone" if now is None else f"has changed meanwhile. {meaning(now, keys)}"
     raise refused(f"the record {became} (see `agentflow ledger show {key}`); nothing was closed")
 
 

@@ -63,9 +63,11 @@ class Place:
         return f"{line} {shlex.join(['--ledger', self.url])}"
 
 
-def standing(stored: StoredEffect) -> Standing:
-    """How a record stands now."""
+def standing(stored: StoredEffect, keys: SealKeys | None = None) -> Standing:
+    """How a record stands now. One that no worker wrote, as far as ``keys`` tell, says nothing: unknown."""
     record = stored.record
+    if is_genuine(stored, keys) is False:
+        return "unknown"
     match record.state:
         case "intended":
             if stored.age >= record.lease:
@@ -77,15 +79,20 @@ def standing(stored: StoredEffect) -> Standing:
             return record.state
 
 
-def is_in_doubt(stored: StoredEffect) -> bool:
+def is_in_doubt(stored: StoredEffect, keys: SealKeys | None) -> bool:
     """Whether a person may say what happened."""
-    return standing(stored) in ("outlived", "abandoned", "unknown")
+    return standing(stored, keys) in ("outlived", "abandoned", "unknown")
 
 
-def meaning(stored: StoredEffect) -> str:  # noqa: PLR0911 - one for each standing
+def meaning(stored: StoredEffect, keys: SealKeys | None) -> str:  # noqa: PLR0911 - one for each standing
     """What a record says, in a sentence or two."""
     record = stored.record
     tool = record.tool
+    if is_genuine(stored, keys) is False:
+        return (
+            f"{tool} may or may not have happened: no worker of this fleet wrote the record, so what it says "
+            "counts for nothing. Look in the outside system, and at who can write to the ledger."
+        )
     match standing(stored):
         case "under way":
             left = span(record.lease - stored.age)
@@ -117,9 +124,9 @@ def meaning(stored: StoredEffect) -> str:  # noqa: PLR0911 - one for each standi
             return f"{tool} did not happen{said}" + (f": {why}" if why else ".")
 
 
-def closing_commands(stored: StoredEffect, place: Place) -> list[str]:
+def closing_commands(stored: StoredEffect, place: Place, keys: SealKeys | None) -> list[str]:
     """The commands that close a record in doubt; none for another."""
-    if not is_in_doubt(stored):
+    if not is_in_doubt(stored, keys):
         return []
     resolve = ("resolve", stored.record.key)
     return [
@@ -137,7 +144,7 @@ def document(stored: StoredEffect, keys: SealKeys | None) -> dict[str, Json]:
         "age": stored.age,
         "created_at": stored.created_at,
         "written_at": stored.written_at,
-        "standing": standing(stored),
+        "standing": standing(stored, keys),
         "genuine": is_genuine(stored, keys),
     }
 
@@ -151,7 +158,7 @@ def record_views(
     stored: StoredEffect, keys: SealKeys | None, commands: Sequence[str] = ()
 ) -> Iterator[RenderableType]:
     """One record, in full."""
-    record, now = stored.record, standing(stored)
+    record, now = stored.record, standing(stored, keys)
     yield facts(
         [
             ("key", record.key),
@@ -173,7 +180,7 @@ def record_views(
             ("counts", f"the effect of {record.counts}, an earlier run's" if record.counts else None),
             ("closed by", record.closed_by),
             ("detail", record.detail or None),
-            ("means", meaning(stored)),
+            ("means", meaning(stored, keys)),
         ]
     )
     if record.result is not None:

@@ -29,8 +29,12 @@ Usd = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12), AfterVal
 
 LEAST_DURATION = timedelta(milliseconds=1)
 
-Duration = Annotated[timedelta, Field(ge=LEAST_DURATION)]
-"""A length of time that something may take: a millisecond at least, as no time at all is always a slip."""
+GREATEST_DURATION = timedelta(days=36_500)
+"""A hundred years: times that far ahead can still be reckoned with, and are no limit."""
+
+Duration = Annotated[timedelta, Field(ge=LEAST_DURATION, le=GREATEST_DURATION)]
+"""A length of time that something may take: a millisecond at least, as no time at all is always a slip, and a
+hundred years at most."""
 
 Json = Any
 """A value as JSON has it: None, bool, int, float, str, list or dict of these."""

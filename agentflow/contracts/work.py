@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Sha256, is_empty, is_none
+from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
 
 
 class Work(Contract):
@@ -17,6 +17,8 @@ class Work(Contract):
     beside: tuple[Sha256, ...] = Field(default=(), exclude_if=is_empty)
     """Ledger keys of the same work that the run knows of: its own calls, and effects of earlier runs on which
     people have decided."""
+    alone: bool = Field(default=False, exclude_if=is_false)
+    """Whether what other runs did is no matter: their effects are made again."""
     counts: Sha256 | None = Field(default=None, exclude_if=is_none)
     """The key of an earlier run's effect that counts for this call's; then the tool is not called."""
     ledger: str | None = Field(default=None, exclude_if=is_none)

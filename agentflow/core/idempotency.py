@@ -49,16 +49,15 @@ def ledger_key(root: Sha256, chain: str, call_index: int, tool: str) -> Sha256:
     return sha256_of(["tool_call", root, chain, call_index, tool])
 
 
-def same_work(root: Sha256, tool: str, arguments_hash: Sha256, chain: str = "") -> Sha256:
+def same_work(root: Sha256, tool: str, arguments_hash: Sha256) -> Sha256:
     """Names what a write does, whichever run of a workflow id does it.
 
     Args:
         root: ``run_root``.
         tool: Its name.
         arguments_hash: ``arguments_hash`` of the call.
-        chain: Only this run of the workflow id; empty is any.
     """
-    return sha256_of(["work", root, chain, tool, arguments_hash])
+    return sha256_of(["work", root, tool, arguments_hash])
 
 
 def arguments_hash(tool: str, arguments: Mapping[str, Json]) -> Sha256:

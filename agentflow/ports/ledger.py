@@ -70,6 +70,8 @@ class EffectLedger(Protocol):
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work (``EffectRecord.work``), the oldest first.
 
+        Not those that count another one's effect (``EffectRecord.counts``): they have none of their own.
+
         Of more than 1000, ``LedgerError``: whoever looks must see all.
 
         Never an older state of them, and each whose ``insert`` has returned is among them: of two runs that

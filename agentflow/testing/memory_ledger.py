@@ -62,7 +62,11 @@ class MemoryLedger:
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
-        found = (effect for effect in self._effects.values() if effect.record.work == work)
+        found = (
+            effect
+            for effect in self._effects.values()
+            if effect.record.work == work and effect.record.counts is None
+        )
         return tuple(map(self._aged, found))
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:

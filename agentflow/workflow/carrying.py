@@ -27,8 +27,11 @@ from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 
 _NONE = timedelta(0)
+_LEAST_LEFT = timedelta(seconds=1)
 MAX_WAITS = 1_000
 """For leases, in one call: they end, and so must this."""
+_OF_THE_LEDGER = ("LedgerError", "OtherLedgerError")
+"""Failures of an attempt whose ledger could not be used: nor would it answer what became of the call."""
 MAX_DEATHS = 5
 """How often all attempts at a call may end with a worker's death: it might be what kills them."""
 
@@ -108,7 +111,10 @@ class Course:
     def _pause(self) -> timedelta:
         retry = self.allowed.contract.options.retry
         pauses = retry.max_attempts - self.attempts_left - 1
-        return min(retry.initial_interval * retry.backoff**pauses, retry.max_interval)
+        try:
+            return min(retry.initial_interval * retry.backoff**pauses, retry.max_interval)
+        except OverflowError:
+            return retry.max_interval
 
 
 class Carrying:
@@ -173,7 +179,8 @@ class Carrying:
         deadline = course.since + longest if longest else None
         await self._find_ledger(course)
         while True:
-            left = deadline - workflow.now() if deadline else None
+            # The ledger may have been waited for, and no worker been there.
+            left = max(deadline - workflow.now(), _LEAST_LEFT) if deadline else None
             try:
                 result = await dispatch.run_tool(
                     self._run.calls,
@@ -243,7 +250,9 @@ class Carrying:
             await self._cancelled(allowed, failure)
             raise CancelledError
         if course.nothing_begun and (failure.not_begun or allowed.work.ledger is None):
-            # Nobody need be asked for it, and its ledger may be the very thing that can't be reached.
+            if failure.kind not in _OF_THE_LEDGER:
+                # The record is closed, so that no later run takes it for one that may still come about.
+                await self._failed_write(allowed).look_up(failure)
             report = EffectReport(state="failed", detail=NEVER_BEGAN)
         else:
             report = await self._failed_write(allowed).look_up(failure)

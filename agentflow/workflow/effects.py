@@ -98,7 +98,7 @@ class FailedWrite:
             )
             if _is_unusable(report) and resolution.action != "abort":
                 # The ledger has its end already; what the person adds is in history.
-                return _told(resolution)
+                return _told(resolution, report)
             if not _is_unusable(report):
                 report = await self._close(_closing(resolution), report)
             if resolution.action == "abort":
@@ -144,9 +144,13 @@ def _is_unusable(report: EffectReport) -> bool:
     return report.state == "done" and report.result is not None and report.result.error is not None
 
 
-def _told(resolution: Resolution) -> EffectReport:
+def _told(resolution: Resolution, before: EffectReport) -> EffectReport:
+    """What came of an effect whose own result can't be used; whose effect it is stays as it was."""
     state = "done" if resolution.action == "happened" else "failed"
-    return EffectReport(state=state, result=result_of(_closing(resolution)))
+    result = result_of(_closing(resolution))
+    if result is not None and before.result is not None:
+        result = result.model_copy(update={"counted": before.result.counted})
+    return EffectReport(state=state, result=result)
 
 
 def _closing(resolution: Resolution, counts: Sha256 | None = None) -> EffectClosing:

@@ -14,6 +14,7 @@ from agentflow.contracts.names import (
     EFFECT_BUSY_ERROR,
     FORBIDDEN_NOW_ERROR,
     NOT_BEGUN,
+    ON_RECORD,
     SEAL_REFUSED_ERROR,
 )
 
@@ -56,7 +57,12 @@ def failure_of(error: ActivityError) -> Failure:
         known = attempts if isinstance(attempts, int) and attempts >= 0 else None
         earlier = _earlier_in(cast(object, facts)) if cause.type == EARLIER_EFFECT_ERROR else None
         wait = _wait_in(cast(object, facts)) if cause.type == EFFECT_BUSY_ERROR else None
-        not_begun = isinstance(facts, Mapping) and cast(Mapping[str, object], facts).get(NOT_BEGUN) is True
+        known_facts: Mapping[str, object] = (
+            cast(Mapping[str, object], facts) if isinstance(facts, Mapping) else {}
+        )
+        not_begun = known_facts.get(NOT_BEGUN) is True
+        # Of attempts before this one too.
+        none_begun = not_begun and known_facts.get(ON_RECORD) is True
         did_nothing = not_begun or wait is not None or cause.type in _NOTHING_DONE
         return Failure(
             cause.type or "ApplicationError",
@@ -66,7 +72,7 @@ def failure_of(error: ActivityError) -> Failure:
             earlier,
             wait,
             not_begun=not_begun,
-            may_have_begun=not did_nothing or (known or 0) > 1,
+            may_have_begun=not did_nothing or ((known or 0) > 1 and not none_begun),
         )
     name = type(cause).__name__ if cause else "ActivityError"
     died = isinstance(cause, TimeoutError) and cause.type in _SILENCE

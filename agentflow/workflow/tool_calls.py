@@ -120,8 +120,9 @@ class ToolCalls:
         if contract.sure_effect == "read":
             return None
         pinned = self._run.manifest
-        alone = pinned.chain if pinned.earlier_effects == "again" else ""
-        work = same_work(pinned.root, contract.name, decision.arguments_hash, alone)
+        work = same_work(pinned.root, contract.name, decision.arguments_hash)
+        if pinned.earlier_effects == "again":
+            return Work(id=work, chain=pinned.chain, alone=True)
         return Work(id=work, chain=pinned.chain, beside=self._run.effects.of_work(work))
 
     def _grounds(self, contract: ToolContract, approved: ApprovalRequest | None) -> Grounds | None:

@@ -20,7 +20,7 @@ from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
 from agentflow.contracts.names import AGENT_STATUS
 from agentflow.contracts.wire import Json, Sha256
 from benchmarks.chaos.runs import PlannedRun
-from benchmarks.chaos.timing import MAX_EFFECT_DELAY, REFUND_OPTIONS
+from benchmarks.chaos.timing import MAX_EFFECT_DELAY, OUTLIVING, REFUND_OPTIONS
 from benchmarks.chaos.tools import refunds_with, told
 
 NAME = "paula"
@@ -141,6 +141,9 @@ class Person:
                 action="abort", by=NAME, text="no time to look into it", escalation_id=escalation_id
             )
         await asyncio.sleep(MAX_EFFECT_DELAY.total_seconds())
+        if "still running on worker" in effect.detail:
+            # Nothing can be said of it before it has ended.
+            await asyncio.sleep(OUTLIVING.total_seconds())
         result = await self._result(workflow_id, effect.key)
         if result is None:
             return Resolution(action="did_not_happen", by=NAME, escalation_id=escalation_id)

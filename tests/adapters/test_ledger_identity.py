@@ -31,6 +31,19 @@ async def test_what_is_written_leaves_the_identity_as_it_is(place: Place) -> Non
     assert await ledger.identity() == before
 
 
+async def test_a_file_that_takes_the_place_and_the_number_of_a_deleted_one_is_another(tmp_path: Path) -> None:
+    path, backup = tmp_path / "ledger.sqlite", tmp_path / "backup.sqlite"
+    made = SQLiteLedger(path)
+    await made.insert(record())
+    await made.close()
+    shutil.copy(path, backup)
+    # As an operator restores it; many file systems give the new file the old one's number.
+    path.unlink()
+    shutil.copy(backup, path)
+    with pytest.raises(ConfigurationError, match="`agentflow ledger adopt` says what is missing"):
+        await SQLiteLedger(path).check()
+
+
 async def test_an_adopted_ledger_that_lost_nothing_keeps_its_name(place: Place) -> None:
     ledger = place.open()
     before = await ledger.identity()

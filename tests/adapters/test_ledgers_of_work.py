@@ -28,10 +28,19 @@ async def test_the_records_of_a_piece_of_work_are_told_the_oldest_first(place: P
 async def test_a_record_of_a_piece_of_work_is_told_as_it_is_now(place: Place) -> None:
     ledger = place.open()
     await ledger.insert(record(work=WORK))
-    changed = record(work=WORK, state="done", result="{}", counts=sha256_of(7))
+    changed = record(work=WORK, state="done", result="{}")
     assert await ledger.replace(changed, version=1)
     (found,) = await ledger.of_work(WORK)
     assert (found.record, found.version) == (changed, 2)
+
+
+async def test_what_counts_anothers_effect_has_none_of_its_own(place: Place) -> None:
+    ledger = place.open()
+    await ledger.insert(record(1, work=WORK, state="done", result="{}"))
+    await ledger.insert(record(2, work=WORK, state="done", result="{}", counts=sha256_of(1)))
+    await ledger.insert(record(3, work=WORK))
+    await ledger.replace(record(3, work=WORK, state="done", result="{}", counts=sha256_of(1)), version=1)
+    assert [one.record.key for one in await ledger.of_work(WORK)] == [sha256_of(1)]
 
 
 async def test_of_two_that_insert_and_then_look_at_least_one_sees_the_other(place: Place) -> None:

@@ -21,6 +21,7 @@ from agentflow.contracts.escalation import EffectInDoubt, Resolution, Resolution
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.testing import ScriptedModel, answer, call
+from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, decoded, eventually, replayed, serving
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.repeating_agents import CountingBanker, RepeatingBanker
@@ -389,3 +390,30 @@ async def test_a_person_who_signs_says_whether_an_earlier_effect_counts(
         assert any("signed" in why for why in await bank.refusals(second))
         assert bank.bank.paid == [PAID]
     assert counted.effect == "counted"
+
+
+async def test_a_run_that_asks_sees_what_one_that_makes_effects_again_has_made(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    name, kinds = f"case-{uuid4()}", [*AGENTS, Banker]
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, workflows=kinds) as bank:
+        await ended(await begun(bank, name, "RepeatingBanker"))
+        second = await begun(bank, name)
+        await asked(bank, second)
+        assert bank.bank.paid == [PAID]
+        await second.terminate()
+
+
+async def test_what_was_counted_is_still_another_runs_after_a_reset(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    name = f"case-{uuid4()}"
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, workflows=AGENTS) as bank:
+        await ended(await begun(bank, name, "CountingBanker"))
+        second = await begun(bank, name, "CountingBanker")
+        before = (await ended(second)).tool_calls[0]
+        await reset_to(bank, name, second.first_execution_run_id or "", 4)
+        again = bank.client.get_workflow_handle(name, result_type=AgentOutcome[Any])
+        after = (await ended(again)).tool_calls[0]
+        assert bank.bank.paid == [PAID]
+    assert (before.effect, after.effect, after.counted) == ("counted", "counted", before.counted)
