@@ -79,8 +79,8 @@ class EffectOnce:
         try:
             return await self._carried_out(attempt, invocation)
         except Exception as error:
-            did_nothing = attempt.has_withdrawn or not attempt.has_record
-            if not did_nothing or isinstance(error, EffectBusyError) or is_final(error):
+            did_nothing = attempt.has_withdrawn or not (attempt.has_record or is_final(error))
+            if not did_nothing or isinstance(error, EffectBusyError):
                 raise
             # Temporal's next attempt, which would find no record, could not tell that this one did nothing.
             raise NotBegunError(error, is_on_record=attempt.has_record) from error

@@ -69,7 +69,7 @@ class RunNeeds:
         if not record.workflow_id:
             return False
         last = await self._execution(record.workflow_id, None)
-        if last.is_open or (last.is_recent and record.chain in (last.chain, "")):
+        if last.is_open or (last.is_recent and record.chain == last.chain):
             # Of an earlier run only how it stands counts: a workflow id may be used again every day.
             return True
         run_id: str | None = record.run_id

@@ -91,8 +91,8 @@ class Course:
         if self.waits >= MAX_WAITS:
             return None
         self.waits += 1
-        self.was_refused = failure.not_begun
-        if failure.not_begun:
+        self.was_refused = failure.not_begun and not failure.is_on_record
+        if self.was_refused:
             self.attempts_left -= max(1, attempts)
             return self._pause() if self.attempts_left > 0 else None
         # The first attempt of an activity may find that of another; a later one finds one of its own.

@@ -44,6 +44,8 @@ class Failure:
     """Whether an attempt began and nothing was heard of it any more: its worker died, or hangs."""
     not_begun: bool = False
     """Whether the last attempt did nothing, and found no trace of another."""
+    is_on_record: bool = False
+    """Beside ``not_begun``: whether the ledger says so. Then Temporal has tried again as long as it helps."""
     may_have_begun: bool = False
     """Whether an attempt may have begun what it was asked, so that the ledger must have a record of it."""
 
@@ -72,6 +74,7 @@ def failure_of(error: ActivityError) -> Failure:
             earlier,
             wait,
             not_begun=not_begun,
+            is_on_record=none_begun,
             may_have_begun=not did_nothing or ((known or 0) > 1 and not none_begun),
         )
     name = type(cause).__name__ if cause else "ActivityError"
