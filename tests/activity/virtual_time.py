@@ -33,7 +33,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
+async def _alone(work: Coroutine[Any, Any, T]) -> T:
+    """The work, and the end of all that it left behind: what is cancelled may begin more, to end well."""
+    try:
+        return await work
+    finally:
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others, timeout=3600)
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run work to its end, in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
+        return runner.run(_alone(work))
