@@ -11,8 +11,6 @@ from temporalio import activity
 
 from agentflow.activity.hold import tried
 from agentflow.activity.ledger_calls import LedgerCalls
-from agentflow.contracts.effects import StoredEffect
-from agentflow.contracts.wire import Sha256
 from agentflow.contracts.work import Work
 from agentflow.core.record_seals import Unsealed
 from agentflow.errors import OtherLedgerError
@@ -36,12 +34,13 @@ async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info
         LedgerError: it can't be used.
     """
     identity = await tried(ledger.identity)
-    before = identity.predecessor(work.ledger) if work and work.ledger else None
-    if work and work.ledger and work.ledger != identity.id and before is None:
+    needed, after = (work.ledger, work.after) if work else (None, None)
+    before = identity.predecessor(needed) if needed else None
+    if needed and needed != identity.id and before is None:
         raise OtherLedgerError(
             f"this worker's ledger is {identity.id} ({ledger!r}), and the run's writes are recorded in "
-            f"{work.ledger}: give this worker that one, or, if it is lost, let this one stand for it by "
-            f"`agentflow ledger adopt --instead-of {work.ledger}`"
+            f"{needed}: give this worker that one, or, if it is lost, let this one stand for it by "
+            f"`agentflow ledger adopt --instead-of {needed}`"
         )
     if before is not None:
         return MissingTraces(
@@ -49,10 +48,10 @@ async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info
             f"missing: {before.lost}",
             None,
         )
-    last = await _last(ledger, work.after) if work and work.after else None
-    if work and work.after and last is None:
+    last = await tried(lambda: ledger.get(after)) if after else None
+    if after and last is None:
         raise OtherLedgerError(
-            f"the ledger {identity.id} ({ledger!r}) has no record {work.after}, which an earlier write of "
+            f"the ledger {identity.id} ({ledger!r}) has no record {after}, which an earlier write of "
             "the run left there: it was emptied, or is an older copy. Restore what is missing, or let "
             "`agentflow ledger adopt` say what is"
         )
@@ -66,10 +65,6 @@ async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info
         "died before it began, or the record was lost",
         begun,
     )
-
-
-async def _last(ledger: LedgerCalls, key: Sha256) -> StoredEffect | Unsealed | None:
-    return await tried(lambda: ledger.get(key))
 
 
 def first_begun(work: Work | None, info: activity.Info) -> timedelta | None:

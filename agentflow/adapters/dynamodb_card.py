@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from agentflow.adapters.dynamodb_client import DynamoDB, RefusedRequest
-from agentflow.adapters.ledger_card import LedgerCard, check_place
+from agentflow.adapters.ledger_card import LedgerCard, adopted_meanwhile, check_place
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.errors import LedgerError
 
@@ -50,9 +50,7 @@ class DynamoDBCard:
         changed = card.adopted_by(adoption, here)
         expected = {":before": {"S": card.model_dump_json()}}
         if not await self._put(changed.model_dump_json(), "#card = :before", expected):
-            raise LedgerError(
-                f"the effect ledger {self._dynamodb.place} was adopted by somebody else meanwhile"
-            )
+            raise adopted_meanwhile(self._dynamodb.place)
         return changed.identity(here, self._dynamodb.place)
 
     async def _read(self) -> tuple[LedgerCard, str]:

@@ -70,7 +70,7 @@ class LedgerCard(Contract):
             LedgerError: it lies in another place than it was made in: it is a copy.
         """
         if not self.is_at(here):
-            raise LedgerError(why_not(self, here, name))
+            raise LedgerError(_why_not(self, here, name))
         return LedgerIdentity(id=self.id, stands_for=self.stands_for)
 
     def adopted_by(self, adoption: Adoption, here: str) -> Self:
@@ -114,10 +114,15 @@ def check_place(card: LedgerCard, here: str, name: str) -> None:
         LedgerMovedError: it doesn't.
     """
     if not card.is_at(here):
-        raise LedgerMovedError(why_not(card, here, name))
+        raise LedgerMovedError(_why_not(card, here, name))
 
 
-def why_not(card: LedgerCard, here: str, name: str) -> str:
+def adopted_meanwhile(name: str) -> LedgerError:
+    """Of two operators who speak at once one is heard."""
+    return LedgerError(f"the effect ledger {name} was adopted by somebody else meanwhile")
+
+
+def _why_not(card: LedgerCard, here: str, name: str) -> str:
     """Why a ledger can't be used in the place where it lies, and what to do."""
     same_but = card.place.partition(_TIMELINE)[0] == here.partition(_TIMELINE)[0]
     what = "a standby took over, or a backup was restored" if same_but else "moved, copied or restored"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from agentflow.adapters.ledger_card import LedgerCard, check_place, place_with_timeline
+from agentflow.adapters.ledger_card import LedgerCard, adopted_meanwhile, check_place, place_with_timeline
 from agentflow.adapters.ledger_rows import (
     all_of_work,
     forgettable,
@@ -193,7 +193,7 @@ class PostgresLedger:
         card, here = await self._card()
         changed = card.adopted_by(adoption, here)
         if not await self._write(_NEXT_CARD, (changed.model_dump_json(), card.model_dump_json())):
-            raise LedgerError(f"the effect ledger {self._place} was adopted by somebody else meanwhile")
+            raise adopted_meanwhile(self._place)
         return changed.identity(here, self._place)
 
     async def insert(self, record: EffectRecord) -> bool:

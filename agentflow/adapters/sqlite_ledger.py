@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agentflow.activity.machine_clock import Uptime
-from agentflow.adapters.ledger_card import LedgerCard, check_place
+from agentflow.adapters.ledger_card import LedgerCard, adopted_meanwhile, check_place
 from agentflow.adapters.ledger_rows import (
     all_of_work,
     forgettable,
@@ -114,7 +114,7 @@ class SQLiteLedger:
 
         adopted = await self._do(work)
         if adopted is None:
-            raise LedgerError(f"the effect ledger {self._path} was adopted by somebody else meanwhile")
+            raise adopted_meanwhile(str(self._path))
         return adopted[0].identity(adopted[1], str(self._path))
 
     async def insert(self, record: EffectRecord) -> bool:

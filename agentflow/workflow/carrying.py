@@ -30,8 +30,6 @@ _NONE = timedelta(0)
 _LEAST_LEFT = timedelta(seconds=1)
 MAX_WAITS = 1_000
 """For leases, in one call: they end, and so must this."""
-_OF_THE_LEDGER = ("LedgerError", "OtherLedgerError")
-"""Failures of an attempt whose ledger could not be used: nor would it answer what became of the call."""
 MAX_DEATHS = 5
 """How often all attempts at a call may end with a worker's death: it might be what kills them."""
 
@@ -250,7 +248,7 @@ class Carrying:
             await self._cancelled(allowed, failure)
             raise CancelledError
         if course.nothing_begun and (failure.not_begun or allowed.work.ledger is None):
-            if failure.kind not in _OF_THE_LEDGER:
+            if failure.is_on_record:
                 # The record is closed, so that no later run takes it for one that may still come about.
                 await self._failed_write(allowed).look_up(failure)
             report = EffectReport(state="failed", detail=NEVER_BEGAN)

@@ -41,8 +41,10 @@ from agentflow.workflow.sealed_calls import (
     Call,
     CallNames,
     activity_error,
+    as_sent,
     execute,
     execute_locally,
+    patient,
 )
 from agentflow.workflow.sealing import seal_argument
 
@@ -56,7 +58,7 @@ async def resolve_manifest(calls: CallNames, request: ManifestRequest) -> Manife
         Call(
             RESOLVE_MANIFEST_ACTIVITY,
             calls.name("manifest"),
-            RawValue(workflow.payload_converter().to_payload(request)),
+            as_sent(request),
             Manifest,
             RetryPolicy(maximum_attempts=3),
         ),
@@ -174,7 +176,7 @@ async def identify_ledger(calls: CallNames, contract: ToolContract) -> LedgerIde
         Call(
             IDENTIFY_LEDGER_ACTIVITY,
             calls.name("ledger", queue),
-            RawValue(workflow.payload_converter().to_payload(LedgerQuestion(tool=contract.name))),
+            as_sent(LedgerQuestion(tool=contract.name)),
             LedgerIdentity,
             _retry_policy(contract.options.retry, contract.options.retry.max_attempts),
         ),
@@ -256,13 +258,9 @@ async def _about_effect(
         Call(
             activity,
             calls.name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
-            RawValue(workflow.payload_converter().to_payload(inquiry)),
+            as_sent(inquiry),
             EffectReport,
-            RetryPolicy(
-                initial_interval=timedelta(seconds=1),
-                maximum_interval=timedelta(seconds=20),
-                maximum_attempts=10,
-            ),
+            patient(),
         ),
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,

@@ -54,17 +54,15 @@ def failure_of(error: ActivityError) -> Failure:
     """What an activity's failure says."""
     cause = error.cause
     if isinstance(cause, ApplicationError):
-        facts: Any = cause.details[0] if cause.details else None
-        attempts: Any = facts.get("attempt") if isinstance(facts, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        first: object = cause.details[0] if cause.details else None
+        facts: Mapping[str, object] = cast(Any, first) if isinstance(first, Mapping) else {}
+        attempts = facts.get("attempt")
         known = attempts if isinstance(attempts, int) and attempts >= 0 else None
-        earlier = _earlier_in(cast(object, facts)) if cause.type == EARLIER_EFFECT_ERROR else None
-        wait = _wait_in(cast(object, facts)) if cause.type == EFFECT_BUSY_ERROR else None
-        known_facts: Mapping[str, object] = (
-            cast(Mapping[str, object], facts) if isinstance(facts, Mapping) else {}
-        )
-        not_begun = known_facts.get(NOT_BEGUN) is True
+        earlier = _earlier_in(facts) if cause.type == EARLIER_EFFECT_ERROR else None
+        wait = _wait_in(facts) if cause.type == EFFECT_BUSY_ERROR else None
+        not_begun = facts.get(NOT_BEGUN) is True
         # Of attempts before this one too.
-        none_begun = not_begun and known_facts.get(ON_RECORD) is True
+        none_begun = not_begun and facts.get(ON_RECORD) is True
         did_nothing = not_begun or wait is not None or cause.type in _NOTHING_DONE
         return Failure(
             cause.type or "ApplicationError",
@@ -84,17 +82,15 @@ def failure_of(error: ActivityError) -> Failure:
     return Failure(name, str(cause or error), None, True, worker_died=died, may_have_begun=began)
 
 
-def _earlier_in(facts: object) -> EarlierEffect | None:
+def _earlier_in(facts: Mapping[str, object]) -> EarlierEffect | None:
     try:
-        return EarlierEffect.model_validate(cast(Mapping[str, object], facts)["earlier"])
-    except (KeyError, TypeError, ValueError):
+        return EarlierEffect.model_validate(facts["earlier"])
+    except (KeyError, ValueError):
         return None
 
 
-def _wait_in(facts: object) -> timedelta | None:
-    seconds: object = (
-        cast(Mapping[str, object], facts).get(BUSY_SECONDS) if isinstance(facts, Mapping) else None
-    )
+def _wait_in(facts: Mapping[str, object]) -> timedelta | None:
+    seconds = facts.get(BUSY_SECONDS)
     if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST_WAIT.total_seconds():
         return None
     return timedelta(seconds=seconds)

@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 
-from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy
+from temporalio.common import RetryPolicy
 
 from agentflow.contracts.arrival import ArrivalInquiry, Arrivals
 from agentflow.contracts.names import FIND_ARRIVALS_ACTIVITY, VERIFY_APPROVER_ACTIVITY
 from agentflow.contracts.verification import Verification, VerificationRequest
-from agentflow.workflow.sealed_calls import Call, CallNames, execute, execute_locally
+from agentflow.workflow.sealed_calls import Call, CallNames, as_sent, execute, execute_locally, patient
 from agentflow.workflow.sealing import LIFETIME
 
 
@@ -22,7 +21,7 @@ async def verify_approver(calls: CallNames, request: VerificationRequest) -> Ver
         Call(
             VERIFY_APPROVER_ACTIVITY,
             calls.name("person"),
-            RawValue(workflow.payload_converter().to_payload(request)),
+            as_sent(request),
             Verification,
             RetryPolicy(maximum_attempts=2),
         ),
@@ -45,13 +44,9 @@ async def find_arrivals(calls: CallNames, inquiry: ArrivalInquiry) -> Arrivals:
         Call(
             FIND_ARRIVALS_ACTIVITY,
             calls.name("arrivals", inquiry.model_dump(mode="json")),
-            RawValue(workflow.payload_converter().to_payload(inquiry)),
+            as_sent(inquiry),
             Arrivals,
-            RetryPolicy(
-                initial_interval=timedelta(seconds=1),
-                maximum_interval=timedelta(seconds=20),
-                maximum_attempts=10,
-            ),
+            patient(),
         ),
         start_to_close_timeout=timedelta(seconds=30),
         # The workers that were away may be away again.

@@ -51,6 +51,18 @@ _IN_THE_WORKER = timedelta(days=36_500)
 made: where that worker died, the next one makes the call any time later."""
 
 
+def as_sent(value: object) -> RawValue:
+    """A value as the payload that an activity is sent: of a size that is bounded otherwise."""
+    return RawValue(workflow.payload_converter().to_payload(value))
+
+
+def patient() -> RetryPolicy:
+    """For activities that wait for what may be away for some minutes: a ledger, a worker, a history."""
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=10
+    )
+
+
 @dataclass(frozen=True)
 class Call(Generic[AnswerT]):
     """One call of an activity."""
