@@ -156,7 +156,7 @@ class Carrying:
             # A call that failed may have been charged for by the outside system.
             run.purse = run.purse.settle(name, spend)
         if isinstance(came, EarlierFound):
-            return await self._after_an_earlier(allowed, came)
+            return await self._after_an_earlier(course.allowed, came)
         done = await self._answered(course.allowed, came.model_copy(update={"stored": True}))
         dispatch.heed_cancellation()
         return done
