@@ -62,9 +62,9 @@ class Attempt:
         self._permits = permits
         self._keepers = keepers
         self._invocation = invocation
-        self.has_record = False
+        self.has_record: bool = False
         """Whether the ledger has a record of the call: a later attempt finds it."""
-        self.has_withdrawn = False
+        self.has_withdrawn: bool = False
         """Whether that says that no attempt did anything."""
         self._has_called = False
         info = activity.info()
