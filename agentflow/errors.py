@@ -146,7 +146,10 @@ class SourceChangedError(AgentflowError):
 
 
 class EffectUnknownError(AgentflowError):
-    """An earlier attempt died between starting a side effect and recording its result."""
+    """A side effect may or may not have happened, and only a person can tell."""
+
+    attempts: int | None = None
+    """How many attempts may have called the tool, by the ledger."""
 
 
 class EffectBusyError(AgentflowError):

@@ -42,7 +42,7 @@ from agentflow.activity.outside import OutsideTool
 from agentflow.activity.permits import WritePermits
 from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.running import tasks_known
-from agentflow.activity.sealed import Seals, Served, sealed_activity
+from agentflow.activity.sealed import Seals, Served, with_sealed
 from agentflow.activity.stops import StopReader
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.verification import VerificationActivity
@@ -298,10 +298,7 @@ class AgentflowPlugin(SimplePlugin):
                 served.append(Served(names.NOTIFY_ACTIVITY, Notice, NotifyActivity(self._notifier).notify))
         if served:
             seals = Seals(keys, partial(first_run_of, settings["client"]))
-            settings["activities"] = [
-                *(settings.get("activities") or ()),
-                *(sealed_activity(each, seals) for each in served),
-            ]
+            settings["activities"] = with_sealed(settings.get("activities") or (), served, seals)
             settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(keys)]
         if (activate := settings.get("patch_activation_callback")) is not None:
             settings["patch_activation_callback"] = activation_keeping_facts(activate)

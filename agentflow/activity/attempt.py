@@ -15,7 +15,7 @@ from agentflow.activity.outliving import MAX_PATIENCE, Keepers, Outlived
 from agentflow.activity.own_ledger import MissingTraces, first_begun, see_ledger
 from agentflow.activity.permits import Permits
 from agentflow.activity.running import Running
-from agentflow.contracts.effects import EffectRecord, StoredEffect
+from agentflow.contracts.effects import EarlierEffect, EffectRecord, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
@@ -166,7 +166,7 @@ class Attempt:
         before = await self.hold.others(work.beside) if work and not work.alone else None
         if before is None:
             return
-        found, name = effects.told_of(before), self._caller.contract.name
+        found, name = effects.told_of(before, self.hold.record), self._caller.contract.name
         if isinstance(before, Unsealed):
             raise EarlierEffectError(
                 f"an earlier run of this workflow id may have done the very same {name}: {before}",
@@ -174,12 +174,18 @@ class Attempt:
             )
         is_ours = found.chain == self.hold.record.chain
         who = "this run, before it was reset," if is_ours else f"run {found.chain} of this workflow id"
-        did = {"done": "did", "intended": "may still do", "unknown": "may have done"}[found.state]
-        said = f"{who} {did} the very same {name} (key {found.key}, {found.at.isoformat(timespec='seconds')})"
+        said = f"{who} {_did(found)} the very same {name} ({_where(found)})"
         if not is_first:
             # Whether it counts, nobody can say who doesn't know what this call did itself.
             raise await self._doubt(f"an earlier attempt ended without a record, and {said}")
         raise EarlierEffectError(said, found.model_dump(mode="json"))
+
+    def place_taken(self, found: StoredEffect) -> EarlierEffectError:
+        """The run was reset and went another way: in the call's place it had asked for another."""
+        there, name = effects.told_of(found, self.hold.record), self._caller.contract.name
+        did = "did not do" if there.state == "failed" else _did(there)
+        said = f"this run, before it was reset, {did} another {name} in this place ({_where(there)})"
+        return EarlierEffectError(said, there.model_dump(mode="json"))
 
     async def resume(
         self, found: StoredEffect, abandoned: effects.Abandoned, traces: MissingTraces | None
@@ -390,6 +396,14 @@ class Attempt:
             owner=f"{_owner(info, info.attempt)}{uuid4().hex}",
             lease=self._lease,
         )
+
+
+def _did(earlier: EarlierEffect) -> str:
+    return {"done": "did", "intended": "may still do"}.get(earlier.state, "may have done")
+
+
+def _where(earlier: EarlierEffect) -> str:
+    return f"key {earlier.key}, {earlier.at.isoformat(timespec='seconds')}"
 
 
 def _owner(info: activity.Info, attempt: int) -> str:

@@ -23,6 +23,7 @@ from agentflow.core import effects
 from agentflow.core.record_seals import Unsealed
 from agentflow.errors import (
     EffectBusyError,
+    EffectConflictError,
     EffectUnknownError,
 )
 from agentflow.telemetry import metrics
@@ -44,19 +45,25 @@ class EffectOnce:
             EffectBusyError: an earlier attempt may still be at it; try again when it says.
             EffectUnknownError: it may have happened, and only a person can tell; or the record is none of a
                 worker's.
-            EarlierEffectError: an earlier run of the workflow id did it; this attempt did not call the tool.
+            EarlierEffectError: an earlier run of the workflow id did it, or this run something else in its
+                place; this attempt did not call the tool.
             ForbiddenNowError: it is forbidden by now; this attempt did not call the tool.
             LedgerError: the ledger can't be used; the tool was not called.
         """
         attempt = self._attempt(invocation)
         try:
             return await self._carried_out(attempt, invocation)
+        except EffectUnknownError as error:
+            if error.attempts is None:
+                error.attempts = attempt.hold.record.attempts
+            raise
         except Exception as error:
             did_nothing = attempt.has_withdrawn or not (attempt.has_record or is_final(error))
             if not did_nothing or isinstance(error, EffectBusyError):
                 raise
             # Temporal's next attempt, which would find no record, could not tell that this one did nothing.
-            raise NotBegunError(error, is_on_record=attempt.has_record) from error
+            chain = invocation.work.chain if invocation.work else ""
+            raise NotBegunError(error, is_on_record=attempt.has_record, chain=chain) from error
 
     async def _carried_out(self, attempt: Attempt, invocation: ToolInvocation) -> ToolResult:
         # To the end, so that a worker which is shut down now leaves a record that says that nothing was done.
@@ -78,9 +85,13 @@ class EffectOnce:
                 raise attempt.busy(wait)
             case effects.Doubtful(detail):
                 metrics.effect_unknown(self.caller.contract.name)
-                raise EffectUnknownError(detail)
+                unknown = EffectUnknownError(detail)
+                unknown.attempts = found.record.attempts
+                raise unknown
             case effects.Abandoned() as abandoned:
                 return await attempt.resume(found, abandoned, traces)
+            case effects.Taken():
+                raise attempt.place_taken(found)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -112,6 +123,9 @@ class EffectOnce:
                 return self._report(found.record)
             case effects.Abandoned():
                 return self._report(await attempt.settle(found, traces))
+            case effects.Taken():
+                # Each attempt finds the same, so that none of this call's has begun.
+                return EffectReport(state="failed", detail=effects.NEVER_BEGAN)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -120,6 +134,7 @@ class EffectOnce:
 
         Raises:
             EffectBusyError: an attempt is at it, and not only what one began; try again when it says.
+            EffectConflictError: the key is of another call, so that this one can't have been made.
             LedgerError: the ledger can't be used.
         """
         attempt = self._attempt(invocation)
@@ -145,6 +160,8 @@ class EffectOnce:
                 ours = found.record.model_copy(update={"owner": attempt.hold.record.owner})
                 await attempt.hold.take(found, effects.closed(ours, closing, text))
                 return self._report(attempt.hold.record)
+            case effects.Taken(record):
+                raise EffectConflictError(f"ledger key {record.key} is of a call with other arguments")
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 

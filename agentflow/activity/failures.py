@@ -7,9 +7,11 @@ from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts.names import (
     BUSY_SECONDS,
+    CALLS,
     EARLIER_EFFECT_ERROR,
     EFFECT_BUSY_ERROR,
     EFFECT_UNKNOWN_ERROR,
+    FIRST_EXECUTION,
     FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
     NOT_BEGUN,
@@ -39,11 +41,13 @@ from agentflow.errors import (
 class NotBegunError(AgentflowError):
     """An attempt did nothing, and nor did any before it."""
 
-    def __init__(self, cause: Exception, *, is_on_record: bool) -> None:
+    def __init__(self, cause: Exception, *, is_on_record: bool, chain: str) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.is_on_record = is_on_record
         """Whether the ledger says so: then Temporal may try again. Else the run asks anew."""
+        self.chain = chain
+        """Which run it is of: ``core.idempotency.chain_of``."""
 
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
@@ -98,11 +102,14 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
     facts: dict[str, object] = {"attempt": activity.info().attempt}
     if isinstance(error, EarlierEffectError):
         facts["earlier"] = error.earlier
+    if isinstance(error, EffectUnknownError) and error.attempts is not None:
+        facts[CALLS] = error.attempts
     if isinstance(error, EffectBusyError):
         facts[BUSY_SECONDS] = error.retry_after.total_seconds()
     if not_begun is not None:
         facts[NOT_BEGUN] = True
         facts[ON_RECORD] = not_begun.is_on_record
+        facts[FIRST_EXECUTION] = activity.info().workflow_run_id == not_begun.chain
     must_be_asked_anew = not_begun is not None and not not_begun.is_on_record
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, _WAITING) else None

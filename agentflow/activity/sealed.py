@@ -4,7 +4,7 @@ The seal is checked over the payload's bytes before anything in it is parsed. Wh
 good, and says why.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,10 +14,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from agentflow.activity.failures import to_application_error
+from agentflow.activity.failures import NotBegunError, to_application_error
 from agentflow.contracts.names import FAILURE_SEAL, SEAL_METADATA
+from agentflow.contracts.tools import ToolInvocation
+from agentflow.contracts.work import Work
 from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys, failure_data
-from agentflow.errors import SealRefusedError
+from agentflow.errors import SealRefusedError, ToolUnavailableError
 from agentflow.telemetry import metrics
 from agentflow.telemetry.logs import failure
 
@@ -137,6 +139,62 @@ def sealed_activity(served: Served, seals: Seals) -> Callable[[RawValue], Awaita
             raise failed if is_local else seals.seal_failure(asked, failed) from None
 
     return run
+
+
+def with_sealed(
+    others: Iterable[Callable[..., Any]], served: Iterable[Served], seals: Seals
+) -> list[Callable[..., Any]]:
+    """The activities of a worker: its application's own, those that are served, and one for all it lacks.
+
+    A worker takes one of the last kind; where the application has its own, that answers.
+    """
+    activities = [*others, *(sealed_activity(each, seals) for each in served)]
+    if not any(map(_is_for_all, activities)):
+        activities.append(_unserved_activity(seals))
+    return activities
+
+
+def _is_for_all(function: object) -> bool:
+    definition = getattr(function, "__temporal_activity_definition", None)
+    return definition is not None and definition.name is None
+
+
+def _unserved_activity(seals: Seals) -> Callable[[Sequence[RawValue]], Awaitable[Any]]:
+    """What answers for each activity type that a worker doesn't have, such as a tool of a newer release.
+
+    Temporal's own answer would count as an attempt that may have made a write. This one says that it did
+    nothing, and leaves the call to another worker of the queue.
+    """
+
+    @activity.defn(dynamic=True)
+    async def run(arguments: Sequence[RawValue]) -> Any:
+        info = activity.info()
+        # As Temporal says it, to whom it says it.
+        lacking = ApplicationError(
+            f"no activity {info.activity_type} is registered on this worker of {info.task_queue}",
+            type="NotFoundError",
+        )
+        try:
+            asked = await seals.check(arguments[0].payload)
+        except Exception:
+            # Nothing of this fleet's.
+            raise lacking from None
+        write = _write_in(arguments[0])
+        if write is None:
+            raise seals.seal_failure(asked, lacking)
+        said = ToolUnavailableError(lacking.message)
+        not_begun = NotBegunError(said, is_on_record=False, chain=write.chain)
+        raise seals.seal_failure(asked, to_application_error(not_begun))
+
+    return run
+
+
+def _write_in(argument: RawValue) -> Work | None:
+    """What a call of a tool is to write; ``None`` for a read, and for what is no call of a tool."""
+    try:
+        return activity.payload_converter().from_payload(argument.payload, ToolInvocation).work
+    except Exception:
+        return None
 
 
 def _on_record(name: str, error: Exception) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from agentflow.contracts.person import Name
 from agentflow.contracts.tools import ToolInvocation, ToolResult
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_none
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_false, is_none
 
 EffectState = Literal["intended", "done", "failed", "unknown"]
 """``intended``: an attempt began, and no end is recorded. ``done``: the effect happened. ``failed``: it
@@ -82,17 +82,25 @@ arguments: ``ask`` a person; ``count`` it for this run's; make it ``again``."""
 
 
 class EarlierEffect(Contract):
-    """What another run of the same workflow id did, or this one before it was reset: a call's very effect."""
+    """An earlier write that stands in the way of a call.
+
+    It is the call's very effect, of another run of the workflow id or of this one before it was reset; or
+    what this run had in the call's place before that.
+    """
 
     key: Sha256
     """Of its record, and the idempotency key that the outside system was given."""
     chain: str
     """The run id of that run's first execution."""
     tool_call_id: ToolCallId
-    state: Literal["intended", "done", "unknown"]
-    """As the record has it: ``intended`` may still come about."""
+    state: EffectState
+    """As the record has it: ``intended`` may still come about. One that certainly did not happen is told of
+    only for its place."""
     at: datetime
     """When that was written, by the ledger's clock."""
+    other_arguments: bool = Field(default=False, exclude_if=is_false)
+    """Whether it is another effect, that this run had in the same place before it was reset: it can't count
+    for the call's."""
 
 
 class EffectQuery(Contract):

@@ -56,6 +56,8 @@ class LedgerQuestion(Contract):
 
     tool: str
     """A tool whose writes it must record."""
+    chain: str = Field(default="", exclude_if=is_empty)
+    """Which run asks: ``core.idempotency.chain_of``."""
 
 
 class LedgerPin(Contract):

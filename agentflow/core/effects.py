@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from agentflow.contracts.effects import EarlierEffect, EffectClosing, EffectRecord, StoredEffect
+from agentflow.contracts.effects import (
+    EarlierEffect,
+    EffectClosing,
+    EffectRecord,
+    EffectState,
+    StoredEffect,
+)
 from agentflow.contracts.tools import Recovery, ToolContract, ToolError, ToolResult
 from agentflow.contracts.wire import Sha256
 from agentflow.core.record_seals import Unsealed
@@ -67,7 +73,15 @@ class Doubtful:
 GivenUp = Literal["never began", "found undone"]
 """Why a call that its run has given up certainly did not happen."""
 
-Finding = Ended | Busy | Abandoned | Doubtful
+
+@dataclass(frozen=True)
+class Taken:
+    """The key is of another call: in this place the run asked for other arguments before it was reset."""
+
+    record: EffectRecord
+
+
+Finding = Ended | Busy | Abandoned | Doubtful | Taken
 
 
 def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
@@ -78,14 +92,16 @@ def examine(stored: StoredEffect, intent: EffectRecord) -> Finding:
         intent: What the attempt wanted to insert.
 
     Raises:
-        EffectConflictError: the key is taken by a call of another tool or with other arguments.
+        EffectConflictError: the key is that of a call of another tool.
     """
     record = stored.record
-    if (record.tool, record.arguments_hash) != (intent.tool, intent.arguments_hash):
+    if record.tool != intent.tool:
         raise EffectConflictError(
-            f"ledger key {record.key} belongs to a call of {record.tool} with other arguments "
-            f"({record.state}, call {record.tool_call_id} of {record.workflow_id}, run {record.run_id})"
+            f"ledger key {record.key} belongs to another call ({record.tool}, {record.state}, call "
+            f"{record.tool_call_id} of {record.workflow_id}, run {record.run_id})"
         )
+    if record.arguments_hash != intent.arguments_hash:
+        return Taken(record)
     match record.state:
         case "done" | "failed":
             return Ended(record)
@@ -113,19 +129,29 @@ def untraced(intent: EffectRecord, why: str) -> EffectRecord:
     return _changed(intent, attempts=1, detail=_storable(why))
 
 
-def told_of(found: StoredEffect | Unsealed) -> EarlierEffect:
-    """An effect of another run, as a run is told of it. One that no worker wrote may be anything."""
+def told_of(found: StoredEffect | Unsealed, own: EffectRecord) -> EarlierEffect:
+    """An effect of another run, as a run is told of it. One that no worker wrote may be anything.
+
+    Args:
+        found: Its record.
+        own: The record of the call that is kept from acting by it.
+    """
     stored = found.stored if isinstance(found, Unsealed) else found
     record = stored.record
-    state = "unknown" if isinstance(found, Unsealed) else record.state
-    assert state != "failed"  # that is none
     return EarlierEffect(
         key=record.key,
         chain=record.chain,
         tool_call_id=record.tool_call_id,
-        state=state,
+        state=_state_of(found),
         at=stored.written_at,
+        other_arguments=record.arguments_hash != own.arguments_hash,
     )
+
+
+def _state_of(found: StoredEffect | Unsealed) -> EffectState:
+    if isinstance(found, Unsealed):
+        return "unknown"
+    return found.record.state if _may_count(found) else "failed"
 
 
 def earlier(

@@ -42,6 +42,8 @@ def answers_to(effect: EffectInDoubt) -> tuple[PossibleAnswer, ...]:
     abort = PossibleAnswer("abort")
     if effect.earlier is None:
         return PossibleAnswer("happened", "result"), PossibleAnswer("did_not_happen"), abort
+    if effect.earlier.other_arguments:
+        return PossibleAnswer("again"), abort
     on_record = effect.earlier.state == "done"
     return PossibleAnswer("count", None if on_record else "result"), PossibleAnswer("again"), abort
 
@@ -207,17 +209,18 @@ def _unfit_for_an_effect(open_one: OpenEscalation, resolution: Resolution) -> st
 
 def _unfit_for_an_earlier(open_one: OpenEscalation, resolution: Resolution) -> str | None:
     effect = open_one.escalation.effect
-    is_done = effect is not None and effect.earlier is not None and effect.earlier.state == "done"
-    match resolution.action:
-        case "count" if is_done:
-            return None if resolution.result is None else "its result is on record: leave result out"
-        case "count":
-            return _unfit_result(open_one, resolution)
-        case "again" | "abort":
-            return None
-        case "guide" | "answer" | "happened" | "did_not_happen":
-            with_result = "" if is_done else " (with its result)"
-            return f"an earlier run made this write: say count{with_result}, again or abort"
+    assert effect is not None
+    assert effect.earlier is not None  # else it is another escalation
+    is_done = effect.earlier.state == "done"
+    if resolution.action not in [answer.action for answer in answers_to(effect)]:
+        count = "count, " if is_done else "count (with its result), "
+        can_count = "" if effect.earlier.other_arguments else count
+        return f"an earlier write stands in the way of this one: say {can_count}again or abort"
+    if resolution.action != "count":
+        return None
+    if is_done:
+        return None if resolution.result is None else "its result is on record: leave result out"
+    return _unfit_result(open_one, resolution)
 
 
 def _unfit_result(open_one: OpenEscalation, resolution: Resolution) -> str | None:

@@ -49,6 +49,16 @@ def ledger_key(root: Sha256, chain: str, call_index: int, tool: str) -> Sha256:
     return sha256_of(["tool_call", root, chain, call_index, tool])
 
 
+def key_beside(taken: Sha256, arguments_hash: Sha256) -> Sha256:
+    """Names a call whose own ledger key is that of another one: a reset run asks for other arguments there.
+
+    Args:
+        taken: The ledger key that is taken.
+        arguments_hash: ``arguments_hash`` of the call.
+    """
+    return sha256_of(["tool_call_beside", taken, arguments_hash])
+
+
 def same_work(root: Sha256, tool: str, arguments_hash: Sha256) -> Sha256:
     """Names what a write does, whichever run of a workflow id does it.
 

@@ -152,9 +152,14 @@ def _answers(escalation: Escalation) -> list[dict[str, Json]]:
 def _in_doubt(effect: EffectInDoubt) -> list[str]:
     """What to look for at the outside system before answering."""
     if effect.earlier is not None:
+        key, tool = f"`{effect.earlier.key}`", _quoted(effect.tool)
+        question = (
+            f"Does the earlier one count, which has the idempotency key {key}, or is it to be made again?"
+        )
+        if effect.earlier.other_arguments:
+            question = f"Is it to be made beside the one with other arguments (idempotency key {key})?"
         return [
-            f"This run has not made this {_quoted(effect.tool)}. Does the earlier one count, which has the "
-            f"idempotency key `{effect.earlier.key}`, or is it to be made again?",
+            f"This run has not made this {tool}. {question}",
             _fenced(_shown(effect.arguments), "json"),
         ]
     attempts = "" if effect.attempts is None else f" after {effect.attempts} attempts"

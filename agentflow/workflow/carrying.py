@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
@@ -10,109 +10,32 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.effects import EarlierEffect, EffectReport
+from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import FORBIDDEN_NOW_ERROR
 from agentflow.contracts.outcome import ToolCallSummary
 from agentflow.contracts.rules import Decision
-from agentflow.contracts.tools import ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
-from agentflow.contracts.work import Work
-from agentflow.core.effects import NEVER_BEGAN
+from agentflow.contracts.tools import ToolResult
+from agentflow.core.idempotency import key_beside
 from agentflow.core.provenance import PastCall
 from agentflow.errors import PayloadTooLargeError, RunStopped
 from agentflow.workflow import dispatch, waiting
+from agentflow.workflow.course import Allowed, Course
 from agentflow.workflow.deciding import Deciding
 from agentflow.workflow.effects import FailedWrite, record_forbidden
 from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 
-_NONE = timedelta(0)
 _LEAST_LEFT = timedelta(seconds=1)
-MAX_WAITS = 1_000
-"""For leases, in one call: they end, and so must this."""
-MAX_DEATHS = 5
-"""How often all attempts at a call may end with a worker's death: it might be what kills them."""
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """A call that rules or people have allowed, as it goes to the worker."""
-
-    call: ToolCall
-    index: int
-    """Its call index."""
-    contract: ToolContract
-    decision: Decision
-    invocation: ToolInvocation
-
-    @property
-    def work(self) -> Work:
-        """What a write does."""
-        assert self.invocation.work is not None  # it is a write
-        return self.invocation.work
-
-    def knowing(self, **more: object) -> "Allowed":
-        """The same write, by a run that knows more of the same work."""
-        work = self.work.model_copy(update=more)
-        return replace(self, invocation=self.invocation.model_copy(update={"work": work}))
 
 
 @dataclass(frozen=True)
 class EarlierFound:
-    """An activity did nothing, since an earlier run of the workflow id did the same."""
+    """An activity did nothing, since an earlier write stands in the way: of another run, or in its place."""
 
     effect: EarlierEffect
     failure: Failure
-
-
-@dataclass
-class Course:
-    """How far a call has come, over all of its activities."""
-
-    allowed: Allowed
-    since: datetime
-    """When it was first scheduled."""
-    attempts_left: int
-    """Of those that its contract gives it."""
-    was_refused: bool = False
-    """Whether the last worker could not begin it: its ledger can't be used, or isn't the run's."""
-    waits: int = 0
-    deaths: int = 0
-
-    def after(self, failure: Failure) -> timedelta | None:
-        """How long to wait before the next activity; ``None`` if the call has failed for good."""
-        contract, attempts = self.allowed.contract, failure.attempts or 0
-        if contract.effect == "read":
-            return None
-        if failure.may_have_begun:
-            self.allowed = self.allowed.knowing(begun=self.since)
-        if self.waits >= MAX_WAITS:
-            return None
-        self.waits += 1
-        self.was_refused = failure.not_begun and not failure.is_on_record
-        if self.was_refused:
-            self.attempts_left -= max(1, attempts)
-            return self._pause() if self.attempts_left > 0 else None
-        # The first attempt of an activity may find that of another; a later one finds one of its own.
-        self.deaths += failure.worker_died or (failure.wait is not None and attempts != 1)
-        if self.deaths > MAX_DEATHS:
-            return None
-        if failure.wait is not None:
-            return failure.wait
-        return _NONE if failure.worker_died and contract.recovery != "ask" else None
-
-    @property
-    def nothing_begun(self) -> bool:
-        """Whether no attempt at it has begun."""
-        return self.allowed.contract.effect != "read" and self.allowed.work.begun is None
-
-    def _pause(self) -> timedelta:
-        retry = self.allowed.contract.options.retry
-        pauses = retry.max_attempts - self.attempts_left - 1
-        try:
-            return min(retry.initial_interval * retry.backoff**pauses, retry.max_interval)
-        except OverflowError:
-            return retry.max_interval
 
 
 class Carrying:
@@ -136,6 +59,9 @@ class Carrying:
         run.purse = run.purse.reserve(name, spend)
         rule = allowed.decision.rule
         run.enter("acting", f"{contract.name} ({rule})")
+        if contract.effect != "read":
+            # Whatever becomes of it: a ledger may have a record of one that never began.
+            run.effects.add(allowed.work.id, allowed.invocation.ledger_key)
         course = Course(allowed, workflow.now(), contract.options.retry.max_attempts)
         try:
             came = await self._run_tool(course, f"rule {rule}", run.manifest.max_payload_bytes)
@@ -149,8 +75,8 @@ class Carrying:
             return await self._failed(course, error)
         except CancelledError:
             # The activity may have ended in the very workflow task that brought the cancellation.
-            cancelled = Failure("Cancelled", "the run was cancelled", None, True)
-            await self._cancelled(course.allowed, cancelled)
+            cancelled = Failure("Cancelled", "the run was cancelled", None, True, may_have_begun=True)
+            await self._cancelled(course, cancelled)
             raise
         finally:
             # A call that failed may have been charged for by the outside system.
@@ -179,6 +105,7 @@ class Carrying:
         while True:
             # The ledger may have been waited for, and no worker been there.
             left = max(deadline - workflow.now(), _LEAST_LEFT) if deadline else None
+            course.was_sent = True
             try:
                 result = await dispatch.run_tool(
                     self._run.calls,
@@ -220,7 +147,7 @@ class Carrying:
         queue = contract.options.task_queue
         pin = run.effects.ledger_of(queue)
         if pin is None:
-            identity = await dispatch.identify_ledger(run.calls, contract)
+            identity = await dispatch.identify_ledger(run.calls, contract, run.manifest.chain)
             pin = run.effects.pin(queue, identity.id)
         course.allowed = course.allowed.knowing(ledger=pin.id, after=pin.last)
 
@@ -234,7 +161,9 @@ class Carrying:
 
     async def _failed(self, course: Course, error: ActivityError) -> ToolResult:
         """The activity gave up, or was cancelled."""
-        allowed, failure = course.allowed, failure_of(error)
+        failure = failure_of(error)
+        course.heed(failure)
+        allowed = course.allowed
         call, decision = allowed.call, allowed.decision
         if failure.kind == FORBIDDEN_NOW_ERROR:
             record_forbidden(self._run, call, failure)
@@ -245,15 +174,10 @@ class Carrying:
             taken_over = await self.taken_over(f"{call.tool} failed: {failure.message}")
             return self.done(call, decision, taken_over)
         if is_cancelled_exception(error) or dispatch.is_cancelling():
-            await self._cancelled(allowed, failure)
+            await self._cancelled(course, failure)
             raise CancelledError
-        if course.nothing_begun and (failure.not_begun or allowed.work.ledger is None):
-            if failure.is_on_record:
-                # The record is closed, so that no later run takes it for one that may still come about.
-                await self._failed_write(allowed).look_up(failure)
-            report = EffectReport(state="failed", detail=NEVER_BEGAN)
-        else:
-            report = await self._failed_write(allowed).look_up(failure)
+        never_began = course.never_began(failure)
+        report = await self._failed_write(allowed).look_up(failure, never_began=never_began)
         if report.state == "failed" and report.result is None:
             failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
             reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
@@ -270,12 +194,14 @@ class Carrying:
         return self._ended(allowed, _result_of(known), known.state)
 
     async def _after_an_earlier(self, allowed: Allowed, found: EarlierFound) -> ToolResult:
-        """An earlier run of the workflow id made this very write, and this one did nothing."""
+        """An earlier write stands in the way of this one, which did nothing."""
         run, write, contract = self._run, self._failed_write(allowed), allowed.contract
         earlier, failure = found.effect, found.failure
-        work = allowed.work.id
-        if run.manifest.earlier_effects == "count" and earlier.state == "done":
+        is_other, means = earlier.other_arguments, run.manifest.earlier_effects
+        if means == "count" and earlier.state == "done" and not is_other:
             return await self._counting(allowed, earlier)
+        if is_other and (means == "again" or earlier.state == "failed"):
+            return await self._again(allowed, earlier)
         try:
             resolution = await write.ask_about(earlier, failure.message)
         except (RunStopped, CancelledError):
@@ -283,17 +209,22 @@ class Carrying:
             report = await write.look_up(failure)
             self._ended(allowed, _result_of(report), report.state)
             raise
-        run.effects.add(work, earlier.key)
         if resolution.action == "again":
             # Days may have passed: what a rule denies now stays denied.
             again = self._deciding.decide(allowed.call, contract, f"call-{allowed.index}-again")
             if again.verdict == "deny":
                 await write.look_up(failure)
                 return self.denied(allowed.call, self._deciding.recorded(allowed.call, again))
-            return await self.carry_out(allowed.knowing(beside=run.effects.of_work(work)))
+            return await self._again(allowed, earlier)
         if earlier.state == "done":
             return await self._counting(allowed, earlier)
-        report = await write.count(earlier, resolution)
+        return await self._counted(allowed, found, resolution)
+
+    async def _counted(self, allowed: Allowed, found: EarlierFound, resolution: Resolution) -> ToolResult:
+        """An earlier run's effect in doubt counts for this call's, by a person's word."""
+        earlier, failure = found.effect, found.failure
+        self._run.effects.add(allowed.work.id, earlier.key)
+        report = await self._failed_write(allowed).count(earlier, resolution)
         if report.state == "unknown":
             # Nobody's word is on record: it is asked for again.
             return await self._after_an_earlier(
@@ -303,15 +234,26 @@ class Carrying:
         counted = _result_of(report).model_copy(update={"counted": said})
         return self._ended(allowed, counted, report.state)
 
+    async def _again(self, allowed: Allowed, earlier: EarlierEffect) -> ToolResult:
+        """The effect of an earlier run, or another one in the call's place, is no reason not to act."""
+        work = allowed.work
+        self._run.effects.add(work.id, earlier.key)
+        if earlier.other_arguments:
+            allowed = allowed.under(key_beside(earlier.key, allowed.decision.arguments_hash))
+        return await self.carry_out(allowed.knowing(beside=self._run.effects.of_work(work.id)))
+
     async def _counting(self, allowed: Allowed, earlier: EarlierEffect) -> ToolResult:
         """An earlier run's effect stands for this call's, with the result that is on record."""
         self._run.effects.add(allowed.work.id, earlier.key)
         return await self.carry_out(allowed.knowing(counts=earlier.key))
 
-    async def _cancelled(self, allowed: Allowed, failure: Failure) -> None:
+    async def _cancelled(self, course: Course, failure: Failure) -> None:
         """Nobody can be asked any more: what is known of a write goes into the outcome."""
+        course.heed(failure)
+        allowed = course.allowed
         if allowed.contract.effect != "read":
-            report = await self._failed_write(allowed).look_up(failure)
+            never_began = course.never_began(failure)
+            report = await self._failed_write(allowed).look_up(failure, never_began=never_began)
             self._ended(allowed, _result_of(report), report.state)
 
     def _failed_write(self, allowed: Allowed) -> FailedWrite:
@@ -327,8 +269,6 @@ class Carrying:
         self, allowed: Allowed, result: ToolResult, effect: Literal["done", "failed", "unknown"]
     ) -> ToolResult:
         """A write ended, or counts as one that did."""
-        if effect != "failed":
-            self._run.effects.add(allowed.work.id, allowed.invocation.ledger_key)
         ended = "counted" if effect == "done" and result.counted is not None else effect
         return self.done(allowed.call, allowed.decision, result, ended)
 

@@ -48,7 +48,8 @@ from agentflow.workflow.sealed_calls import (
 )
 from agentflow.workflow.sealing import seal_argument
 
-_OUTAGE = timedelta(minutes=2)
+OUTAGE = timedelta(minutes=2)
+"""How long something may be away that a run asks and can't do without."""
 _POOL_WAIT = timedelta(minutes=10)
 
 
@@ -165,8 +166,8 @@ async def run_tool(
         raise activity_error(f"local activity {contract.name} failed", contract.name) from cause
 
 
-async def identify_ledger(calls: CallNames, contract: ToolContract) -> LedgerIdentity:
-    """Ask a worker of the tool's task queue which ledger its writes are recorded in.
+async def identify_ledger(calls: CallNames, contract: ToolContract, chain: str) -> LedgerIdentity:
+    """Ask a worker of the tool's task queue which ledger the writes of a run are recorded in.
 
     Raises:
         ActivityError: none answers, or its ledger can't be reached.
@@ -176,7 +177,7 @@ async def identify_ledger(calls: CallNames, contract: ToolContract) -> LedgerIde
         Call(
             IDENTIFY_LEDGER_ACTIVITY,
             calls.name("ledger", queue),
-            as_sent(LedgerQuestion(tool=contract.name)),
+            as_sent(LedgerQuestion(tool=contract.name, chain=chain)),
             LedgerIdentity,
             _retry_policy(contract.options.retry, contract.options.retry.max_attempts),
         ),
@@ -187,24 +188,33 @@ async def identify_ledger(calls: CallNames, contract: ToolContract) -> LedgerIde
     )
 
 
-async def reconcile_effect(calls: CallNames, contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
+async def reconcile_effect(
+    calls: CallNames, contract: ToolContract, inquiry: EffectInquiry, *, within: timedelta
+) -> EffectReport:
     """Find out what became of a write whose activity failed.
 
-    Raises:
-        ActivityError: the ledger, the outside system or a worker can't be asked.
-    """
-    return await _about_effect(
-        calls, RECONCILE_EFFECT_ACTIVITY, contract, inquiry, f"what became of {contract.name}"
-    )
-
-
-async def close_effect(calls: CallNames, contract: ToolContract, inquiry: EffectInquiry) -> EffectReport:
-    """Put a person's word on a write into the ledger; answer what is on record then.
+    Args:
+        calls: Names the call.
+        contract: The tool's.
+        inquiry: The write.
+        within: How long it may take.
 
     Raises:
-        ActivityError: the ledger or a worker can't be reached.
+        ActivityError: the ledger, the outside system or a worker can't be asked, or an attempt may still be
+            at it.
     """
-    return await _about_effect(calls, CLOSE_EFFECT_ACTIVITY, contract, inquiry, f"close {contract.name}")
+    return await _about_effect(calls, RECONCILE_EFFECT_ACTIVITY, contract, inquiry, within)
+
+
+async def close_effect(
+    calls: CallNames, contract: ToolContract, inquiry: EffectInquiry, *, within: timedelta
+) -> EffectReport:
+    """Put a person's word on a write into the ledger; answer what is on record then. Arguments as above.
+
+    Raises:
+        ActivityError: the ledger or a worker can't be reached, or an attempt is at it.
+    """
+    return await _about_effect(calls, CLOSE_EFFECT_ACTIVITY, contract, inquiry, within)
 
 
 async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> OutputVerdict:
@@ -222,7 +232,7 @@ async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> Outp
             OutputVerdict,
             RetryPolicy(maximum_attempts=3),
         ),
-        start_to_close_timeout=_OUTAGE,
+        start_to_close_timeout=OUTAGE,
         summary="output guard",
     )
 
@@ -251,7 +261,7 @@ async def notify(notice: Notice, limit: int) -> None:
 
 
 async def _about_effect(
-    calls: CallNames, activity: str, contract: ToolContract, inquiry: EffectInquiry, summary: str
+    calls: CallNames, activity: str, contract: ToolContract, inquiry: EffectInquiry, within: timedelta
 ) -> EffectReport:
     options = contract.options
     return await execute(
@@ -264,10 +274,9 @@ async def _about_effect(
         ),
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,
-        # An attempt that may still be at it is waited for, and then there is some time for outages.
-        schedule_to_close_timeout=options.start_to_close_timeout + options.max_effect_delay + _OUTAGE,
+        schedule_to_close_timeout=within,
         heartbeat_timeout=options.heartbeat_timeout,
-        summary=summary,
+        summary=f"{'close' if inquiry.closing else 'what became of'} {contract.name}",
     )
 
 

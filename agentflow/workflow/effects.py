@@ -1,6 +1,8 @@
 """A write whose activity failed: what became of it, by the ledger, by the tool's probe, or by a person."""
 
+from collections.abc import Awaitable
 from datetime import timedelta
+from typing import Protocol
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -12,12 +14,15 @@ from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.rules import DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation
 from agentflow.contracts.wire import Sha256
-from agentflow.core.effects import result_of
+from agentflow.core.effects import NEVER_BEGAN, result_of
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.escalations import Doubt
 from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
+from agentflow.workflow.sealed_calls import CallNames
 
+_TELLING = timedelta(seconds=15)
+"""For the ledger to hear of what is known without it."""
 FORBIDDEN_NOW_RULE = "forbidden_now"
 """Stands as the rule in the record of a call that was allowed, and forbidden by the time it would act."""
 
@@ -38,6 +43,14 @@ def record_forbidden(run: Run, call: ToolCall, failure: Failure) -> None:
     )
 
 
+class _Asking(Protocol):
+    """Asks a worker what became of a write."""
+
+    def __call__(
+        self, calls: CallNames, contract: ToolContract, inquiry: EffectInquiry, *, within: timedelta
+    ) -> Awaitable[EffectReport]: ...
+
+
 class FailedWrite:
     """One write that Temporal gave up, or whose result can't be used."""
 
@@ -49,17 +62,26 @@ class FailedWrite:
         self._invocation = invocation
         self._timeout = escalation_timeout
 
-    async def look_up(self, failure: Failure) -> EffectReport:
-        """What the ledger and the tool's probe know. The call does not begin after this."""
+    async def look_up(self, failure: Failure, *, never_began: bool = False) -> EffectReport:
+        """What the ledger and the tool's probe know. The call does not begin after this.
+
+        Args:
+            failure: Of the call.
+            never_began: Whether it is certain without them that it did not: then they are told, if they can
+                be reached.
+        """
         if failure.kind == EFFECT_UNKNOWN_ERROR:
             # The attempt has asked them already.
-            return EffectReport(state="unknown", detail=failure.message, attempts=failure.attempts or 0)
+            return EffectReport(state="unknown", detail=failure.message, attempts=failure.calls or 0)
         try:
-            return await dispatch.reconcile_effect(self._run.calls, self._contract, self._inquiry())
+            within = _TELLING if never_began else None
+            return await self._once_free(dispatch.reconcile_effect, within=within)
         except ActivityError as error:
+            if never_began:
+                return EffectReport(state="failed", detail=NEVER_BEGAN)
             why = failure_of(error).message
             detail = f"{failure.message}; and it could not be found out whether it happened: {why}"
-            return EffectReport(state="unknown", detail=detail, attempts=failure.attempts or 0)
+            return EffectReport(state="unknown", detail=detail)
 
     async def ask_about(self, earlier: EarlierEffect, known: str) -> Resolution:
         """Let people say whether an earlier run's effect counts for this call's: ``count`` or ``again``.
@@ -107,11 +129,39 @@ class FailedWrite:
 
     async def _close(self, closing: EffectClosing, report: EffectReport) -> EffectReport:
         try:
-            return await dispatch.close_effect(self._run.calls, self._contract, self._inquiry(closing))
+            return await self._once_free(dispatch.close_effect, closing)
         except ActivityError as error:
             why = failure_of(error).message
             detail = f"{report.detail}; {closing.by}'s word could not be recorded: {why}"
             return report.model_copy(update={"detail": detail[-4_000:]})
+
+    async def _once_free(
+        self, ask: _Asking, closing: EffectClosing | None = None, *, within: timedelta | None = None
+    ) -> EffectReport:
+        """Ask a worker about the call, and wait as long as an attempt at it may still have its effect.
+
+        Args:
+            ask: The activity.
+            closing: A person's word.
+            within: How long one question may take, where it may not take as long as the wait.
+
+        Raises:
+            ActivityError: nobody can be asked, or an attempt is at it for longer than one may take.
+        """
+        options = self._contract.options
+        # And then there is some time for outages.
+        longest = options.start_to_close_timeout + options.max_effect_delay + dispatch.OUTAGE
+        deadline = workflow.now() + longest
+        while True:
+            left = max(deadline - workflow.now(), timedelta(seconds=1))
+            time = min(left, within or left)
+            try:
+                return await ask(self._run.calls, self._contract, self._inquiry(closing), within=time)
+            except ActivityError as error:
+                wait = failure_of(error).wait
+                if wait is None or workflow.now() + wait >= deadline:
+                    raise
+                await workflow.sleep(wait, summary=f"until {self._contract.name} is free")
 
     def _inquiry(self, closing: EffectClosing | None = None) -> EffectInquiry:
         return EffectInquiry(tool=self._contract.name, invocation=self._invocation, closing=closing)

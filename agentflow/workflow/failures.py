@@ -10,8 +10,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 from agentflow.contracts.effects import EarlierEffect
 from agentflow.contracts.names import (
     BUSY_SECONDS,
+    CALLS,
     EARLIER_EFFECT_ERROR,
     EFFECT_BUSY_ERROR,
+    FIRST_EXECUTION,
     FORBIDDEN_NOW_ERROR,
     NOT_BEGUN,
     ON_RECORD,
@@ -40,12 +42,17 @@ class Failure:
     """What an earlier run of the workflow id did, if that is why."""
     wait: timedelta | None = None
     """How long an earlier attempt may still have its effect, if that is why."""
+    calls: int | None = None
+    """Of a write in doubt: how many attempts may have called the tool, if the ledger told."""
     worker_died: bool = False
     """Whether an attempt began and nothing was heard of it any more: its worker died, or hangs."""
     not_begun: bool = False
     """Whether the last attempt did nothing, and found no trace of another."""
     is_on_record: bool = False
     """Beside ``not_begun``: whether the ledger says so. Then Temporal has tried again as long as it helps."""
+    is_first_execution: bool = False
+    """Beside ``not_begun``: whether no execution before this one, which was reset or retried, can have made
+    the call either."""
     may_have_begun: bool = False
     """Whether an attempt may have begun what it was asked, so that the ledger must have a record of it."""
 
@@ -56,8 +63,7 @@ def failure_of(error: ActivityError) -> Failure:
     if isinstance(cause, ApplicationError):
         first: object = cause.details[0] if cause.details else None
         facts: Mapping[str, object] = cast(Any, first) if isinstance(first, Mapping) else {}
-        attempts = facts.get("attempt")
-        known = attempts if isinstance(attempts, int) and attempts >= 0 else None
+        known = _count_in(facts, "attempt")
         earlier = _earlier_in(facts) if cause.type == EARLIER_EFFECT_ERROR else None
         wait = _wait_in(facts) if cause.type == EFFECT_BUSY_ERROR else None
         not_begun = facts.get(NOT_BEGUN) is True
@@ -71,14 +77,17 @@ def failure_of(error: ActivityError) -> Failure:
             not cause.non_retryable,
             earlier,
             wait,
+            calls=_count_in(facts, CALLS),
             not_begun=not_begun,
             is_on_record=none_begun,
+            is_first_execution=facts.get(FIRST_EXECUTION) is True,
             may_have_begun=not did_nothing or ((known or 0) > 1 and not none_begun),
         )
     name = type(cause).__name__ if cause else "ActivityError"
-    died = isinstance(cause, TimeoutError) and cause.type in _SILENCE
-    # One that was never picked up has no attempt that failed before.
-    began = isinstance(cause, TimeoutError) and (died or cause.cause is not None)
+    is_timeout = isinstance(cause, TimeoutError)
+    died = is_timeout and cause.type in _SILENCE
+    # One that a worker has never picked up has no attempt that failed before.
+    began = error.started_event_id > 0 or died or (is_timeout and cause.cause is not None)
     return Failure(name, str(cause or error), None, True, worker_died=died, may_have_begun=began)
 
 
@@ -87,6 +96,11 @@ def _earlier_in(facts: Mapping[str, object]) -> EarlierEffect | None:
         return EarlierEffect.model_validate(facts["earlier"])
     except (KeyError, ValueError):
         return None
+
+
+def _count_in(facts: Mapping[str, object], name: str) -> int | None:
+    count = facts.get(name)
+    return count if isinstance(count, int) and count >= 0 else None
 
 
 def _wait_in(facts: Mapping[str, object]) -> timedelta | None:

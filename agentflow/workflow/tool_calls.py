@@ -15,8 +15,9 @@ from agentflow.contracts.work import Work
 from agentflow.core.action import Action, Asking
 from agentflow.core.idempotency import ledger_key, same_work
 from agentflow.workflow import waiting
-from agentflow.workflow.carrying import Allowed, Carrying
+from agentflow.workflow.carrying import Carrying
 from agentflow.workflow.continuation import CallHeldError, Continuation
+from agentflow.workflow.course import Allowed
 from agentflow.workflow.deciding import Deciding
 from agentflow.workflow.run import Run
 

@@ -74,7 +74,7 @@ class Tampering:
                 await asyncio.to_thread(self.rows["emptied"].empty)
             case "emptied":
                 self.done[run.workflow_id] = what = "a new ledger"
-                async with self.stopped["emptied"](), self._adopted("emptied", "all of it", is_new=True):
+                async with self.stopped["emptied"](), self._adopted("emptied", "all of it"):
                     await asyncio.to_thread(self.rows["emptied"].restore, self.new_ledger)
             case _:
                 self.done[run.workflow_id] = what = "a backup"
@@ -83,15 +83,18 @@ class Tampering:
         self.tell(f"{run.workflow_id}: {what}")
 
     @asynccontextmanager
-    async def _adopted(self, cast: CastName, lost: str, *, is_new: bool = False) -> AsyncGenerator[None]:
-        """Replace a ledger in the block; an operator adopts what is there then, and says what is missing."""
+    async def _adopted(self, cast: CastName, lost: str) -> AsyncGenerator[None]:
+        """Replace a ledger in the block; an operator adopts what is there then, and says what is missing.
+
+        A backup may be older than what was adopted before: runs that began since then need that one.
+        """
         before = await self._identity(cast)
         yield
         ledger = self.ledgers[cast]()
         try:
             # The new one, too, is restored from a backup: by the second time it is a copy of itself.
             now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost))
-            for one in (before.id, *(earlier.id for earlier in before.stands_for)) if is_new else ():
+            for one in (before.id, *(earlier.id for earlier in before.stands_for)):
                 if one != now.id and not now.predecessor(one):
                     now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost, instead_of=one))
         finally:

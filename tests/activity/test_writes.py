@@ -76,13 +76,6 @@ async def test_the_tool_is_told_its_key_and_attempt(bank: Bank, memory: MemoryLe
     assert bank.keys[-1:] == [invocation_of(bank.pay).ledger_key]
 
 
-async def test_a_key_that_is_taken_by_other_arguments_is_a_conflict(bank: Bank, memory: MemoryLedger) -> None:
-    await carried_out(bank.pay, memory)
-    error = await failure(bank.pay, memory, invocation_of(bank.pay, {"to": "mallory"}))
-    assert (error.type, error.non_retryable) == ("EffectConflictError", True)
-    assert bank.payments == ["ada"]
-
-
 async def test_of_many_attempts_at_once_one_pays(bank: Bank, ledger: SQLiteLedger) -> None:
     run, invocation = (
         tool_activity(bank.pay, LedgerCalls(ledger, TEST_SEAL_KEYS), MemoryBlobStore()),
@@ -549,7 +542,8 @@ async def test_a_tool_that_this_worker_lacks_is_named(bank: Bank, memory: Memory
         await environment().run(
             EffectActivities([bank.pay], LedgerCalls(memory, TEST_SEAL_KEYS)).reconcile, inquiry
         )
-    assert refused.value.non_retryable
+    # Another worker of the queue may have it.
+    assert not refused.value.non_retryable
 
 
 def test_the_delay_can_not_be_negative() -> None:

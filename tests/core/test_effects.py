@@ -81,11 +81,16 @@ def test_an_unknown_record_stays_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("state", ["intended", "done", "failed", "unknown"])
-@pytest.mark.parametrize("change", [{"tool": "wire"}, {"arguments_hash": sha256_of("other")}])
-def test_a_key_of_another_call_is_a_conflict(state: EffectState, change: dict[str, str]) -> None:
-    taken = FIRST.model_copy(update={"state": state, **change})
+def test_a_key_of_another_tools_call_is_a_conflict(state: EffectState) -> None:
+    taken = FIRST.model_copy(update={"state": state, "tool": "wire"})
     with pytest.raises(EffectConflictError, match=FIRST.key):
         effects.examine(stored(taken), INTENT)
+
+
+@pytest.mark.parametrize("state", ["intended", "done", "failed", "unknown"])
+def test_a_key_of_a_call_with_other_arguments_is_taken(state: EffectState) -> None:
+    taken = FIRST.model_copy(update={"state": state, "arguments_hash": sha256_of("other")})
+    assert effects.examine(stored(taken), INTENT) == effects.Taken(taken)
 
 
 @pytest.mark.parametrize(("recovery", "seconds"), [("key", 0), ("probe", 5), ("ask", 5)])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agentflow.contracts.tools import RetryOptions
-from agentflow.workflow.carrying import Course
+from agentflow.workflow.course import Course
 from agentflow.workflow.failures import Failure
 
 REFUSED = Failure("LedgerError", "no route", 1, False, not_begun=True)
