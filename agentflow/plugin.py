@@ -40,7 +40,7 @@ from agentflow.activity.notices import NotifyActivity
 from agentflow.activity.outliving import Keepers
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.permits import WritePermits
-from agentflow.activity.reconcile import EffectActivities
+from agentflow.activity.reconcile import EffectActivities, PinBefore
 from agentflow.activity.running import tasks_known
 from agentflow.activity.sealed import Seals, Served, with_sealed
 from agentflow.activity.stops import StopReader
@@ -48,6 +48,7 @@ from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.verification import VerificationActivity
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.chains import first_run_of
+from agentflow.adapters.history.pins import pin_before
 from agentflow.adapters.ledger_purge import check_retention
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -253,7 +254,7 @@ class AgentflowPlugin(SimplePlugin):
         works = self._tools or self._ledger is not None or self._models is not None
         keys = self._seals or (self._own_seals() if works else new_seal_keys())
         ledger = LedgerCalls(self._ledger, keys) if self._ledger is not None else None
-        served = self._tools_served(ledger)
+        served = self._tools_served(ledger, partial(pin_before, settings["client"], keys))
         self._check_approvers(settings.get("workflows") or ())
         if self._models and self._model_client:
             workflows: Sequence[type] = settings.get("workflows") or ()
@@ -342,7 +343,7 @@ class AgentflowPlugin(SimplePlugin):
                 finally:
                     await self._keepers.ended()
 
-    def _tools_served(self, ledger: LedgerCalls | None) -> list[Served]:
+    def _tools_served(self, ledger: LedgerCalls | None, before: PinBefore) -> list[Served]:
         permits = WritePermits(self._stops, self._tier, self._approvers).permits
         served: list[Served] = [
             Served(
@@ -353,7 +354,7 @@ class AgentflowPlugin(SimplePlugin):
             for tool in self._tools
         ]
         if ledger is not None:
-            effects = EffectActivities(self._tools, ledger, self._keepers)
+            effects = EffectActivities(self._tools, ledger, self._keepers, before)
             served += [
                 Served(names.RECONCILE_EFFECT_ACTIVITY, EffectInquiry, effects.reconcile),
                 Served(names.CLOSE_EFFECT_ACTIVITY, EffectInquiry, effects.close),

@@ -89,7 +89,7 @@ class _Reader:
                 continue
             if (signal := await self._signal(event)) is not None:
                 found.append(signal)
-            elif (base := _reset_from(event)) is not None:
+            elif (base := reset_from(event)) is not None:
                 resets.append((event.event_id, base))
         found.reverse()
         for at, base in resets:
@@ -162,7 +162,7 @@ class _Reader:
         return content_of([value.payload.data for value in decoded])
 
 
-def _reset_from(event: HistoryEvent) -> str | None:
+def reset_from(event: HistoryEvent) -> str | None:
     """The run id of the execution that was reset to here, if that is what the event says."""
     failed = event.workflow_task_failed_event_attributes
     is_reset = failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW

@@ -22,7 +22,7 @@ from agentflow.core.transcript import node_hash, text_hash, tool_text, written_o
 
 T = TypeVar("T")
 
-_LOCAL_ACTIVITY = "core_local_activity"
+LOCAL_ACTIVITY = "core_local_activity"
 """Name of the marker that Temporal's SDKs record a local activity with."""
 
 
@@ -121,7 +121,7 @@ class _Execution:
                 await self._take_result(completed.scheduled_event_id, completed.result.payloads)
             case "marker_recorded_event_attributes":
                 marker = event.marker_recorded_event_attributes
-                if marker.marker_name == _LOCAL_ACTIVITY:
+                if marker.marker_name == LOCAL_ACTIVITY:
                     await self._take_tool_result(marker.details["result"].payloads)
             case _:
                 pass

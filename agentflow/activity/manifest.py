@@ -245,8 +245,12 @@ class ManifestActivity:
         )
 
     async def _ledger_id(self, request: ManifestRequest) -> str | None:
-        """The ledger that the run's writes are recorded in. If it can't say so now, the first write asks."""
-        if self._ledger is None or not request.writes:
+        """The ledger that the run's writes are recorded in. If it can't say so now, the first write asks.
+
+        So it does in an execution that isn't the run's first, as after a reset: one before may be pinned.
+        """
+        is_first = activity.info().workflow_run_id == request.chain
+        if self._ledger is None or not request.writes or not is_first:
             return None
         try:
             return (await self._ledger.identity()).id

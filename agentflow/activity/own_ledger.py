@@ -35,19 +35,16 @@ async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info
     """
     identity = await tried(ledger.identity)
     needed, after = (work.ledger, work.after) if work else (None, None)
-    before = identity.predecessor(needed) if needed else None
-    if needed and needed != identity.id and before is None:
+    lost = identity.losses_of(needed) if needed else ()
+    if needed and needed != identity.id and not lost:
         raise OtherLedgerError(
             f"this worker's ledger is {identity.id} ({ledger!r}), and the run's writes are recorded in "
             f"{needed}: give this worker that one, or, if it is lost, let this one stand for it by "
             f"`agentflow ledger adopt --instead-of {needed}`"
         )
-    if before is not None:
-        return MissingTraces(
-            f"the ledger {identity.id} stands for {before.id}, of which {before.by} says that there may be "
-            f"missing: {before.lost}",
-            None,
-        )
+    if lost:
+        told = (f"{one.id}, of which {one.by} says that there may be missing: {one.lost}" for one in lost)
+        return MissingTraces(f"the ledger {identity.id} stands for {'; and for '.join(told)}", None)
     last = await tried(lambda: ledger.get(after)) if after else None
     if after and last is None:
         raise OtherLedgerError(

@@ -3,7 +3,10 @@
 And ``identify_ledger``: where the writes of a run are recorded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from temporalio import activity
 
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.execution import effects_of
@@ -18,15 +21,40 @@ from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY
 from agentflow.errors import ConfigurationError, ToolUnavailableError
 
 
+@dataclass(frozen=True)
+class Asker:
+    """An execution that is about to be pinned to a ledger, and may not be the first one of its run."""
+
+    workflow_id: str
+    run_id: str
+    chain: str
+    """Which run of its workflow id it is of: ``core.idempotency.chain_of``."""
+    task_queue: str
+    """Whose writes the ledger is for."""
+
+
+PinBefore = Callable[[Asker], Awaitable[str | None]]
+"""Answers the ledger id that an earlier execution was pinned to, if any was; raises ``LedgerError``."""
+
+
+async def _none_before(asker: Asker) -> str | None:
+    return None
+
+
 class EffectActivities:
     """Answers for the writing tools of a worker."""
 
     def __init__(
-        self, tools: Iterable[WorkerTool], ledger: LedgerCalls, keepers: Keepers | None = None
+        self,
+        tools: Iterable[WorkerTool],
+        ledger: LedgerCalls,
+        keepers: Keepers | None = None,
+        pin_before: PinBefore = _none_before,
     ) -> None:
         writes = ((tool.contract.name, effects_of(tool, ledger, keepers=keepers)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
         self._ledger = ledger
+        self._pin_before = pin_before
 
     async def reconcile(self, inquiry: EffectInquiry) -> EffectReport:
         """Find out whether a call had its effect, by the ledger and the tool's probe.
@@ -57,17 +85,28 @@ class EffectActivities:
             raise to_application_error(error, run_waits=True) from None
 
     async def identify(self, question: LedgerQuestion) -> LedgerIdentity:
-        """Which ledger this worker has, for a run's first write.
+        """Which ledger a run's writes are recorded in: an earlier execution's, or else this worker's.
 
         Raises:
-            ApplicationError: retryable, since the ledger can't be used; the write that asks was not begun.
+            ApplicationError: retryable, as the ledger can't be used or earlier executions can't be read; the
+                write that asks was not begun.
         """
         try:
             self._of(question.tool)
-            return await self._ledger.identity()
+            own = await self._ledger.identity()
+            pinned = await self._pinned(question.chain)
+            return own if pinned in (None, own.id) else LedgerIdentity(id=pinned)
         except Exception as error:
             not_begun = NotBegunError(error, is_on_record=True, chain=question.chain)
             raise to_application_error(not_begun) from None
+
+    async def _pinned(self, chain: str) -> str | None:
+        info = activity.info()
+        run_id = info.workflow_run_id or ""
+        if run_id == chain:
+            # The first execution of its run.
+            return None
+        return await self._pin_before(Asker(info.workflow_id or "", run_id, chain, info.task_queue))
 
     def _of(self, tool: str) -> EffectOnce:
         try:

@@ -88,7 +88,7 @@ class LedgerCard(Contract):
                 raise ValueError("say what of the other ledger may be missing: all of it, say")
             if adoption.instead_of == self.id:
                 raise ValueError(f"{self.id} is this very ledger")
-            before = (*self.stands_for, said.model_copy(update={"id": adoption.instead_of}))
+            before = (*self.stands_for, said.model_copy(update={"id": adoption.instead_of, "is_other": True}))
             changes["stands_for"] = before
         elif adoption.lost:
             # Its runs go on with it, as it stands for what it was, and with more care.

@@ -16,7 +16,7 @@ from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.requester import Requester
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolResult
-from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, Usd, is_empty, is_none
+from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, Usd, is_empty, is_false, is_none
 
 
 class CarriedOutput(Contract):
@@ -106,6 +106,8 @@ class CarriedRun(Contract):
     """By what writes do (``core.idempotency.same_work``): the ledger keys that the run knows of."""
     ledgers: dict[str, LedgerPin] = Field(default_factory=dict[str, LedgerPin], exclude_if=is_empty)
     """By task queue, the run's own being the empty name: where its writes are recorded."""
+    has_all_pins: bool = Field(default=False, exclude_if=is_false)
+    """Whether ``ledgers`` has the pins of all executions before: none of them was a retry, or reset."""
     circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()

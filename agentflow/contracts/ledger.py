@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from agentflow.contracts.person import Name
-from agentflow.contracts.wire import Contract, Sha256, is_empty, is_none
+from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
 
 MAX_PREDECESSORS = 100
 """How many ledgers one may stand for."""
@@ -22,6 +22,8 @@ class Predecessor(Contract):
     """The operator."""
     at: datetime
     """When that was recorded."""
+    is_other: bool = Field(default=False, exclude_if=is_false)
+    """Whether it was another ledger than the one that stands for it, and not that one as it was before."""
 
 
 class LedgerIdentity(Contract):
@@ -32,9 +34,19 @@ class LedgerIdentity(Contract):
     stands_for: tuple[Predecessor, ...] = Field(default=(), exclude_if=is_empty)
     """Ledgers whose runs may go on with this one. A call of theirs without a record may have been made."""
 
-    def predecessor(self, ledger: str) -> Predecessor | None:
-        """The ledger of an id that this one stands for, if it does."""
-        return next((one for one in self.stands_for if one.id == ledger), None)
+    def losses_of(self, ledger: str) -> tuple[Predecessor, ...]:
+        """Losses that concern the runs of another ledger, in order; none if this one doesn't stand for it.
+
+        Those are its own, those of this one since it stands for it, and those of other ledgers: each may have
+        stood for it before, and have had records of its runs.
+
+        Args:
+            ledger: Id of the run's.
+        """
+        own = [number for number, one in enumerate(self.stands_for) if one.id == ledger]
+        if not own:
+            return ()
+        return tuple(one for number, one in enumerate(self.stands_for) if number >= own[0] or one.is_other)
 
 
 class Adoption(Contract):
@@ -56,8 +68,8 @@ class LedgerQuestion(Contract):
 
     tool: str
     """A tool whose writes it must record."""
-    chain: str = Field(default="", exclude_if=is_empty)
-    """Which run asks: ``core.idempotency.chain_of``."""
+    chain: str
+    """Which run of its workflow id asks: ``core.idempotency.chain_of``."""
 
 
 class LedgerPin(Contract):

@@ -83,7 +83,8 @@ class Manifest(Contract):
     """What becomes of a write that an earlier run of the workflow id made."""
     ledger: str | None = Field(default=None, exclude_if=is_none)
     """Id of the ledger that writes on the run's own task queue are recorded in; ``None`` where its worker has
-    none, or could not reach it: then the first write finds out."""
+    none, or could not reach it, or where an earlier execution of the run may be pinned: then the first write
+    finds out."""
     search_attributes: bool = True
     """Whether the server has the run's search attributes; see ``agentflow setup``."""
     lists_approvals: bool = Field(default=False, exclude_if=is_false)

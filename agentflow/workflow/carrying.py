@@ -176,8 +176,7 @@ class Carrying:
         if is_cancelled_exception(error) or dispatch.is_cancelling():
             await self._cancelled(course, failure)
             raise CancelledError
-        never_began = course.never_began(failure)
-        report = await self._failed_write(allowed).look_up(failure, never_began=never_began)
+        report = await self._looked_up(course, failure)
         if report.state == "failed" and report.result is None:
             failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
             reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
@@ -252,9 +251,17 @@ class Carrying:
         course.heed(failure)
         allowed = course.allowed
         if allowed.contract.effect != "read":
-            never_began = course.never_began(failure)
-            report = await self._failed_write(allowed).look_up(failure, never_began=never_began)
+            report = await self._looked_up(course, failure)
             self._ended(allowed, _result_of(report), report.state)
+
+    async def _looked_up(self, course: Course, failure: Failure) -> EffectReport:
+        """What became of a call whose activity failed. It does not begin after this."""
+        # A ledger that kept it from beginning has been tried as often as the tool is.
+        return await self._failed_write(course.allowed).look_up(
+            failure,
+            never_began=course.never_began(failure),
+            briefly=failure.not_begun or not course.was_sent,
+        )
 
     def _failed_write(self, allowed: Allowed) -> FailedWrite:
         return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)

@@ -167,10 +167,10 @@ async def run_tool(
 
 
 async def identify_ledger(calls: CallNames, contract: ToolContract, chain: str) -> LedgerIdentity:
-    """Ask a worker of the tool's task queue which ledger the writes of a run are recorded in.
+    """Ask a worker of the tool's task queue which ledger the writes of a run, by its chain, are recorded in.
 
     Raises:
-        ActivityError: none answers, or its ledger can't be reached.
+        ActivityError: none answers, its ledger can't be reached, or nobody can tell any more.
     """
     queue = contract.options.task_queue
     return await execute(

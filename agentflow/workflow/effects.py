@@ -21,8 +21,7 @@ from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 from agentflow.workflow.sealed_calls import CallNames
 
-_TELLING = timedelta(seconds=15)
-"""For the ledger to hear of what is known without it."""
+_BRIEFLY = timedelta(seconds=15)
 FORBIDDEN_NOW_RULE = "forbidden_now"
 """Stands as the rule in the record of a call that was allowed, and forbidden by the time it would act."""
 
@@ -62,19 +61,22 @@ class FailedWrite:
         self._invocation = invocation
         self._timeout = escalation_timeout
 
-    async def look_up(self, failure: Failure, *, never_began: bool = False) -> EffectReport:
+    async def look_up(
+        self, failure: Failure, *, never_began: bool = False, briefly: bool = False
+    ) -> EffectReport:
         """What the ledger and the tool's probe know. The call does not begin after this.
 
         Args:
             failure: Of the call.
             never_began: Whether it is certain without them that it did not: then they are told, if they can
                 be reached.
+            briefly: Whether they were asked in vain already.
         """
         if failure.kind == EFFECT_UNKNOWN_ERROR:
             # The attempt has asked them already.
             return EffectReport(state="unknown", detail=failure.message, attempts=failure.calls or 0)
         try:
-            within = _TELLING if never_began else None
+            within = _BRIEFLY if briefly else None
             return await self._once_free(dispatch.reconcile_effect, within=within)
         except ActivityError as error:
             if never_began:

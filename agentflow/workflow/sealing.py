@@ -24,12 +24,13 @@ from agentflow.workflow.facts import UNSEALED, UNSEALED_STATE, is_kept
 LIFETIME = timedelta(hours=24)
 """How long what is sent may wait to be acted on, where no time-out of its own ends it earlier."""
 
+STATE = "state"
+"""Purpose of the seal of a state."""
 STATE_DEPTH = 400
 """Levels of nesting in a state: what the doors let in, and the state's own around it."""
 
 _MAC = "__agentflow_mac"
 _IS_GENUINE = "__agentflow_is_genuine"
-_STATE = "state"
 
 
 class SealingInterceptor(Interceptor):
@@ -113,7 +114,7 @@ def seal_state(state: Json) -> str | None:
     """The seal of what this execution hands to the next; ``None`` in a replay without keys."""
     info = workflow.info()
     scope = Scope(
-        _STATE, info.namespace, info.workflow_id, info.first_execution_run_id, info.run_id, _STATE, NEVER
+        STATE, info.namespace, info.workflow_id, info.first_execution_run_id, info.run_id, STATE, NEVER
     )
     seal = _sealed(scope, {}, canonical_json(state, max_depth=STATE_DEPTH))
     return None if seal is None else str(seal)
@@ -157,7 +158,7 @@ def _objection_to_state(state: Json, text: str | None) -> str | None:
     if seal.run_id != info.continued_run_id and info.attempt == 1:
         # A retry is started with what the execution that failed was started with.
         return "it was started with the state of an execution that is not the one before it"
-    scope = seal.scope(_STATE, info.namespace, info.workflow_id)
+    scope = seal.scope(STATE, info.namespace, info.workflow_id)
     if not _is_genuine(seal, scope, {}, canonical_json(state, max_depth=STATE_DEPTH)):
         return "it was started with the state of a run under a seal that no worker made"
     return None

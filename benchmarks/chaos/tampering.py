@@ -95,7 +95,7 @@ class Tampering:
             # The new one, too, is restored from a backup: by the second time it is a copy of itself.
             now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost))
             for one in (before.id, *(earlier.id for earlier in before.stands_for)):
-                if one != now.id and not now.predecessor(one):
+                if one != now.id and not now.losses_of(one):
                     now = await ledger.adopt(Adoption(by=OPERATOR, lost=lost, instead_of=one))
         finally:
             await ledger.close()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.manifest import ManifestActivity, ModelRegistry, keys_of
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.manifest import Manifest, ManifestRequest, Release
@@ -11,7 +12,8 @@ from agentflow.contracts.model import ModelPrice
 from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.errors import ConfigurationError, LedgerError, UnknownModelError
-from agentflow.testing.settings import FixedPrices
+from agentflow.testing import MemoryLedger
+from agentflow.testing.settings import TEST_SEAL_KEYS, FixedPrices
 from tests.activity.outside import environment
 
 CHEAP = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(4))
@@ -127,3 +129,28 @@ async def test_what_a_source_of_keys_answered_in_their_place_is_said(found: Any,
     with pytest.raises(ConfigurationError) as raised:
         await keys_of(Source())
     assert str(raised.value) == f"Source.keys() is to answer a tuple of ApproverKeys, {says}"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_only_the_first_execution_of_a_run_is_pinned_to_its_workers_ledger_at_once(
+    is_first: bool,
+) -> None:
+    ledger, place = MemoryLedger(), environment()
+    request = ManifestRequest(
+        agent="Refunds",
+        models=("default",),
+        release=Release(version="7"),
+        tools_hash=sha256_of("tools"),
+        rules=RuleSetName(name="refunds", version="3", hash=sha256_of("rules")),
+        chain=str(place.info.workflow_run_id) if is_first else "the first one",
+    )
+    made = ManifestActivity(
+        REGISTRY,
+        "staging",
+        {},
+        search_attributes=False,
+        max_payload_bytes=1_000,
+        ledger=LedgerCalls(ledger, TEST_SEAL_KEYS),
+    )
+    manifest = await place.run(made.resolve_manifest, request)
+    assert manifest.ledger == ((await ledger.identity()).id if is_first else None)

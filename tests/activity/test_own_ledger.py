@@ -143,6 +143,51 @@ async def test_on_a_ledger_that_stands_for_the_runs_a_call_without_a_record_is_a
     assert bank.attempts == []
 
 
+async def told_of(ledger: MemoryLedger, tool: Tool, invocation: ToolInvocation) -> str:  # type: ignore[type-arg]
+    """What a person is told of a call that has no record in a ledger."""
+    error = await failure(tool, ledger, invocation)
+    assert error.type == EFFECT_UNKNOWN_ERROR
+    return error.message
+
+
+async def test_people_hear_of_each_loss_since_the_ledger_stands_for_the_runs(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    await memory.adopt(Adoption(by="olga", lost="all before the run"))
+    invocation = await known_by(bank.pay, memory)
+    needed = invocation.work and invocation.work.ledger
+    await memory.adopt(Adoption(by="olga", lost="all since noon"))
+    between = (await memory.identity()).id
+    await memory.adopt(Adoption(by="otto", lost="all since two"))
+    told = await told_of(memory, bank.pay, invocation)
+    assert f"for {needed}, of which olga says that there may be missing: all since noon" in told
+    assert f"for {between}, of which otto says that there may be missing: all since two" in told
+    assert "all before the run" not in told
+
+
+async def test_people_hear_of_what_a_ledger_lost_that_stood_for_the_runs_before(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    """The run's ledger A is lost, B stood for it and is lost too, and an operator names B first."""
+    invocation = await known_by(bank.pay, MemoryLedger())
+    needed = invocation.work and invocation.work.ledger
+    await memory.adopt(Adoption(by="olga", lost="all of the second", instead_of="b"))
+    await memory.adopt(Adoption(by="olga", lost="all of the first", instead_of=needed))
+    told = await told_of(memory, bank.pay, invocation)
+    assert "for b, of which olga says that there may be missing: all of the second" in told
+    assert f"for {needed}, of which olga says that there may be missing: all of the first" in told
+
+
+async def test_people_hear_of_both_losses_of_one_ledger(bank: Bank, memory: MemoryLedger) -> None:
+    invocation = await known_by(bank.pay, MemoryLedger())
+    needed = invocation.work and invocation.work.ledger
+    for lost in ("all since noon", "all since ten"):
+        await memory.adopt(Adoption(by="olga", lost=lost, instead_of=needed))
+    told = await told_of(memory, bank.pay, invocation)
+    assert "all since noon" in told
+    assert "all since ten" in told
+
+
 async def test_on_a_ledger_that_stands_for_the_runs_a_call_with_a_record_is_known(
     bank: Bank, memory: MemoryLedger
 ) -> None:

@@ -55,9 +55,7 @@ async def test_an_adopted_ledger_that_lost_something_stands_for_what_it_was(plac
     before = await ledger.identity()
     after = await ledger.adopt(SINCE_NOON)
     assert after.id != before.id
-    stands_for = after.predecessor(before.id)
-    assert stands_for is not None
-    assert (stands_for.lost, stands_for.by) == ("all since noon", "olga")
+    assert [(one.lost, one.by) for one in after.losses_of(before.id)] == [("all since noon", "olga")]
     assert await place.open().identity() == after
 
 
@@ -66,7 +64,7 @@ async def test_a_ledger_can_stand_for_one_that_is_gone(place: Place) -> None:
     before = await ledger.identity()
     after = await ledger.adopt(Adoption(by="olga", lost="all of it", instead_of="5e1f"))
     assert after.id == before.id
-    assert after.predecessor("5e1f") is not None
+    assert [one.lost for one in after.losses_of("5e1f")] == ["all of it"]
 
 
 async def test_of_a_ledger_that_is_gone_something_is_lost(place: Place) -> None:

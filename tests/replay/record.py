@@ -10,10 +10,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from temporalio.client import WorkflowHandle
+from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentOutcome, AgentTask
@@ -33,6 +36,7 @@ from tests.workflow.chatting_agents import Circling, Forgetful, Local
 from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import Harness, chain, serving
 from tests.workflow.importing_agents import Noter, note, notes
+from tests.workflow.retried_agents import Stumbler
 from tests.workflow.stepping_agents import Careful, Remitter, Stepper
 from tests.workflow.verifying_agents import Badged
 
@@ -96,6 +100,19 @@ async def cancelled_while_asked(bank: Harness) -> WorkflowHandle[Any, Any]:
     await bank.escalation(handle)
     await handle.cancel()
     return handle
+
+
+async def retried(bank: Harness) -> WorkflowHandle[Any, Any]:
+    """Temporal tries a run again, whose second execution asks which ledger the first one was pinned to."""
+    task: AgentTask[Any] = AgentTask(input="pay", requested_by="rita")
+    return await bank.client.start_workflow(
+        "Stumbler",
+        task,
+        id=f"retried-{uuid4()}",
+        task_queue=bank.task_queue,
+        retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=2),
+        result_type=AgentOutcome[Any],
+    )
 
 
 def failing(error: Exception) -> Way:
@@ -336,6 +353,7 @@ WAYS: dict[str, tuple[list[Any], Way]] = {
     "imported-tools": ([call("read_notes"), call("add_note", text="hello"), answer("ok")], started(Noter)),
     "circling": ([*[LOOK] * 4, DONE], circling),
     "output-guarded": ([LOOK, DONE], plain),
+    "retried": ([], retried),
     "compacted": ([*[call("statement", page=page) for page in range(12)], answer("ok")], started(Forgetful)),
 }
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -345,6 +363,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "started-signed": {"requesters": SignedRequesters(Keys())},
     "verified-outside": {"workflows": [Badged]},
     "said-by-two": {"workflows": [Wirer]},
+    "retried": {"workflows": [Stumbler]},
     "forbidden-now": {"ledger": KEPT},
     "told-of-approvals": {"notifier": Deaf()},
     "imported-tools": {"more_tools": NOTES.tools(note, notes), "workflows": [Noter]},
@@ -369,7 +388,7 @@ async def _record(environment: WorkflowEnvironment, name: str, script: list[Any]
             handle = await way(bank)
             await handle.result()
             histories = await chain(handle)
-    # Of a run that continued as new, the second execution: it was continued, and mostly it continues.
+    # Of a run of several executions the second one: most continue, and are continued.
     history = histories[min(1, len(histories) - 1)]
     path.write_text(without_machine(history.to_json()), "utf-8")
     print(f"{path.name}: {len(history.events)} events of {len(histories)} executions")

@@ -10,10 +10,11 @@ from agentflow import AgentflowPlugin
 from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import ALL_AGENTS
 from tests.workflow.importing_agents import Noter
+from tests.workflow.retried_agents import Stumbler
 from tests.workflow.verifying_agents import Badged
 from workflows.support_refund import SupportRefund
 
-AGENTS = [*ALL_AGENTS, Noter, SupportRefund, Badged, Wirer]
+AGENTS = [*ALL_AGENTS, Noter, SupportRefund, Badged, Wirer, Stumbler]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 TEXTS = {path.stem: path.read_text("utf-8") for path in HISTORIES}
 

@@ -70,9 +70,9 @@ class Harness:
         return [r.detail for r in await self.agents.decisions(handle.id) if not r.accepted]
 
 
-async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
+async def eventually(look: Callable[[], Awaitable[T | None]], seconds: float = 30) -> T:
     """What a look finds, as soon as it finds something. Bounded, so that a failure is not a hang."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(seconds):
         while True:
             if (found := await look()) is not None:
                 return found

@@ -5,13 +5,15 @@ import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow import AgentOutcome
+from agentflow import AgentOutcome, AgentTask
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
+from agentflow.contracts.effects import EffectQuery
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.ledger import Adoption
 from agentflow.testing import ScriptedModel, answer, call
@@ -135,3 +137,45 @@ async def test_a_restored_ledger_makes_no_write_before_it_is_adopted(
             outcome = await handle.result()
     assert outcome.tool_calls[1].effect == ("failed" if lost else "done")
     assert bank.paid == ([SMALL] if lost else [SMALL, BIG])
+
+
+async def test_what_people_say_of_an_earlier_effect_is_recorded_in_the_runs_own_ledger(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    """The worker that hears them has another ledger: it records nothing, and the other worker does."""
+    wires = [call("wire", account="bob", amount="9.00"), answer({"account": "bob", "amount": "9.00"})]
+    bank, model, name = Bank(), ScriptedModel(wires), f"case-{uuid4()}"
+    one, two = SQLiteLedger(tmp_path / "one.sqlite"), SQLiteLedger(tmp_path / "two.sqlite")
+    asked = asyncio.Event()
+    identity = two.identity
+
+    async def looked() -> Any:
+        asked.set()
+        return await identity()
+
+    async with serving(temporal, model, tmp_path, ledger=one, bank=bank) as worker:
+        queue = worker.task_queue
+        for _ in range(2):
+            task: AgentTask[Any] = AgentTask(input="wire", requested_by="rita")
+            handle = await worker.client.start_workflow(
+                "Banker", task, id=name, task_queue=queue, result_type=AgentOutcome[Any]
+            )
+            effect = (await worker.escalation(handle)).effect
+            assert effect is not None
+            if effect.earlier is None:
+                await handle.terminate()
+        assert effect.earlier is not None
+    async with serving(temporal, model, tmp_path, ledger=two, bank=bank, queue=queue) as worker:
+        two.identity = looked  # type: ignore[method-assign]
+        said = Resolution(action="count", by="otto", result="wired 9.00")
+        await worker.agents.resolve(name, said)
+        async with asyncio.timeout(30):
+            await asked.wait()
+    async with serving(temporal, model, tmp_path, ledger=one, bank=bank, queue=queue):
+        async with asyncio.timeout(60):
+            outcome = await handle.result()
+    assert [each.effect for each in outcome.tool_calls] == ["counted"]
+    assert bank.paid == [("bob", "9.00")]
+    assert (await two.find(EffectQuery())).effects == ()
+    (own,) = [found.record for found in (await one.find(EffectQuery())).effects if found.record.counts]
+    assert (own.key, own.closed_by, own.counts) == (effect.key, "otto", effect.earlier.key)

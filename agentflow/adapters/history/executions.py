@@ -119,8 +119,13 @@ def run_begun_by(start: WorkflowExecutionStartedEventAttributes) -> str:
     return chain_of(
         start.first_execution_run_id,
         start.original_execution_run_id,
-        is_cron=start.initiator == _BY_CRON or bool(start.cron_schedule),
+        is_cron=begun_by_cron(start),
     )
+
+
+def begun_by_cron(start: WorkflowExecutionStartedEventAttributes) -> bool:
+    """Whether an execution is one of a cron schedule's, and so begins a run of its own."""
+    return start.initiator == _BY_CRON or bool(start.cron_schedule)
 
 
 def started(history: WorkflowHistory) -> WorkflowExecutionStartedEventAttributes:
