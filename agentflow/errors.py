@@ -234,4 +234,4 @@ class BudgetExhausted(RunStopped):
 
 
 class RunEscalated(RunStopped):
-    """A person had to take over and the run ends there: aborted, or nobody came in time."""
+    """A person had to take over and the run ends there: aborted, or not resolved in time."""

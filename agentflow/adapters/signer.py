@@ -224,6 +224,7 @@ class Signer:
             **self._times(valid_for, now, resolution.by),
             run=escalation.run,
             escalation_id=escalation.id,
+            question_hash=escalation.question_hash,
             effect_key=effect.key if effect else None,
             tool=effect.tool if effect else None,
             arguments_hash=arguments_hash(effect.tool, effect.arguments) if effect else None,

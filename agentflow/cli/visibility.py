@@ -97,7 +97,7 @@ def _status_term(status: RunFilter) -> str:
         case "waiting_for_approval":
             return open_state
         case "escalated":
-            # A run that waits for a person, or one that ended since nobody took over.
+            # A run that waits for a person, or one that ended since people did not take over.
             return f"({open_state} OR {ended})"
         case _:
             return ended

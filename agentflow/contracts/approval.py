@@ -5,7 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt, UsedDelegation
+from agentflow.contracts.identity import (
+    MAX_TOKEN_CHARACTERS,
+    Consent,
+    LatestWord,
+    RefusedAttempt,
+    Seconds,
+    UsedDelegation,
+)
 from agentflow.contracts.person import Name
 from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum
@@ -50,6 +57,8 @@ class ApprovalRequest(Contract):
     """Who has agreed so far."""
     consents: tuple[Consent, ...] = Field(default=(), exclude_if=is_empty)
     """The same with their roles and keys."""
+    latest: tuple[LatestWord, ...] = Field(default=(), exclude_if=is_empty)
+    """What each person signed last on it."""
     refused: tuple[RefusedAttempt, ...] = Field(default=(), exclude_if=is_empty)
     """The last decisions on it that did not count."""
     refusals: int = Field(default=0, exclude_if=is_zero)
@@ -111,6 +120,9 @@ class Approver(Contract):
     """Whom they stand in for."""
     delegation: UsedDelegation | None = None
     """By which they do."""
+    signed_at: Seconds | None = None
+    """When they signed it. Of one person's words the one that was signed later stands; ``None`` leaves it to
+    the order in which they come."""
     reason: str | None = None
     """Why, as it was signed; ``None`` leaves it to what was stated."""
 
@@ -124,6 +136,7 @@ class Approver(Contract):
             key_hashes=self.key_hashes,
             roles=self.roles,
             delegation=self.delegation,
+            signed_at=self.signed_at,
         )
 
 

@@ -62,6 +62,8 @@ class Escalation(Contract):
     id: str
     reason: str
     deadline: datetime
+    asked_at: datetime | None = Field(default=None, exclude_if=is_none)
+    """When people were asked."""
     answerable: bool
     """Whether a person may supply the answer that the model couldn't."""
     run: Sha256 | None = Field(default=None, exclude_if=is_none)
@@ -84,6 +86,12 @@ class Escalation(Contract):
     """The last answers that did not count."""
     refusals: int = Field(default=0, exclude_if=is_zero)
     """How many did not count."""
+
+    @property
+    def question_hash(self) -> Sha256:
+        """Names what people are asked, of all that this run ever asks: a reset run counts its ids anew."""
+        asked_at = self.asked_at and self.asked_at.isoformat()
+        return sha256_of([self.id, self.reason, self.answerable, asked_at, self.deadline.isoformat()])
 
     def roles_at(self, now: datetime) -> tuple[str, ...]:
         """The roles that count at a time; empty means any."""

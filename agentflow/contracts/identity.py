@@ -93,6 +93,8 @@ class ResolutionClaims(Claims):
 
     run: Sha256
     escalation_id: str
+    question_hash: Sha256
+    """Of what was asked, and when: ``contracts.escalation.Escalation.question_hash``."""
     effect_key: Sha256 | None
     """Of the write in doubt; ``None`` if none is."""
     tool: str | None
@@ -155,11 +157,24 @@ class Consent(Contract):
     roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """In which they said it."""
     delegation: UsedDelegation | None = Field(default=None, exclude_if=is_none)
+    signed_at: Seconds | None = Field(default=None, exclude_if=is_none)
+    """The ``iat`` of what they signed; ``None`` where nobody signs."""
 
     @property
     def name(self) -> str:
         """The person as others read it."""
         return f"{self.by} for {self.on_behalf_of}" if self.on_behalf_of else self.by
+
+
+class LatestWord(Contract):
+    """What one person signed last on one question, also where it did not count: nothing earlier does."""
+
+    people: tuple[str, ...]
+    """The person, and on whose behalf."""
+    at: Seconds
+    """The ``iat``."""
+    word: str
+    """``approve``, ``reject``, or an answer's ``word_hash``; empty for a word that was taken back."""
 
 
 class RefusedAttempt(Contract):

@@ -3,14 +3,14 @@
 Two doors (the signals and the ``decide`` update) lead into ``judge``. What it refuses has no effect.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from agentflow.contracts.approval import ApprovalDecision, ApprovalOutcome, ApprovalRequest, Approver
-from agentflow.contracts.identity import Consent, RefusedAttempt
-from agentflow.core.consents import clash, uses_up
+from agentflow.contracts.identity import Consent, LatestWord, RefusedAttempt
+from agentflow.core.consents import TAKEN_BACK, clash, outdated, uses_up, with_latest
 from agentflow.core.named import Named, objection_to_named
 from agentflow.core.person import has_one_of
 
@@ -27,6 +27,8 @@ class Refusal:
     reason: str
     is_late: bool = False
     """Whether it would count if it had come earlier."""
+    of: Approver | None = None
+    """Who sent it, where a signature that has run out is all that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class PendingApproval:
 
     request: ApprovalRequest
     consents: tuple[Consent, ...] = ()
+    latest: tuple[LatestWord, ...] = ()
+    """What each person signed last on it, also where that did not count."""
     refused: tuple[RefusedAttempt, ...] = ()
     """The last decisions that did not count."""
     refusals: int = 0
@@ -44,7 +48,7 @@ class PendingApproval:
     def of(cls, request: ApprovalRequest) -> "PendingApproval":
         """As another execution of the run showed it."""
         consents = request.consents or tuple(Consent(by=name) for name in request.approved_by)
-        return cls(request, consents, request.refused, request.refusals)
+        return cls(request, consents, request.latest, request.refused, request.refusals)
 
     @property
     def people_needed(self) -> int:
@@ -61,15 +65,25 @@ class PendingApproval:
         changes = {
             "approved_by": self.approved_by,
             "consents": self.consents,
+            "latest": self.latest,
             "refused": self.refused,
             "refusals": self.refusals,
         }
         return self.request.model_copy(update=changes)
 
-    def with_refused(self, attempt: RefusedAttempt) -> "PendingApproval":
-        """Remember a decision that did not count: the other approvers should know of it."""
-        last = (*self.refused, attempt)[-MAX_REFUSED_SHOWN:]
-        return replace(self, refused=last, refusals=self.refusals + 1)
+    def with_refused(
+        self, attempt: RefusedAttempt, approver: "Approver | Refusal | None" = None
+    ) -> "PendingApproval":
+        """Remember a decision that did not count: the other approvers should know of it.
+
+        Args:
+            attempt: The decision.
+            approver: Who it was, if that is known: nothing that they signed earlier counts any more.
+        """
+        last, latest = (*self.refused, attempt)[-MAX_REFUSED_SHOWN:], self.latest
+        if isinstance(approver, Approver):
+            latest = with_latest(latest, approver.consent, attempt.verdict)
+        return replace(self, latest=latest, refused=last, refusals=self.refusals + 1)
 
     def keeping(self, stands: Callable[[Consent], bool]) -> "PendingApproval":
         """Take back the consents that do not stand any more. An approval that rests on one is open again.
@@ -79,7 +93,18 @@ class PendingApproval:
         if self.outcome is not None and self.outcome.status != "approved":
             return self
         kept = tuple(consent for consent in self.consents if stands(consent))
-        return self if kept == self.consents else replace(self, consents=kept, outcome=None)
+        if kept == self.consents:
+            return self
+        # Who said otherwise while it was approved was refused, and is heard now that it is open again.
+        agree = tuple(consent for consent in kept if not outdated(consent, "approve", self.latest))
+        return self.taking_back([consent for consent in self.consents if consent not in kept], agree)
+
+    def taking_back(self, gone: Sequence[Consent], kept: tuple[Consent, ...] = ()) -> "PendingApproval":
+        """Be open again, with these consents. Those that are gone can't be sent again, only signed anew."""
+        latest = self.latest
+        for consent in gone:
+            latest = with_latest(latest, consent, TAKEN_BACK)
+        return replace(self, consents=kept, latest=latest, outcome=None)
 
 
 def judge(
@@ -106,10 +131,11 @@ def judge(
     if refusal := _objection(pending, verdict, decision, approver, now):
         return refusal
     reason = decision.reason if approver.reason is None else approver.reason
+    latest = with_latest(pending.latest, approver.consent, verdict)
     if verdict == "reject":
         rejected = ApprovalOutcome(status="rejected", by=(approver.consent.name,), reason=reason)
-        return replace(pending, outcome=rejected)
-    agreed = replace(pending, consents=(*pending.consents, approver.consent))
+        return replace(pending, latest=latest, outcome=rejected)
+    agreed = replace(pending, consents=(*pending.consents, approver.consent), latest=latest)
     if objection := objection_to_named(named, agreed.consents, pending.request.quorum.people):
         return Refusal(objection)
     if agreed.people_needed:
@@ -122,7 +148,13 @@ def expire(pending: PendingApproval) -> PendingApproval:
     """The deadline has passed: a refusal, unless it was decided before."""
     if pending.outcome:
         return pending
-    reason = f"nobody decided before {pending.request.deadline.isoformat()}"
+    until, people = pending.request.deadline.isoformat(), pending.request.quorum.people
+    if pending.consents:
+        reason = f"{len(pending.consents)} of {people} people approved ({', '.join(pending.approved_by)})"
+    else:
+        reason = "no decision counted" if pending.refusals else "nobody decided"
+    refused = f"; decisions that did not count: {pending.refusals}" if pending.refusals else ""
+    reason = f"{reason} before {until}{refused}"
     return replace(pending, outcome=ApprovalOutcome(status="expired", by=pending.approved_by, reason=reason))
 
 
@@ -156,6 +188,8 @@ def _why_not(
         return f"{pending.request.id} is {pending.outcome.status} already"
     if decision.arguments_hash not in (None, pending.request.arguments_hash):
         return "the decision is bound to other arguments"
+    if since := outdated(approver.consent, verdict, pending.latest):
+        return since
     # A person who asked for the action, or who lacks the role, may still stop it.
     return _may_not_approve(pending, approver, now) if verdict == "approve" else None
 

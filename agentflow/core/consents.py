@@ -6,12 +6,15 @@ and by each attempt of the write itself. All of them ask here.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from agentflow.contracts.identity import ApproverKey, Consent
+from agentflow.contracts.identity import ApproverKey, Consent, LatestWord
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.person import beyond, has_one_of, same_person, speaks_for
+
+TAKEN_BACK = ""
+"""The word of a person whose last one no longer counts."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,46 @@ def clash(consent: Consent, others: Sequence[Consent]) -> str | None:
     return None
 
 
+def outdated(consent: Consent, word: str, latest: Sequence[LatestWord]) -> str | None:
+    """Why a person's signed word does not count since they signed another one later; ``None`` if it may.
+
+    Whoever saw a token can send it again, at any time until it expires: the order in which words come says
+    nothing of what a person said last. Where no time is signed, that order is all there is.
+
+    Args:
+        consent: Who says it, and when they signed it.
+        word: Two words are the same if this is.
+        latest: What people signed last on the question.
+    """
+    last = _last_of(consent, latest)
+    if last is None or consent.signed_at is None or last.at < consent.signed_at or last.word == word:
+        return None
+    last_at, this = (datetime.fromtimestamp(at, UTC).isoformat() for at in (last.at, consent.signed_at))
+    if last.word == TAKEN_BACK:
+        return (
+            f"what {consent.name} signed at {last_at} no longer counts, and this is no newer ({this}): "
+            "sign it anew if it is meant"
+        )
+    return (
+        f"{consent.name} signed otherwise at {last_at}, and this at {this}: what was signed later stands, of "
+        "one second what came first; sign anew what is meant"
+    )
+
+
+def with_latest(latest: Sequence[LatestWord], consent: Consent, word: str) -> tuple[LatestWord, ...]:
+    """What people signed last, now that this person's word is known too."""
+    at, last = consent.signed_at, _last_of(consent, latest)
+    if at is None or (last is not None and (at < last.at or (at == last.at and word != TAKEN_BACK))):
+        return tuple(latest)
+    others = (one for one in latest if one is not last)
+    return (*others, LatestWord(people=people_of(consent), at=at, word=word))
+
+
+def are_same(people: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether the same person speaks, in the same one's place."""
+    return len(people) == len(others) and all(map(same_person, people, others))
+
+
 def people_of(consent: Consent) -> tuple[str, ...]:
     """Whom a consent uses up."""
     return (consent.by,) if consent.on_behalf_of is None else (consent.by, consent.on_behalf_of)
@@ -134,6 +177,10 @@ def objections_to_key(
         yield f"the key {key.kid} expired at {key.expires.isoformat()}"
     if not speaks_for(key.subjects, subject):
         yield f"the key {key.kid} does not speak for {subject}"
+
+
+def _last_of(consent: Consent, latest: Sequence[LatestWord]) -> LatestWord | None:
+    return next((one for one in latest if are_same(one.people, people_of(consent))), None)
 
 
 def _objections_by_key(consent: Consent, trust: Trust) -> Iterator[str]:

@@ -13,12 +13,20 @@ from agentflow.contracts.escalation import (
     ResolutionAction,
     SaidWord,
 )
-from agentflow.contracts.identity import Consent, RefusedAttempt
+from agentflow.contracts.identity import Consent, LatestWord, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
 from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal, too_late
-from agentflow.core.consents import clash, people_of, uses_up
-from agentflow.core.person import has_one_of, same_person
+from agentflow.core.consents import (
+    TAKEN_BACK,
+    are_same,
+    clash,
+    outdated,
+    people_of,
+    uses_up,
+    with_latest,
+)
+from agentflow.core.person import has_one_of
 from agentflow.core.schema import SchemaCheck
 
 MAX_WORDS = 40
@@ -59,6 +67,8 @@ class OpenEscalation:
     """Of the tool's output, for a write in doubt."""
     outcome: Resolution | None = None
     """Once enough people say the same; ``by`` names whom the verifier proved."""
+    latest: tuple[LatestWord, ...] = ()
+    """What each person signed last on it, also where that did not count."""
 
     def with_refused(self, attempt: RefusedAttempt) -> "OpenEscalation":
         """Remember an answer that did not count: others should know of it."""
@@ -66,14 +76,25 @@ class OpenEscalation:
         told = {"refused": last, "refusals": self.escalation.refusals + 1}
         return replace(self, escalation=self.escalation.model_copy(update=told))
 
+    def with_latest(self, consent: Consent, resolution: Resolution) -> "OpenEscalation":
+        """Remember what somebody signed, whether or not it counts: nothing that they signed earlier does."""
+        return replace(self, latest=with_latest(self.latest, consent, resolution.word_hash))
+
     def keeping(self, stands: Callable[[Consent], bool]) -> "OpenEscalation":
         """Take back the words of those who no longer count. An outcome that rests on one is open again."""
         if self.outcome is not None and self.outcome.action == "abort":
             return self
         words = tuple(word for word in self.escalation.words if stands(word.consent))
-        if words == self.escalation.words:
-            return self
-        return replace(self, escalation=self.escalation.model_copy(update={"words": words}), outcome=None)
+        return self if words == self.escalation.words else self.with_words(words)
+
+    def with_words(self, words: tuple[SaidWord, ...]) -> "OpenEscalation":
+        """Be open again, with these words. The others can't be sent again, only signed anew."""
+        latest = self.latest
+        for word in self.escalation.words:
+            if word not in words:
+                latest = with_latest(latest, word.consent, TAKEN_BACK)
+        told = self.escalation.model_copy(update={"words": words})
+        return replace(self, escalation=told, outcome=None, latest=latest)
 
 
 def judge_resolution(
@@ -83,7 +104,7 @@ def judge_resolution(
 
     Anybody who is somebody may abort. Anything else needs the quorum, with its roles and without the person
     who asked for the run; all who have said something must say the same, and who says otherwise holds it up
-    until they agree. A person's new word takes the place of the one before.
+    until they agree. A person's new word takes the place of the one before, if it was not signed earlier.
 
     Args:
         open_one: What is escalated.
@@ -96,12 +117,14 @@ def judge_resolution(
     assert open_one is not None  # unfit otherwise
     if isinstance(approver, Refusal):
         return approver
-    if late := too_late(open_one.escalation.deadline, now):
-        return late
-    if resolution.action == "abort":
-        return replace(open_one, outcome=resolution.model_copy(update={"by": _named([approver.consent])}))
     escalation, consent = open_one.escalation, approver.consent
-    others = tuple(word for word in escalation.words if not _is_same(word.consent, consent))
+    since = outdated(consent, resolution.word_hash, open_one.latest)
+    if refusal := Refusal(since) if since else too_late(escalation.deadline, now):
+        return refusal
+    if resolution.action == "abort":
+        return replace(open_one, outcome=resolution.model_copy(update={"by": _named([consent])}))
+    speaks = people_of(consent)
+    others = tuple(word for word in escalation.words if not are_same(people_of(word.consent), speaks))
     word = SaidWord(
         consent=consent,
         action=resolution.action,
@@ -113,6 +136,7 @@ def judge_resolution(
         return Refusal(problem)
     words = (*others, word)
     told = replace(open_one, escalation=escalation.model_copy(update={"words": words}))
+    told = told.with_latest(consent, resolution)
     is_agreed = len(words) >= escalation.quorum.people and len({each.word_hash for each in words}) == 1
     return replace(told, outcome=resolution.model_copy(update=_agreed(words))) if is_agreed else told
 
@@ -136,6 +160,20 @@ def people_missing(escalation: Escalation) -> int:
     return max(escalation.quorum.people - len(escalation.words), 0)
 
 
+def unanswered(escalation: Escalation) -> str:
+    """What became of an escalation that people did not resolve in time: who said what, of how many."""
+    words, until = escalation.words, escalation.deadline.isoformat()
+    if words:
+        agree = len({word.word_hash for word in words}) == 1
+        answered = f"{len(words)} of {escalation.quorum.people} people" if agree else f"{len(words)} people"
+        said = ", ".join(f"{word.consent.name}: {word.action}" for word in words)
+        came = f"{answered} answered{'' if agree else ' and did not agree'} ({said[:MAX_SHOWN]})"
+    else:
+        came = "no answer counted" if escalation.refusals else "nobody took over"
+    refused = f"; answers that did not count: {escalation.refusals}" if escalation.refusals else ""
+    return f"{came} before {until}{refused}"
+
+
 def _may_not(
     escalation: Escalation, consent: Consent, others: tuple[SaidWord, ...], now: datetime
 ) -> str | None:
@@ -154,12 +192,6 @@ def _adds_nothing(escalation: Escalation, others: tuple[SaidWord, ...], word: Sa
     if len(others) >= MAX_WORDS:
         return f"{len(others)} people have said something; only abort counts any more"
     return None
-
-
-def _is_same(one: Consent, other: Consent) -> bool:
-    return len(people_of(one)) == len(people_of(other)) and all(
-        map(same_person, people_of(one), people_of(other))
-    )
 
 
 def _agreed(words: tuple[SaidWord, ...]) -> dict[str, Json]:

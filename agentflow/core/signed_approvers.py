@@ -128,7 +128,11 @@ class SignedApprovers:
                 arguments_hash(effect.tool, effect.arguments) if effect else None,
             ),
         ]
-        return _other(asked) or _in_time(self._person(key, claims, claims.roles, now), claims, now)
+        return (
+            _other(asked)
+            or _other_question(claims, escalation)
+            or _in_time(self._person(key, claims, claims.roles, now), claims, now)
+        )
 
     def _decision(
         self, decision: ApprovalDecision, now: datetime
@@ -155,6 +159,7 @@ class SignedApprovers:
                 method=self.method,
                 kids=(key.kid,),
                 key_hashes=(key_hash(key),),
+                signed_at=claims.iat,
                 reason=reason,
             )
         read = self._read(claims.delegation, DELEGATION_TYPE, DelegationClaims, now)
@@ -173,6 +178,7 @@ class SignedApprovers:
             key_hashes=(key_hash(key), key_hash(giver)),
             on_behalf_of=given.sub,
             delegation=UsedDelegation(id=given.jti, until=given.exp),
+            signed_at=claims.iat,
             reason=reason,
         )
 
@@ -226,8 +232,10 @@ class SignedApprovers:
 
 def _in_time(person: Approver | Refusal, claims: Claims, now: datetime) -> Approver | Refusal:
     """The person, unless all that is wrong is that their signature has expired."""
-    expired = None if isinstance(person, Refusal) else _expired(claims, now)
-    return Refusal(expired, is_late=True) if expired else person
+    if isinstance(person, Refusal):
+        return person
+    expired = _expired(claims, now)
+    return Refusal(expired, is_late=True, of=person) if expired else person
 
 
 def _expired(claims: Claims, now: datetime) -> str | None:
@@ -242,6 +250,17 @@ def _other(pairs: Sequence[Pair]) -> Refusal | None:
         if signed != actual:
             return Refusal(f"what was signed is for another {name}: {signed!r}, not {actual!r}"[:600])
     return None
+
+
+def _other_question(claims: ResolutionClaims, escalation: Escalation) -> Refusal | None:
+    """What was signed must be of this question: a run that was reset may ask another one by the same id."""
+    if claims.question_hash == escalation.question_hash:
+        return None
+    asked = f", asked at {escalation.asked_at.isoformat()}" if escalation.asked_at else ""
+    return Refusal(
+        f"what was signed is for another question than {escalation.id} is now{asked}: look at this one, and "
+        "sign anew"
+    )
 
 
 def _beside(decision: ApprovalDecision, claims: DecisionClaims) -> Refusal | None:

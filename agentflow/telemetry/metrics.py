@@ -198,7 +198,7 @@ class RunMetrics:
         self._add(_ESCALATIONS, {})
 
     def escalation_ended(self, action: str, seconds: float) -> None:
-        """A person took over, or nobody came."""
+        """People took over, or let the deadline pass (``expired``)."""
         self._record(_TAKEN_OVER, seconds, {semconv.ESCALATION_ACTION: action})
 
     def _add(self, counter: Counter, labels: Labels) -> None:

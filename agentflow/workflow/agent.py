@@ -188,7 +188,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
 
         Raises:
             BudgetExhausted: the call doesn't fit what is left.
-            RunEscalated: a person aborted, or nobody came.
+            RunEscalated: a person aborted, or the deadline passed.
         """
         self.tell(prompt, label="instruction")
         return await self._loop(answer_form(output_type), ()).answer()
@@ -208,7 +208,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
 
         Raises:
             BudgetExhausted: the call doesn't fit what is left.
-            RunEscalated: it failed or its effect is unknown, and a person aborted or nobody came.
+            RunEscalated: it failed or its effect is unknown, and a person aborted or the deadline passed.
         """
         name = tool.contract.name
         call = ToolCall(
@@ -251,7 +251,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         """Wait for a person to take over; their guidance is added to the conversation.
 
         Raises:
-            RunEscalated: a person aborted, or nobody came before the deadline.
+            RunEscalated: a person aborted, or the deadline passed.
         """
         resolution = await waiting.escalate(self._run, reason, self.escalation_timeout)
         self.tell(resolution.text)

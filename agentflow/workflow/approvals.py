@@ -1,7 +1,6 @@
 """The approvals of one run: opened, judged, waited for, and looked at again before anything rests on them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -161,7 +160,7 @@ class Approvals:
             reason = f"{judged.reason}; {found}" if found else judged.reason
             self._log.note(subject_of(sent.verdict), False, f"{pending.request.id}: {reason}", by=decision.by)
             attempt = RefusedAttempt(at=came_at, by=decision.by, verdict=sent.verdict, reason=reason[:600])
-            self._approvals[pending.request.id] = pending.with_refused(attempt)
+            self._approvals[pending.request.id] = pending.with_refused(attempt, approver)
             return judged
         assert isinstance(approver, Approver)  # judge refused it otherwise
         self._approvals[judged.request.id] = judged
@@ -196,9 +195,7 @@ class Approvals:
             return True
         kept = pending.keeping(stands_for(quorum, trust, requested_by))
         # What is wrong may be with all of them together: then none is kept.
-        self._approvals[approval_id] = (
-            kept if kept is not pending else replace(pending, consents=(), outcome=None)
-        )
+        self._approvals[approval_id] = kept if kept is not pending else pending.taking_back(pending.consents)
         again = f"{approval_id} is open again, its approval no longer holds: {'; '.join(objections)}"
         self._log.note("approval", False, again, tool=pending.request.tool)
         return False

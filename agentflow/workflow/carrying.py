@@ -51,7 +51,7 @@ class Carrying:
 
         Raises:
             BudgetExhausted: the call doesn't fit what is left.
-            RunEscalated: it failed or its effect is unknown, and a person aborted or nobody came.
+            RunEscalated: it failed or its effect is unknown, and a person aborted or the deadline passed.
         """
         run, contract = self._run, allowed.contract
         spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)

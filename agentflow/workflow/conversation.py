@@ -67,7 +67,7 @@ class Conversation:
 
         Raises:
             BudgetExhausted: no model of the route fits what is left.
-            RunEscalated: it failed, and a person aborted or nobody came.
+            RunEscalated: it failed, and a person aborted or the deadline passed.
         """
         run = self._run
         while True:
@@ -98,7 +98,7 @@ class Conversation:
         """Have the conversation shortened while it doesn't fit the smallest context of the route.
 
         Raises:
-            RunEscalated: nothing more may go, and a person aborted or nobody came.
+            RunEscalated: nothing more may go, and a person aborted or the deadline passed.
         """
         run = self._run
         while self._compaction and (excess := self._excess()) > 0:

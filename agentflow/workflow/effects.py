@@ -89,7 +89,7 @@ class FailedWrite:
         """Let people say whether an earlier run's effect counts for this call's: ``count`` or ``again``.
 
         Raises:
-            RunEscalated: a person aborted, or nobody came before the deadline.
+            RunEscalated: a person aborted, or the deadline passed.
         """
         reason = f"{self._contract.name} was not made: {known}"
         resolution = await waiting.ask_what_happened(
@@ -113,7 +113,7 @@ class FailedWrite:
         """Ask people until it is known what became of the call, and its result can be used.
 
         Raises:
-            RunEscalated: a person aborted, or nobody came before the deadline.
+            RunEscalated: a person aborted, or the deadline passed.
         """
         while report.state == "unknown" or _is_unusable(report):
             reason = self._reason(report)

@@ -1,7 +1,7 @@
 """The escalation of one run that is open: what people say of it, until enough of them say the same."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from temporalio import workflow
@@ -14,7 +14,7 @@ from agentflow.contracts.wire import Json
 from agentflow.core.answer import AnswerForm
 from agentflow.core.approval import Refusal
 from agentflow.core.consents import objections_to, stands_for
-from agentflow.core.escalation import OpenEscalation, judge_resolution, people_missing, unfit
+from agentflow.core.escalation import OpenEscalation, judge_resolution, people_missing, unanswered, unfit
 from agentflow.core.schema import SchemaCheck
 from agentflow.workflow.approvals import until
 from agentflow.workflow.identities import AnswerTo, Identities
@@ -45,7 +45,6 @@ class Escalations:
         self._identities = identities
         self._log = log
         self._is_heard_of = is_heard_of
-        self._opened_at = workflow.now()
         self._open: OpenEscalation | None = None
         self.count: int = 0
         """How many there have been."""
@@ -66,12 +65,13 @@ class Escalations:
     ) -> None:
         """Let people take over: with a form, supply the answer; of a doubt, say what happened."""
         self.count += 1
-        now = self._opened_at = workflow.now()
+        now = workflow.now()
         quorum = doubt.quorum if doubt else Quorum()
         escalation = Escalation(
             id=f"escalation-{self.count}",
             reason=reason,
             deadline=deadline,
+            asked_at=now,
             answerable=form is not None,
             run=self._identities.run,
             identity=self._identities.method,
@@ -82,8 +82,8 @@ class Escalations:
         )
         self._open = OpenEscalation(escalation, form, doubt.output_check if doubt else None)
 
-    async def resolution(self) -> Resolution | None:
-        """Wait until people resolve the open escalation; ``None`` when its deadline passed.
+    async def resolution(self) -> Resolution | str:
+        """Wait until people resolve the open escalation; a text says what they did when its deadline passed.
 
         Their word counts if it still does when the run acts on it, which is when this answers.
         """
@@ -107,9 +107,9 @@ class Escalations:
                         break
                 if (resolution := self._standing_outcome()) is not None:
                     return resolution
-            missed = f"{escalation.id}: nobody took over before {escalation.deadline.isoformat()}"
-            self._log.note("resolution", False, missed)
-            return None
+            missed = unanswered(self._open.escalation)
+            self._log.note("resolution", False, f"{escalation.id}: {missed}")
+            return missed
         finally:
             self._open = None
 
@@ -119,7 +119,7 @@ class Escalations:
         if problem is not None or self._open is None:
             self._refuse(resolution, problem or "nothing is escalated", workflow.now())
             return None
-        return AnswerTo(resolution, self._open.escalation, self._opened_at)
+        return AnswerTo(resolution, self._open.escalation)
 
     def weigh(
         self, sent: AnswerTo, approver: Approver | Refusal, came_at: datetime
@@ -143,6 +143,9 @@ class Escalations:
         """
         resolution, judged = sent.resolution, self.weigh(sent, approver, came_at)
         if isinstance(judged, Refusal):
+            open_one = self._open
+            if open_one and open_one.escalation.id == sent.escalation.id and isinstance(approver, Approver):
+                self._open = open_one.with_latest(approver.consent, resolution)
             self._refuse(resolution, f"{judged.reason}; {found}" if found else judged.reason, came_at)
             return judged
         assert isinstance(approver, Approver)  # judge_resolution refused it otherwise
@@ -180,7 +183,7 @@ class Escalations:
             return open_one.outcome
         kept = open_one.keeping(stands_for(said.quorum, trust, said.requested_by))
         if kept is open_one:
-            kept = replace(kept, escalation=said.model_copy(update={"words": ()}), outcome=None)
+            kept = kept.with_words(())
         self._open = kept
         again = f"{said.id} is open again, what was said no longer holds: {'; '.join(objections)}"
         self._log.note("resolution", False, again)

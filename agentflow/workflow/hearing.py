@@ -14,7 +14,10 @@ from temporalio import workflow
 
 from agentflow.contracts.approval import Approver
 from agentflow.contracts.arrival import Arrivals
+from agentflow.contracts.identity import Consent
+from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.approval import PendingApproval, Refusal
+from agentflow.core.consents import people_of
 from agentflow.core.escalation import OpenEscalation
 from agentflow.workflow import people_calls
 from agentflow.workflow.arrivals import HeardSignal
@@ -22,8 +25,35 @@ from agentflow.workflow.identities import Identities, Sent
 
 MAX_QUEUE = 100
 """Of what is lined up: whoever may signal could send any number."""
+MAX_SHARE = 5
+"""Of what one sender has lined up about one question, once half of all places are taken."""
 
 Judged = PendingApproval | OpenEscalation | Refusal
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says of one question: it takes one place, however often it is sent."""
+
+    about: str
+    by: tuple[str, ...]
+    """The person, and on whose behalf; the stated name, where an agent's own verifier is yet to be asked."""
+    word: Sha256
+    """Of what they say: of signed words whatever stands around the token, since anybody can change that."""
+    is_signed: bool
+    """Whether a signed time says which of their words is the last; else the order does."""
+
+    @classmethod
+    def stated(cls, sent: Sent) -> "Said":
+        """What was sent, where nobody knows yet by whom."""
+        word = sha256_of([sent.word, sent.payload.model_dump(mode="json")])
+        return cls(sent.about, (sent.payload.by,), word, is_signed=False)
+
+    @classmethod
+    def by_somebody(cls, sent: Sent, consent: Consent) -> "Said":
+        """What was sent by a person who is known."""
+        word = sha256_of([sent.word, consent.model_dump(mode="json")])
+        return cls(sent.about, people_of(consent), word, is_signed=consent.signed_at is not None)
 
 
 @dataclass
@@ -39,6 +69,8 @@ class Posted:
     """Whether history must say when it came."""
     found: str = ""
     """What history said of that, for the record."""
+    said: Said | None = None
+    """What takes a place, if it is lined up; ``None`` if it can't count."""
     judged: Judged | None = None
 
     @property
@@ -89,16 +121,19 @@ class Hearing:
         """Judge what somebody sent: at once, or once it is known by whom it was and when it came."""
         posted = Posted(sent, workflow.now(), signal)
         if self._identities.are_outside:
-            posted.is_disputed = self._is_open_to_doubt(posted, posted.came_at >= sent.deadline)
-            self._line_up(posted)
+            posted.said = Said.stated(sent)
+            posted.is_disputed = posted.came_at >= sent.deadline and self._is_open_to_doubt(posted)
+            self._line_up(posted, posted.said)
             return posted
         approver = self._identities.verified(sent, posted.came_at)
         verdict = approver if isinstance(approver, Refusal) else self._weigh(posted, approver)
         is_late = isinstance(verdict, Refusal) and verdict.is_late
-        posted.is_disputed = self._is_open_to_doubt(posted, is_late)
+        if (person := approver if isinstance(approver, Approver) else approver.of) is not None:
+            posted.said = Said.by_somebody(sent, person.consent)
+            posted.is_disputed = is_late and self._is_open_to_doubt(posted)
         # The order in which people sent what may count is kept. What can't count needs no place in it.
-        if posted.is_disputed or (self._queue and isinstance(approver, Approver) and not is_late):
-            self._line_up(posted)
+        if posted.said and (posted.is_disputed or (self._queue and not is_late)):
+            self._line_up(posted, posted.said)
         else:
             posted.judged = self._count(posted, approver)
         return posted
@@ -109,35 +144,47 @@ class Hearing:
         for posted in queue:
             posted.judged = self._count(posted, Refusal(f"{why} before it was verified"))
 
-    def _is_open_to_doubt(self, posted: Posted, is_late: bool) -> bool:
+    def _is_open_to_doubt(self, posted: Posted) -> bool:
         """Whether something that seems late may have come in time, before its workflow task started.
 
         It came after the task before had started. What was late by then is late for sure, and history is
         asked nothing: so whoever sends the same again and again keeps nobody waiting.
         """
         signal = posted.signal
-        if not is_late or signal is None:
-            return False
-        if len(self._queue) >= MAX_QUEUE:
-            posted.found = f"when it came was not looked up, since {MAX_QUEUE} others wait"
-            return False
-        if signal.task.after >= posted.sent.deadline:
+        if signal is None or signal.task.after >= posted.sent.deadline:
             return False
         if self._identities.are_outside:
             return True
+        # Before the signature is verified a second time: of copies there may be thousands in one task.
+        if posted.said and (why := self._no_place(posted.said)):
+            posted.found = f"when it came was not looked up: {why}"
+            return False
         earliest = Posted(posted.sent, signal.task.after)
         approver = self._identities.verified(posted.sent, earliest.came_at)
         verdict = approver if isinstance(approver, Refusal) else self._weigh(earliest, approver)
         return not (isinstance(verdict, Refusal) and verdict.is_late)
 
-    def _line_up(self, posted: Posted) -> None:
-        if len(self._queue) >= MAX_QUEUE:
-            refusal = Refusal(f"{MAX_QUEUE} others wait to be verified; try again")
-            posted.judged = self._count(posted, refusal)
+    def _line_up(self, posted: Posted, said: Said) -> None:
+        if why := self._no_place(said):
+            posted.judged = self._count(posted, Refusal(f"{why}; if it counts for nothing, send it again"))
             return
         self._queue.append(posted)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._hear_all())
+
+    def _no_place(self, said: Said) -> str | None:
+        """Why something is not lined up: what one sends again and again must not keep others out."""
+        lined_up = [posted.said for posted in self._queue if posted.said is not None]
+        theirs = [one for one in lined_up if (one.about, one.by) == (said.about, said.by)]
+        # Who says yes, no and yes again where nobody signs means yes.
+        if said in (theirs if said.is_signed else theirs[-1:]):
+            return "the same was sent before, and waits to be judged"
+        if len(theirs) >= MAX_SHARE and len(lined_up) >= MAX_QUEUE // 2:
+            name, count = " for ".join(said.by), len(theirs)
+            return f"{count} others of {name} on {said.about} wait to be judged"
+        if len(lined_up) >= MAX_QUEUE:
+            return f"{MAX_QUEUE} others wait to be judged"
+        return None
 
     async def _hear_all(self) -> None:
         while self._queue:

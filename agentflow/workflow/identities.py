@@ -32,6 +32,16 @@ class DecisionOn:
     request: ApprovalRequest
 
     @property
+    def payload(self) -> ApprovalDecision:
+        """As it was sent."""
+        return self.decision
+
+    @property
+    def word(self) -> str:
+        """What it says of the action."""
+        return self.verdict
+
+    @property
     def about(self) -> str:
         """The approval's id."""
         return self.request.id
@@ -53,13 +63,26 @@ class AnswerTo:
 
     resolution: Resolution
     escalation: Escalation
-    asked_at: datetime
-    """When people were asked."""
+
+    @property
+    def payload(self) -> Resolution:
+        """As it was sent."""
+        return self.resolution
+
+    @property
+    def word(self) -> str:
+        """Names what it says of the escalation."""
+        return self.resolution.said_hash
 
     @property
     def about(self) -> str:
         """The escalation's id."""
         return self.escalation.id
+
+    @property
+    def asked_at(self) -> datetime | None:
+        """When people were asked."""
+        return self.escalation.asked_at
 
     @property
     def deadline(self) -> datetime:

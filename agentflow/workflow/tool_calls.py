@@ -56,7 +56,7 @@ class ToolCalls:
 
         Raises:
             BudgetExhausted: the call doesn't fit what is left.
-            RunEscalated: it failed or its effect is unknown, and a person aborted or nobody came.
+            RunEscalated: it failed or its effect is unknown, and a person aborted or the deadline passed.
             CallHeldError: it waits for people, and the run should continue as new.
         """
         self._under_way += 1
@@ -69,7 +69,7 @@ class ToolCalls:
         """Let a person say what to do in place of a call; the model is told.
 
         Raises:
-            RunEscalated: the person aborted, or nobody came.
+            RunEscalated: the person aborted, or the deadline passed.
         """
         self._under_way += 1
         try:

@@ -77,7 +77,7 @@ async def escalate(
     """Wait for a person to guide, to answer (where a form is given) or to abort.
 
     Raises:
-        RunEscalated: a person aborted, or nobody came before the deadline.
+        RunEscalated: a person aborted, or the deadline passed.
     """
     resolution = await _await_person(run, reason, timeout, form)
     if resolution.action == "abort":
@@ -91,7 +91,7 @@ async def ask_what_happened(run: Run, reason: str, timeout: timedelta, doubt: Do
     """Wait for a person to say whether a write happened, or to abort.
 
     Raises:
-        RunEscalated: nobody came before the deadline.
+        RunEscalated: the deadline passed.
     """
     resolution = await _await_person(run, reason, timeout, doubt=doubt)
     # Of several people, each answers for a text of their own, and all of them for the result.
@@ -120,12 +120,12 @@ async def _await_person(
         run.notices.of_escalation(escalation)
         with workflow_span(semconv.AWAIT_PERSON, {semconv.ESCALATION_ID: escalation.id}) as span:
             resolution = await run.people.escalations.resolution()
-            action = resolution.action if resolution else "nobody came"
+            action = "expired" if isinstance(resolution, str) else resolution.action
             span.set_attribute(semconv.ESCALATION_ACTION, action)
         run.metrics.escalation_ended(action, seconds_since(began))
         run.notices.is_over(escalation.id)
-    if resolution is None:
-        raise RunEscalated(f"{reason} (nobody took over in time)")
+    if isinstance(resolution, str):
+        raise RunEscalated(f"{reason} ({resolution})")
     return resolution
 
 

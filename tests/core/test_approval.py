@@ -326,3 +326,98 @@ def test_a_refusal_is_for_being_late_exactly_if_the_same_would_have_counted_earl
     earlier = judged(pending, replace(said, seconds_before_deadline=1))
     assert isinstance(late, Refusal)
     assert late.is_late == isinstance(earlier, PendingApproval)
+
+
+def signing(pending: PendingApproval, verdict: Verdict, at: int, **who: Any) -> PendingApproval | Refusal:
+    """What becomes of a decision that Bob, who has the role, signed at a time."""
+    said = {"subject": "bob", "roles": ("finance",), "kids": ("bob-1",), **who}
+    approver = Approver(method="signed", signed_at=at, **said)
+    decision = ApprovalDecision(approval_id=ApprovalId("approval-1"), by="bob")
+    after = judge(pending, verdict, decision, approver, DEADLINE - timedelta(hours=1))
+    if isinstance(after, PendingApproval):
+        return after
+    return pending.with_refused(
+        RefusedAttempt(at=DEADLINE, by="bob", verdict=verdict, reason=after.reason), approver
+    )
+
+
+def of_finance(people: int = 2) -> PendingApproval:
+    return PendingApproval(approval_request(people=people, roles=("finance",)))
+
+
+def status_of(pending: PendingApproval | Refusal) -> str:
+    assert isinstance(pending, PendingApproval)
+    return pending.outcome.status if pending.outcome else f"{len(pending.consents)} agreed"
+
+
+@pytest.mark.parametrize(("at", "status"), [(99, "1 agreed"), (100, "1 agreed"), (101, "rejected")])
+def test_a_rejection_that_was_signed_before_the_same_persons_approval_does_not_count(
+    at: int, status: str
+) -> None:
+    approved = signing(of_finance(), "approve", 100)
+    assert isinstance(approved, PendingApproval)
+    after = signing(approved, "reject", at)
+    assert status_of(after) == status
+    if status == "1 agreed":
+        assert isinstance(after, PendingApproval)
+        assert "signed otherwise at 1970-01-01T00:01:40" in after.refused[-1].reason
+        assert "sign anew what is meant" in after.refused[-1].reason
+
+
+def test_what_did_not_count_is_later_than_what_was_signed_before_it_all_the_same() -> None:
+    # Bob lacked the role, which his key has by the time the older one is sent.
+    refused = signing(of_finance(), "approve", 100, roles=())
+    assert isinstance(refused, PendingApproval)
+    assert status_of(refused) == "0 agreed"
+    assert status_of(signing(refused, "reject", 99)) == "0 agreed"
+    assert status_of(signing(refused, "approve", 99)) == "1 agreed"
+
+
+@pytest.mark.parametrize(("at", "status"), [(99, "0 agreed"), (100, "0 agreed"), (101, "1 agreed")])
+def test_an_approval_from_before_one_that_was_taken_back_does_not_count(at: int, status: str) -> None:
+    approved = signing(of_finance(), "approve", 100, kids=("bob-2",))
+    assert isinstance(approved, PendingApproval)
+    taken_back = approved.keeping(lambda consent: "bob-2" not in consent.kids)
+    carried = PendingApproval.of(taken_back.shown())
+    assert carried.latest == taken_back.latest
+    assert status_of(signing(carried, "approve", at)) == status
+
+
+def test_of_what_is_open_again_the_consent_of_somebody_who_said_no_since_is_not_kept() -> None:
+    bob = signing(of_finance(), "approve", 100)
+    assert isinstance(bob, PendingApproval)
+    both = signing(bob, "approve", 100, subject="dora", kids=("dora-1",))
+    assert isinstance(both, PendingApproval)
+    too_late = signing(both, "reject", 101)
+    assert isinstance(too_late, PendingApproval)
+    assert status_of(too_late) == "approved"
+    assert status_of(too_late.keeping(lambda consent: consent.by != "dora")) == "0 agreed"
+
+
+def test_where_nobody_signs_decisions_count_in_the_order_in_which_they_come() -> None:
+    approved = judged(PendingApproval(approval_request(people=2)), decided_by())
+    assert isinstance(approved, PendingApproval)
+    rejected = judged(approved, decided_by(verdict="reject"))
+    assert status_of(rejected) == "rejected"
+    assert approved.latest == ()
+
+
+@pytest.mark.parametrize(
+    ("people", "approved", "refused", "says"),
+    [
+        (1, (), 0, "nobody decided before"),
+        (2, (), 2, "no decision counted before"),
+        (2, ("cy",), 0, "1 of 2 people approved (cy) before"),
+        (3, ("cy", "dora"), 1, "2 of 3 people approved (cy, dora) before"),
+    ],
+)
+def test_a_deadline_that_passes_leaves_on_record_who_of_how_many_had_decided(
+    people: int, approved: tuple[str, ...], refused: int, says: str
+) -> None:
+    consents = tuple(Consent(by=name) for name in approved)
+    pending = PendingApproval(approval_request(people=people), consents, refusals=refused)
+    outcome = expire(pending).outcome
+    assert outcome is not None
+    assert outcome.by == approved
+    refusals = f"; decisions that did not count: {refused}" if refused else ""
+    assert outcome.reason == f"{says} {DEADLINE.isoformat()}{refusals}"

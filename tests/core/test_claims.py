@@ -9,7 +9,13 @@ import pytest
 from agentflow.adapters.signer import Signer
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Approver
 from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
-from agentflow.contracts.identity import DECISION_TYPE, DELEGATION_TYPE, RESOLUTION_TYPE, SignatureTerms
+from agentflow.contracts.identity import (
+    DECISION_TYPE,
+    DELEGATION_TYPE,
+    RESOLUTION_TYPE,
+    RefusedAttempt,
+    SignatureTerms,
+)
 from agentflow.contracts.wire import ApprovalId, Json, ToolCallId, sha256_of
 from agentflow.core.approval import Refusal
 from agentflow.core.idempotency import arguments_hash
@@ -191,6 +197,30 @@ def test_an_answer_on_one_write_is_none_on_another(changes: dict[str, Any], says
     assert isinstance(found, Refusal)
     assert says in found.reason
     assert isinstance(answered(json.dumps(ANSWER), ESCALATION.model_copy(update={"effect": None})), Refusal)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reason": "the model asks whom to pay"},
+        {"asked_at": NOW},
+        {"deadline": DEADLINE + timedelta(microseconds=1)},
+        {"answerable": True},
+    ],
+    ids=lambda changes: str(*changes),
+)
+def test_an_answer_to_one_question_is_none_to_another_of_the_same_id(changes: dict[str, Any]) -> None:
+    found = answered(json.dumps(ANSWER), ESCALATION.model_copy(update=changes))
+    assert isinstance(found, Refusal)
+    assert "for another question than escalation-1 is now" in found.reason
+    assert "sign anew" in found.reason
+
+
+def test_what_people_say_of_a_question_makes_no_other_of_it() -> None:
+    attempt = RefusedAttempt(at=NOW, by="eve", verdict="abort", reason="no")
+    later = ESCALATION.model_copy(update={"refused": (attempt,), "refusals": 1})
+    sent = Escalation.model_validate_json(later.model_dump_json())
+    assert isinstance(answered(json.dumps(ANSWER), sent), Approver)
 
 
 def test_the_claims_on_a_write_are_its_own() -> None:

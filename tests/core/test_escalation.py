@@ -14,7 +14,7 @@ from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Json, ToolCallId, sha256_of
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.approval import Refusal
-from agentflow.core.escalation import MAX_WORDS, OpenEscalation, judge_resolution
+from agentflow.core.escalation import MAX_WORDS, OpenEscalation, judge_resolution, unanswered
 from agentflow.core.schema import compile_schema
 from tests.core.samples import DEADLINE
 
@@ -291,3 +291,87 @@ def test_an_answer_at_the_deadline_is_late_and_one_just_before_it_counts(action:
     in_time = judge_resolution(GUIDABLE, said, somebody(), DEADLINE - timedelta(microseconds=1))
     assert isinstance(in_time, OpenEscalation)
     assert in_time.outcome is not None
+
+
+def signed_at(at: int | None, name: str = "cy", **who: Any) -> Approver:
+    return somebody(name, key=f"{name}-1", **who).model_copy(update={"signed_at": at})
+
+
+def said_so_far(open_one: OpenEscalation) -> list[tuple[str, str]]:
+    return [(word.consent.by, word.action) for word in open_one.escalation.words]
+
+
+@pytest.mark.parametrize("at", [99, 100])
+@pytest.mark.parametrize("action", ["happened", "abort"])
+def test_a_word_that_was_signed_earlier_takes_no_later_ones_place(action: str, at: int) -> None:
+    older = HAPPENED if action == "happened" else resolution("abort")
+    open_one = accepted(needing(2), NOT, signed_at(100))
+    refused = why(judged(open_one, older, signed_at(at)))
+    assert "cy signed otherwise at 1970-01-01T00:01:40+00:00" in refused
+    assert "sign anew what is meant" in refused
+    assert accepted(open_one, older, signed_at(101))
+
+
+def test_where_nobody_signs_a_persons_last_word_is_the_one_that_came_last() -> None:
+    open_one = accepted(accepted(needing(2), HAPPENED), NOT)
+    assert said_so_far(accepted(open_one, HAPPENED)) == [("cy", "happened")]
+
+
+def test_a_word_from_before_one_that_was_taken_back_does_not_count() -> None:
+    open_one = accepted(needing(2), NOT, signed_at(100)).keeping(lambda consent: False)
+    for word in (NOT, HAPPENED):
+        assert "no longer counts" in why(judged(open_one, word, signed_at(100)))
+        assert said_so_far(accepted(open_one, word, signed_at(101)))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["cy", "dora", "bob"]), st.integers(1, 6), st.booleans()),
+        min_size=1,
+        max_size=8,
+    ).flatmap(lambda words: st.lists(st.sampled_from(words), min_size=1, max_size=20))
+)
+def test_whatever_is_sent_again_in_whatever_order_each_persons_word_is_the_one_they_signed_last(
+    sent: list[tuple[str, int, bool]],
+) -> None:
+    open_one, last = needing(9), dict[str, tuple[int, bool]]()
+    for name, at, happened in sent:
+        word, by = HAPPENED if happened else NOT, signed_at(at, name)
+        after = judged(open_one, word, by)
+        # A run remembers of what it refuses, too, when it was signed.
+        open_one = after if isinstance(after, OpenEscalation) else open_one.with_latest(by.consent, word)
+        if name not in last or last[name][0] < at:
+            last[name] = (at, happened)
+    said = {name: "happened" if happened else "did_not_happen" for name, (_, happened) in last.items()}
+    assert dict(said_so_far(open_one)) == said
+
+
+@pytest.mark.parametrize(
+    ("said", "refused", "says"),
+    [
+        ([], 0, "nobody took over before"),
+        ([], 2, "no answer counted before"),
+        ([("cy", NOT)], 0, "1 of 3 people answered (cy: did_not_happen) before"),
+        (
+            [("cy", NOT), ("dora", NOT)],
+            1,
+            "2 of 3 people answered (cy: did_not_happen, dora: did_not_happen)",
+        ),
+        (
+            [("cy", NOT), ("dora", HAPPENED)],
+            0,
+            "2 people answered and did not agree (cy: did_not_happen, dora:",
+        ),
+    ],
+    ids=["nobody", "nobody who may", "one", "two", "two who differ"],
+)
+def test_what_people_said_of_what_they_did_not_resolve_in_time_is_told(
+    said: list[tuple[str, Resolution]], refused: int, says: str
+) -> None:
+    open_one = needing(3)
+    for name, word in said:
+        open_one = accepted(open_one, word, somebody(name))
+    told = unanswered(open_one.escalation.model_copy(update={"refusals": refused}))
+    assert told.startswith(says)
+    assert f"before {DEADLINE.isoformat()}" in told
+    assert told.endswith(f"; answers that did not count: {refused}") == bool(refused)

@@ -101,6 +101,7 @@ def test_a_decision_that_is_signed_is_by_that_person_in_those_roles(alg: Signing
         method="signed",
         kids=(signer.kid,),
         key_hashes=(key_hash(signer.public()),),
+        signed_at=int(NOW.timestamp()),
         reason="fine",
     )
 
@@ -275,6 +276,7 @@ def test_who_stands_in_for_another_decides_in_the_others_roles() -> None:
         key_hashes=(key_hash(CY.public()), key_hash(DORA.public())),
         on_behalf_of="dora",
         delegation=UsedDelegation(id="one", until=int(NOW.timestamp()) + 3_600),
+        signed_at=int(NOW.timestamp()),
         reason="",
     )
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
 
+from agentflow import Resolution
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker
-from tests.workflow.deciding_agents import Hierarchic
+from tests.workflow.deciding_agents import Hierarchic, Wirer
 from tests.workflow.harness import replayed, serving
 from tests.workflow.stepping_agents import Hasty
 
@@ -24,6 +25,47 @@ async def test_an_approval_that_nobody_gives_is_refused_at_its_deadline(
         outcome = await bank.run(Banker)
         assert bank.bank.paid == []
     assert "expired" in (outcome.tool_calls[0].error or "")
+
+
+async def test_where_one_of_two_people_decided_nothing_says_that_nobody_did(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    skipper = TimeSkipper(skipping.client, config=TimeSkippingConfig(enabled=False))
+    model = ScriptedModel([call("wire", account="bob", amount="9.00"), DONE])
+    settings = {"client": skipper.client, "workflows": [Wirer]}
+    async with serving(skipping, model, tmp_path, **settings) as bank:
+        handle = await bank.start(Wirer)
+        request = await bank.pending(handle)
+        await bank.agents.approve(handle.id, request.id, by="ann", roles=("finance",))
+        await skipper.fast_forward(handle, Wirer.approval_timeout + timedelta(minutes=1))
+        outcome = await handle.result()
+        refused = await bank.refusals(handle)
+    says = f"1 of 2 people approved (ann) before {request.deadline.isoformat()}"
+    assert (outcome.tool_calls[0].error or "").endswith(f"expired: {says}")
+    assert f"{request.id} expired: {says}" in refused
+
+
+async def test_where_one_of_two_people_said_what_happened_nothing_says_that_nobody_did(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    skipper = TimeSkipper(skipping.client, config=TimeSkippingConfig(enabled=False))
+    model = ScriptedModel([call("wire", account="bob", amount="9.00"), DONE])
+    settings = {"client": skipper.client, "workflows": [Wirer]}
+    async with serving(skipping, model, tmp_path, **settings) as bank:
+        handle = await bank.start(Wirer)
+        request = await bank.pending(handle)
+        for name in ("ann", "bob"):
+            await bank.agents.approve(handle.id, request.id, by=name, roles=("finance",))
+        escalation = await bank.escalation(handle)
+        word = Resolution(action="did_not_happen", by="ann", roles=("finance",))
+        await bank.agents.resolve(handle.id, word)
+        await skipper.fast_forward(handle, Wirer.escalation_timeout + timedelta(minutes=1))
+        outcome = await handle.result()
+        refused = await bank.refusals(handle)
+    says = f"1 of 2 people answered (ann: did_not_happen) before {escalation.deadline.isoformat()}"
+    assert outcome.status == "escalated"
+    assert outcome.reason.endswith(f"({says})")
+    assert f"{escalation.id}: {says}" in refused
 
 
 async def test_a_late_approval_is_recorded_as_refused_and_has_no_effect(

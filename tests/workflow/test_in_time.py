@@ -15,17 +15,20 @@ from agentflow.activity import arrivals
 from agentflow.adapters.signer import Signer
 from agentflow.client import AgentClient
 from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.escalation import Escalation
 from agentflow.contracts.identity import ApproverKey
 from agentflow.contracts.names import FIND_ARRIVALS_ACTIVITY
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, Impatient, LongBanker
+from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
 from tests.workflow.outage import Outage, outage
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.verifying_agents import Asking
 
 ANN = Signer.generate("ann", ("finance",))
+BOB = Signer.generate("bob", ("finance",))
 DONE = answer({"account": "alice", "amount": "10.00"})
 LARGE = [call("pay", account="alice", amount="600.00"), DONE]
 HUGE = [call("pay", account="alice", amount="2000.00"), DONE]
@@ -35,6 +38,11 @@ STUCK = [answer("?"), answer("?"), DONE]
 class Keys:
     async def keys(self) -> tuple[ApproverKey, ...]:
         return (ANN.public(),)
+
+
+class Both:
+    async def keys(self) -> tuple[ApproverKey, ...]:
+        return ANN.public(), BOB.public()
 
 
 def decision(request: ApprovalRequest, by: str = "ann", **said: Any) -> dict[str, Any]:
@@ -164,7 +172,8 @@ async def test_an_answer_to_an_escalation_that_comes_late_does_not_count(
         await run.handle.signal("resolve", {"action": "guide", "by": "ann", "text": "go on"})
         outcome, _, refused = await ended(run)
     assert outcome.status == "escalated"
-    assert "nobody took over" in outcome.reason
+    assert "no answer counted before" in outcome.reason
+    assert "answers that did not count: 1" in outcome.reason
     assert any("has passed; it came at" in why for why in refused)
 
 
@@ -348,3 +357,81 @@ async def test_thousands_of_late_approvals_make_one_question_and_the_one_in_time
         assert len(await run.times(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)) == 4_001
     assert "expired" in (outcome.tool_calls[0].error or "")
     assert [line.by for line in log if line.subject == "approval" and line.accepted] == ["ann"]
+
+
+def around(payload: dict[str, Any], number: int) -> dict[str, Any]:
+    """The same word in another envelope: whoever sends a token again may leave out what stands beside it."""
+    optional = ("arguments_hash", "roles", "verdict", "reason")
+    return {key: value for key, value in payload.items() if key not in optional[: number % 5]}
+
+
+async def send_at_once(run: Outage, payloads: list[dict[str, Any]]) -> None:
+    for first in range(0, len(payloads), 50):
+        await asyncio.gather(*(run.handle.signal("approve", each) for each in payloads[first : first + 50]))
+
+
+async def test_copies_of_one_signed_approval_and_garbage_keep_no_others_out(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    settings = {"approvers": Both()}
+    async with outage(skipping, ScriptedModel(HUGE), tmp_path, Banker, Harness.pending, **settings) as (
+        run,
+        request,
+    ):
+        await run.move_close_to(request.deadline)
+        now = await run.skipper.get_current_time(run.handle)
+        anns, bobs = (one.decision(request, "approve", now=now).model_dump(mode="json") for one in (ANN, BOB))
+        garbage = [{**anns, "token": f"{anns['token']}{number}"} for number in range(60)]
+        await send_at_once(run, [around(anns, number) for number in range(130)] + garbage)
+        await run.handle.signal("approve", bobs)
+        await run.wait_for_timers()
+        outcome, paid, refused = await ended(run)
+        assert await run.activities(FIND_ARRIVALS_ACTIVITY) == 1
+    assert outcome.tool_calls[0].approved_by == ("ann", "bob")
+    assert paid == [("alice", "2000.00")]
+    assert any("the same was sent before, and waits to be judged" in why for why in refused)
+
+
+@pytest.mark.parametrize("agent", [Banker, Asking])
+async def test_what_comes_under_one_name_takes_no_more_than_its_share(
+    skipping: WorkflowEnvironment, tmp_path: Path, agent: type
+) -> None:
+    settings = {"workflows": [agent]}
+    async with outage(skipping, ScriptedModel(HUGE), tmp_path, agent, Harness.pending, **settings) as (
+        run,
+        request,
+    ):
+        await run.move_close_to(request.deadline)
+        odd = [decision(request, "eve", roles=[f"r{number}"], reason=f"{number}") for number in range(120)]
+        await send_at_once(run, odd)
+        for name in ("ann", "bob"):
+            await run.handle.signal("approve", decision(request, name))
+        await run.wait_for_timers()
+        outcome, paid, refused = await ended(run)
+    assert outcome.tool_calls[0].approved_by == ("eve", "ann")
+    assert paid == [("alice", "2000.00")]
+    assert any("others of eve on approval-1 wait to be judged" in why for why in refused)
+
+
+async def test_who_says_yes_no_and_yes_again_where_nobody_signs_means_yes(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async def in_doubt(bank: Harness, handle: WorkflowHandle[Any, Any]) -> Escalation:
+        request = await bank.pending(handle)
+        for name in ("ann", "bob"):
+            await bank.agents.approve(handle.id, request.id, by=name, roles=("finance",))
+        return await bank.escalation(handle)
+
+    model = ScriptedModel([call("wire", account="bob", amount="9.00"), DONE])
+    yes, no = {"action": "happened", "result": "wired 9.00"}, {"action": "did_not_happen"}
+    async with outage(skipping, model, tmp_path, Wirer, in_doubt, workflows=[Wirer]) as (run, escalation):
+        await run.move_close_to(escalation.deadline)
+        for name, word in (("ann", yes), ("ann", no), ("ann", yes), ("ann", yes), ("bob", yes)):
+            await run.handle.signal("resolve", {**word, "by": name, "roles": ["finance"]})
+        await run.wait_for_timers()
+        async with run.serve() as bank:
+            outcome = await run.handle.result()
+            refused = await bank.refusals(run.handle)
+            await replayed(await run.handle.fetch_history(), Wirer)
+    assert (outcome.status, outcome.tool_calls[0].effect) == ("completed", "done")
+    assert len([why for why in refused if "the same was sent before" in why]) == 1

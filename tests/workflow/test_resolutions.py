@@ -1,14 +1,15 @@
 """Who may answer an escalation: by the same identity, role and requester rules as an approval, and as many."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow import Resolution
+from agentflow import AgentOutcome, Resolution
 from agentflow.adapters.signer import Signer
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery
@@ -18,6 +19,7 @@ from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker
 from tests.workflow.deciding_agents import Wirer
 from tests.workflow.harness import Harness, eventually, replayed, serving
+from tests.workflow.outside_doors import reset_to
 from tests.workflow.test_signed import Keys, revocation
 
 ANN = Signer.generate("ann", ("finance",))
@@ -171,9 +173,76 @@ async def test_answers_are_signed_where_decisions_are_and_by_as_many_keys(
         await records(bank, handle, len(said) + 1)
         shown = await bank.escalation(handle)
         assert [word.consent.by for word in shown.words] == ["bob"]
-        await bank.agents.resolve(handle.id, signed(BOB, Resolution(action="abort", by="?")))
+        a_second_later = datetime.now(UTC) + timedelta(seconds=1)
+        await bank.agents.resolve(
+            handle.id, signed(BOB, Resolution(action="abort", by="?"), now=a_second_later)
+        )
         assert (await handle.result()).status == "escalated"
         await replayed(await handle.fetch_history(), Wirer)
+
+
+async def test_a_signed_answer_that_is_sent_again_does_not_take_the_place_of_a_newer_one(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    keys, minute = Keys(*ALL), timedelta(minutes=1)
+    async with serving(temporal, ScriptedModel(WIRE), tmp_path, workflows=[Wirer], approvers=keys) as bank:
+        handle, escalation = await in_doubt(bank, ALL)
+        now = datetime.now(UTC)
+        words = [
+            (ANN, HAPPENED, 5, True),
+            (ANN, NOT, 3, True),  # she has looked again
+            (ANN, HAPPENED, 5, False),  # and whoever saw the first sends it again
+            (ANN, Resolution(action="abort", by="?"), 4, False),
+            (BOB, HAPPENED, 2, True),
+        ]
+        for signer, word, minutes, _ in words:
+            said = stated(word, signer.subject)
+            signed = signer.resolution(escalation, said, now=now - minutes * minute)
+            await bank.agents.resolve(handle.id, signed)
+        log = await records(bank, handle, len(words))
+        assert [record.accepted for record in log] == [counts for *_, counts in words]
+        assert "ann signed otherwise at" in log[2].detail
+        shown = await bank.escalation(handle)
+        assert [(w.consent.by, w.action) for w in shown.words] == [
+            ("ann", "did_not_happen"),
+            ("bob", "happened"),
+        ]
+        assert shown.refusals == 2
+        agreed = ANN.resolution(escalation, stated(HAPPENED, "ann"), now=now)
+        await bank.agents.resolve(handle.id, agreed)
+        assert (await handle.result()).tool_calls[0].effect == "done"
+        await replayed(await handle.fetch_history(), Wirer)
+
+
+async def test_what_was_signed_for_a_question_answers_no_other_that_a_reset_run_asks_by_the_same_id(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    model = ScriptedModel([answer("?"), answer("?"), DONE] * 2)
+    async with serving(temporal, model, tmp_path, approvers=Keys(*ALL)) as bank:
+        handle = await bank.start(Banker)
+        first = await bank.escalation(handle)
+        said = ANN.resolution(first, Resolution(action="guide", by="ann", text="pay eve"))
+        await bank.agents.resolve(handle.id, said)
+        assert (await handle.result()).status == "completed"
+        events = (await handle.fetch_history()).events
+        kind = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        completed = next(event.event_id for event in events if event.event_type == kind)
+        again = await reset_to(bank, handle.id, handle.first_execution_run_id or "", completed)
+        anew = bank.client.get_workflow_handle(handle.id, run_id=again, result_type=AgentOutcome[Any])
+        second = await bank.escalation(anew)
+        assert (first.id, first.run) == (second.id, second.run)
+        await bank.agents.resolve(handle.id, said)
+
+        async def refused() -> Escalation | None:
+            now = await bank.escalation(anew)
+            return now if any("another question" in one.reason for one in now.refused) else None
+
+        await eventually(refused)
+        honest = ANN.resolution(second, Resolution(action="guide", by="ann", text="ten dollars"))
+        await bank.agents.resolve(handle.id, honest)
+        assert (await anew.result()).status == "completed"
+        await replayed(await anew.fetch_history())
+    assert "pay eve" not in str(model.requests[-1].messages)
 
 
 async def test_an_answer_and_the_revocation_of_its_key_that_arrive_in_one_workflow_task_do_not_count(

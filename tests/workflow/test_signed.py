@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,29 @@ async def test_a_signature_for_one_run_says_nothing_of_another_like_it(
         await other.result()
 
 
+@pytest.mark.parametrize("door", ["signal", "update"])
+async def test_a_rejection_that_its_signer_thought_better_of_does_not_count(
+    temporal: WorkflowEnvironment, tmp_path: Path, door: str
+) -> None:
+    async with serving(temporal, ScriptedModel(HUGE), tmp_path, approvers=Keys(ANN, BOB)) as bank:
+        handle = await bank.start(Banker)
+        request = await bank.pending(handle)
+        now = datetime.now(UTC)
+        before = ANN.decision(request, "reject", now=now - timedelta(minutes=5))
+        await bank.agents.decide(handle.id, ANN.decision(request, "approve", now=now))
+        if door == "signal":
+            await handle.signal("reject", before.model_dump(mode="json"))
+        else:
+            with pytest.raises(DecisionRefusedError, match="ann signed otherwise at"):
+                await bank.agents.decide(handle.id, before)
+        waiting = await consented(bank, handle, "ann")
+        assert "ann signed otherwise at" in waiting.refused[-1].reason
+        await bank.agents.decide(handle.id, BOB.decision(request, "approve"))
+        await handle.result()
+        assert bank.bank.paid == [("alice", "2000.00")]
+        await replayed(await handle.fetch_history())
+
+
 async def test_an_unsigned_rejection_does_not_count_either(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
@@ -125,7 +148,8 @@ async def test_a_key_that_is_revoked_takes_its_consents_along_and_decides_no_mor
             await bank.agents.decide(handle.id, before)
         receipt = await bank.agents.decide(handle.id, BOB.decision(request, "approve"))
         assert (receipt.status, receipt.people_needed) == ("pending", 1)
-        await bank.agents.decide(handle.id, BOB.decision(request, "reject"))
+        a_second_later = datetime.now(UTC) + timedelta(seconds=1)
+        await bank.agents.decide(handle.id, BOB.decision(request, "reject", now=a_second_later))
         await handle.result()
         assert bank.bank.paid == []
         log = [r for r in await bank.agents.decisions(handle.id) if r.subject == "revocation"]

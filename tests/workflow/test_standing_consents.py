@@ -132,7 +132,8 @@ async def test_a_key_that_loses_its_roles_subjects_or_time_loses_its_consents_wh
         request = await consented(bank, handle)
         receipt = await bank.agents.decide(handle.id, BOB.decision(request, "approve"))
         assert (receipt.status, receipt.people_needed) == ("pending", 1)
-        await bank.agents.decide(handle.id, BOB.decision(request, "reject"))
+        a_second_later = datetime.now(UTC) + timedelta(seconds=1)
+        await bank.agents.decide(handle.id, BOB.decision(request, "reject", now=a_second_later))
         await handle.result()
         for history in await chain(handle):
             await replayed(history, *AGENTS)

@@ -249,7 +249,9 @@ class _Stage:
             await asyncio.sleep(_MOMENT)
             return True
         asked = ", ".join(request.tool for request in waiting)
-        self._stop(f"people would be asked about {asked}, and nobody had decided on that")
+        agreed = [f"{name} on {request.tool}" for request in waiting for name in request.approved_by]
+        had = f"only {', '.join(agreed)} had agreed" if agreed else "nobody had decided on that"
+        self._stop(f"people would be asked about {asked}, and {had}")
         return False
 
     def _stop(self, why: str) -> None:
