@@ -22,6 +22,7 @@ from temporalio.worker import Worker
 from agentflow import AgentClient, AgentflowPlugin, tools_of
 from agentflow.activity.execution import tool_activity
 from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.activity.reconcile import PinBefore
 from agentflow.activity.sealed import Served
 from agentflow.adapters.freezes import Freezes
 from agentflow.contracts.freeze import Freeze
@@ -299,8 +300,8 @@ def _make_careless(plugin: AgentflowPlugin, tools: Sequence[Any]) -> None:
     """Take the question out that each attempt asks."""
     guarded = plugin._tools_served
 
-    def careless(ledger: LedgerCalls | None) -> list[Served]:
-        others = [served for served in guarded(ledger) if served.argument is not ToolInvocation]
+    def careless(ledger: LedgerCalls | None, before: PinBefore) -> list[Served]:
+        others = [served for served in guarded(ledger, before) if served.argument is not ToolInvocation]
         return [
             *(
                 Served(t.contract.name, ToolInvocation, tool_activity(t, ledger, plugin._blobs))

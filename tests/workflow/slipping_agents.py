@@ -13,13 +13,16 @@ with workflow.unsafe.imports_passed_through():
 class Slipping(AgentWorkflow[str, str]):
     """May do all that they do."""
 
-    tools = (Slips.pay_in_time, Slips.pay_slowly, Slips.pay_and_hang, Slips.pay_once, Slips.pay_by_post)
+    tools = (
+        Slips.pay_in_time,
+        Slips.pay_slowly,
+        Slips.pay_and_hang,
+        Slips.pay_once,
+        Slips.pay_by_post,
+        Slips.pay_vaguely,
+    )
     rules = (
-        allow(
-            "all",
-            reason="small payments need nobody",
-            tools=("pay_in_time", "pay_slowly", "pay_and_hang", "pay_once", "pay_by_post"),
-        ),
+        allow("all", reason="small payments need nobody", tools=tuple(each.contract.name for each in tools)),
     )
     model_options = QUICK
     release = PROVEN

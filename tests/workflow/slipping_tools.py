@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from agentflow import DidNotHappen, Happened, RetryOptions, ToolContext, ToolError, ToolOptions, tool
 from tests.workflow.tools import QUICK
@@ -92,6 +93,12 @@ class Slips:
         """Whether the bank has paid."""
         self.done.append("looked")
         return Happened("paid")
+
+    @tool(effect="irreversible", options=ToolOptions(retry=QUICK, max_effect_delay=SOON))
+    async def pay_vaguely(self, account: str) -> Any:
+        """Pay, and answer what nobody can use."""
+        self.done.append(account)
+        return object()
 
     async def _pay(self, account: str, hangs_for: str) -> None:
         self.done.append(account)

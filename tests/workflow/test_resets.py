@@ -1,11 +1,11 @@
 """A run that is reset and goes another way: what it made before the reset is not lost, nor made twice."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowHandle
@@ -13,8 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentOutcome
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
-from agentflow.contracts.effects import EffectQuery
-from agentflow.contracts.escalation import EffectInDoubt, Resolution, ResolutionAction
+from agentflow.contracts.escalation import Resolution, ResolutionAction
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.errors import LedgerError
 from agentflow.testing import ScriptedModel, answer, call
@@ -22,7 +21,9 @@ from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, replayed, serving
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.repeating_agents import CountingBanker, RepeatingBanker
+from tests.workflow.reused import LOOKS_FIRST, PAID, PAYS, asked, begun, ended, in_turn, records
 
+AGENTS = [Banker, CountingBanker, RepeatingBanker]
 ALICE, BOB = ("alice", "10.00"), ("bob", "10.00")
 PAYS_ALICE = call("pay", account="alice", amount="10.00")
 PAYS_BOB = call("pay", account="bob", amount="10.00")
@@ -44,26 +45,12 @@ async def was_reset(
     meanwhile: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[tuple[Harness, WorkflowHandle[Any, AgentOutcome[Any]]]]:
     """A run that has ended and was reset to its beginning; it is given the lines one after the other."""
-    left = iter(lines)
-    model = ScriptedModel(lambda _: next(left))
-    agents = [Banker, CountingBanker, RepeatingBanker]
-    async with serving(temporal, model, directory, ledger=ledger, workflows=agents) as bank:
+    async with serving(temporal, in_turn(*lines), directory, ledger=ledger, workflows=AGENTS) as bank:
         first = await bank.start(agent)
         await ended(first)
         meanwhile()
         await reset_to(bank, first.id, (await first.describe()).run_id, 4)
         yield bank, bank.client.get_workflow_handle(first.id, result_type=AgentOutcome[Any])
-
-
-async def ended(handle: WorkflowHandle[Any, AgentOutcome[Any]]) -> AgentOutcome[Any]:
-    async with asyncio.timeout(60):
-        return await handle.result()
-
-
-async def asked(bank: Harness, handle: WorkflowHandle[Any, Any]) -> EffectInDoubt:
-    effect = (await bank.escalation(handle)).effect
-    assert effect is not None
-    return effect
 
 
 async def told(
@@ -74,7 +61,7 @@ async def told(
 
 
 async def keys(ledger: SQLiteLedger) -> set[str]:
-    return {found.record.key for found in (await ledger.find(EffectQuery())).effects}
+    return {record.key for record in await records(ledger)}
 
 
 async def test_another_write_in_the_place_of_one_that_was_made_asks_and_says_what_was_made(
@@ -163,3 +150,35 @@ async def test_a_ledger_that_is_away_does_not_make_a_reset_run_believe_that_it_h
     assert outcome.status == "escalated"
     assert "it could not be found out whether it happened" in outcome.reason
     assert [one.effect for one in outcome.tool_calls] == ["unknown"]
+
+
+async def test_a_run_that_was_reset_and_goes_another_way_asks_before_it_pays_again(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    model = in_turn(*PAYS, *LOOKS_FIRST)
+    async with serving(temporal, model, tmp_path, ledger=ledger) as bank:
+        handle = await begun(bank, f"case-{uuid4()}")
+        await ended(handle)
+        await reset_to(bank, handle.id, str(handle.first_execution_run_id), 4)
+        again = bank.client.get_workflow_handle(handle.id, result_type=AgentOutcome[Any])
+        effect = await asked(bank, again)
+        assert "this run, before it was reset, did the very same pay" in effect.detail
+        await bank.agents.resolve(handle.id, Resolution(action="count", by="otto"))
+        outcome = await ended(again)
+        assert bank.bank.paid == [PAID]
+    assert [call.effect for call in outcome.tool_calls] == [None, "counted"]
+
+
+async def test_what_was_counted_is_still_another_runs_after_a_reset(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    name = f"case-{uuid4()}"
+    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, workflows=AGENTS) as bank:
+        await ended(await begun(bank, name, "CountingBanker"))
+        second = await begun(bank, name, "CountingBanker")
+        before = (await ended(second)).tool_calls[0]
+        await reset_to(bank, name, second.first_execution_run_id or "", 4)
+        again = bank.client.get_workflow_handle(name, result_type=AgentOutcome[Any])
+        after = (await ended(again)).tool_calls[0]
+        assert bank.bank.paid == [PAID]
+    assert (before.effect, after.effect, after.counted) == ("counted", "counted", before.counted)

@@ -1,6 +1,5 @@
 """A workflow id that is used again: what an earlier run of it did is never this one's, and never done unasked."""
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,68 +7,25 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowHandle
-from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow import AgentOutcome, AgentTask
-from agentflow.adapters.history.executions import Histories
-from agentflow.adapters.history.reader import read_run
+from agentflow import AgentOutcome, tools_of
 from agentflow.adapters.signer import Signer
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
-from agentflow.contracts.effects import EffectQuery, EffectRecord
 from agentflow.contracts.escalation import EffectInDoubt, Resolution, ResolutionAction
 from agentflow.contracts.identity import ApproverKey
-from agentflow.contracts.messages import AssistantMessage
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker
-from tests.workflow.harness import Harness, decoded, eventually, replayed, serving
-from tests.workflow.outside_doors import reset_to
+from tests.workflow.harness import Harness, eventually, replayed, serving
 from tests.workflow.repeating_agents import CountingBanker, RepeatingBanker
-
-PAID = ("alice", "10.00")
-PAYS = [call("pay", account="alice", amount="10.00"), answer({"account": "alice", "amount": "10.00"})]
-LOOKS_FIRST = [call("balance", account="alice"), *PAYS]
-
-
-def in_turn(*lines: AssistantMessage) -> ScriptedModel:
-    """Says one line after the other, whichever run asks."""
-    left = iter(lines)
-    return ScriptedModel(lambda _: next(left))
+from tests.workflow.reused import PAID, PAYS, asked, begun, ended, in_turn, records
+from tests.workflow.slipping_agents import Slipping
+from tests.workflow.slipping_tools import Slips
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> SQLiteLedger:
     return SQLiteLedger(tmp_path / "effects.sqlite")
-
-
-async def records(ledger: SQLiteLedger) -> list[EffectRecord]:
-    return [found.record for found in (await ledger.find(EffectQuery())).effects]
-
-
-async def begun(
-    bank: Harness, workflow_id: str, agent: str = "Banker", **options: Any
-) -> WorkflowHandle[Any, AgentOutcome[Any]]:
-    """A run as Temporal's own client starts it."""
-    return await bank.client.start_workflow(
-        agent,
-        AgentTask(input="pay", requested_by="rita"),
-        id=workflow_id,
-        task_queue=bank.task_queue,
-        result_type=AgentOutcome[Any],
-        **options,
-    )
-
-
-async def ended(handle: WorkflowHandle[Any, AgentOutcome[Any]]) -> AgentOutcome[Any]:
-    async with asyncio.timeout(60):
-        return await handle.result()
-
-
-async def asked(bank: Harness, handle: WorkflowHandle[Any, Any]) -> EffectInDoubt:
-    effect = (await bank.escalation(handle)).effect
-    assert effect is not None
-    assert effect.earlier is not None
-    return effect
 
 
 async def answered(
@@ -169,42 +125,6 @@ async def test_a_third_run_is_asked_of_each_payment_that_was_made_before(
     assert keys == [record.key for record in await records(ledger)][:2]
 
 
-async def test_each_execution_of_a_cron_schedule_does_its_own_work(
-    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
-) -> None:
-    name = f"cron-{uuid4()}"
-    async with serving(temporal, ScriptedModel(LOOKS_FIRST), tmp_path, ledger=ledger) as bank:
-        handle = await begun(bank, name, cron_schedule="@every 1s")
-
-        async def three() -> bool | None:
-            return len(bank.bank.paid) >= 3 or None
-
-        await eventually(three)
-        await bank.client.get_workflow_handle(name).terminate()
-        assert handle.id == name
-    found = await records(ledger)
-    assert len({record.chain for record in found}) == len({record.key for record in found}) >= 3
-
-
-async def test_a_cron_schedule_with_a_retry_policy_is_denied(
-    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
-) -> None:
-    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger) as bank:
-        handle = await begun(
-            bank, f"cron-{uuid4()}", cron_schedule="@every 20s", retry_policy=RetryPolicy(maximum_attempts=3)
-        )
-        first = bank.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
-
-        async def is_over() -> str | None:
-            told = decoded((await first.fetch_history()).to_json())
-            return told if "must not have a retry policy" in told else None
-
-        told = await eventually(is_over)
-        await bank.client.get_workflow_handle(handle.id).terminate()
-        assert bank.bank.paid == []
-    assert '"denied"' in told
-
-
 async def test_an_earlier_effect_in_doubt_is_counted_with_what_came_of_it(
     temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
 ) -> None:
@@ -278,44 +198,6 @@ async def test_a_run_makes_the_same_payment_twice_where_its_model_asks_for_two(
         outcome = await ended(await begun(bank, f"case-{uuid4()}"))
         assert bank.bank.paid == [PAID, PAID]
     assert outcome.status == "completed"
-
-
-async def test_a_run_that_was_reset_and_goes_another_way_asks_before_it_pays_again(
-    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
-) -> None:
-    model = in_turn(*PAYS, *LOOKS_FIRST)
-    async with serving(temporal, model, tmp_path, ledger=ledger) as bank:
-        handle = await begun(bank, f"case-{uuid4()}")
-        await ended(handle)
-        await reset_to(bank, handle.id, str(handle.first_execution_run_id), 4)
-        again = bank.client.get_workflow_handle(handle.id, result_type=AgentOutcome[Any])
-        effect = await asked(bank, again)
-        assert "this run, before it was reset, did the very same pay" in effect.detail
-        await bank.agents.resolve(handle.id, Resolution(action="count", by="otto"))
-        outcome = await ended(again)
-        assert bank.bank.paid == [PAID]
-    assert [call.effect for call in outcome.tool_calls] == [None, "counted"]
-
-
-async def test_each_execution_of_a_cron_schedule_is_a_run_of_its_own_to_the_auditor_as_well(
-    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
-) -> None:
-    name = f"cron-{uuid4()}"
-    async with serving(temporal, ScriptedModel(LOOKS_FIRST), tmp_path, ledger=ledger) as bank:
-        await begun(bank, name, cron_schedule="@every 1s")
-
-        async def two() -> bool | None:
-            return len(bank.bank.paid) >= 2 or None
-
-        await eventually(two)
-        await bank.client.get_workflow_handle(name).terminate()
-        listed = [one.run_id async for one in bank.client.list_workflows(f"WorkflowId = '{name}'")]
-        runs = [await Histories(bank.client).of(name, run_id) for run_id in listed]
-        assert [len(executions) for executions in runs] == [1] * len(listed)
-        stories = [await read_run(bank.client.data_converter, name, executions) for executions in runs]
-    chains = {record.chain for record in await records(ledger)}
-    assert len(chains) >= 2
-    assert chains <= {story.first_run_id for story in stories}
 
 
 @dataclass(frozen=True)
@@ -404,16 +286,28 @@ async def test_a_run_that_asks_sees_what_one_that_makes_effects_again_has_made(
         await second.terminate()
 
 
-async def test_what_was_counted_is_still_another_runs_after_a_reset(
+async def test_an_earlier_effect_that_counts_with_a_result_that_nobody_can_use_is_still_another_runs(
     temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
 ) -> None:
-    name = f"case-{uuid4()}"
-    async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger, workflows=AGENTS) as bank:
-        await ended(await begun(bank, name, "CountingBanker"))
-        second = await begun(bank, name, "CountingBanker")
-        before = (await ended(second)).tool_calls[0]
-        await reset_to(bank, name, second.first_execution_run_id or "", 4)
-        again = bank.client.get_workflow_handle(name, result_type=AgentOutcome[Any])
-        after = (await ended(again)).tool_calls[0]
-        assert bank.bank.paid == [PAID]
-    assert (before.effect, after.effect, after.counted) == ("counted", "counted", before.counted)
+    slips, name = Slips(), f"case-{uuid4()}"
+    model = ScriptedModel([call("pay_vaguely", account="alice"), answer("paid")])
+    settings: dict[str, Any] = {"workflows": [Slipping], "more_tools": tools_of(slips)}
+    word = Resolution(action="happened", by="otto", result="paid")
+    async with serving(temporal, model, tmp_path, ledger=ledger, **settings) as bank:
+        first = await begun(bank, name, "Slipping")
+        await bank.escalation(first)
+        await bank.agents.resolve(name, word)
+        assert (await ended(first)).tool_calls[0].effect == "done"
+        second = await begun(bank, name, "Slipping")
+        await asked(bank, second)
+        await bank.agents.resolve(name, Resolution(action="count", by="otto"))
+
+        async def asked_what_came_of_it() -> bool | None:
+            told = (await bank.agents.status(name)).escalation
+            return True if told and told.effect and told.effect.earlier is None else None
+
+        await eventually(asked_what_came_of_it)
+        await bank.agents.resolve(name, word)
+        outcome = await ended(second)
+    assert slips.done == ["alice"]
+    assert outcome.tool_calls[0].effect == "counted"

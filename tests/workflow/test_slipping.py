@@ -194,3 +194,50 @@ async def test_a_call_that_an_outage_kept_from_beginning_is_made_later_without_a
         await replayed(await handle.fetch_history())
     assert [one.effect for one in outcome.tool_calls] == ["failed", "done"]
     assert len(bank.bank.paid) == 1
+
+
+async def test_a_first_look_for_the_ledger_that_takes_all_of_a_calls_time_leaves_it_a_try(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, slips: Slips
+) -> None:
+    identity, model = ledger.identity, calling("pay_in_time")
+    looks = iter([LedgerError("it can't be reached"), asyncio.sleep(2.5)])
+
+    async def slow() -> Any:
+        look = next(looks, None)
+        if isinstance(look, Exception):
+            raise look
+        if look is not None:
+            await look
+        return await identity()
+
+    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger) as bank:
+        ledger.identity = slow  # type: ignore[method-assign]
+        handle = await bank.start(Slipping)
+        assert await question_or_end(bank, handle) == "completed"
+    assert slips.done == ["alice"]
+
+
+async def test_a_worker_that_shuts_down_before_a_call_began_leaves_no_question(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, slips: Slips
+) -> None:
+    identity, looking, told = ledger.identity, asyncio.Event(), asyncio.Event()
+    is_first = True
+
+    async def slow() -> Any:
+        nonlocal is_first
+        if not is_first:  # the first look is the run's own, as it begins
+            looking.set()
+            await told.wait()
+        is_first = False
+        return await identity()
+
+    model = calling("pay_slowly")
+    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger, worker=UNCACHED) as bank:
+        ledger.identity = slow  # type: ignore[method-assign]
+        handle = await bank.start(Slipping)
+        await looking.wait()
+        asyncio.get_running_loop().call_later(1, told.set)
+    own, queue = SQLiteLedger(tmp_path / "effects.sqlite"), bank.task_queue
+    async with with_slips(temporal, model, tmp_path, slips, ledger=own, queue=queue) as bank:
+        assert await question_or_end(bank, handle) == "completed"
+    assert slips.done == ["alice"]
