@@ -78,6 +78,7 @@ INNER = {
     "activity.stops.StopReader.heard_within",
     "activity.own_ledger.MissingTraces.since",
     "adapters.dynamodb_client.DynamoDB.timeout",
+    "adapters.postgres_server.PostgresServer.timeout",
     "adapters.freezes.Freezes.settled_within",
     "adapters.ledger_purge.LedgerPurge.retention",
     "core.effects.Abandoned.since_first",

@@ -1,11 +1,8 @@
 """The effect ledger in a PostgreSQL table, for workers on any number of machines. Extra: ``postgres``."""
 
-import asyncio
-import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from agentflow.adapters.ledger_card import LedgerCard, adopted_meanwhile, check_place, place_with_timeline
 from agentflow.adapters.ledger_rows import (
@@ -28,19 +25,17 @@ from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
-from agentflow.core.durations import checked
 from agentflow.errors import ConfigurationError, LedgerError, MissingExtraError
 
 try:
     import psycopg
     from psycopg import AsyncConnection
-    from psycopg.conninfo import conninfo_to_dict
     from psycopg.rows import TupleRow
-    from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+    from agentflow.adapters.postgres_server import SET_UP, PostgresServer
 except ImportError as _missing:
     raise MissingExtraError("agentflow.adapters.postgres_ledger", "postgres") from _missing
 
-ResultT = TypeVar("ResultT")
 Row = Sequence[Any]
 
 # The server's clock, also within a statement that had to wait: workers' clocks may differ.
@@ -81,14 +76,6 @@ _APPLIED = (
     "INSERT INTO agentflow_migrations (version, name) VALUES (%s, %s)"
     " ON CONFLICT (version) DO UPDATE SET name = excluded.name, applied_at = excluded.applied_at"
 )
-# What a database or a role may have set otherwise, and a ledger can't do without: a commit that is on disk
-# when it is answered, and an UPDATE that waits for another one instead of failing.
-_SETTINGS = (
-    "SELECT set_config('statement_timeout', %s, false),"
-    " set_config('default_transaction_isolation', 'read committed', false),"
-    " CASE current_setting('synchronous_commit') WHEN 'off'"
-    " THEN set_config('synchronous_commit', 'on', false) END"
-)
 _NOT_TOLD = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.FeatureNotSupported,
@@ -97,14 +84,13 @@ _NOT_TOLD = (
 )
 """What a managed server may answer to a question about itself."""
 _MIGRATION_LOCK = 0x6167656E74666C6F  # "agentflo"
-_SET_UP = "run `agentflow ledger migrate`"
 
 
 class PostgresLedger:
     """Fulfils ``EffectLedger``. All times and ages are by the server's clock.
 
-    Every operation is one statement, and its commit waits for the disk. The connections are made when they
-    are first needed, and each is tried before it is used. Poolers such as PgBouncer may be in between.
+    Every operation is one statement, and its commit waits for the disk. Poolers such as PgBouncer may be in
+    between.
     """
 
     def __init__(
@@ -120,23 +106,8 @@ class PostgresLedger:
         Raises:
             ConfigurationError: libpq can't read it.
         """
-        self._timeout = checked("timeout", timeout).total_seconds()
-        try:
-            given = conninfo_to_dict(conninfo)
-        except psycopg.Error:
-            # Its text quotes parts of it, the password perhaps.
-            raise ConfigurationError(
-                "the effect ledger's connection string isn't one that PostgreSQL's libpq reads: "
-                "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with % : / @ in a part as %25 %3A %2F %40"
-            ) from None
-        self._place = _place_of(given)
-        self._password = str(given.get("password") or "")
-        self._conninfo = conninfo
-        self._options = _options(given, timeout)
-        self._pool_size = pool_size
-        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] | None = None
-        self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
-        self._cause: Exception | None = None
+        self._server = PostgresServer(conninfo, pool_size=pool_size, timeout=timeout)
+        self._place = self._server.place
         self._tellable = _PLACE
 
     def __repr__(self) -> str:
@@ -149,9 +120,9 @@ class PostgresLedger:
             ConfigurationError: they aren't; the text says what to do.
             LedgerError: the server can't be reached.
         """
-        async with self._failures_told():
+        async with self._server.failures_told():
             try:
-                made = await self._do(_version)
+                made = await self._server.do(_version)
             except psycopg.errors.UndefinedTable:
                 made = 0
         if made != len(named_migrations("postgres_ledger_sql")):
@@ -177,10 +148,10 @@ class PostgresLedger:
                 await connection.execute(_VERSIONS)
                 return await self._migrate(connection)
 
-        async with self._failures_told():
-            done = await self._do(work, bounded=False)
+        async with self._server.failures_told():
+            done = await self._server.do(work, bounded=False)
         _, *place = await self._with_place("1")
-        await self._write(_FIRST_CARD, (LedgerCard.new(_lying_at(place)).model_dump_json(),))
+        await self._server.write(_FIRST_CARD, (LedgerCard.new(_lying_at(place)).model_dump_json(),))
         return done
 
     async def identity(self) -> LedgerIdentity:
@@ -192,26 +163,26 @@ class PostgresLedger:
         """Take an operator's word on a database that was restored, or whose standby took over."""
         card, here = await self._card()
         changed = card.adopted_by(adoption, here)
-        if not await self._write(_NEXT_CARD, (changed.model_dump_json(), card.model_dump_json())):
+        if not await self._server.write(_NEXT_CARD, (changed.model_dump_json(), card.model_dump_json())):
             raise adopted_meanwhile(self._place)
         return changed.identity(here, self._place)
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record as version 1. False if its key is taken."""
-        return await self._write(_EFFECTS.insert, row_of(record)) == 1
+        return await self._server.write(_EFFECTS.insert, row_of(record)) == 1
 
     async def get(self, key: Sha256) -> StoredEffect | None:
         """The record as it is now; ``None`` if there is none."""
-        rows = await self._read(_EFFECTS.get, (key,))
+        rows = await self._server.read(_EFFECTS.get, (key,))
         return self._stored(rows[0]) if rows else None
 
     async def replace(self, record: EffectRecord, *, version: int) -> bool:
         """Put a record in place of the one with its key and this version. False if that is not there."""
-        return await self._write(_EFFECTS.replace, (*row_of(record), record.key, version)) == 1
+        return await self._server.write(_EFFECTS.replace, (*row_of(record), record.key, version)) == 1
 
     async def of_work(self, work: Sha256) -> tuple[StoredEffect, ...]:
         """The records of one piece of work, the oldest first."""
-        rows = await self._read(_EFFECTS.of_work, (work,))
+        rows = await self._server.read(_EFFECTS.of_work, (work,))
         return all_of_work([self._stored(row) for row in rows], self._place)
 
     async def find(self, query: EffectQuery, *, limit: int = 100, cursor: str | None = None) -> EffectPage:
@@ -221,30 +192,30 @@ class PostgresLedger:
             ValueError: the cursor is no cursor of this ledger.
             LedgerError: the table can't be read.
         """
-        rows = await self._read(*_EFFECTS.find(query, limit, cursor))
+        rows = await self._server.read(*_EFFECTS.find(query, limit, cursor))
         return page_of([self._stored(row) for row in rows], limit)
 
     async def clock(self) -> datetime:
         """The time now, by the server's clock."""
-        ((now_us,),) = await self._read(f"SELECT {_NOW}")
+        ((now_us,),) = await self._server.read(f"SELECT {_NOW}")
         return moment(now_us)
 
     async def forget(self, versions: Mapping[Sha256, int]) -> int:
         """Forget records that are not open and are of these versions still; answer how many."""
-        return await self._write(*_EFFECTS.forget(forgettable(versions))) if versions else 0
+        return await self._server.write(*_EFFECTS.forget(forgettable(versions))) if versions else 0
 
     async def forget_stops(self, namespace: str, before: datetime) -> int:
         """Forget the stops of a namespace that were lifted before a time; answer how many."""
-        return await self._write(_STOPS.forget, (storable(namespace), moment_us(before)))
+        return await self._server.write(_STOPS.forget, (storable(namespace), moment_us(before)))
 
     async def keep_purge(self, purge: Purge) -> None:
         """Put a round of forgetting on record."""
-        await self._write(_PURGES.keep, purge_parameters(purge))
-        await self._write(_PURGES.trim, ())
+        await self._server.write(_PURGES.keep, purge_parameters(purge))
+        await self._server.write(_PURGES.trim, ())
 
     async def purges(self, *, limit: int = MAX_PURGES) -> tuple[Purge, ...]:
         """The rounds of forgetting on record, the newest first."""
-        rows = await self._read(_PURGES.log, (limited(limit),))
+        rows = await self._server.read(_PURGES.log, (limited(limit),))
         return tuple(purge_of_row(row, self._place) for row in rows)
 
     async def stops(self, namespace: str) -> tuple[Stop, ...]:
@@ -253,12 +224,12 @@ class PostgresLedger:
 
     async def stop(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
         """Forbid something. False if a stop of that key holds already."""
-        return await self._write(_STOPS.stop, stop_parameters(namespace, key, by, reason)) == 1
+        return await self._server.write(_STOPS.stop, stop_parameters(namespace, key, by, reason)) == 1
 
     async def lift(self, namespace: str, key: str, *, by: str, reason: str = "") -> bool:
         """End the stop of a key. False if none holds."""
         namespace, key, by, reason = stop_parameters(namespace, key, by, reason)
-        return await self._write(_STOPS.lift, (by, reason, namespace, key)) == 1
+        return await self._server.write(_STOPS.lift, (by, reason, namespace, key)) == 1
 
     async def stops_log(self, namespace: str, *, limit: int = 100) -> tuple[Stop, ...]:
         """The last stops of a namespace, those that were lifted too, the newest first."""
@@ -266,23 +237,20 @@ class PostgresLedger:
 
     async def close(self) -> None:
         """Close the connections. A later operation makes new ones."""
-        owner = (os.getpid(), asyncio.get_running_loop())
-        pool, self._pool = self._pool, None
-        if pool is not None and self._owner == owner:
-            await pool.close(self._timeout)
+        await self._server.close()
 
     async def _card(self) -> tuple[LedgerCard, str]:
         """The ledger's card, and the place where it lies."""
         card, *place = await self._with_place("(SELECT card FROM agentflow_ledger)")
         if card is None:
-            raise LedgerError(f"the effect ledger {self._place} has no record of itself: {_SET_UP}")
+            raise LedgerError(f"the effect ledger {self._place} has no record of itself: {SET_UP}")
         return LedgerCard.read(card, self._place), _lying_at(place)
 
     async def _with_place(self, what: str) -> Row:
         """An expression's value, and the parts of the ledger's place as far as the server tells them."""
         while True:
             try:
-                ((*values,),) = await self._read(f"SELECT {', '.join((what, *self._tellable))}")
+                ((*values,),) = await self._server.read(f"SELECT {', '.join((what, *self._tellable))}")
             except LedgerError as error:
                 if len(self._tellable) == 1 or not isinstance(error.__cause__, _NOT_TOLD):
                     raise
@@ -291,78 +259,7 @@ class PostgresLedger:
                 return tuple(values)
 
     async def _stops(self, sql: str, values: Row) -> tuple[Stop, ...]:
-        return tuple(stop_of_row(row, self._place) for row in await self._read(sql, values))
-
-    async def _read(self, sql: str, values: Row = ()) -> list[TupleRow]:
-        async def work(connection: AsyncConnection[TupleRow]) -> list[TupleRow]:
-            return await (await connection.execute(sql.encode(), values)).fetchall()
-
-        async with self._failures_told():
-            return await self._do(work)
-
-    async def _write(self, sql: str, values: Row) -> int:
-        async def work(connection: AsyncConnection[TupleRow]) -> int:
-            return (await connection.execute(sql.encode(), values)).rowcount
-
-        async with self._failures_told():
-            return await self._do(work)
-
-    async def _do(
-        self, work: Callable[[AsyncConnection[TupleRow]], Awaitable[ResultT]], *, bounded: bool = True
-    ) -> ResultT:
-        pool = self._current()
-        # The server ends a statement that takes too long; this is for a server that doesn't answer at all.
-        async with asyncio.timeout(2 * self._timeout if bounded else None):
-            await pool.open()
-            async with pool.connection() as connection:
-                if await _answers(connection):
-                    return await work(connection)
-            # The server was restarted, say. The pool's own check would find one such connection after
-            # another, with longer and longer pauses.
-            await pool.check()
-            async with pool.connection() as connection:
-                return await work(connection)
-
-    def _current(self) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
-        """The pool of this process and event loop: connections can't be taken to another."""
-        owner = (os.getpid(), asyncio.get_running_loop())
-        if self._pool is None or self._owner != owner:
-            self._owner = owner
-            self._pool = AsyncConnectionPool(
-                self._conninfo,
-                connection_class=self._remembering_failures(),
-                kwargs=self._options,
-                min_size=0,
-                max_size=self._pool_size,
-                open=False,
-                configure=self._configure,
-                timeout=self._timeout,
-                reconnect_timeout=self._timeout,
-                name="agentflow-ledger",
-            )
-        return self._pool
-
-    def _remembering_failures(self) -> type[AsyncConnection[TupleRow]]:
-        """The pool's own error says that there was no connection in time, and not why."""
-
-        def remember(cause: Exception | None) -> None:
-            self._cause = cause
-
-        class Connection(AsyncConnection[TupleRow]):
-            @classmethod
-            async def connect(cls, conninfo: str = "", **options: Any) -> Any:
-                try:
-                    connection = await super().connect(conninfo, **options)
-                except (psycopg.Error, OSError) as error:
-                    remember(error)
-                    raise
-                remember(None)
-                return connection
-
-        return Connection
-
-    async def _configure(self, connection: AsyncConnection[TupleRow]) -> None:
-        await connection.execute(_SETTINGS, (f"{self._timeout * 1_000:.0f}",))
+        return tuple(stop_of_row(row, self._place) for row in await self._server.read(sql, values))
 
     async def _migrate(self, connection: AsyncConnection[TupleRow]) -> list[str]:
         made, known = await _version(connection), named_migrations("postgres_ledger_sql")
@@ -373,24 +270,6 @@ class PostgresLedger:
             await connection.execute(_APPLIED, (number, name))
         return [name for name, _ in known[made:]]
 
-    @asynccontextmanager
-    async def _failures_told(self) -> AsyncGenerator[None]:
-        try:
-            yield
-        except psycopg.errors.UndefinedTable as error:
-            text = f"its tables are missing: {_SET_UP}"
-            raise LedgerError(f"the effect ledger {self._place} can't be used: {text}") from error
-        except (psycopg.Error, OSError) as error:
-            raise LedgerError(
-                f"the effect ledger {self._place} can't be used: {self._told(error)}"
-            ) from error
-
-    def _told(self, error: Exception) -> str:
-        text = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, PoolTimeout) and self._cause is not None:
-            text = " ".join(str(self._cause).split())
-        return text.replace(self._password, "***") if self._password else text
-
     def _of_another_version(self, made: int) -> ConfigurationError:
         known = len(named_migrations("postgres_ledger_sql"))
         if made > known:
@@ -399,7 +278,7 @@ class PostgresLedger:
                 "upgrade agentflow-temporal"
             )
         found = f"is of version {made}, this agentflow needs {known}" if made else "has no tables yet"
-        return ConfigurationError(f"the effect ledger {self._place} {found}: {_SET_UP}")
+        return ConfigurationError(f"the effect ledger {self._place} {found}: {SET_UP}")
 
     def _stored(self, row: Row) -> StoredEffect:
         *values, version, created_at_us, written_at_us, age_us = row
@@ -420,40 +299,7 @@ def _lying_at(parts: Sequence[Any]) -> str:
     return place_with_timeline(place, server[1]) if len(server) > 1 else place
 
 
-async def _answers(connection: AsyncConnection[TupleRow]) -> bool:
-    try:
-        await AsyncConnectionPool.check_connection(connection)
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
 async def _version(connection: AsyncConnection[TupleRow]) -> int:
     row = await (await connection.execute(_VERSION)).fetchone()
     assert row is not None
     return row[0]
-
-
-def _place_of(given: dict[str, Any]) -> str:
-    host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "localhost"
-    port = f":{given['port']}" if given.get("port") else ""
-    database = given.get("dbname") or os.environ.get("PGDATABASE") or given.get("user") or ""
-    return f"postgresql {host}{port}/{database}"
-
-
-def _options(given: dict[str, Any], timeout: timedelta) -> dict[str, Any]:
-    """How to connect, beyond what the connection string says itself."""
-    seconds = max(1, round(timeout.total_seconds()))
-    defaults: dict[str, Any] = {
-        "application_name": "agentflow",
-        "connect_timeout": seconds,
-        # A server that is gone is noticed, and one that only follows another is passed over.
-        "keepalives_idle": seconds,
-        "keepalives_interval": 1,
-        "keepalives_count": 3,
-        "tcp_user_timeout": seconds * 1_000,
-        "target_session_attrs": "read-write",
-    }
-    options = {name: value for name, value in defaults.items() if name not in given}
-    # A pooler may give each statement to another connection, which knows no statement prepared before.
-    return {**options, "autocommit": True, "client_encoding": "utf8", "prepare_threshold": None}

@@ -343,7 +343,7 @@ async def setting(conninfo: str, name: str) -> Any:
         return await (await connection.execute("SELECT current_setting(%s)", (name,))).fetchone()
 
     try:
-        (value,) = await ledger._do(look)
+        (value,) = await ledger._server.do(look)
     finally:
         await ledger.close()
     return value
