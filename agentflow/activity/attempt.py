@@ -19,6 +19,7 @@ from agentflow.contracts.effects import EarlierEffect, EffectRecord, StoredEffec
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
+from agentflow.core.idempotency import key_beside
 from agentflow.core.record_seals import Unsealed
 from agentflow.errors import (
     ConfigurationError,
@@ -42,6 +43,8 @@ HANDOVER = timedelta(seconds=5)
 """What a lease has on top at least: the time in which what outlives its attempt is noticed and the lease is
 renewed, also if the ledger can't be reached for a moment. Not with ``recovery="key"``: there the outside
 system keeps attempts apart."""
+MAX_BESIDE = 100
+"""How many calls with other arguments a run may have made in one place, one after each reset."""
 _NO_REPEAT = (EffectConflictError, ConfigurationError)
 """Raised by a tool, these are not tried again."""
 
@@ -166,7 +169,7 @@ class Attempt:
         before = await self.hold.others(work.beside) if work and not work.alone else None
         if before is None:
             return
-        found, name = effects.told_of(before, self.hold.record), self._caller.contract.name
+        found, name = effects.told_of(before), self._caller.contract.name
         if isinstance(before, Unsealed):
             raise EarlierEffectError(
                 f"an earlier run of this workflow id may have done the very same {name}: {before}",
@@ -180,9 +183,23 @@ class Attempt:
             raise await self._doubt(f"an earlier attempt ended without a record, and {said}")
         raise EarlierEffectError(said, found.model_dump(mode="json"))
 
-    def place_taken(self, found: StoredEffect) -> EarlierEffectError:
+    async def own_place(self) -> Sha256 | None:
+        """The key under which the call was made beside those in its place; ``None`` if it never was."""
+        key = self.hold.record.key
+        for _ in range(MAX_BESIDE):
+            key = key_beside(key)
+            there = await self.hold.found(key)
+            if there is None:
+                return None
+            record = there.stored.record if isinstance(there, Unsealed) else there.record
+            if record.arguments_hash == self.hold.record.arguments_hash:
+                return key
+        raise EffectUnknownError(f"the run was reset and went other ways more than {MAX_BESIDE} times here")
+
+    async def place_taken(self, found: StoredEffect) -> EarlierEffectError:
         """The run was reset and went another way: in the call's place it had asked for another."""
-        there, name = effects.told_of(found, self.hold.record), self._caller.contract.name
+        there = effects.in_the_place(found, was_made_beside=await self.own_place() is not None)
+        name = self._caller.contract.name
         did = "did not do" if there.state == "failed" else _did(there)
         said = f"this run, before it was reset, {did} another {name} in this place ({_where(there)})"
         return EarlierEffectError(said, there.model_dump(mode="json"))

@@ -7,7 +7,9 @@ each attempt asks whether the call is still permitted: in this order, whoever fo
 intents misses none.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import assert_never
 
 from agentflow.activity.attempt import Attempt
@@ -23,7 +25,6 @@ from agentflow.core import effects
 from agentflow.core.record_seals import Unsealed
 from agentflow.errors import (
     EffectBusyError,
-    EffectConflictError,
     EffectUnknownError,
 )
 from agentflow.telemetry import metrics
@@ -91,7 +92,7 @@ class EffectOnce:
             case effects.Abandoned() as abandoned:
                 return await attempt.resume(found, abandoned, traces)
             case effects.Taken():
-                raise attempt.place_taken(found)
+                raise await attempt.place_taken(found)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -124,8 +125,7 @@ class EffectOnce:
             case effects.Abandoned():
                 return self._report(await attempt.settle(found, traces))
             case effects.Taken():
-                # Each attempt finds the same, so that none of this call's has begun.
-                return EffectReport(state="failed", detail=effects.NEVER_BEGAN)
+                return await self._beside(attempt, invocation, self.reconcile)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -134,7 +134,6 @@ class EffectOnce:
 
         Raises:
             EffectBusyError: an attempt is at it, and not only what one began; try again when it says.
-            EffectConflictError: the key is of another call, so that this one can't have been made.
             LedgerError: the ledger can't be used.
         """
         attempt = self._attempt(invocation)
@@ -160,10 +159,23 @@ class EffectOnce:
                 ours = found.record.model_copy(update={"owner": attempt.hold.record.owner})
                 await attempt.hold.take(found, effects.closed(ours, closing, text))
                 return self._report(attempt.hold.record)
-            case effects.Taken(record):
-                raise EffectConflictError(f"ledger key {record.key} is of a call with other arguments")
+            case effects.Taken():
+                return await self._beside(attempt, invocation, partial(self.close, closing=closing))
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
+
+    async def _beside(
+        self,
+        attempt: Attempt,
+        invocation: ToolInvocation,
+        go_on: Callable[[ToolInvocation], Awaitable[EffectReport]],
+    ) -> EffectReport:
+        """What became of a call whose place is taken by another one: it was made beside that, or never."""
+        place = await attempt.own_place()
+        if place is None:
+            # Each attempt finds the same, so that none has begun; whatever a person says.
+            return EffectReport(state="failed", detail=effects.NEVER_BEGAN)
+        return await go_on(invocation.model_copy(update={"ledger_key": place}))
 
     def _attempt(self, invocation: ToolInvocation) -> Attempt:
         return Attempt(self.caller, self.ledger, self.permits, self.keepers, invocation)

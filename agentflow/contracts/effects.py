@@ -94,13 +94,15 @@ class EarlierEffect(Contract):
     """The run id of that run's first execution."""
     tool_call_id: ToolCallId
     state: EffectState
-    """As the record has it: ``intended`` may still come about. One that certainly did not happen is told of
-    only for its place."""
+    """As the record has it: ``intended`` may still come about. ``failed`` only in the call's place."""
     at: datetime
     """When that was written, by the ledger's clock."""
     other_arguments: bool = Field(default=False, exclude_if=is_false)
     """Whether it is another effect, that this run had in the same place before it was reset: it can't count
     for the call's."""
+    lets_by: bool = Field(default=False, exclude_if=is_false)
+    """Beside ``other_arguments``: whether nobody has to be asked. It certainly did not happen, or the call
+    itself was made beside it."""
 
 
 class EffectQuery(Contract):

@@ -22,7 +22,6 @@ from agentflow.contracts.effects import (
     EarlierEffect,
     EffectClosing,
     EffectRecord,
-    EffectState,
     StoredEffect,
 )
 from agentflow.contracts.tools import Recovery, ToolContract, ToolError, ToolResult
@@ -129,29 +128,30 @@ def untraced(intent: EffectRecord, why: str) -> EffectRecord:
     return _changed(intent, attempts=1, detail=_storable(why))
 
 
-def told_of(found: StoredEffect | Unsealed, own: EffectRecord) -> EarlierEffect:
-    """An effect of another run, as a run is told of it. One that no worker wrote may be anything.
-
-    Args:
-        found: Its record.
-        own: The record of the call that is kept from acting by it.
-    """
+def told_of(found: StoredEffect | Unsealed) -> EarlierEffect:
+    """An effect of another run, as a run is told of it. One that no worker wrote may be anything."""
     stored = found.stored if isinstance(found, Unsealed) else found
     record = stored.record
     return EarlierEffect(
         key=record.key,
         chain=record.chain,
         tool_call_id=record.tool_call_id,
-        state=_state_of(found),
+        state="unknown" if isinstance(found, Unsealed) else record.state,
         at=stored.written_at,
-        other_arguments=record.arguments_hash != own.arguments_hash,
     )
 
 
-def _state_of(found: StoredEffect | Unsealed) -> EffectState:
-    if isinstance(found, Unsealed):
-        return "unknown"
-    return found.record.state if _may_count(found) else "failed"
+def in_the_place(found: StoredEffect | Unsealed, *, was_made_beside: bool) -> EarlierEffect:
+    """What takes a call's place, as its run is told of it.
+
+    Args:
+        found: The record.
+        was_made_beside: Whether the call itself has a record beside it.
+    """
+    # Who holds the lease of a record may be about to act, also where nobody has yet.
+    is_held = not isinstance(found, Unsealed) and found.age < found.record.lease
+    lets_by = was_made_beside or not (is_held or _may_count(found))
+    return told_of(found).model_copy(update={"other_arguments": True, "lets_by": lets_by})
 
 
 def earlier(

@@ -49,14 +49,15 @@ def ledger_key(root: Sha256, chain: str, call_index: int, tool: str) -> Sha256:
     return sha256_of(["tool_call", root, chain, call_index, tool])
 
 
-def key_beside(taken: Sha256, arguments_hash: Sha256) -> Sha256:
-    """Names a call whose own ledger key is that of another one: a reset run asks for other arguments there.
+def key_beside(taken: Sha256) -> Sha256:
+    """Names a call whose place is that of another one: a reset run asks for other arguments there.
+
+    There may be a third one beside that, and so on: each finds all that came before it.
 
     Args:
         taken: The ledger key that is taken.
-        arguments_hash: ``arguments_hash`` of the call.
     """
-    return sha256_of(["tool_call_beside", taken, arguments_hash])
+    return sha256_of(["tool_call_beside", taken])
 
 
 def same_work(root: Sha256, tool: str, arguments_hash: Sha256) -> Sha256:

@@ -199,7 +199,7 @@ class Carrying:
         is_other, means = earlier.other_arguments, run.manifest.earlier_effects
         if means == "count" and earlier.state == "done" and not is_other:
             return await self._counting(allowed, earlier)
-        if is_other and (means == "again" or earlier.state == "failed"):
+        if is_other and (means == "again" or earlier.lets_by):
             return await self._again(allowed, earlier)
         try:
             resolution = await write.ask_about(earlier, failure.message)
@@ -238,7 +238,7 @@ class Carrying:
         work = allowed.work
         self._run.effects.add(work.id, earlier.key)
         if earlier.other_arguments:
-            allowed = allowed.under(key_beside(earlier.key, allowed.decision.arguments_hash))
+            allowed = allowed.under(key_beside(earlier.key))
         return await self.carry_out(allowed.knowing(beside=self._run.effects.of_work(work.id)))
 
     async def _counting(self, allowed: Allowed, earlier: EarlierEffect) -> ToolResult:

@@ -136,6 +136,41 @@ async def test_the_place_of_a_write_that_did_not_happen_is_free(
     assert [one.effect for one in outcome.tool_calls] == ["done"]
 
 
+async def reset_again(bank: Harness, handle: WorkflowHandle[Any, AgentOutcome[Any]]) -> None:
+    await reset_to(bank, handle.id, (await handle.describe()).run_id, 4)
+
+
+async def test_a_second_reset_asks_of_what_was_made_after_the_first(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    refused, carol = (
+        call("pay", account="closed", amount="10.00"),
+        call("pay", account="carol", amount="10.00"),
+    )
+    lines = (refused, DONE, PAYS_BOB, DONE, carol)
+    async with was_reset(temporal, tmp_path, ledger, *lines) as (bank, handle):
+        await ended(handle)
+        await reset_again(bank, handle)
+        effect = await asked(bank, handle)
+        assert "did another pay in this place" in effect.detail
+        await handle.terminate()
+    assert bank.bank.paid == [BOB]
+
+
+async def test_what_was_made_after_the_first_reset_is_found_by_the_second_one(
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    lines = (PAYS_ALICE, DONE, PAYS_BOB, DONE, PAYS_BOB, DONE)
+    async with was_reset(temporal, tmp_path, ledger, *lines) as (bank, handle):
+        await asked(bank, handle)
+        await told(bank, handle, "again")
+        await reset_again(bank, handle)
+        outcome = await ended(handle)
+        await replayed(await handle.fetch_history())
+    assert bank.bank.paid == [ALICE, BOB]
+    assert [one.effect for one in outcome.tool_calls] == ["done"]
+
+
 async def test_a_ledger_that_is_away_does_not_make_a_reset_run_believe_that_it_has_done_nothing(
     skipping: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
