@@ -59,12 +59,26 @@ class Attempt:
         permits: Permits,
         keepers: Keepers,
         invocation: ToolInvocation,
+        *,
+        is_inquiry: bool = False,
     ) -> None:
+        """Begin one.
+
+        Args:
+            caller: Calls the tool.
+            ledger: The worker's.
+            permits: Asked before the tool is called.
+            keepers: Keep the record of what outlives the attempt.
+            invocation: The call.
+            is_inquiry: Whether it only asks what became of the call: its activity's attempts are none of the
+                tool's.
+        """
         self._caller = caller
         self._ledger = ledger
         self._permits = permits
         self._keepers = keepers
         self._invocation = invocation
+        self._is_inquiry = is_inquiry
         self.has_record: bool = False
         """Whether the ledger has a record of the call: a later attempt finds it."""
         self.has_withdrawn: bool = False
@@ -80,7 +94,8 @@ class Attempt:
 
     async def traces_missing(self) -> MissingTraces | None:
         """See that this is the run's ledger, and whether a call without a record may have been made."""
-        return await see_ledger(self._ledger, self._invocation.work, activity.info())
+        is_inquiry = self._is_inquiry
+        return await see_ledger(self._ledger, self._invocation.work, activity.info(), is_inquiry=is_inquiry)
 
     def first_record(self, traces: MissingTraces | None) -> EffectRecord:
         """What is recorded of a call that has no record."""
@@ -176,7 +191,7 @@ class Attempt:
                 found.model_dump(mode="json"),
             )
         is_ours = found.chain == self.hold.record.chain
-        who = "this run, before it was reset," if is_ours else f"run {found.chain} of this workflow id"
+        who = "an earlier execution of this run" if is_ours else f"run {found.chain} of this workflow id"
         said = f"{who} {_did(found)} the very same {name} ({_where(found)})"
         if not is_first:
             # Whether it counts, nobody can say who doesn't know what this call did itself.
@@ -197,11 +212,19 @@ class Attempt:
         raise EffectUnknownError(f"the run was reset and went other ways more than {MAX_BESIDE} times here")
 
     async def place_taken(self, found: StoredEffect) -> EarlierEffectError:
-        """The run was reset and went another way: in the call's place it had asked for another."""
-        there = effects.in_the_place(found, was_made_beside=await self.own_place() is not None)
-        name = self._caller.contract.name
-        did = "did not do" if there.state == "failed" else _did(there)
-        said = f"this run, before it was reset, {did} another {name} in this place ({_where(there)})"
+        """The run was reset and went another way: in the call's place it had asked for another.
+
+        Raises:
+            EffectBusyError: another attempt has changed that one's record meanwhile.
+        """
+        if effects.is_withdrawn(found):
+            # None of its own attempts may begin it now.
+            await self.hold.take(found, effects.given_up(found.record, "never began"))
+            found = found.model_copy(update={"record": self.hold.record})
+        was_made_beside = await self.own_place() is not None
+        there, name = effects.in_the_place(found, was_made_beside=was_made_beside), self._caller.contract.name
+        did = "let another run's count for" if found.record.counts else _did(there)
+        said = f"an earlier execution of this run {did} another {name} in this place ({_where(there)})"
         return EarlierEffectError(said, there.model_dump(mode="json"))
 
     async def resume(
@@ -212,7 +235,7 @@ class Attempt:
         if abandoned.untouched and not self._is_stale(found, traces):
             await self._call_again()
             return await self.call(is_first=True)
-        begun = first_begun(self._invocation.work, activity.info())
+        begun = first_begun(self._invocation.work, activity.info(), is_inquiry=self._is_inquiry)
         since_first = max(abandoned.since_first, begun or timedelta(0))
         match effects.recovery_of(self._caller.contract, since_first):
             case "ask":
@@ -416,7 +439,8 @@ class Attempt:
 
 
 def _did(earlier: EarlierEffect) -> str:
-    return {"done": "did", "intended": "may still do"}.get(earlier.state, "may have done")
+    did = {"done": "did", "failed": "did not do", "intended": "may still do", "unknown": "may have done"}
+    return did[earlier.state]
 
 
 def _where(earlier: EarlierEffect) -> str:

@@ -63,8 +63,7 @@ class EffectOnce:
             if not did_nothing or isinstance(error, EffectBusyError):
                 raise
             # Temporal's next attempt, which would find no record, could not tell that this one did nothing.
-            chain = invocation.work.chain if invocation.work else ""
-            raise NotBegunError(error, is_on_record=attempt.has_record, chain=chain) from error
+            raise NotBegunError(error, is_on_record=attempt.has_record) from error
 
     async def _carried_out(self, attempt: Attempt, invocation: ToolInvocation) -> ToolResult:
         # To the end, so that a worker which is shut down now leaves a record that says that nothing was done.
@@ -103,7 +102,7 @@ class EffectOnce:
             EffectBusyError: an attempt may still be at it; try again when it says.
             LedgerError: the ledger can't be used.
         """
-        attempt = self._attempt(invocation)
+        attempt = self._attempt(invocation, is_inquiry=True)
         traces = await attempt.traces_missing()
         # A worker that was thought dead may only now come to begin: it must find that it is too late.
         never = effects.given_up(attempt.hold.record, "never began")
@@ -136,7 +135,7 @@ class EffectOnce:
             EffectBusyError: an attempt is at it, and not only what one began; try again when it says.
             LedgerError: the ledger can't be used.
         """
-        attempt = self._attempt(invocation)
+        attempt = self._attempt(invocation, is_inquiry=True)
         await attempt.traces_missing()
         result = effects.result_of(closing)
         if closing.verdict == "happened":
@@ -177,8 +176,9 @@ class EffectOnce:
             return EffectReport(state="failed", detail=effects.NEVER_BEGAN)
         return await go_on(invocation.model_copy(update={"ledger_key": place}))
 
-    def _attempt(self, invocation: ToolInvocation) -> Attempt:
-        return Attempt(self.caller, self.ledger, self.permits, self.keepers, invocation)
+    def _attempt(self, invocation: ToolInvocation, *, is_inquiry: bool = False) -> Attempt:
+        parts = (self.caller, self.ledger, self.permits, self.keepers)
+        return Attempt(*parts, invocation, is_inquiry=is_inquiry)
 
     def _report(self, record: EffectRecord) -> EffectReport:
         detail, attempts = record.detail, record.attempts

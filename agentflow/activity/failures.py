@@ -11,7 +11,6 @@ from agentflow.contracts.names import (
     EARLIER_EFFECT_ERROR,
     EFFECT_BUSY_ERROR,
     EFFECT_UNKNOWN_ERROR,
-    FIRST_EXECUTION,
     FORBIDDEN_NOW_ERROR,
     GUARD_REFUSED_ERROR,
     NOT_BEGUN,
@@ -41,13 +40,11 @@ from agentflow.errors import (
 class NotBegunError(AgentflowError):
     """An attempt did nothing, and nor did any before it."""
 
-    def __init__(self, cause: Exception, *, is_on_record: bool, chain: str) -> None:
+    def __init__(self, cause: Exception, *, is_on_record: bool) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.is_on_record = is_on_record
         """Whether the ledger says so: then Temporal may try again. Else the run asks anew."""
-        self.chain = chain
-        """Which run it is of: ``core.idempotency.chain_of``."""
 
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
@@ -109,7 +106,6 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
     if not_begun is not None:
         facts[NOT_BEGUN] = True
         facts[ON_RECORD] = not_begun.is_on_record
-        facts[FIRST_EXECUTION] = activity.info().workflow_run_id == not_begun.chain
     must_be_asked_anew = not_begun is not None and not not_begun.is_on_record
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, _WAITING) else None

@@ -201,6 +201,7 @@ class ManifestActivity:
             rules_in_briefs=True,
             models=tuple(models),
             problem=problem,
+            was_reset=info.workflow_run_id != request.execution,
             frozen=await self._frozen(request),
             approver_keys=await keys_of(self._approvers) if self._approvers else None,
             signature_terms=self._signature_terms,

@@ -26,8 +26,16 @@ class MissingTraces:
     """How long ago that was, at most; ``None`` if nobody can tell."""
 
 
-async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info) -> MissingTraces | None:
+async def see_ledger(
+    ledger: LedgerCalls, work: Work | None, info: activity.Info, *, is_inquiry: bool
+) -> MissingTraces | None:
     """See that a ledger is the run's, and whether a call without a record may have been made.
+
+    Args:
+        ledger: The worker's.
+        work: What is to be written.
+        info: Of the attempt.
+        is_inquiry: Whether the attempt only asks what became of the call.
 
     Raises:
         OtherLedgerError: it is another one, or lacks a record that the run knows of.
@@ -54,7 +62,7 @@ async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info
         )
     if isinstance(last, Unsealed):
         return MissingTraces(f"whoever writes to the ledger {identity.id} is no worker alone: {last}", None)
-    begun = first_begun(work, info)
+    begun = first_begun(work, info, is_inquiry=is_inquiry)
     if begun is None:
         return None
     return MissingTraces(
@@ -64,11 +72,13 @@ async def see_ledger(ledger: LedgerCalls, work: Work | None, info: activity.Info
     )
 
 
-def first_begun(work: Work | None, info: activity.Info) -> timedelta | None:
+def first_begun(work: Work | None, info: activity.Info, *, is_inquiry: bool) -> timedelta | None:
     """How long ago an attempt before this one may have begun, at most; ``None`` if there was none.
 
     By the server's clock: a worker's may be wrong.
     """
     if work and work.begun:
         return info.started_time - work.begun
-    return info.started_time - info.scheduled_time if info.attempt > 1 else None
+    was_reset = work is not None and work.execution not in ("", info.workflow_run_id)
+    is_repeat = not is_inquiry and (info.attempt > 1 or was_reset)
+    return info.started_time - info.scheduled_time if is_repeat else None

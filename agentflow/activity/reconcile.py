@@ -10,7 +10,7 @@ from temporalio import activity
 
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.execution import effects_of
-from agentflow.activity.failures import NotBegunError, to_application_error
+from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import Keepers
@@ -88,8 +88,7 @@ class EffectActivities:
         """Which ledger a run's writes are recorded in: an earlier execution's, or else this worker's.
 
         Raises:
-            ApplicationError: retryable, as the ledger can't be used or earlier executions can't be read; the
-                write that asks was not begun.
+            ApplicationError: retryable, as the ledger can't be used or earlier executions can't be read.
         """
         try:
             self._of(question.tool)
@@ -97,8 +96,7 @@ class EffectActivities:
             pinned = await self._pinned(question.chain)
             return own if pinned in (None, own.id) else LedgerIdentity(id=pinned)
         except Exception as error:
-            not_begun = NotBegunError(error, is_on_record=True, chain=question.chain)
-            raise to_application_error(not_begun) from None
+            raise to_application_error(error) from None
 
     async def _pinned(self, chain: str) -> str | None:
         info = activity.info()

@@ -17,7 +17,6 @@ from temporalio.exceptions import ApplicationError
 from agentflow.activity.failures import NotBegunError, to_application_error
 from agentflow.contracts.names import FAILURE_SEAL, SEAL_METADATA
 from agentflow.contracts.tools import ToolInvocation
-from agentflow.contracts.work import Work
 from agentflow.core.seal import ANY_EXECUTION, NEVER, Scope, Seal, SealKeys, failure_data
 from agentflow.errors import SealRefusedError, ToolUnavailableError
 from agentflow.telemetry import metrics
@@ -179,22 +178,21 @@ def _unserved_activity(seals: Seals) -> Callable[[Sequence[RawValue]], Awaitable
         except Exception:
             # Nothing of this fleet's.
             raise lacking from None
-        write = _write_in(arguments[0])
-        if write is None:
+        if not _is_write(arguments[0]):
             raise seals.seal_failure(asked, lacking)
-        said = ToolUnavailableError(lacking.message)
-        not_begun = NotBegunError(said, is_on_record=False, chain=write.chain)
+        not_begun = NotBegunError(ToolUnavailableError(lacking.message), is_on_record=False)
         raise seals.seal_failure(asked, to_application_error(not_begun))
 
     return run
 
 
-def _write_in(argument: RawValue) -> Work | None:
-    """What a call of a tool is to write; ``None`` for a read, and for what is no call of a tool."""
+def _is_write(argument: RawValue) -> bool:
+    """Whether it is a call of a tool that writes."""
     try:
-        return activity.payload_converter().from_payload(argument.payload, ToolInvocation).work
+        invocation = activity.payload_converter().from_payload(argument.payload, ToolInvocation)
     except Exception:
-        return None
+        return False
+    return invocation.work is not None
 
 
 def _on_record(name: str, error: Exception) -> None:

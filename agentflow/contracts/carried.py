@@ -106,8 +106,8 @@ class CarriedRun(Contract):
     """By what writes do (``core.idempotency.same_work``): the ledger keys that the run knows of."""
     ledgers: dict[str, LedgerPin] = Field(default_factory=dict[str, LedgerPin], exclude_if=is_empty)
     """By task queue, the run's own being the empty name: where its writes are recorded."""
-    has_all_pins: bool = Field(default=False, exclude_if=is_false)
-    """Whether ``ledgers`` has the pins of all executions before: none of them was a retry, or reset."""
+    knows_all: bool = Field(default=False, exclude_if=is_false)
+    """Whether no execution before did anything that is not here: none of them was a retry, or reset."""
     circles: Circles = Circles()
     summaries: tuple[ToolCallSummary, ...] = ()
     evidence: tuple[Evidence, ...] = ()

@@ -41,6 +41,8 @@ class ManifestRequest(Contract):
     """Imported tools on offer, and the digests of their contracts."""
     chain: str
     """Which run of its workflow id it is: ``core.idempotency.chain_of``."""
+    execution: str = ""
+    """The run id of the execution before it was ever reset."""
     earlier_effects: EarlierEffects = "ask"
     """Of the agent."""
 
@@ -63,6 +65,8 @@ class Manifest(Contract):
     """Resolved and priced, the preferred one first."""
     problem: str | None = None
     """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
+    was_reset: bool = Field(default=False, exclude_if=is_false)
+    """Whether the execution that it was resolved in came of a reset."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The freezes that held as it was resolved."""
     approver_keys: tuple[ApproverKey, ...] | None = Field(default=None, exclude_if=is_none)

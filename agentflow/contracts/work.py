@@ -14,6 +14,8 @@ class Work(Contract):
     """``core.idempotency.same_work``."""
     chain: str
     """Which run of its workflow id it is: ``core.idempotency.chain_of``."""
+    execution: str = Field(default="", exclude_if=is_empty)
+    """The run id of the execution that asked for it. In another one the run was reset to after that."""
     beside: tuple[Sha256, ...] = Field(default=(), exclude_if=is_empty)
     """Ledger keys of the same work that the run knows of: its own calls, and effects of earlier runs on which
     people have decided."""

@@ -141,17 +141,21 @@ def told_of(found: StoredEffect | Unsealed) -> EarlierEffect:
     )
 
 
-def in_the_place(found: StoredEffect | Unsealed, *, was_made_beside: bool) -> EarlierEffect:
+def in_the_place(found: StoredEffect, *, was_made_beside: bool) -> EarlierEffect:
     """What takes a call's place, as its run is told of it.
 
     Args:
         found: The record.
         was_made_beside: Whether the call itself has a record beside it.
     """
-    # Who holds the lease of a record may be about to act, also where nobody has yet.
-    is_held = not isinstance(found, Unsealed) and found.age < found.record.lease
-    lets_by = was_made_beside or not (is_held or _may_count(found))
+    lets_by = was_made_beside or found.record.state == "failed"
     return told_of(found).model_copy(update={"other_arguments": True, "lets_by": lets_by})
+
+
+def is_withdrawn(found: StoredEffect) -> bool:
+    """Whether nothing was begun of a call, and no attempt is about to."""
+    record = found.record
+    return record.state == "intended" and not record.attempts and found.age >= record.lease
 
 
 def earlier(
@@ -165,7 +169,15 @@ def earlier(
         beside: Keys of those that the run knows of.
     """
     known = (own.key, *beside)
-    return next((one for one in found if _key_of(one) not in known and _may_count(one)), None)
+    others = (one for one in found if _key_of(one) not in known and not _is_of_the_same(one, own))
+    return next(filter(_may_count, others), None)
+
+
+def _is_of_the_same(found: StoredEffect | Unsealed, own: EffectRecord) -> bool:
+    """Whether the very execution of the run made it, which asks for both."""
+    if isinstance(found, Unsealed):
+        return False
+    return (found.record.chain, found.record.run_id) == (own.chain, own.run_id)
 
 
 def _key_of(found: StoredEffect | Unsealed) -> Sha256:

@@ -23,7 +23,7 @@ from agentflow.errors import PayloadTooLargeError, RunStopped
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.course import Allowed, Course
 from agentflow.workflow.deciding import Deciding
-from agentflow.workflow.effects import FailedWrite, record_forbidden
+from agentflow.workflow.effects import FailedWrite, pin_of, record_forbidden
 from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 
@@ -59,10 +59,8 @@ class Carrying:
         run.purse = run.purse.reserve(name, spend)
         rule = allowed.decision.rule
         run.enter("acting", f"{contract.name} ({rule})")
-        if contract.effect != "read":
-            # Whatever becomes of it: a ledger may have a record of one that never began.
-            run.effects.add(allowed.work.id, allowed.invocation.ledger_key)
-        course = Course(allowed, workflow.now(), contract.options.retry.max_attempts)
+        attempts = contract.options.retry.max_attempts
+        course = Course(allowed, workflow.now(), attempts, attempts)
         try:
             came = await self._run_tool(course, f"rule {rule}", run.manifest.max_payload_bytes)
             if isinstance(came, EarlierFound):
@@ -141,15 +139,11 @@ class Carrying:
         Raises:
             ActivityError: none can be reached; nothing was done.
         """
-        run, contract = self._run, course.allowed.contract
-        if contract.effect == "read":
-            return
-        queue = contract.options.task_queue
-        pin = run.effects.ledger_of(queue)
-        if pin is None:
-            identity = await dispatch.identify_ledger(run.calls, contract, run.manifest.chain)
-            pin = run.effects.pin(queue, identity.id)
-        course.allowed = course.allowed.knowing(ledger=pin.id, after=pin.last)
+        if course.allowed.contract.effect != "read":
+            pin = await pin_of(self._run, course.allowed.contract)
+            course.allowed = course.allowed.knowing(
+                ledger=pin.id, after=pin.last, execution=workflow.info().run_id
+            )
 
     async def _answered(self, allowed: Allowed, result: ToolResult) -> ToolResult:
         """The activity came to an end of its own."""
@@ -177,6 +171,9 @@ class Carrying:
             await self._cancelled(course, failure)
             raise CancelledError
         report = await self._looked_up(course, failure)
+        if dispatch.is_cancelling():
+            self._ended(allowed, _result_of(report), report.state)
+            raise CancelledError
         if report.state == "failed" and report.result is None:
             failed = "is forbidden now" if failure.kind == FORBIDDEN_NOW_ERROR else "failed"
             reason = f"{call.tool} {failed}, and did not happen ({report.detail}): {failure.message}"
@@ -190,7 +187,9 @@ class Carrying:
         except (RunStopped, CancelledError):
             self._ended(allowed, _result_of(report), report.state)
             raise
-        return self._ended(allowed, _result_of(known), known.state)
+        ended = self._ended(allowed, _result_of(known), known.state)
+        dispatch.heed_cancellation()
+        return ended
 
     async def _after_an_earlier(self, allowed: Allowed, found: EarlierFound) -> ToolResult:
         """An earlier write stands in the way of this one, which did nothing."""
@@ -205,7 +204,7 @@ class Carrying:
             resolution = await write.ask_about(earlier, failure.message)
         except (RunStopped, CancelledError):
             # It is on record that it will not begin.
-            report = await write.look_up(failure)
+            report = await write.look_up(failure, never_began=self._never_began(allowed, failure))
             self._ended(allowed, _result_of(report), report.state)
             raise
         if resolution.action == "again":
@@ -213,6 +212,7 @@ class Carrying:
             again = self._deciding.decide(allowed.call, contract, f"call-{allowed.index}-again")
             if again.verdict == "deny":
                 await write.look_up(failure)
+                dispatch.heed_cancellation()
                 return self.denied(allowed.call, self._deciding.recorded(allowed.call, again))
             return await self._again(allowed, earlier)
         if earlier.state == "done":
@@ -224,14 +224,18 @@ class Carrying:
         earlier, failure = found.effect, found.failure
         self._run.effects.add(allowed.work.id, earlier.key)
         report = await self._failed_write(allowed).count(earlier, resolution)
-        if report.state == "unknown":
+        if report.state == "unknown" and not dispatch.is_cancelling():
             # Nobody's word is on record: it is asked for again.
             return await self._after_an_earlier(
                 allowed, replace(found, failure=replace(failure, message=report.detail))
             )
         said = f"run {earlier.chain} did it, says {resolution.by} (key {earlier.key})"
-        counted = _result_of(report).model_copy(update={"counted": said})
-        return self._ended(allowed, counted, report.state)
+        result = _result_of(report)
+        if report.state != "unknown":
+            result = result.model_copy(update={"counted": said})
+        ended = self._ended(allowed, result, report.state)
+        dispatch.heed_cancellation()
+        return ended
 
     async def _again(self, allowed: Allowed, earlier: EarlierEffect) -> ToolResult:
         """The effect of an earlier run, or another one in the call's place, is no reason not to act."""
@@ -256,12 +260,20 @@ class Carrying:
 
     async def _looked_up(self, course: Course, failure: Failure) -> EffectReport:
         """What became of a call whose activity failed. It does not begin after this."""
+        allowed = course.allowed
+        knows_all = self._run.lineage.knows_all
+        never_began = self._never_began(allowed, failure) if course.was_sent else knows_all
         # A ledger that kept it from beginning has been tried as often as the tool is.
-        return await self._failed_write(course.allowed).look_up(
-            failure,
-            never_began=course.never_began(failure),
-            briefly=failure.not_begun or not course.was_sent,
-        )
+        briefly = failure.not_begun or not course.was_sent
+        report = await self._failed_write(allowed).look_up(failure, never_began=never_began, briefly=briefly)
+        if never_began:
+            # A ledger that could not be reached may have a record of it all the same.
+            self._run.effects.add(allowed.work.id, allowed.invocation.ledger_key)
+        return report
+
+    def _never_began(self, allowed: Allowed, failure: Failure) -> bool:
+        """Whether it is certain, whatever the ledger says, that no attempt at a call has begun."""
+        return self._run.lineage.knows_all and allowed.work.begun is None and not failure.may_have_begun
 
     def _failed_write(self, allowed: Allowed) -> FailedWrite:
         return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)
@@ -276,6 +288,8 @@ class Carrying:
         self, allowed: Allowed, result: ToolResult, effect: Literal["done", "failed", "unknown"]
     ) -> ToolResult:
         """A write ended, or counts as one that did."""
+        if effect != "failed":
+            self._run.effects.add(allowed.work.id, allowed.invocation.ledger_key)
         ended = "counted" if effect == "done" and result.counted is not None else effect
         return self.done(allowed.call, allowed.decision, result, ended)
 

@@ -154,7 +154,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         notices=run.notices.undelivered,
         works=dict(run.effects.works),
         ledgers=dict(run.effects.ledgers),
-        has_all_pins=_has_all_pins(run),
+        knows_all=run.lineage.knows_all,
         circles=run.circles,
         summaries=run.summaries,
         evidence=run.evidence,
@@ -164,17 +164,6 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
         carried_turn=turn,
         progress=progress,
     )
-
-
-def _has_all_pins(run: Run) -> bool:
-    """Whether no execution of the run knew of a ledger that this one doesn't know of.
-
-    The one that it was reset from, or is the retry of, may have begun writes that it hasn't.
-    """
-    info = workflow.info()
-    if info.attempt > 1 or info.run_id != info.original_execution_run_id:
-        return False
-    return run.effects.has_all_pins or info.run_id == info.first_execution_run_id
 
 
 def _take_up(run: Run, carried: CarriedRun) -> None:
@@ -197,7 +186,7 @@ def _take_up(run: Run, carried: CarriedRun) -> None:
         run.heed(said)
     run.frozen, run.circles = carried.frozen, carried.circles
     run.effects.works, run.effects.ledgers = carried.works, carried.ledgers
-    run.effects.has_all_pins = carried.has_all_pins
+    run.lineage.take_up(knew_all=carried.knows_all)
     run.people.identities.revoked = carried.revoked
     run.people.identities.revoked_delegations = carried.revoked_delegations
     run.requester = carried.requester

@@ -53,6 +53,8 @@ class Course:
     """When it was first scheduled."""
     attempts_left: int
     """Of those that its contract gives it."""
+    refusals_left: int
+    """Of activities that their worker could not begin: as many."""
     was_sent: bool = False
     """Whether an activity of it has been scheduled."""
     was_refused: bool = False
@@ -71,8 +73,10 @@ class Course:
         self.waits += 1
         self.was_refused = failure.not_begun and not failure.is_on_record
         if self.was_refused:
-            self.attempts_left -= max(1, attempts)
-            return self._pause() if self.attempts_left > 0 else None
+            # The last attempt did nothing.
+            self.attempts_left = max(1, self.attempts_left - max(0, attempts - 1))
+            self.refusals_left -= 1
+            return self._pause() if self.refusals_left > 0 else None
         # The first attempt of an activity may find that of another; a later one finds one of its own.
         self.deaths += failure.worker_died or (failure.wait is not None and attempts != 1)
         if self.deaths > MAX_DEATHS:
@@ -88,13 +92,9 @@ class Course:
         if failure.may_have_begun and self.was_sent and self.allowed.contract.effect != "read":
             self.allowed = self.allowed.knowing(begun=self.since)
 
-    def never_began(self, failure: Failure) -> bool:
-        """Whether it is certain, whatever the ledger says, that no attempt at it has begun."""
-        return failure.not_begun and failure.is_first_execution and self.allowed.work.begun is None
-
     def _pause(self) -> timedelta:
         retry = self.allowed.contract.options.retry
-        pauses = retry.max_attempts - self.attempts_left - 1
+        pauses = retry.max_attempts - self.refusals_left - 1
         try:
             return min(retry.initial_interval * retry.backoff**pauses, retry.max_interval)
         except OverflowError:

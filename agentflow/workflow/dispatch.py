@@ -166,7 +166,9 @@ async def run_tool(
         raise activity_error(f"local activity {contract.name} failed", contract.name) from cause
 
 
-async def identify_ledger(calls: CallNames, contract: ToolContract, chain: str) -> LedgerIdentity:
+async def identify_ledger(
+    calls: CallNames, contract: ToolContract, chain: str, within: timedelta | None = None
+) -> LedgerIdentity:
     """Ask a worker of the tool's task queue which ledger the writes of a run, by its chain, are recorded in.
 
     Raises:
@@ -183,7 +185,7 @@ async def identify_ledger(calls: CallNames, contract: ToolContract, chain: str) 
         ),
         task_queue=queue,
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=_POOL_WAIT,
+        schedule_to_close_timeout=within or _POOL_WAIT,
         summary="which ledger?",
     )
 

@@ -1,14 +1,16 @@
 """A write whose activity failed: what became of it, by the ledger, by the tool's probe, or by a person."""
 
+from asyncio import CancelledError
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Protocol
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from agentflow.contracts.effects import EarlierEffect, EffectClosing, EffectInquiry, EffectReport
 from agentflow.contracts.escalation import EffectInDoubt, Resolution
+from agentflow.contracts.ledger import LedgerPin
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.rules import DecisionRecord, Quorum
@@ -40,6 +42,44 @@ def record_forbidden(run: Run, call: ToolCall, failure: Failure) -> None:
             rule=FORBIDDEN_NOW_RULE,
         )
     )
+
+
+async def pin_of(run: Run, contract: ToolContract, within: timedelta | None = None) -> LedgerPin:
+    """The ledger that the writes of a tool's task queue are recorded in.
+
+    The first write of the queue asks; what an earlier execution of the run was pinned to counts.
+
+    Raises:
+        ActivityError: nobody can say; nothing was done.
+    """
+    queue = contract.options.task_queue
+    pin = run.effects.ledger_of(queue)
+    if pin is None:
+        identity = await dispatch.identify_ledger(run.calls, contract, run.manifest.chain, within)
+        pin = run.effects.pin(queue, identity.id)
+    return pin
+
+
+class _Time:
+    """Time that is cut short once the run is cancelled: whoever cancelled it waits for its end."""
+
+    def __init__(self, longest: timedelta) -> None:
+        self._end = workflow.now() + longest
+        self._was_cut = False
+        self.is_cut()
+
+    @property
+    def left(self) -> timedelta:
+        """At least a second."""
+        return max(self._end - workflow.now(), timedelta(seconds=1))
+
+    def is_cut(self) -> bool:
+        """Cut it if the run was cancelled since it was looked at last."""
+        if self._was_cut or not dispatch.is_cancelling():
+            return False
+        self._was_cut = True
+        self._end = min(self._end, workflow.now() + dispatch.OUTAGE)
+        return True
 
 
 class _Asking(Protocol):
@@ -76,8 +116,7 @@ class FailedWrite:
             # The attempt has asked them already.
             return EffectReport(state="unknown", detail=failure.message, attempts=failure.calls or 0)
         try:
-            within = _BRIEFLY if briefly else None
-            return await self._once_free(dispatch.reconcile_effect, within=within)
+            return await self._once_free(dispatch.reconcile_effect, briefly=briefly)
         except ActivityError as error:
             if never_began:
                 return EffectReport(state="failed", detail=NEVER_BEGAN)
@@ -112,6 +151,8 @@ class FailedWrite:
     async def conclude(self, report: EffectReport) -> EffectReport:
         """Ask people until it is known what became of the call, and its result can be used.
 
+        If the run was cancelled while their word was recorded, nobody is asked again.
+
         Raises:
             RunEscalated: a person aborted, or the deadline passed.
         """
@@ -127,6 +168,8 @@ class FailedWrite:
                 report = await self._close(_closing(resolution), report)
             if resolution.action == "abort":
                 raise waiting.aborted(reason, resolution)
+            if dispatch.is_cancelling():
+                break
         return report
 
     async def _close(self, closing: EffectClosing, report: EffectReport) -> EffectReport:
@@ -138,32 +181,50 @@ class FailedWrite:
             return report.model_copy(update={"detail": detail[-4_000:]})
 
     async def _once_free(
-        self, ask: _Asking, closing: EffectClosing | None = None, *, within: timedelta | None = None
+        self, ask: _Asking, closing: EffectClosing | None = None, *, briefly: bool = False
     ) -> EffectReport:
         """Ask a worker about the call, and wait as long as an attempt at it may still have its effect.
+
+        A run that is cancelled meanwhile asks once more, and not for long; whoever asks looks for that then.
 
         Args:
             ask: The activity.
             closing: A person's word.
-            within: How long one question may take, where it may not take as long as the wait.
+            briefly: Whether one question should not take as long as the wait may.
 
         Raises:
             ActivityError: nobody can be asked, or an attempt is at it for longer than one may take.
         """
         options = self._contract.options
         # And then there is some time for outages.
-        longest = options.start_to_close_timeout + options.max_effect_delay + dispatch.OUTAGE
-        deadline = workflow.now() + longest
+        time = _Time(options.start_to_close_timeout + options.max_effect_delay + dispatch.OUTAGE)
         while True:
-            left = max(deadline - workflow.now(), timedelta(seconds=1))
-            time = min(left, within or left)
+            left = min(time.left, _BRIEFLY) if briefly else time.left
             try:
-                return await ask(self._run.calls, self._contract, self._inquiry(closing), within=time)
+                await self._pin(left)
+                return await ask(self._run.calls, self._contract, self._inquiry(closing), within=left)
             except ActivityError as error:
+                if is_cancelled_exception(error) and time.is_cut():
+                    continue
                 wait = failure_of(error).wait
-                if wait is None or workflow.now() + wait >= deadline:
+                if wait is None or wait >= time.left:
                     raise
+            try:
                 await workflow.sleep(wait, summary=f"until {self._contract.name} is free")
+            except CancelledError:
+                time.is_cut()
+
+    async def _pin(self, within: timedelta) -> None:
+        """Ask no other ledger than the run's.
+
+        Raises:
+            ActivityError: nobody can say which that is.
+        """
+        work = self._invocation.work
+        if work is not None and work.ledger is None:
+            pin = await pin_of(self._run, self._contract, within)
+            pinned = work.model_copy(update={"ledger": pin.id, "after": pin.last})
+            self._invocation = self._invocation.model_copy(update={"work": pinned})
 
     def _inquiry(self, closing: EffectClosing | None = None) -> EffectInquiry:
         return EffectInquiry(tool=self._contract.name, invocation=self._invocation, closing=closing)

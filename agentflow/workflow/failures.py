@@ -13,17 +13,15 @@ from agentflow.contracts.names import (
     CALLS,
     EARLIER_EFFECT_ERROR,
     EFFECT_BUSY_ERROR,
-    FIRST_EXECUTION,
     FORBIDDEN_NOW_ERROR,
     NOT_BEGUN,
     ON_RECORD,
-    SEAL_REFUSED_ERROR,
 )
 
 _LONGEST_WAIT = timedelta(days=30)
 _SILENCE = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
 """What times out when a worker dies within an attempt."""
-_NOTHING_DONE = (EARLIER_EFFECT_ERROR, FORBIDDEN_NOW_ERROR, SEAL_REFUSED_ERROR)
+_NOTHING_DONE = (EARLIER_EFFECT_ERROR, FORBIDDEN_NOW_ERROR)
 """Types of failures of attempts that did nothing."""
 
 
@@ -50,9 +48,6 @@ class Failure:
     """Whether the last attempt did nothing, and found no trace of another."""
     is_on_record: bool = False
     """Beside ``not_begun``: whether the ledger says so. Then Temporal has tried again as long as it helps."""
-    is_first_execution: bool = False
-    """Beside ``not_begun``: whether no execution before this one, which was reset or retried, can have made
-    the call either."""
     may_have_begun: bool = False
     """Whether an attempt may have begun what it was asked, so that the ledger must have a record of it."""
 
@@ -80,14 +75,14 @@ def failure_of(error: ActivityError) -> Failure:
             calls=_count_in(facts, CALLS),
             not_begun=not_begun,
             is_on_record=none_begun,
-            is_first_execution=facts.get(FIRST_EXECUTION) is True,
             may_have_begun=not did_nothing or ((known or 0) > 1 and not none_begun),
         )
     name = type(cause).__name__ if cause else "ActivityError"
     is_timeout = isinstance(cause, TimeoutError)
     died = is_timeout and cause.type in _SILENCE
-    # One that a worker has never picked up has no attempt that failed before.
-    began = error.started_event_id > 0 or died or (is_timeout and cause.cause is not None)
+    # One that no worker ever had has no attempt that failed before. Of a cancelled one nobody says that.
+    is_untouched = is_timeout and not died and cause.cause is None
+    began = error.started_event_id > 0 or not is_untouched
     return Failure(name, str(cause or error), None, True, worker_died=died, may_have_begun=began)
 
 

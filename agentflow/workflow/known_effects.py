@@ -14,8 +14,6 @@ class KnownEffects:
         """By what writes do: the keys of the effects that the run knows of."""
         self.ledgers: Mapping[str, LedgerPin] = {}
         """By task queue, the run's own being the empty name: where its writes are recorded."""
-        self.has_all_pins = False
-        """Whether those are the pins of all executions before this one."""
 
     def of_work(self, work: Sha256) -> tuple[Sha256, ...]:
         """The keys of the effects of one piece of work."""

@@ -14,7 +14,6 @@ from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
 from agentflow.contracts.task import AgentTask
 from agentflow.core.budget import Purse, tightest
-from agentflow.core.idempotency import chain_of
 from agentflow.core.outcome import shorter_and_shorter
 from agentflow.core.requester import as_of_now, was_verified
 from agentflow.errors import (
@@ -32,6 +31,7 @@ from agentflow.workflow import dispatch
 from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.failures import failure_of
+from agentflow.workflow.lineage import chain
 from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
 
@@ -231,10 +231,13 @@ class Lifecycle(Generic[InputT, OutputT]):
                 for name, contract in definition.catalog.contracts.items()
                 if contract.import_digest
             },
-            chain=_chain(),
+            chain=chain(),
+            execution=workflow.info().original_execution_run_id,
             earlier_effects=_earlier_effects(definition),
         )
-        return await dispatch.resolve_manifest(self._run.calls, request)
+        manifest = await dispatch.resolve_manifest(self._run.calls, request)
+        self._run.lineage.begin(was_reset=manifest.was_reset)
+        return manifest
 
     async def _checked(self, name: str, check: Coroutine[Any, Any, None]) -> None:
         """A check that fails in any way of its own refuses: it could not say yes."""
@@ -269,14 +272,6 @@ class Lifecycle(Generic[InputT, OutputT]):
                 break
         run.end(outcome.status, outcome.reason)
         return outcome
-
-
-def _chain() -> str:
-    """Which run of its workflow id an execution begins."""
-    info = workflow.info()
-    return chain_of(
-        info.first_execution_run_id, info.original_execution_run_id, is_cron=bool(info.cron_schedule)
-    )
 
 
 def _earlier_effects(definition: AgentDefinition[Any]) -> EarlierEffects:

@@ -40,6 +40,7 @@ from agentflow.telemetry.metrics import RunMetrics
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.identities import Identities
 from agentflow.workflow.known_effects import KnownEffects
+from agentflow.workflow.lineage import Lineage
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
 from agentflow.workflow.redaction import RunRedaction
@@ -75,6 +76,7 @@ class Run:
         self.guidance: tuple[Json, ...] = ()
         """What people said who took over."""
         self.effects: KnownEffects = KnownEffects()
+        self.lineage: Lineage = Lineage()
         self.circles: Circles = Circles()
         """How the run goes in circles."""
         self.frozen: tuple[str, ...] = ()

@@ -4,17 +4,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agentflow.activity.ledger_calls import LedgerCalls
+from agentflow.activity.reconcile import EffectActivities
 from agentflow.activity.tool import Tool
+from agentflow.contracts.effects import EffectInquiry
 from agentflow.contracts.ledger import Adoption
 from agentflow.contracts.names import EFFECT_BUSY_ERROR, EFFECT_UNKNOWN_ERROR
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.wire import sha256_of
 from agentflow.contracts.work import Work
+from agentflow.core.effects import NEVER_BEGAN
 from agentflow.core.record_seals import sealed
 from agentflow.testing import MemoryLedger
 from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.activity.attempts import WRITES, asked, died_after_paying, record_of
-from tests.activity.outside import CHAIN, DELAY, LIMIT, Bank, carried_out, failure, invocation_of
+from tests.activity.outside import CHAIN, DELAY, LIMIT, Bank, carried_out, environment, failure, invocation_of
 
 LEASE = LIMIT + DELAY
 STARTED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -216,7 +220,8 @@ async def test_a_repeat_looks_for_what_an_earlier_run_did_as_the_attempt_before_
     work = invocation.work
     assert work is not None
     await carried_out(bank.pay_by_key, memory, invocation)
-    earlier = await record_of(memory, bank.pay_by_key)
+    earlier = (await record_of(memory, bank.pay_by_key)).model_copy(update={"run_id": "of another run"})
+    assert await memory.replace(sealed(earlier, 3, TEST_SEAL_KEYS), version=2)
     # The next run of the workflow id, whose first attempt died between its intent and its look.
     run = invocation_of(bank.pay_by_key, index=2).model_copy(update={"work": work})
     abandoned = earlier.model_copy(
@@ -244,3 +249,21 @@ async def test_a_last_record_that_no_worker_wrote_does_not_show_that_the_ledger_
     assert error.type == EFFECT_UNKNOWN_ERROR
     assert "was not written by a worker of this fleet" in error.message
     assert bank.payments == ["ada"]
+
+
+async def test_a_call_that_a_reset_took_along_may_have_been_made_before_it(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    invocation = await known_by(bank.pay, memory)
+    assert invocation.work is not None
+    work = invocation.work.model_copy(update={"execution": "before the reset"})
+    error = await failure(bank.pay, memory, invocation.model_copy(update={"work": work}))
+    assert error.type == EFFECT_BUSY_ERROR
+    assert bank.payments == []
+
+
+async def test_the_attempts_of_an_inquiry_are_none_of_the_tools(bank: Bank, memory: MemoryLedger) -> None:
+    inquiry = EffectInquiry(tool="pay", invocation=await known_by(bank.pay, memory))
+    activities = EffectActivities([bank.pay], LedgerCalls(memory, TEST_SEAL_KEYS))
+    report = await environment(attempt=2).run(activities.reconcile, inquiry)
+    assert (report.state, report.detail) == ("failed", NEVER_BEGAN)

@@ -13,6 +13,7 @@ from agentflow.contracts.effects import (
     EffectVerdict,
 )
 from agentflow.contracts.tools import ToolInvocation
+from agentflow.contracts.wire import sha256_of
 from agentflow.core.effects import NEVER_BEGAN
 from agentflow.core.idempotency import key_beside
 from agentflow.core.record_seals import sealed
@@ -80,18 +81,37 @@ async def test_a_call_that_was_made_beside_others_in_its_place_is_found(
     assert again.replayed
 
 
+async def test_a_call_of_which_nothing_was_begun_lets_another_one_by_and_can_not_begin_any_more(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    bank.refusal = ToolUnavailableError("not now")
+    await failure(bank.pay, memory)
+    mine = invocation_of(bank.pay, {"to": "mallory"})
+    assert (await in_the_way(bank, memory, mine, mine.ledger_key)).lets_by
+    bank.refusal = None
+    assert (await carried_out(bank.pay, memory, attempt=2)).error is not None
+    assert bank.payments == []
+
+
 async def test_a_record_whose_lease_is_held_may_be_acted_on_though_it_says_that_nothing_was_begun(
     bank: Bank, memory: MemoryLedger
 ) -> None:
-    mine = invocation_of(bank.pay, {"to": "mallory"})
     bank.refusal = ToolUnavailableError("not now")
     await failure(bank.pay, memory)
-    assert (await in_the_way(bank, memory, mine, mine.ledger_key)).lets_by
     held = (await record_of(memory, bank.pay)).model_copy(update={"lease": LIMIT})
     await memory.replace(sealed(held, 3, TEST_SEAL_KEYS), version=2)
+    mine = invocation_of(bank.pay, {"to": "mallory"})
     assert not (await in_the_way(bank, memory, mine, mine.ledger_key)).lets_by
-    memory.advance(LIMIT)
-    assert (await in_the_way(bank, memory, mine, mine.ledger_key)).lets_by
+
+
+async def test_what_counted_in_the_place_of_a_call_does_not_let_another_one_by(
+    bank: Bank, memory: MemoryLedger
+) -> None:
+    await carried_out(bank.pay, memory)
+    counted = (await record_of(memory, bank.pay)).model_copy(update={"counts": sha256_of("another run's")})
+    await memory.replace(sealed(counted, 3, TEST_SEAL_KEYS), version=2)
+    mine = invocation_of(bank.pay, {"to": "mallory"})
+    assert not (await in_the_way(bank, memory, mine, mine.ledger_key)).lets_by
 
 
 def keys_from(mine: ToolInvocation, last: str) -> list[str]:

@@ -26,7 +26,7 @@ class Call:
 def test_a_pause_is_never_longer_than_the_longest_however_often_a_ledger_refuses(backoff: float) -> None:
     retry = RetryOptions(max_attempts=100, backoff=backoff, max_interval=timedelta(seconds=30))
     call: Any = Call(retry)
-    course = Course(call, datetime.now(UTC), retry.max_attempts)
+    course = Course(call, datetime.now(UTC), retry.max_attempts, retry.max_attempts)
     pauses = [course.after(REFUSED) for _ in range(100)]
     assert all(pause is not None and pause <= retry.max_interval for pause in pauses[:-1])
     assert pauses[-1] is None

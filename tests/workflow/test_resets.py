@@ -70,7 +70,7 @@ async def test_another_write_in_the_place_of_one_that_was_made_asks_and_says_wha
     lines = (PAYS_ALICE, DONE, PAYS_BOB)
     async with was_reset(temporal, tmp_path, ledger, *lines) as (bank, handle):
         effect = await asked(bank, handle)
-        assert effect.detail.startswith("pay was not made: this run, before it was reset, did another pay")
+        assert effect.detail.startswith("pay was not made: an earlier execution of this run did another pay")
         assert effect.earlier is not None
         assert {effect.earlier.key} == await keys(ledger)
         await handle.terminate()
@@ -197,7 +197,7 @@ async def test_a_run_that_was_reset_and_goes_another_way_asks_before_it_pays_aga
         await reset_to(bank, handle.id, str(handle.first_execution_run_id), 4)
         again = bank.client.get_workflow_handle(handle.id, result_type=AgentOutcome[Any])
         effect = await asked(bank, again)
-        assert "this run, before it was reset, did the very same pay" in effect.detail
+        assert "an earlier execution of this run did the very same pay" in effect.detail
         await bank.agents.resolve(handle.id, Resolution(action="count", by="otto"))
         outcome = await ended(again)
         assert bank.bank.paid == [PAID]

@@ -220,7 +220,7 @@ class _Execution:
         pins = document(carried.get("ledgers"))
         own = pins.get("") if self._is_own_queue else None
         self._pin_to(own or pins.get(self._task_queue))
-        if carried.get("has_all_pins") is True and self._started.attempt == 1:
+        if carried.get("knows_all") is True and self._started.attempt == 1:
             self._before = ""
 
     async def _marker(self, marker: Any) -> None:
