@@ -92,6 +92,7 @@ INNER = {
     "workflow.conversation.Conversation.escalation_timeout",
     "workflow.failures.Failure.wait",
     "workflow.effects.FailedWrite.escalation_timeout",
+    "workflow.effects._Time.longest",
     "workflow.loop.ModelLoop.escalation_timeout",
     "workflow.tool_calls.ToolCalls.approval_timeout",
     "workflow.tool_calls.ToolCalls.escalation_timeout",
