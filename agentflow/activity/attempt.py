@@ -10,20 +10,19 @@ from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.hold import MAX_LEASE, Hold, heed_cancellation, to_the_end
+from agentflow.activity.in_the_way import very_same
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import MAX_PATIENCE, Keepers, Outlived
 from agentflow.activity.own_ledger import MissingTraces, first_begun, see_ledger
 from agentflow.activity.permits import Permits
 from agentflow.activity.running import Running
-from agentflow.contracts.effects import EarlierEffect, EffectRecord, StoredEffect
+from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Sha256
 from agentflow.core import effects
-from agentflow.core.idempotency import key_beside
 from agentflow.core.record_seals import Unsealed
 from agentflow.errors import (
     ConfigurationError,
-    EarlierEffectError,
     EffectBusyError,
     EffectConflictError,
     EffectUnknownError,
@@ -43,8 +42,6 @@ HANDOVER = timedelta(seconds=5)
 """What a lease has on top at least: the time in which what outlives its attempt is noticed and the lease is
 renewed, also if the ledger can't be reached for a moment. Not with ``recovery="key"``: there the outside
 system keeps attempts apart."""
-MAX_BESIDE = 100
-"""How many calls with other arguments a run may have made in one place, one after each reset."""
 _NO_REPEAT = (EffectConflictError, ConfigurationError)
 """Raised by a tool, these are not tried again."""
 
@@ -184,48 +181,11 @@ class Attempt:
         before = await self.hold.others(work.beside) if work and not work.alone else None
         if before is None:
             return
-        found, name = effects.told_of(before), self._caller.contract.name
-        if isinstance(before, Unsealed):
-            raise EarlierEffectError(
-                f"an earlier run of this workflow id may have done the very same {name}: {before}",
-                found.model_dump(mode="json"),
-            )
-        is_ours = found.chain == self.hold.record.chain
-        who = "an earlier execution of this run" if is_ours else f"run {found.chain} of this workflow id"
-        said = f"{who} {_did(found)} the very same {name} ({_where(found)})"
-        if not is_first:
+        earlier = very_same(before, self.hold.record)
+        if not is_first and not isinstance(before, Unsealed):
             # Whether it counts, nobody can say who doesn't know what this call did itself.
-            raise await self._doubt(f"an earlier attempt ended without a record, and {said}")
-        raise EarlierEffectError(said, found.model_dump(mode="json"))
-
-    async def own_place(self) -> Sha256 | None:
-        """The key under which the call was made beside those in its place; ``None`` if it never was."""
-        key = self.hold.record.key
-        for _ in range(MAX_BESIDE):
-            key = key_beside(key)
-            there = await self.hold.found(key)
-            if there is None:
-                return None
-            record = there.stored.record if isinstance(there, Unsealed) else there.record
-            if record.arguments_hash == self.hold.record.arguments_hash:
-                return key
-        raise EffectUnknownError(f"the run was reset and went other ways more than {MAX_BESIDE} times here")
-
-    async def place_taken(self, found: StoredEffect) -> EarlierEffectError:
-        """The run was reset and went another way: in the call's place it had asked for another.
-
-        Raises:
-            EffectBusyError: another attempt has changed that one's record meanwhile.
-        """
-        if effects.is_withdrawn(found):
-            # None of its own attempts may begin it now.
-            await self.hold.take(found, effects.given_up(found.record, "never began"))
-            found = found.model_copy(update={"record": self.hold.record})
-        was_made_beside = await self.own_place() is not None
-        there, name = effects.in_the_place(found, was_made_beside=was_made_beside), self._caller.contract.name
-        did = "let another run's count for" if found.record.counts else _did(there)
-        said = f"an earlier execution of this run {did} another {name} in this place ({_where(there)})"
-        return EarlierEffectError(said, there.model_dump(mode="json"))
+            raise await self._doubt(f"an earlier attempt ended without a record, and {earlier}")
+        raise earlier
 
     async def resume(
         self, found: StoredEffect, abandoned: effects.Abandoned, traces: MissingTraces | None
@@ -436,15 +396,6 @@ class Attempt:
             owner=f"{_owner(info, info.attempt)}{uuid4().hex}",
             lease=self._lease,
         )
-
-
-def _did(earlier: EarlierEffect) -> str:
-    did = {"done": "did", "failed": "did not do", "intended": "may still do", "unknown": "may have done"}
-    return did[earlier.state]
-
-
-def _where(earlier: EarlierEffect) -> str:
-    return f"key {earlier.key}, {earlier.at.isoformat(timespec='seconds')}"
 
 
 def _owner(info: activity.Info, attempt: int) -> str:

@@ -16,6 +16,7 @@ from agentflow.activity.attempt import Attempt
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.failures import NotBegunError, is_final
 from agentflow.activity.hold import to_the_end
+from agentflow.activity.in_the_way import own_place, place_taken
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import Keepers
 from agentflow.activity.permits import Permits, permitted
@@ -91,7 +92,7 @@ class EffectOnce:
             case effects.Abandoned() as abandoned:
                 return await attempt.resume(found, abandoned, traces)
             case effects.Taken():
-                raise await attempt.place_taken(found)
+                raise await place_taken(attempt.hold, found)
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
@@ -170,7 +171,7 @@ class EffectOnce:
         go_on: Callable[[ToolInvocation], Awaitable[EffectReport]],
     ) -> EffectReport:
         """What became of a call whose place is taken by another one: it was made beside that, or never."""
-        place = await attempt.own_place()
+        place = await own_place(attempt.hold)
         if place is None:
             # Each attempt finds the same, so that none has begun; whatever a person says.
             return EffectReport(state="failed", detail=effects.NEVER_BEGAN)
