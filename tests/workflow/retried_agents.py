@@ -31,6 +31,27 @@ class Stumbler(AgentWorkflow[str, str]):
 
 
 @workflow.defn
+class Strayer(AgentWorkflow[str, str]):
+    """Pays another account each time that it is tried, and the first is closed; fails after that, twice."""
+
+    tools = (Bank.pay,)
+    rules = (allow("all", reason="a test", tools=("pay",)),)
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        attempt = workflow.info().attempt
+        account = ("closed", "bob", "carol")[attempt - 1]
+        paid = await self.call_tool(Bank.pay, {"account": account, "amount": "10.00"})
+        if attempt < 3:
+            raise ApplicationError("it stumbled")
+        return paid.output or ""
+
+
+@workflow.defn
 class Sender(AgentWorkflow[str, str]):
     """Sends by the ferry."""
 

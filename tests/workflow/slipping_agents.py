@@ -19,6 +19,10 @@ class Slipping(AgentWorkflow[str, str]):
         Slips.pay_and_hang,
         Slips.pay_once,
         Slips.pay_by_post,
+        Slips.pay_at_the_counter,
+        Slips.pay_and_fail,
+        Slips.pay_when_released,
+        Slips.pay_elsewhere,
         Slips.pay_vaguely,
     )
     rules = (

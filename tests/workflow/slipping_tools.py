@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from agentflow import DidNotHappen, Happened, RetryOptions, ToolContext, ToolError, ToolOptions, tool
+from agentflow import (
+    DidNotHappen,
+    Happened,
+    RetryOptions,
+    ToolContext,
+    ToolError,
+    ToolOptions,
+    ToolUnavailableError,
+    tool,
+)
 from tests.workflow.tools import QUICK
 
 SOON = timedelta(milliseconds=100)
 TWICE = RetryOptions(max_attempts=2, initial_interval=timedelta(milliseconds=10))
 ONCE = RetryOptions(max_attempts=1)
+IN_A_WHILE = RetryOptions(max_attempts=2, initial_interval=timedelta(seconds=4))
 OFTEN = RetryOptions(max_attempts=40, initial_interval=timedelta(milliseconds=250), backoff=1)
 
 
@@ -21,6 +31,8 @@ class Slips:
 
     done: list[str] = field(default_factory=list[str])
     after_acting: Callable[[], None] = lambda: None
+    acted: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @tool(
         effect="irreversible",
@@ -93,6 +105,46 @@ class Slips:
         """Whether the bank has paid."""
         self.done.append("looked")
         return Happened("paid")
+
+    @tool(
+        effect="irreversible",
+        options=ToolOptions(retry=TWICE, start_to_close_timeout=timedelta(seconds=2), max_effect_delay=SOON),
+    )
+    async def pay_at_the_counter(self, account: str) -> str:
+        """Pay where nobody is in."""
+        raise ToolUnavailableError("nobody is in")
+
+    @tool(
+        effect="write",
+        recovery="key",
+        options=ToolOptions(retry=IN_A_WHILE, start_to_close_timeout=timedelta(seconds=2)),
+    )
+    async def pay_and_fail(self, context: ToolContext, account: str) -> str:
+        """Pay, and fail; it is tried again in a while."""
+        self.done.append(account)
+        raise ConnectionError("cut off")
+
+    @tool(
+        effect="irreversible",
+        options=ToolOptions(retry=TWICE, start_to_close_timeout=timedelta(seconds=4), max_effect_delay=SOON),
+    )
+    async def pay_when_released(self, account: str) -> str:
+        """Pay, and say so to a held account once that is released."""
+        self.done.append(account)
+        self.acted.set()
+        if account == "held":
+            await self.released.wait()
+        return "paid"
+
+    @tool(
+        effect="write",
+        recovery="key",
+        options=ToolOptions(retry=TWICE, task_queue="nobody-works-here"),
+    )
+    async def pay_elsewhere(self, context: ToolContext, account: str) -> str:
+        """Pay, on other workers."""
+        self.done.append(account)
+        return "paid"
 
     @tool(effect="irreversible", options=ToolOptions(retry=QUICK, max_effect_delay=SOON))
     async def pay_vaguely(self, account: str) -> Any:

@@ -1,5 +1,6 @@
 """Agents with control flow of their own, for the tests."""
 
+import asyncio
 from datetime import timedelta
 from typing import ClassVar
 
@@ -130,6 +131,24 @@ class Stepper(AgentWorkflow[int, list[str]]):
             done = [*done, paid.output]
             await self.checkpoint(done)
         return done
+
+
+@workflow.defn
+class Twofold(AgentWorkflow[str, str]):
+    """Makes the same payment twice at once, and means both."""
+
+    tools = (Bank.pay,)
+    rules = (allow("all", reason="a test", tools=("pay",)),)
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        payment = {"account": "alice", "amount": "10.00"}
+        await asyncio.gather(self.call_tool(Bank.pay, payment), self.call_tool(Bank.pay, payment))
+        return "paid"
 
 
 @workflow.defn

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -15,13 +16,17 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from agentflow import AgentOutcome, AgentTask
+from agentflow.adapters.history import pins
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery
+from agentflow.contracts.escalation import Resolution
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from tests.workflow.harness import ALL_AGENTS, Harness, eventually, replayed, serving
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.retried_agents import Stumbler
 from tests.workflow.test_forbidden_now import WORKFLOWS_ONLY
+from tests.workflow.test_slipping import UNCACHED
+from tests.workflow.unreachable import make_outages_short
 
 PAID = ("alice", "10.00")
 PAYS = [call("pay", account="alice", amount="10.00"), answer({"account": "alice", "amount": "10.00"})]
@@ -163,9 +168,30 @@ async def test_a_run_whose_earlier_execution_is_gone_begins_no_write_and_says_wh
         reason = await asked(worker, handle.id)
         await worker.client.get_workflow_handle(handle.id).terminate()
     assert first.bank.paid == [PAID]
-    assert "did not happen (no attempt of it began)" in reason
+    assert "did not happen" not in reason  # the execution that is gone has paid
     assert f"execution {gone}, which may have written before, is not kept by Temporal any more" in reason
     assert "start another run" in reason
+
+
+async def test_a_run_that_asks_as_its_histories_can_not_be_read_for_a_while_finds_what_it_paid_later(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_outages_short(monkeypatch)
+    model = ScriptedModel(PAYS)
+    handle, first = await paid_with_one(temporal, tmp_path, model)
+    await reset_to(first, handle.id, str(handle.first_execution_run_id), FIRST_TASK)
+    settings: dict[str, Any] = {"bank": first.bank, "queue": first.task_queue, "worker": UNCACHED}
+    one, two = ledger_of(tmp_path, "one"), ledger_of(tmp_path, "two")
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(pins, "READ_TIME", timedelta(0))
+        async with serving(temporal, model, tmp_path, ledger=two, **settings) as worker:
+            assert "pay may or may not have happened" in await asked(worker, handle.id)
+    async with serving(temporal, model, tmp_path, ledger=one, **settings) as worker:
+        word = Resolution(action="did_not_happen", by="otto", text="no trace of it")
+        await worker.agents.resolve(handle.id, word)
+        outcome = await ended(worker.client, handle.id)
+    assert first.bank.paid == [PAID]
+    assert [each.effect for each in outcome.tool_calls] == ["done"]
 
 
 async def deleted(client: Client, workflow_id: str, run_id: str) -> None:
