@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.identity import (
+    MAX_ROLES,
     MAX_TOKEN_CHARACTERS,
     Consent,
     LatestWord,
@@ -57,6 +58,8 @@ class ApprovalRequest(Contract):
     """Who has agreed so far."""
     consents: tuple[Consent, ...] = Field(default=(), exclude_if=is_empty)
     """The same with their roles and keys."""
+    taken_back: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Who had agreed, and no longer counts."""
     latest: tuple[LatestWord, ...] = Field(default=(), exclude_if=is_empty)
     """What each person signed last on it."""
     refused: tuple[RefusedAttempt, ...] = Field(default=(), exclude_if=is_empty)
@@ -96,7 +99,7 @@ class ApprovalDecision(Contract):
     """The stated name of the person."""
     arguments_hash: Sha256 | None = None
     """If given, must be that of the pending action; required of signed decisions."""
-    roles: tuple[Name, ...] = ()
+    roles: tuple[Name, ...] = Field(default=(), max_length=MAX_ROLES)
     reason: str = Field(default="", max_length=2000)
     verdict: Literal["approve", "reject"] | None = None
     """Needed by the ``decide`` update; for the signals it is in their name."""

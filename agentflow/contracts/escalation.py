@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentflow.contracts.effects import EarlierEffect
-from agentflow.contracts.identity import MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
+from agentflow.contracts.identity import MAX_ROLES, MAX_TOKEN_CHARACTERS, Consent, RefusedAttempt
 from agentflow.contracts.person import Name
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import (
@@ -82,6 +82,8 @@ class Escalation(Contract):
     """Who started the run; may abort it, and answer nothing."""
     words: tuple[SaidWord, ...] = Field(default=(), exclude_if=is_empty)
     """What people have said so far, where one is not enough or they don't agree."""
+    taken_back: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Who had said something, and no longer counts."""
     refused: tuple[RefusedAttempt, ...] = Field(default=(), exclude_if=is_empty)
     """The last answers that did not count."""
     refusals: int = Field(default=0, exclude_if=is_zero)
@@ -111,7 +113,7 @@ class Resolution(Contract):
     """The tool's output, for ``happened`` and ``count``: it must fit the tool's contract."""
     escalation_id: str | None = None
     """If given, must be the open escalation's."""
-    roles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    roles: tuple[str, ...] = Field(default=(), max_length=MAX_ROLES, exclude_if=is_empty)
     """In which they answer."""
     token: str | None = Field(default=None, max_length=MAX_TOKEN_CHARACTERS, exclude_if=is_none)
     """The same, signed (``ResolutionClaims``); without it, a run that wants signed decisions refuses."""

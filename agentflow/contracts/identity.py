@@ -23,6 +23,9 @@ DELEGATION_TYPE = "agentflow-delegation+jws"
 MAX_TOKEN_CHARACTERS = 16_384
 """Of one token; a decision with a delegation in it is some 1,500."""
 
+MAX_ROLES = 20
+"""In which one person speaks at once: what they say is shown to others, and goes along with the run."""
+
 Seconds = Annotated[int, Field(strict=True, ge=0, le=253_402_300_799)]
 """Seconds since 1970 in UTC, as ``iat`` and ``exp`` have them (RFC 7519), to the end of the year 9999."""
 
@@ -169,8 +172,8 @@ class Consent(Contract):
 class LatestWord(Contract):
     """What one person signed last on one question, also where it did not count: nothing earlier does."""
 
-    people: tuple[str, ...]
-    """The person, and on whose behalf."""
+    by: str
+    """The person, in whosesoever place they said it."""
     at: Seconds
     """The ``iat``."""
     word: str

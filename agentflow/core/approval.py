@@ -3,7 +3,7 @@
 Two doors (the signals and the ``decide`` update) lead into ``judge``. What it refuses has no effect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -28,7 +28,13 @@ class Refusal:
     is_late: bool = False
     """Whether it would count if it had come earlier."""
     of: Approver | None = None
-    """Who sent it, where a signature that has run out is all that is wrong."""
+    """Who sent it, if that is known for sure: a signature that has run out is all that is wrong, or nobody
+    looked further."""
+
+
+def sender(found: Approver | Refusal | None) -> Approver | None:
+    """Who sent something for sure, whether or not it may count."""
+    return found.of if isinstance(found, Refusal) else found
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,21 @@ class PendingApproval:
     """The last decisions that did not count."""
     refusals: int = 0
     outcome: ApprovalOutcome | None = None
+    taken_back: tuple[str, ...] = ()
+    """Who had approved, and no longer counts."""
 
     @classmethod
     def of(cls, request: ApprovalRequest) -> "PendingApproval":
         """As another execution of the run showed it."""
         consents = request.consents or tuple(Consent(by=name) for name in request.approved_by)
-        return cls(request, consents, request.latest, request.refused, request.refusals)
+        return cls(
+            request,
+            consents,
+            request.latest,
+            request.refused,
+            request.refusals,
+            taken_back=request.taken_back,
+        )
 
     @property
     def people_needed(self) -> int:
@@ -65,6 +80,7 @@ class PendingApproval:
         changes = {
             "approved_by": self.approved_by,
             "consents": self.consents,
+            "taken_back": self.taken_back,
             "latest": self.latest,
             "refused": self.refused,
             "refusals": self.refusals,
@@ -78,12 +94,16 @@ class PendingApproval:
 
         Args:
             attempt: The decision.
-            approver: Who it was, if that is known: nothing that they signed earlier counts any more.
+            approver: Who it was, if that is known: nothing that they signed earlier counts any more, unless
+                it came after the deadline.
         """
-        last, latest = (*self.refused, attempt)[-MAX_REFUSED_SHOWN:], self.latest
-        if isinstance(approver, Approver):
-            latest = with_latest(latest, approver.consent, attempt.verdict)
-        return replace(self, latest=latest, refused=last, refusals=self.refusals + 1)
+        last, person = (*self.refused, attempt)[-MAX_REFUSED_SHOWN:], sender(approver)
+        told = replace(self, refused=last, refusals=self.refusals + 1)
+        if person is None or attempt.at >= self.request.deadline:
+            return told
+        told = replace(told, latest=with_latest(self.latest, person.consent, attempt.verdict))
+        # What was decided stands, until it is open again.
+        return told if self.outcome else told.keeping(lambda consent: True)
 
     def keeping(self, stands: Callable[[Consent], bool]) -> "PendingApproval":
         """Take back the consents that do not stand any more. An approval that rests on one is open again.
@@ -93,10 +113,12 @@ class PendingApproval:
         if self.outcome is not None and self.outcome.status != "approved":
             return self
         kept = tuple(consent for consent in self.consents if stands(consent))
-        if kept == self.consents:
+        if self.outcome is not None and kept == self.consents:
             return self
         # Who said otherwise while it was approved was refused, and is heard now that it is open again.
         agree = tuple(consent for consent in kept if not outdated(consent, "approve", self.latest))
+        if agree == self.consents:
+            return self
         return self.taking_back([consent for consent in self.consents if consent not in kept], agree)
 
     def taking_back(self, gone: Sequence[Consent], kept: tuple[Consent, ...] = ()) -> "PendingApproval":
@@ -104,7 +126,9 @@ class PendingApproval:
         latest = self.latest
         for consent in gone:
             latest = with_latest(latest, consent, TAKEN_BACK)
-        return replace(self, consents=kept, latest=latest, outcome=None)
+        names = [consent.name for consent in self.consents if consent not in kept]
+        taken_back = with_names(self.taken_back, names)
+        return replace(self, consents=kept, latest=latest, outcome=None, taken_back=taken_back)
 
 
 def judge(
@@ -152,10 +176,24 @@ def expire(pending: PendingApproval) -> PendingApproval:
     if pending.consents:
         reason = f"{len(pending.consents)} of {people} people approved ({', '.join(pending.approved_by)})"
     else:
-        reason = "no decision counted" if pending.refusals else "nobody decided"
+        is_any = pending.refusals or pending.taken_back
+        reason = "no decision counted" if is_any else "nobody decided"
     refused = f"; decisions that did not count: {pending.refusals}" if pending.refusals else ""
-    reason = f"{reason} before {until}{refused}"
+    reason = (
+        f"{reason} before {until}{refused}{no_longer('approved', pending.taken_back, pending.approved_by)}"
+    )
     return replace(pending, outcome=ApprovalOutcome(status="expired", by=pending.approved_by, reason=reason))
+
+
+def with_names(names: Sequence[str], more: Iterable[str]) -> tuple[str, ...]:
+    """Names of people whose word was taken back, each once; of very many, the last."""
+    return tuple(dict.fromkeys([*names, *more]))[-MAX_REFUSED_SHOWN:]
+
+
+def no_longer(did: str, names: Sequence[str], again: Sequence[str]) -> str:
+    """Says, at the end of a reason, who had done something and no longer counts, and did not do it again."""
+    left = ", ".join(name for name in names if name not in again)
+    return f"; {did}, and no longer counts: {left}" if left else ""
 
 
 def too_late(deadline: datetime, now: datetime) -> Refusal | None:

@@ -13,6 +13,8 @@ from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.person import beyond, has_one_of, same_person, speaks_for
 
+EVERY = ""
+"""Among revoked delegations: none counts. No delegation has it for an id."""
 TAKEN_BACK = ""
 """The word of a person whose last one no longer counts."""
 
@@ -65,7 +67,7 @@ def objection_to(consent: Consent, quorum: Quorum, trust: Trust, *, requested_by
     if gone := sorted(set(consent.kids) & set(trust.revoked)):
         return f"the key {gone[0]} is revoked"
     used = consent.delegation
-    if used is not None and used.id in trust.revoked_delegations:
+    if used is not None and is_revoked_delegation(used.id, trust.revoked_delegations):
         return f"the delegation {used.id} is revoked"
     if used is not None and used.until <= trust.now.timestamp():
         return f"the delegation {used.id} expired at {used.until}"
@@ -85,7 +87,7 @@ def clash(consent: Consent, others: Sequence[Consent]) -> str | None:
     """
     for other in others:
         if any(uses_up(consent, name) for name in people_of(other)):
-            return f"{consent.name} has approved already; another person is needed"
+            return f"the word of {other.name} counts already; another person is needed"
         if shared := sorted(set(consent.kids) & set(other.kids)):
             return (
                 f"the consent of {other.name} rests on the key {shared[0]} already; another key is needed: "
@@ -128,12 +130,12 @@ def with_latest(latest: Sequence[LatestWord], consent: Consent, word: str) -> tu
     if at is None or (last is not None and (at < last.at or (at == last.at and word != TAKEN_BACK))):
         return tuple(latest)
     others = (one for one in latest if one is not last)
-    return (*others, LatestWord(people=people_of(consent), at=at, word=word))
+    return (*others, LatestWord(by=consent.by, at=at, word=word))
 
 
-def are_same(people: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the same person speaks, in the same one's place."""
-    return len(people) == len(others) and all(map(same_person, people, others))
+def is_revoked_delegation(jti: str, revoked: Collection[str]) -> bool:
+    """Whether a delegation isn't to be believed any more."""
+    return jti in revoked or EVERY in revoked
 
 
 def people_of(consent: Consent) -> tuple[str, ...]:
@@ -180,7 +182,7 @@ def objections_to_key(
 
 
 def _last_of(consent: Consent, latest: Sequence[LatestWord]) -> LatestWord | None:
-    return next((one for one in latest if are_same(one.people, people_of(consent))), None)
+    return next((one for one in latest if same_person(one.by, consent.by)), None)
 
 
 def _objections_by_key(consent: Consent, trust: Trust) -> Iterator[str]:

@@ -16,17 +16,15 @@ from agentflow.contracts.escalation import (
 from agentflow.contracts.identity import Consent, LatestWord, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
-from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal, too_late
+from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal, no_longer, too_late, with_names
 from agentflow.core.consents import (
     TAKEN_BACK,
-    are_same,
     clash,
     outdated,
-    people_of,
     uses_up,
     with_latest,
 )
-from agentflow.core.person import has_one_of
+from agentflow.core.person import has_one_of, same_person
 from agentflow.core.schema import SchemaCheck
 
 MAX_WORDS = 40
@@ -69,6 +67,8 @@ class OpenEscalation:
     """Once enough people say the same; ``by`` names whom the verifier proved."""
     latest: tuple[LatestWord, ...] = ()
     """What each person signed last on it, also where that did not count."""
+    sent: tuple[Resolution, ...] = ()
+    """What those sent whose ``words`` are shown, whole, and in the same order."""
 
     def with_refused(self, attempt: RefusedAttempt) -> "OpenEscalation":
         """Remember an answer that did not count: others should know of it."""
@@ -78,23 +78,55 @@ class OpenEscalation:
 
     def with_latest(self, consent: Consent, resolution: Resolution) -> "OpenEscalation":
         """Remember what somebody signed, whether or not it counts: nothing that they signed earlier does."""
-        return replace(self, latest=with_latest(self.latest, consent, resolution.word_hash))
+        told = replace(self, latest=with_latest(self.latest, consent, resolution.word_hash))
+        # What is answered stands, until it is open again.
+        return told if self.outcome is not None else told.keeping(lambda consent: True)
 
     def keeping(self, stands: Callable[[Consent], bool]) -> "OpenEscalation":
         """Take back the words of those who no longer count. An outcome that rests on one is open again."""
         if self.outcome is not None and self.outcome.action == "abort":
             return self
-        words = tuple(word for word in self.escalation.words if stands(word.consent))
-        return self if words == self.escalation.words else self.with_words(words)
+        words = self.escalation.words
+        kept = tuple(word for word in words if stands(word.consent))
+        if self.outcome is not None and kept == words:
+            return self
+        # Who said otherwise while it was answered was refused, and is heard now that it is open again.
+        agree = tuple(word for word in kept if not outdated(word.consent, word.word_hash, self.latest))
+        return self if agree == words else self.with_words(agree)
 
     def with_words(self, words: tuple[SaidWord, ...]) -> "OpenEscalation":
-        """Be open again, with these words. The others can't be sent again, only signed anew."""
-        latest = self.latest
+        """Have these words only. The others can't be sent again, only signed anew.
+
+        It is open again, unless those who are left are enough, and say the same.
+        """
+        latest, gone = self.latest, list[str]()
         for word in self.escalation.words:
             if word not in words:
                 latest = with_latest(latest, word.consent, TAKEN_BACK)
+                gone.append(word.consent.name)
+        both = zip(self.escalation.words, self.sent, strict=True)
+        sent = tuple(resolution for word, resolution in both if word in words)
+        taken_back = with_names(self.escalation.taken_back, gone)
+        told = self.escalation.model_copy(update={"words": words, "taken_back": taken_back})
+        return replace(self, escalation=told, latest=latest, sent=sent)._counted()
+
+    def _counted(self) -> "OpenEscalation":
+        """With the outcome that its words come to, if they do."""
+        words = self.escalation.words
+        is_agreed = (
+            len(words) >= self.escalation.quorum.people and len({word.word_hash for word in words}) == 1
+        )
+        return replace(self, outcome=self.sent[-1].model_copy(update=_agreed(words)) if is_agreed else None)
+
+    def saying(self, word: SaidWord, resolution: Resolution) -> "OpenEscalation":
+        """With a person's word, in the place of the one that they said before."""
+        both = zip(self.escalation.words, self.sent, strict=True)
+        others = [(one, whole) for one, whole in both if not same_person(one.consent.by, word.consent.by)]
+        words = (*(one for one, _ in others), word)
         told = self.escalation.model_copy(update={"words": words})
-        return replace(self, escalation=told, outcome=None, latest=latest)
+        latest = with_latest(self.latest, word.consent, resolution.word_hash)
+        sent = (*(whole for _, whole in others), resolution)
+        return replace(self, escalation=told, latest=latest, sent=sent)._counted()
 
 
 def judge_resolution(
@@ -123,8 +155,7 @@ def judge_resolution(
         return refusal
     if resolution.action == "abort":
         return replace(open_one, outcome=resolution.model_copy(update={"by": _named([consent])}))
-    speaks = people_of(consent)
-    others = tuple(word for word in escalation.words if not are_same(people_of(word.consent), speaks))
+    others = tuple(word for word in escalation.words if not same_person(word.consent.by, consent.by))
     word = SaidWord(
         consent=consent,
         action=resolution.action,
@@ -134,25 +165,28 @@ def judge_resolution(
     )
     if problem := _may_not(escalation, consent, others, now) or _adds_nothing(escalation, others, word):
         return Refusal(problem)
-    words = (*others, word)
-    told = replace(open_one, escalation=escalation.model_copy(update={"words": words}))
-    told = told.with_latest(consent, resolution)
-    is_agreed = len(words) >= escalation.quorum.people and len({each.word_hash for each in words}) == 1
-    return replace(told, outcome=resolution.model_copy(update=_agreed(words))) if is_agreed else told
+    return open_one.saying(word, resolution)
 
 
 def unfit(open_one: OpenEscalation | None, resolution: Resolution) -> str | None:
     """Why a resolution would not count whoever sent it; ``None`` if it may."""
-    if open_one is None:
-        return "nothing is escalated"
-    if resolution.escalation_id not in (None, open_one.escalation.id):
-        return f"{resolution.escalation_id} is not open; {open_one.escalation.id} is"
+    if open_one is None or elsewhere(open_one, resolution):
+        return elsewhere(open_one, resolution)
     if open_one.outcome is not None:
         return f"{open_one.escalation.id} is answered already"
     if (effect := open_one.escalation.effect) is None:
         return _unfit(open_one, resolution)
     check = _unfit_for_an_earlier if effect.earlier else _unfit_for_an_effect
     return check(open_one, resolution)
+
+
+def elsewhere(open_one: OpenEscalation | None, resolution: Resolution) -> str | None:
+    """Why a resolution is not about what is open; ``None`` if it is."""
+    if open_one is None:
+        return "nothing is escalated"
+    if resolution.escalation_id not in (None, open_one.escalation.id):
+        return f"{resolution.escalation_id} is not open; {open_one.escalation.id} is"
+    return None
 
 
 def people_missing(escalation: Escalation) -> int:
@@ -169,9 +203,11 @@ def unanswered(escalation: Escalation) -> str:
         said = ", ".join(f"{word.consent.name}: {word.action}" for word in words)
         came = f"{answered} answered{'' if agree else ' and did not agree'} ({said[:MAX_SHOWN]})"
     else:
-        came = "no answer counted" if escalation.refusals else "nobody took over"
+        is_any = escalation.refusals or escalation.taken_back
+        came = "no answer counted" if is_any else "nobody took over"
     refused = f"; answers that did not count: {escalation.refusals}" if escalation.refusals else ""
-    return f"{came} before {until}{refused}"
+    again = [word.consent.name for word in words]
+    return f"{came} before {until}{refused}{no_longer('answered', escalation.taken_back, again)}"
 
 
 def _may_not(

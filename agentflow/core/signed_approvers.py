@@ -23,7 +23,7 @@ from agentflow.contracts.identity import (
 from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
 from agentflow.core.approval import Refusal, Verdict
-from agentflow.core.consents import key_hash, objections_to_key
+from agentflow.core.consents import is_revoked_delegation, key_hash, objections_to_key
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.jws import verified
 from agentflow.core.person import beyond, same_name, same_person
@@ -185,7 +185,7 @@ class SignedApprovers:
     def _objections_to_delegation(
         self, to: str, roles: tuple[str, ...], giver: ApproverKey, given: DelegationClaims
     ) -> Iterator[str]:
-        if given.jti in self._revoked_delegations:
+        if is_revoked_delegation(given.jti, self._revoked_delegations):
             yield f"the delegation {given.jti} is revoked"
         if not same_name(given.to, to):
             yield f"the delegation is to {given.to}, not to {to}"

@@ -1,6 +1,7 @@
 """The approvals of one run: opened, judged, waited for, and looked at again before anything rests on them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -12,6 +13,7 @@ from agentflow.contracts.wire import ApprovalId
 from agentflow.core.approval import PendingApproval, Refusal, Verdict, expire, judge
 from agentflow.core.consents import objections_to, stands_for
 from agentflow.core.named import Named
+from agentflow.core.record import MAX_NOISE
 from agentflow.workflow.identities import DecisionOn, Identities
 from agentflow.workflow.people_log import PeopleLog, how_known
 
@@ -67,6 +69,11 @@ class Approvals:
     def consents(self, approval_id: ApprovalId) -> tuple[Consent, ...]:
         """What an approval rests on."""
         return self._approvals[approval_id].consents
+
+    @property
+    def all_consents(self) -> list[Consent]:
+        """All that approvals of this execution rest on."""
+        return [consent for approval in self._approvals.values() for consent in approval.consents]
 
     def open(self, request: ApprovalRequest) -> None:
         """Let people decide on an action."""
@@ -136,6 +143,11 @@ class Approvals:
                 self._log.note("approval", False, expired, tool=request.tool)
         return outcome
 
+    def forget_refused(self) -> None:
+        """Keep of the decisions that did not count how many there were."""
+        for key, pending in self._approvals.items():
+            self._approvals[key] = replace(pending, refused=())
+
     def weigh(
         self, sent: DecisionOn, approver: Approver | Refusal, came_at: datetime
     ) -> PendingApproval | Refusal:
@@ -159,7 +171,9 @@ class Approvals:
         if isinstance(judged, Refusal):
             reason = f"{judged.reason}; {found}" if found else judged.reason
             self._log.note(subject_of(sent.verdict), False, f"{pending.request.id}: {reason}", by=decision.by)
-            attempt = RefusedAttempt(at=came_at, by=decision.by, verdict=sent.verdict, reason=reason[:600])
+            attempt = RefusedAttempt(
+                at=came_at, by=decision.by, verdict=sent.verdict, reason=reason[:MAX_NOISE]
+            )
             self._approvals[pending.request.id] = pending.with_refused(attempt, approver)
             return judged
         assert isinstance(approver, Approver)  # judge refused it otherwise

@@ -8,6 +8,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from agentflow.contracts.carried import (
@@ -81,14 +82,13 @@ class Continuation:
         run = self._run
         run.people.turn_away("the run continued as new")
         run.show_soon.never()
-        carried = _carry(run, turn, progress)
-        task = run.task.model_copy(update={"carried": carried.model_dump(mode="json"), "seal": None})
-        payload = workflow.payload_converter().to_payload(task)
-        given = from_json(payload.data)
-        if (seal := sealing.seal_state(given)) is not None:
-            payload.data = to_json({**given, "seal": seal})
-        run.log.info("continues as new", executions=carried.executions, turn=carried.turn)
         limit, advice = run.manifest.max_payload_bytes, "; AgentflowPlugin(external_storage=) takes more"
+        payload = _sealed_task(run, _carry(run, turn, progress))
+        if payload.ByteSize() > limit:
+            # What strangers sent must not end a run.
+            run.forget_noise()
+            payload = _sealed_task(run, _carry(run, turn, progress))
+        run.log.info("continues as new", executions=run.executions + 1, turn=run.turn)
         workflow.continue_as_new(dispatch.sized("what the run takes along", RawValue(payload), limit, advice))
 
     def take_up(self) -> bool:
@@ -117,6 +117,16 @@ class Continuation:
         """Where the model's loop stood in the execution before; it is given once."""
         carried, self._carried_turn = self._carried_turn, None
         return carried
+
+
+def _sealed_task(run: Run, carried: CarriedRun) -> Payload:
+    """The task that the next execution is started with."""
+    task = run.task.model_copy(update={"carried": carried.model_dump(mode="json"), "seal": None})
+    payload = workflow.payload_converter().to_payload(task)
+    given = from_json(payload.data)
+    if (seal := sealing.seal_state(given)) is not None:
+        payload.data = to_json({**given, "seal": seal})
+    return payload
 
 
 def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:

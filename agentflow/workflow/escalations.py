@@ -8,13 +8,14 @@ from temporalio import workflow
 
 from agentflow.contracts.approval import Approver
 from agentflow.contracts.escalation import EffectInDoubt, Escalation, Resolution
-from agentflow.contracts.identity import RefusedAttempt
+from agentflow.contracts.identity import Consent, RefusedAttempt
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import AnswerForm
-from agentflow.core.approval import Refusal
+from agentflow.core.approval import Refusal, sender
 from agentflow.core.consents import objections_to, stands_for
-from agentflow.core.escalation import OpenEscalation, judge_resolution, people_missing, unanswered, unfit
+from agentflow.core.escalation import OpenEscalation, elsewhere, judge_resolution, people_missing, unanswered
+from agentflow.core.record import MAX_NOISE
 from agentflow.core.schema import SchemaCheck
 from agentflow.workflow.approvals import until
 from agentflow.workflow.identities import AnswerTo, Identities
@@ -53,6 +54,11 @@ class Escalations:
     def current(self) -> Escalation | None:
         """The open escalation, with what people have said so far."""
         return self._open.escalation if self._open else None
+
+    @property
+    def consents(self) -> list[Consent]:
+        """Of those who have said something of the open escalation."""
+        return [word.consent for word in self._open.escalation.words] if self._open else []
 
     def open(
         self,
@@ -114,9 +120,11 @@ class Escalations:
             self._open = None
 
     def asked(self, resolution: Resolution) -> AnswerTo | None:
-        """The escalation that a resolution may answer, whoever sent it; what can answer none is on record."""
-        problem = unfit(self._open, resolution)
-        if problem is not None or self._open is None:
+        """The escalation that a resolution is about, whoever sent it; what is about none is on record.
+
+        Who sent it is asked also where it can't count: nothing that they signed earlier does from then on.
+        """
+        if (problem := elsewhere(self._open, resolution)) is not None or self._open is None:
             self._refuse(resolution, problem or "nothing is escalated", workflow.now())
             return None
         return AnswerTo(resolution, self._open.escalation)
@@ -143,10 +151,15 @@ class Escalations:
         """
         resolution, judged = sent.resolution, self.weigh(sent, approver, came_at)
         if isinstance(judged, Refusal):
-            open_one = self._open
-            if open_one and open_one.escalation.id == sent.escalation.id and isinstance(approver, Approver):
-                self._open = open_one.with_latest(approver.consent, resolution)
-            self._refuse(resolution, f"{judged.reason}; {found}" if found else judged.reason, came_at)
+            reason = f"{judged.reason}; {found}" if found else judged.reason
+            open_one, person = self._open, sender(approver)
+            is_open = open_one is not None and open_one.escalation.id == sent.escalation.id
+            # What came after the deadline takes nothing from what came before it.
+            if open_one and is_open and person and came_at < sent.deadline:
+                self._open = open_one.with_latest(person.consent, resolution)
+                if self._open.escalation.words != open_one.escalation.words:
+                    reason = f"{reason}; what {person.consent.by} said before no longer counts either"
+            self._refuse(resolution, reason, came_at)
             return judged
         assert isinstance(approver, Approver)  # judge_resolution refused it otherwise
         self._open = judged
@@ -185,6 +198,8 @@ class Escalations:
         if kept is open_one:
             kept = kept.with_words(())
         self._open = kept
+        if kept.outcome is not None:
+            return None  # those who are left are enough, and say the same: they are looked at next
         again = f"{said.id} is open again, what was said no longer holds: {'; '.join(objections)}"
         self._log.note("resolution", False, again)
         return None
@@ -193,6 +208,6 @@ class Escalations:
         self._log.note("resolution", False, reason, by=resolution.by)
         if self._open is not None:
             attempt = RefusedAttempt(
-                at=came_at, by=resolution.by, verdict=resolution.action, reason=reason[:600]
+                at=came_at, by=resolution.by, verdict=resolution.action, reason=reason[:MAX_NOISE]
             )
             self._open = self._open.with_refused(attempt)

@@ -85,5 +85,8 @@ class RunHandlers:
 
     @workflow.query(name=names.DECISIONS_QUERY)
     def decisions(self) -> list[DecisionRecord]:
-        """What rules and people decided, refused decisions included, the oldest first."""
-        return list(self._run.decision_log.records)
+        """What rules and people decided, refused decisions included, the oldest first.
+
+        Of very many, the first line says how many are left out.
+        """
+        return list(self._run.decision_log.shown())

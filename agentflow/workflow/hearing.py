@@ -8,7 +8,7 @@ workflow task may start long after it came. Then history is asked, by the server
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from temporalio import workflow
 
@@ -16,7 +16,7 @@ from agentflow.contracts.approval import Approver
 from agentflow.contracts.arrival import Arrivals
 from agentflow.contracts.identity import Consent
 from agentflow.contracts.wire import Sha256, sha256_of
-from agentflow.core.approval import PendingApproval, Refusal
+from agentflow.core.approval import PendingApproval, Refusal, sender
 from agentflow.core.consents import people_of
 from agentflow.core.escalation import OpenEscalation
 from agentflow.workflow import people_calls
@@ -29,6 +29,15 @@ MAX_SHARE = 5
 """Of what one sender has lined up about one question, once half of all places are taken."""
 
 Judged = PendingApproval | OpenEscalation | Refusal
+
+
+def not_judged(error: Exception) -> Refusal:
+    """The refusal of what raised as it was judged.
+
+    A handler that raises fails the workflow task, which is retried for ever: whoever may signal could stop
+    the run with one payload.
+    """
+    return Refusal(f"it could not be judged: {type(error).__name__}: {error}"[:600])
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class Said:
     @classmethod
     def stated(cls, sent: Sent) -> "Said":
         """What was sent, where nobody knows yet by whom."""
-        word = sha256_of([sent.word, sent.payload.model_dump(mode="json")])
+        # A hash within a hash: what is nested as deep as a payload may be can't be put into anything.
+        word = sha256_of([sent.word, sha256_of(sent.payload.model_dump(mode="json"))])
         return cls(sent.about, (sent.payload.by,), word, is_signed=False)
 
     @classmethod
@@ -67,8 +77,12 @@ class Posted:
     """``None`` for an update: that is not in history before a worker takes it."""
     is_disputed: bool = False
     """Whether history must say when it came."""
+    otherwise_at: datetime | None = None
+    """As of when it is judged if history can't say; ``None`` is ``came_at``."""
     found: str = ""
     """What history said of that, for the record."""
+    signed_at: int | None = None
+    """In seconds since 1970, where its sender signed it."""
     said: Said | None = None
     """What takes a place, if it is lined up; ``None`` if it can't count."""
     judged: Judged | None = None
@@ -123,17 +137,19 @@ class Hearing:
         if self._identities.are_outside:
             posted.said = Said.stated(sent)
             posted.is_disputed = posted.came_at >= sent.deadline and self._is_open_to_doubt(posted)
-            self._line_up(posted, posted.said)
+            self._line_up(posted, posted.said, None)
             return posted
         approver = self._identities.verified(sent, posted.came_at)
         verdict = approver if isinstance(approver, Refusal) else self._weigh(posted, approver)
         is_late = isinstance(verdict, Refusal) and verdict.is_late
-        if (person := approver if isinstance(approver, Approver) else approver.of) is not None:
-            posted.said = Said.by_somebody(sent, person.consent)
+        if (person := sender(approver)) is not None:
+            posted.said, posted.signed_at = Said.by_somebody(sent, person.consent), person.signed_at
             posted.is_disputed = is_late and self._is_open_to_doubt(posted)
+            if not isinstance(verdict, Refusal) and signal and not self._counted_before(posted, signal):
+                posted.is_disputed, posted.otherwise_at = True, self._earliest(posted, signal)
         # The order in which people sent what may count is kept. What can't count needs no place in it.
         if posted.said and (posted.is_disputed or (self._queue and not is_late)):
-            self._line_up(posted, posted.said)
+            self._line_up(posted, posted.said, person)
         else:
             posted.judged = self._count(posted, approver)
         return posted
@@ -164,9 +180,33 @@ class Hearing:
         verdict = approver if isinstance(approver, Refusal) else self._weigh(earliest, approver)
         return not (isinstance(verdict, Refusal) and verdict.is_late)
 
-    def _line_up(self, posted: Posted, said: Said) -> None:
+    def _counted_before(self, posted: Posted, signal: HeardSignal) -> bool:
+        """Whether what counts now did so already when its workflow task may have been waited for.
+
+        A role, or a key, may have begun to count since it came.
+        """
+        earliest = self._earliest(posted, signal)
+        approver = self._identities.verified(posted.sent, earliest)
+        verdict = (
+            approver
+            if isinstance(approver, Refusal)
+            else self._weigh(Posted(posted.sent, earliest), approver)
+        )
+        return not isinstance(verdict, Refusal)
+
+    def _earliest(self, posted: Posted, signal: HeardSignal) -> datetime:
+        """When something may have come at the earliest: not before it was asked for, or signed."""
+        times = [signal.task.after]
+        if posted.sent.asked_at is not None:
+            times.append(posted.sent.asked_at)
+        if posted.signed_at is not None:
+            times.append(datetime.fromtimestamp(posted.signed_at, UTC))
+        return min(max(times), posted.came_at)
+
+    def _line_up(self, posted: Posted, said: Said, person: Approver | None) -> None:
         if why := self._no_place(said):
-            posted.judged = self._count(posted, Refusal(f"{why}; if it counts for nothing, send it again"))
+            refusal = Refusal(f"{why}; if it counts for nothing, send it again", of=person)
+            posted.judged = self._count(posted, refusal)
             return
         self._queue.append(posted)
         if self._task is None or self._task.done():
@@ -192,16 +232,22 @@ class Hearing:
                 await self._find_out_when(disputed)
                 continue
             posted = self._queue[0]
-            if self._identities.are_outside:
-                approver = await self._identities.verified_outside(posted.sent, posted.came_at)
-            else:
-                approver = self._identities.verified(posted.sent, posted.came_at)
+            approver = await self._who(posted)
             # The queue may have been turned away meanwhile.
             if self._queue and self._queue[0] is posted:
                 self._queue.pop(0)
                 posted.judged = self._count(posted, approver)
                 if self._identities.are_outside or not self._queue:
                     self._changed()
+
+    async def _who(self, posted: Posted) -> Approver | Refusal:
+        """Who sent what is next. Whatever fails, it was nobody: others wait behind it."""
+        if self._identities.are_outside:
+            return await self._identities.verified_outside(posted.sent, posted.came_at)
+        try:
+            return self._identities.verified(posted.sent, posted.came_at)
+        except Exception as error:
+            return not_judged(error)
 
     async def _find_out_when(self, first: Posted) -> None:
         """Ask history of all that one workflow task brought."""
@@ -227,3 +273,4 @@ class Hearing:
             else:
                 why = arrivals.problem or "history does not tell it from others"
                 posted.found = f"when it came can't be told: {why}"
+                posted.came_at = posted.otherwise_at or posted.came_at

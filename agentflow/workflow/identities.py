@@ -4,7 +4,7 @@ The library's are pure. An agent's own may do anything, take for ever and answer
 and what it answered is in history.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +14,10 @@ from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest, Appr
 from agentflow.contracts.escalation import Escalation, Resolution
 from agentflow.contracts.identity import ApproverKey, Revocation, SignatureTerms
 from agentflow.contracts.verification import VerificationRequest
-from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.contracts.wire import Sha256, canonical_json, sha256_of
 from agentflow.core.approval import Refusal, Verdict
 from agentflow.core.approvers import TrustedApprovers
-from agentflow.core.consents import Trust
+from agentflow.core.consents import EVERY, Trust, is_revoked_delegation
 from agentflow.core.signed_approvers import SignedApprovers
 from agentflow.workflow import people_calls
 from agentflow.workflow.sealed_calls import CallNames
@@ -92,6 +92,11 @@ class AnswerTo:
 
 Sent = DecisionOn | AnswerTo
 
+MAX_REVOKED_BYTES = 32 * 1024
+"""Of the names of revoked keys, and of those of revoked delegations: whoever may signal may revoke any
+number, and all of them go along when the run continues as new."""
+_BEFORE = "it was revoked before"
+
 
 class Identities:
     """How one run tells who people are, and whom it believes no more."""
@@ -115,7 +120,9 @@ class Identities:
         self.revoked: tuple[str, ...] = ()
         """Keys that are not to be believed any more."""
         self.revoked_delegations: tuple[str, ...] = ()
-        """Delegations that are not, by ``jti``."""
+        """Delegations that are not, by ``jti``; ``EVERY`` for all of them."""
+        self.kids_in_use: Callable[[], Collection[str]] = lambda: ()
+        """Keys that something in the run rests on."""
 
     def identify(self, run: Sha256, keys: Sequence[ApproverKey] | None, terms: SignatureTerms | None) -> None:
         """Say how people prove who they are, from here on.
@@ -144,17 +151,27 @@ class Identities:
         keys = self._keys if self.method == SignedApprovers.method else None
         return Trust(self.method, keys, self.revoked, self.revoked_delegations, workflow.now())
 
-    def revoke(self, revocation: Revocation) -> bool:
-        """Believe a key or a delegation no more. Answers whether that is new."""
+    def revoke(self, revocation: Revocation) -> str | None:
+        """Believe a key or a delegation no more. Answers why that changes nothing, if it doesn't."""
         if revocation.kid is not None:
-            is_new = revocation.kid not in self.revoked
-            self.revoked = (*self.revoked, revocation.kid) if is_new else self.revoked
-            return is_new
+            return self._revoke_key(revocation.kid)
         assert revocation.delegation is not None  # the contract has one of both
-        is_new = revocation.delegation not in self.revoked_delegations
-        if is_new:
-            self.revoked_delegations = (*self.revoked_delegations, revocation.delegation)
-        return is_new
+        if is_revoked_delegation(revocation.delegation, self.revoked_delegations):
+            return _BEFORE
+        said = (*self.revoked_delegations, revocation.delegation)
+        # It may be used later: where not all can be remembered, none counts.
+        is_full = _size(said) > MAX_REVOKED_BYTES
+        self.revoked_delegations = (*self.revoked_delegations, EVERY) if is_full else said
+        return None
+
+    def _revoke_key(self, kid: str) -> str | None:
+        if kid in self.revoked:
+            return _BEFORE
+        is_known = kid in self.kids_in_use() or any(key.kid == kid for key in self._keys or ())
+        if not is_known and _size((*self.revoked, kid)) > MAX_REVOKED_BYTES:
+            return "so many are revoked that this run takes no more of those that it does not know"
+        self.revoked = (*self.revoked, kid)
+        return None
 
     def verified(self, sent: Sent, came_at: datetime) -> Approver | Refusal:
         """Who sent it, by the library's verifiers, as of when it came."""
@@ -194,3 +211,7 @@ class Identities:
             case AnswerTo(resolution=resolution, escalation=escalation):
                 told = {"resolution": resolution, "escalation": escalation}
         return common.model_copy(update=told)
+
+
+def _size(names: Sequence[str]) -> int:
+    return len(canonical_json(names))

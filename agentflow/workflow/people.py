@@ -18,11 +18,12 @@ from agentflow.contracts.names import (
     UNFREEZE_SIGNAL,
 )
 from agentflow.core.approval import PendingApproval, Refusal, Verdict
+from agentflow.core.consents import EVERY
 from agentflow.core.signals import parse_decision, parse_resolution, parse_revocation
 from agentflow.workflow.approvals import Approvals, subject_of
 from agentflow.workflow.arrivals import HeardSignal, SignalLog
 from agentflow.workflow.escalations import Escalations
-from agentflow.workflow.hearing import Hearing, Judged, Posted
+from agentflow.workflow.hearing import Hearing, Judged, Posted, not_judged
 from agentflow.workflow.identities import AnswerTo, DecisionOn, Identities
 from agentflow.workflow.people_log import PeopleLog, Record
 
@@ -46,6 +47,9 @@ class People:
         self._hearing = Hearing(identities, weigh=self._weighed, count=self._counted, changed=changed)
         self.approvals: Approvals = Approvals(identities, self._log, self._hearing.concerns)
         self.escalations: Escalations = Escalations(identities, self._log, self._hearing.concerns)
+        identities.kids_in_use = self._kids_in_use
+        self.requester_kid: Callable[[], str | None] = lambda: None
+        """Key that says who asked for the run."""
 
     @property
     def are_heard(self) -> bool:
@@ -72,7 +76,11 @@ class People:
             missing = Refusal("verdict must be approve or reject")
             self._log.note("approval", False, missing.reason, by=decision.by)
             return missing
-        posted = self._decided(decision.verdict, decision, None)
+        try:
+            posted = self._decided(decision.verdict, decision, None)
+        except Exception as error:
+            posted = not_judged(error)
+            self._log.note(subject_of(decision.verdict), False, posted.reason, by=decision.by)
         if isinstance(posted, Refusal):
             return posted
         if posted.judged is None:
@@ -129,11 +137,20 @@ class People:
             self._log.note("signal", False, f"revoke: {parsed.reason}")
             return
         # Whoever may signal may take a key's word away, never give it: no signature is asked for.
-        is_new = self.identities.revoke(parsed)
+        why_not = self.identities.revoke(parsed)
         what = f"key {parsed.kid}" if parsed.kid is not None else f"delegation {parsed.delegation}"
-        said = parsed.reason if is_new else "it was revoked before"
-        self._log.note("revocation", is_new, f"{what}: {said}".rstrip(": "), by=parsed.by)
+        is_last = parsed.delegation is not None and EVERY in self.identities.revoked_delegations
+        if why_not is None and is_last:
+            what = f"{what}, and so many are revoked by now that no delegation counts in this run"
+        said = parsed.reason if why_not is None else why_not
+        self._log.note("revocation", why_not is None, f"{what}: {said}".rstrip(": "), by=parsed.by)
         self.reconsider()
+
+    def _kids_in_use(self) -> set[str]:
+        consents = [*self.approvals.all_consents, *self.escalations.consents]
+        kids = {kid for consent in consents for kid in consent.kids}
+        requester = self.requester_kid()
+        return kids if requester is None else kids | {requester}
 
     def _weighed(self, posted: Posted, approver: Approver | Refusal) -> Judged:
         match posted.sent:
@@ -143,6 +160,15 @@ class People:
                 return self.escalations.weigh(sent, approver, posted.came_at)
 
     def _counted(self, posted: Posted, approver: Approver | Refusal) -> Judged:
+        try:
+            return self._judged(posted, approver)
+        except Exception as error:
+            # It may be the turn of something that waited: nothing else would end the wait for it.
+            refusal, by = not_judged(error), posted.sent.payload.by
+            self._log.note("signal", False, f"{posted.sent.about}: {refusal.reason}", by=by)
+            return refusal
+
+    def _judged(self, posted: Posted, approver: Approver | Refusal) -> Judged:
         self.reconsider()
         match posted.sent:
             case DecisionOn() as sent:

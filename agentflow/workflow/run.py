@@ -38,6 +38,7 @@ from agentflow.errors import AgentflowError
 from agentflow.telemetry.logs import RunLog
 from agentflow.telemetry.metrics import RunMetrics
 from agentflow.workflow.definition import AgentDefinition
+from agentflow.workflow.hearing import not_judged
 from agentflow.workflow.identities import Identities
 from agentflow.workflow.known_effects import KnownEffects
 from agentflow.workflow.lineage import Lineage
@@ -186,6 +187,7 @@ class Run:
     def begin(self, task: AgentTask[Any], purse: Purse) -> None:
         """The task is accepted."""
         self.people.approvals.named_in_start = lambda: self.named
+        self.people.requester_kid = lambda: self.requester.kid if self.requester else None
         self._task = task
         self._task_input = task.model_dump(mode="json", include={"input"})["input"]
         self.redaction.of_task(self._task_input)
@@ -221,10 +223,13 @@ class Run:
         if not self.has_begun:
             self._early_signals.append((name, payloads))
             return
-        if name in (FREEZE_SIGNAL, UNFREEZE_SIGNAL):
-            self._on_freeze("freeze" if name == FREEZE_SIGNAL else "unfreeze", payloads)
-        else:
-            self.people.on_signal(name, payloads)
+        try:
+            if name in (FREEZE_SIGNAL, UNFREEZE_SIGNAL):
+                self._on_freeze("freeze" if name == FREEZE_SIGNAL else "unfreeze", payloads)
+            else:
+                self.people.on_signal(name, payloads)
+        except Exception as error:
+            self.note("signal", False, f"{name[:80]}: {not_judged(error).reason}")
         self.show_soon()
 
     def _on_freeze(self, verb: FreezeVerb, payloads: Sequence[bytes]) -> None:
@@ -349,6 +354,11 @@ class Run:
             # What rules allow is in each turn; what people allow is not.
             tell = self.log.debug if record.by is None else self.log.info
         tell("decision", subject=record.subject, accepted=record.accepted, tool=record.tool, rule=record.rule)
+
+    def forget_noise(self) -> None:
+        """Keep what was decided, and no more than the number of what strangers sent to no effect."""
+        self.decision_log = self.decision_log.quiet()
+        self.people.approvals.forget_refused()
 
     def note(self, subject: Subject, accepted: bool, detail: str) -> None:
         """Add a line of the run's own to the decision log."""

@@ -135,7 +135,7 @@ def decided_by(**changes: object) -> Said:
     ("changes", "why"),
     [
         ({"spelled": "ADA  Lovelace"}, "asked for this run"),
-        ({"spelled": "bob\u2003ROSS "}, "has approved already"),
+        ({"spelled": "bob\u2003ROSS "}, "the word of Bob Ross counts already"),
         ({"roles": ("ops",)}, "has none of the roles finance"),
         ({"bound_to": "another"}, "bound to other arguments"),
         ({"verified": False}, "not by the key"),
@@ -181,8 +181,8 @@ def standing_in(by: str, for_whom: str) -> Approver:
 @pytest.mark.parametrize(
     ("by", "for_whom", "why"),
     [
-        ("cy", "bob ross", "has approved already"),
-        ("bob ross", "cy", "has approved already"),
+        ("cy", "bob ross", "the word of Bob Ross counts already"),
+        ("bob ross", "cy", "the word of Bob Ross counts already"),
         ("cy", "Ada Lovelace", "asked for this run"),
         ("ADA lovelace", "cy", "asked for this run"),
     ],
@@ -337,7 +337,8 @@ def signing(pending: PendingApproval, verdict: Verdict, at: int, **who: Any) -> 
     if isinstance(after, PendingApproval):
         return after
     return pending.with_refused(
-        RefusedAttempt(at=DEADLINE, by="bob", verdict=verdict, reason=after.reason), approver
+        RefusedAttempt(at=DEADLINE - timedelta(hours=1), by="bob", verdict=verdict, reason=after.reason),
+        approver,
     )
 
 
@@ -421,3 +422,22 @@ def test_a_deadline_that_passes_leaves_on_record_who_of_how_many_had_decided(
     assert outcome.by == approved
     refusals = f"; decisions that did not count: {refused}" if refused else ""
     assert outcome.reason == f"{says} {DEADLINE.isoformat()}{refusals}"
+
+
+def test_a_rejection_that_had_expired_takes_the_same_persons_older_approval_along() -> None:
+    approved = signing(of_finance(), "approve", 100)
+    assert isinstance(approved, PendingApproval)
+    person = Approver(subject="bob", roles=("finance",), method="signed", signed_at=101)
+    expired = Refusal("the signature expired", is_late=True, of=person)
+    for at, consents in ((DEADLINE - timedelta(hours=1), 0), (DEADLINE, 1)):
+        attempt = RefusedAttempt(at=at, by="bob", verdict="reject", reason=expired.reason)
+        assert len(approved.with_refused(attempt, expired).consents) == consents
+
+
+def test_who_approved_and_no_longer_counts_is_told_in_the_next_execution_too() -> None:
+    approved = signing(of_finance(), "approve", 100)
+    assert isinstance(approved, PendingApproval)
+    outcome = expire(PendingApproval.of(approved.keeping(lambda consent: False).shown())).outcome
+    assert outcome is not None
+    assert outcome.reason.startswith("no decision counted before")
+    assert outcome.reason.endswith("; approved, and no longer counts: bob")

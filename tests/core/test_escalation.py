@@ -375,3 +375,39 @@ def test_what_people_said_of_what_they_did_not_resolve_in_time_is_told(
     assert told.startswith(says)
     assert f"before {DEADLINE.isoformat()}" in told
     assert told.endswith(f"; answers that did not count: {refused}") == bool(refused)
+
+
+def test_those_who_are_left_have_answered_if_they_are_enough_and_say_the_same() -> None:
+    disputed = accepted(accepted(needing(2), HAPPENED, somebody("cy")), NOT, somebody("dora"))
+    disputed = accepted(disputed, resolution("did_not_happen", text="I looked"), somebody("bob"))
+    agreed = disputed.keeping(lambda consent: consent.by != "cy")
+    assert agreed.outcome is not None
+    assert (agreed.outcome.action, agreed.outcome.by) == ("did_not_happen", "dora and bob")
+    assert agreed.outcome.text == "bob: I looked"
+
+
+def test_a_later_word_that_does_not_count_takes_the_older_one_along() -> None:
+    open_one = accepted(needing(2), HAPPENED, signed_at(100))
+    assert said_so_far(open_one.with_latest(signed_at(101).consent, NOT)) == []
+    assert said_so_far(open_one.with_latest(signed_at(101).consent, HAPPENED)) == [("cy", "happened")]
+
+
+def test_who_said_otherwise_while_it_was_answered_is_not_held_to_the_older_word() -> None:
+    done = accepted(accepted(needing(2), NOT, signed_at(100)), NOT, signed_at(100, "dora"))
+    told = done.with_latest(signed_at(101).consent, HAPPENED)
+    assert told.outcome is not None
+    assert said_so_far(told.keeping(lambda consent: consent.by != "dora")) == []
+
+
+def test_in_anothers_place_and_their_own_a_person_has_one_last_word() -> None:
+    for_ann = signed_at(101).model_copy(update={"on_behalf_of": "ann"})
+    open_one = accepted(accepted(needing(2), HAPPENED, signed_at(100)), NOT, for_ann)
+    assert said_so_far(open_one) == [("cy", "did_not_happen")]
+    assert "signed otherwise" in why(judged(open_one, HAPPENED, signed_at(100)))
+
+
+def test_what_was_answered_and_no_longer_counts_is_told() -> None:
+    gone = accepted(needing(2), NOT, somebody("cy")).keeping(lambda consent: False)
+    told = unanswered(gone.escalation)
+    assert told.startswith("no answer counted before")
+    assert told.endswith("; answered, and no longer counts: cy")

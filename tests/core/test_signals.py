@@ -72,7 +72,15 @@ def test_a_payload_beyond_the_limit_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"by": ""}, {"by": "x" * 201}, {"surprise": 1}, {"verdict": "maybe"}, {"approval_id": None}]
+    "changed",
+    [
+        {"roles": ["x"] * 21},
+        {"by": ""},
+        {"by": "x" * 201},
+        {"surprise": 1},
+        {"verdict": "maybe"},
+        {"approval_id": None},
+    ],
 )
 def test_a_malformed_decision_is_refused_by_field(changed: dict[str, Any]) -> None:
     refused = parse_decision(encoded({**DECISION, **changed}))

@@ -21,7 +21,7 @@ from agentflow.contracts.names import FIND_ARRIVALS_ACTIVITY
 from agentflow.errors import DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, Impatient, LongBanker
-from tests.workflow.deciding_agents import Wirer
+from tests.workflow.deciding_agents import Hierarchic, Wirer
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
 from tests.workflow.outage import Outage, outage
 from tests.workflow.outside_doors import reset_to
@@ -435,3 +435,74 @@ async def test_who_says_yes_no_and_yes_again_where_nobody_signs_means_yes(
             await replayed(await run.handle.fetch_history(), Wirer)
     assert (outcome.status, outcome.tool_calls[0].effect) == ("completed", "done")
     assert len([why for why in refused if "the same was sent before" in why]) == 1
+
+
+@pytest.mark.parametrize("when", ["together", "while history is asked"])
+async def test_what_comes_late_takes_nothing_from_what_came_in_time(
+    skipping: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    read = arrivals._Reader.signals
+
+    async def slowly(self: Any, *told: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await read(self, *told)
+
+    monkeypatch.setattr(arrivals._Reader, "signals", slowly)
+    settings = {"approvers": Keys()}
+    async with outage(skipping, ScriptedModel(LARGE), tmp_path, Banker, Harness.pending, **settings) as (
+        run,
+        request,
+    ):
+        await run.move_close_to(request.deadline)
+        now = await run.skipper.get_current_time(run.handle)
+        yes = ANN.decision(request, "approve", now=now)
+        no = ANN.decision(request, "reject", now=now + timedelta(seconds=8))
+        await run.handle.signal("approve", yes.model_dump(mode="json"))
+        await run.wait_for_timers()
+        await run.wait_past(request.deadline + timedelta(seconds=2))
+        if when == "together":
+            await run.handle.signal("reject", no.model_dump(mode="json"))
+        async with run.serve() as bank:
+            await asyncio.wait_for(begun.wait(), 30)
+            if when != "together":
+                await run.handle.signal("reject", no.model_dump(mode="json"))
+
+                async def refused() -> Any:
+                    return await bank.refusals(run.handle) or None
+
+                await eventually(refused)
+            go_on.set()
+            outcome = await run.handle.result()
+            why = await bank.refusals(run.handle)
+            paid = bank.bank.paid
+    assert paid == [("alice", "600.00")], (outcome.tool_calls[0].error, why)
+
+
+async def test_whose_role_did_not_count_yet_when_it_came_does_not_count_since_the_worker_was_away(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"workflows": [Hierarchic]}
+    async with outage(skipping, ScriptedModel(LARGE), tmp_path, Hierarchic, Harness.pending, **settings) as (
+        run,
+        request,
+    ):
+        later = request.next_roles_from
+        assert later is not None
+        await run.move_close_to(later)
+        sent = {"approval_id": request.id, "by": "ann", "roles": ["finance"]}
+        assert await run.skipper.get_current_time(run.handle) < later
+        await run.handle.signal("approve", sent)
+        await run.wait_past(later)
+        async with run.serve() as bank:
+
+            async def look() -> Any:
+                log = await bank.agents.decisions(run.handle.id)
+                return [r for r in log if r.by == "ann"] or None
+
+            records = await eventually(look)
+            record = records[0]
+            paid = bank.bank.paid
+            await run.handle.terminate()
+    assert not record.accepted, ([(r.subject, r.accepted, r.detail) for r in records], paid)

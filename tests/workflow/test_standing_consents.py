@@ -53,7 +53,8 @@ async def test_an_approval_and_a_revocation_that_arrive_in_one_workflow_task_do_
         log = [r.detail for r in await bank.agents.decisions(handle.id) if r.subject == "revocation"]
         assert any("no longer counts: bob" in detail for detail in log)
         left = ANN if what == "the key" else BOB
-        await bank.agents.decide(handle.id, left.decision(request, "reject"))
+        a_second_later = datetime.now(UTC) + timedelta(seconds=1)
+        await bank.agents.decide(handle.id, left.decision(request, "reject", now=a_second_later))
         await handle.result()
         assert bank.bank.paid == []
         await replayed(await handle.fetch_history())
