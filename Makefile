@@ -93,7 +93,7 @@ layers: setup  ## Check that imports point down the layers
 
 # Three files of tests at a time, for two cores: the tests wait as much as they compute. The long ones must not
 # come last.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 # A browser for the test of the report. Where it can't be installed, that test says that it was skipped.
 browser:

@@ -42,7 +42,7 @@ async def test_a_cron_schedule_with_a_retry_policy_is_denied(
 ) -> None:
     async with serving(temporal, ScriptedModel(PAYS), tmp_path, ledger=ledger) as bank:
         handle = await begun(
-            bank, f"cron-{uuid4()}", cron_schedule="@every 20s", retry_policy=RetryPolicy(maximum_attempts=3)
+            bank, f"cron-{uuid4()}", cron_schedule="@every 1s", retry_policy=RetryPolicy(maximum_attempts=3)
         )
         first = bank.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
 

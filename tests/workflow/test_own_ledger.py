@@ -21,6 +21,7 @@ from agentflow.workflow.sealed_calls import ELSEWHERE
 from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, chain, replayed, serving
 from tests.workflow.tools import Bank
+from tests.workflow.unreachable import make_outages_short
 
 SMALL, BIG = ("alice", "10.00"), ("alice", "600.00")
 PAYS_TWICE = [
@@ -56,8 +57,9 @@ async def left_alone(worker: Harness, handle: WorkflowHandle[Any, AgentOutcome[A
 
 
 async def test_a_worker_with_another_ledger_makes_no_write_and_says_which_it_needs(
-    temporal: WorkflowEnvironment, tmp_path: Path
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_outages_short(monkeypatch)
     bank, model = Bank(), ScriptedModel(PAYS_TWICE)
     handle, approval, queue = await paid_once_and_waiting(temporal, tmp_path, bank, model)
     other = SQLiteLedger(tmp_path / "other.sqlite")
@@ -103,7 +105,10 @@ async def test_a_run_goes_on_as_soon_as_its_own_ledger_is_back(
     assert [one.effect for one in outcome.tool_calls] == ["done", "done"]
 
 
-async def test_an_emptied_ledger_makes_no_write(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_an_emptied_ledger_makes_no_write(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_outages_short(monkeypatch)
     bank, model = Bank(), ScriptedModel(PAYS_TWICE)
     handle, approval, queue = await paid_once_and_waiting(temporal, tmp_path, bank, model)
     with sqlite3.connect(tmp_path / "effects.sqlite") as connection:

@@ -1,14 +1,14 @@
 """One run, one ledger, whatever made its executions: each takes the pin of those before it, or makes no write."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -89,8 +89,9 @@ async def needed(worker: Harness, workflow_id: str, ledger: SQLiteLedger) -> Non
 
 
 async def test_a_reset_to_the_first_task_pays_once_where_a_worker_with_another_ledger_takes_it_up(
-    temporal: WorkflowEnvironment, tmp_path: Path
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_outages_short(monkeypatch)
     model = ScriptedModel(PAYS)
     handle, first = await paid_with_one(temporal, tmp_path, model)
     await reset_to(first, handle.id, str(handle.first_execution_run_id), FIRST_TASK)
@@ -132,8 +133,9 @@ async def test_a_reset_to_the_first_task_finds_what_it_paid_where_its_ledger_is_
 
 
 async def test_a_retry_by_temporal_pays_once_where_a_worker_with_another_ledger_takes_it_up(
-    temporal: WorkflowEnvironment, tmp_path: Path
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_outages_short(monkeypatch)
     model, one, two = ScriptedModel([]), ledger_of(tmp_path, "one"), ledger_of(tmp_path, "two")
     policy = RetryPolicy(initial_interval=_LONG_ENOUGH, maximum_attempts=2)
     async with serving(temporal, model, tmp_path, ledger=one, workflows=[Stumbler]) as first:
@@ -155,13 +157,14 @@ async def test_a_retry_by_temporal_pays_once_where_a_worker_with_another_ledger_
 
 
 async def test_a_run_whose_earlier_execution_is_gone_begins_no_write_and_says_what_to_do(
-    temporal: WorkflowEnvironment, tmp_path: Path
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_outages_short(monkeypatch)
     model = ScriptedModel(PAYS)
     handle, first = await paid_with_one(temporal, tmp_path, model)
     gone = str(handle.first_execution_run_id)
     await reset_to(first, handle.id, gone, FIRST_TASK)
-    await deleted(first.client, handle.id, gone)
+    monkeypatch.setattr(pins._Search, "_events", without(gone))
     settings: dict[str, Any] = {"bank": first.bank, "queue": first.task_queue}
     two = ledger_of(tmp_path, "two")
     async with serving(temporal, model, tmp_path, ledger=two, **settings) as worker:
@@ -194,18 +197,14 @@ async def test_a_run_that_asks_as_its_histories_can_not_be_read_for_a_while_find
     assert [each.effect for each in outcome.tool_calls] == ["done"]
 
 
-async def deleted(client: Client, workflow_id: str, run_id: str) -> None:
-    """An execution of which Temporal keeps nothing, as after the namespace's retention."""
-    execution = WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
-    await client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
-    )
+def without(gone: str) -> Callable[[pins._Search, str], AsyncIterator[HistoryEvent]]:
+    """Reads histories, but for one that Temporal doesn't keep any more: it deletes them half a minute late."""
+    read = pins._Search._events
 
-    async def is_gone() -> bool | None:
-        try:
-            await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
-        except RPCError as error:
-            return error.status is RPCStatusCode.NOT_FOUND or None
-        return None
+    async def events(self: pins._Search, run_id: str) -> AsyncIterator[HistoryEvent]:
+        if run_id == gone:
+            raise RPCError("workflow not found", RPCStatusCode.NOT_FOUND, b"")
+        async for event in read(self, run_id):
+            yield event
 
-    await eventually(is_gone, 90)
+    return events

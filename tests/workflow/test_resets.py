@@ -22,6 +22,7 @@ from tests.workflow.harness import Harness, replayed, serving
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.repeating_agents import CountingBanker, RepeatingBanker
 from tests.workflow.reused import LOOKS_FIRST, PAID, PAYS, asked, begun, ended, in_turn, records
+from tests.workflow.unreachable import make_outages_short
 
 AGENTS = [Banker, CountingBanker, RepeatingBanker]
 ALICE, BOB = ("alice", "10.00"), ("bob", "10.00")
@@ -174,6 +175,8 @@ async def test_what_was_made_after_the_first_reset_is_found_by_the_second_one(
 async def test_a_ledger_that_is_away_does_not_make_a_reset_run_believe_that_it_has_done_nothing(
     skipping: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_outages_short(monkeypatch)
+
     async def away() -> Any:
         raise LedgerError("the ledger can't be reached")
 

@@ -22,6 +22,7 @@ from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, eventually, replayed, serving
 from tests.workflow.slipping_agents import Slipping
 from tests.workflow.slipping_tools import Slips
+from tests.workflow.unreachable import make_outages_short
 
 UNCACHED = {"max_cached_workflows": 0}
 """A worker without a cache leaves no queue of its own behind, on which tasks would wait for it."""
@@ -177,8 +178,9 @@ async def test_a_worker_that_lacks_the_tool_leaves_the_call_to_another_one_and_n
 
 
 async def test_a_call_that_an_outage_kept_from_beginning_is_made_later_without_a_question(
-    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger
+    temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_outages_short(monkeypatch)
     insert, get, is_down = ledger.insert, ledger.get, True
 
     async def inserted(record: Any) -> bool:

@@ -104,7 +104,12 @@ class Bank:
     @tool(
         effect="write",
         recovery="key",
-        options=ToolOptions(retry=QUICK, heartbeat_timeout=timedelta(seconds=2)),
+        options=ToolOptions(
+            retry=QUICK,
+            heartbeat_timeout=timedelta(seconds=2),
+            # Until then whoever asks what became of it waits.
+            start_to_close_timeout=timedelta(seconds=5),
+        ),
     )
     async def pay_regardless(self, account: str, amount: str) -> str:
         """Pay an amount to an account, even if the run is cancelled meanwhile."""
