@@ -20,8 +20,8 @@
     ├── SourceChangedError          an imported tool is not any more what was imported
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
-    ├── EffectConflictError         one ledger key, two different arguments
-    ├── EarlierEffectError          an earlier run of the workflow id did the same; nothing was done
+    ├── EffectConflictError         a call is not the one that was allowed, or that its key is of
+    ├── EarlierEffectError          an earlier write stands in the way; nothing was done
     ├── ForbiddenNowError           a write that was allowed is forbidden by now; the tool was not called
     ├── LedgerError                 the effect ledger can't be read or written
     │   └── OtherLedgerError        it isn't the one that the run's writes are recorded in, or lost some
@@ -162,13 +162,14 @@ class EffectBusyError(AgentflowError):
 
 
 class EffectConflictError(AgentflowError):
-    """A ledger key is taken by a call with other arguments: a bug, never retried."""
+    """A call is not the one that was allowed, or that its ledger key is of: a bug, never retried."""
 
 
 class EarlierEffectError(AgentflowError):
-    """An earlier run of the workflow id had the very effect that an attempt was to have; nothing was done.
+    """An earlier write stands in the way of one; nothing was done.
 
-    It is not tried again; the run asks a person whether that one counts.
+    An earlier run of the workflow id had the very effect, or this run another one in its place, before it was
+    reset. It is not tried again; the run asks a person what that means.
     """
 
     def __init__(self, message: str, earlier: Mapping[str, object]) -> None:

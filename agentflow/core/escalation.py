@@ -17,13 +17,7 @@ from agentflow.contracts.identity import Consent, LatestWord, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
 from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal, no_longer, too_late, with_names
-from agentflow.core.consents import (
-    TAKEN_BACK,
-    clash,
-    outdated,
-    uses_up,
-    with_latest,
-)
+from agentflow.core.consents import TAKEN_BACK, clash, outdated, uses_up, with_latest
 from agentflow.core.person import has_one_of, same_person
 from agentflow.core.schema import SchemaCheck
 
