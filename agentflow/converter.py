@@ -7,7 +7,7 @@ run at once and say which field is wrong.
 from collections.abc import Mapping
 from typing import Any, Self, cast
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
@@ -27,18 +27,38 @@ from temporalio.exceptions import ApplicationError
 from agentflow.contracts.task import AgentTask
 from agentflow.core.answer import describe_errors
 
+_ANY_TASK: TypeAdapter[AgentTask[Any]] = TypeAdapter(AgentTask[Any])
+
 
 class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         try:
             value = super().from_payload(payload, type_hint)
         except ValidationError as error:
+            if (task := _task_as_sent(payload, type_hint, error)) is not None:
+                return task
             name = getattr(type_hint, "__name__", str(type_hint))
             raise ApplicationError(
                 f"malformed {name}: {describe_errors(error)}", type="MalformedInput", non_retryable=True
             ) from None
         _keep(value, payload.data)
         return value
+
+
+def _task_as_sent(payload: Payload, hint: type | None, error: ValidationError) -> AgentTask[Any] | None:
+    """A task whose input does not fit its type, if nothing else about it is wrong: its run says what follows.
+
+    A deploy may change the type while runs are at work.
+    """
+    if not (isinstance(hint, type) and issubclass(hint, AgentTask)):
+        return None
+    try:
+        task = _ANY_TASK.validate_json(payload.data)
+    except ValidationError:
+        return None
+    task.does_not_fit(describe_errors(error))
+    task.sent_as(payload.data)
+    return task
 
 
 def _keep(value: object, text: bytes) -> None:

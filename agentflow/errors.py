@@ -18,6 +18,7 @@
     ├── NoticeRefusedError          nobody wants a notice; it is not tried again
     ├── SealRefusedError            an activity was asked what no run of its fleet sealed
     ├── SourceChangedError          an imported tool is not any more what was imported
+    ├── ToolChangedError            a tool takes or does something else than when the run began
     ├── EffectUnknownError          a side effect may or may not have happened
     ├── EffectBusyError             an earlier attempt's side effect may still come about; try later
     ├── EffectConflictError         a call is not the one that was allowed, or that its key is of
@@ -143,6 +144,10 @@ class SealRefusedError(AgentflowError):
 
 class SourceChangedError(AgentflowError):
     """An API or a server offers a tool in another form than the one imported; the text has the diff."""
+
+
+class ToolChangedError(AgentflowError):
+    """A deploy changed what a tool takes or does; a run that began before does not call it."""
 
 
 class EffectUnknownError(AgentflowError):

@@ -3,14 +3,14 @@
 It sets, on the client: the pydantic data converter, with external storage if there is one; a clean exit of
 the interpreter; and the tracing interceptor if a tracer provider is set by then. On the worker and the
 replayer besides: Temporal's sandbox with agentflow passed through, our errors as workflow failure types. On
-the worker besides: the ``chat``, ``resolve_manifest``, ``verify_approver`` and ``find_arrivals`` activities,
-an activity for each tool, ``reconcile_effect``, ``close_effect`` and ``identify_ledger`` for those that
-write, ``guard_output`` with an output guard and ``notify`` with a notifier, each of which does only what a
-run sealed, and the keys that runs seal with; checks that the server has the search attributes and that the
-ledger can be used; the ledger's upkeep, and its word on what is forbidden now, which each write asks for; the
-records of calls that outlive their attempts, whose end its shutdown waits for; gauges of the runs that wait
-for people, where metrics are recorded; and as many activities at once as models and tools that take their
-time ask for, unless the worker says otherwise.
+the worker besides: the ``chat``, ``resolve_manifest``, ``record``, ``verify_approver`` and ``find_arrivals``
+activities, an activity for each tool, ``reconcile_effect``, ``close_effect`` and ``identify_ledger`` for
+those that write, ``guard_output`` with an output guard and ``notify`` with a notifier, each of which does
+only what a run sealed, and the keys that runs seal with; checks that the server has the search attributes
+and that the ledger can be used; the ledger's upkeep, and its word on what is forbidden now, which each
+write asks for; the records of calls that outlive their attempts, whose end its shutdown waits for; gauges
+of the runs that wait for people, where metrics are recorded; and as many activities at once as models and
+tools that take their time ask for, unless the worker says otherwise.
 """
 
 import importlib
@@ -41,6 +41,7 @@ from agentflow.activity.outliving import Keepers
 from agentflow.activity.outside import OutsideTool
 from agentflow.activity.permits import WritePermits
 from agentflow.activity.reconcile import EffectActivities, PinBefore
+from agentflow.activity.recording import record
 from agentflow.activity.running import tasks_known
 from agentflow.activity.sealed import Seals, Served, with_sealed
 from agentflow.activity.stops import StopReader
@@ -68,6 +69,7 @@ from agentflow.contracts.ledger import LedgerQuestion
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, ManifestRequest
 from agentflow.contracts.model import ChatRequest
 from agentflow.contracts.notice import Notice
+from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.tools import ToolInvocation
 from agentflow.contracts.verification import VerificationRequest
@@ -291,6 +293,7 @@ class AgentflowPlugin(SimplePlugin):
                 Served(names.RESOLVE_MANIFEST_ACTIVITY, ManifestRequest, manifest.resolve_manifest),
                 Served(names.VERIFY_APPROVER_ACTIVITY, VerificationRequest, verification.verify_approver),
                 Served(names.FIND_ARRIVALS_ACTIVITY, ArrivalInquiry, find_arrivals),
+                Served(names.RECORD_ACTIVITY, Recorded, record),
             ]
             if self._output_guard:
                 guard = OutputGuardActivity(self._output_guard, self._guard_timeout)

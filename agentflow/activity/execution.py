@@ -16,11 +16,12 @@ from agentflow.activity.permits import Permits, permitted
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json
+from agentflow.core.catalog import what_it_takes
 from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.known_values import KnownValues
 from agentflow.core.tags import TagFinder
 from agentflow.core.transcript import text_hash, tool_text
-from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError
+from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError, ToolChangedError
 from agentflow.ports.blobs import BlobStore
 from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.content import SpanContent
@@ -127,6 +128,7 @@ class _Execution:
         self._blobs = blobs
         self._content = content
         self._permits = permits
+        self._takes = what_it_takes(caller.contract)
         self._argument_tags = TagFinder(caller.contract.input_schema)
         self._output_tags = TagFinder(caller.contract.output_schema)
 
@@ -173,6 +175,11 @@ class _Execution:
         if invocation.decision.verdict != "allow" or invocation.decision.arguments_hash != binding:
             rule = invocation.decision.rule
             raise EffectConflictError(f"{self._contract.name} was not allowed with these arguments ({rule})")
+        if invocation.takes and invocation.takes != self._takes:
+            raise ToolChangedError(
+                f"{self._contract.name} takes other arguments, or has another effect, than when the run "
+                "began: a deploy changed it, and what was decided on for another tool is not called"
+            )
         if self._contract.import_digest != invocation.source:
             raise SourceChangedError(
                 f"{self._contract.name}: this worker has another import of it than the run; deploy both anew"

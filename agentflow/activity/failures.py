@@ -33,6 +33,7 @@ from agentflow.errors import (
     OutsideError,
     SealRefusedError,
     SourceChangedError,
+    ToolChangedError,
     ToolUnavailableError,
 )
 
@@ -75,6 +76,7 @@ _FINAL = (
     ConfigurationError,
     SealRefusedError,
     SourceChangedError,
+    ToolChangedError,
     NoticeRefusedError,
 )
 """Trying again can't help, or could do harm."""

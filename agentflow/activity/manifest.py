@@ -198,6 +198,8 @@ class ManifestActivity:
             release_id=f"{request.release.version}+{sha256_of(content)[:12]}",
             tier=self._tier,
             rules=request.rules,
+            pinned=request.pinned,
+            task_input=request.task_input,
             rules_in_briefs=True,
             models=tuple(models),
             problem=problem,

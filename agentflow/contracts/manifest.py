@@ -7,11 +7,15 @@ from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import RuleSetName, Tier
-from agentflow.contracts.wire import Contract, Sha256, is_empty, is_false, is_none
+from agentflow.contracts.wire import Contract, Json, Sha256, is_empty, is_false, is_none
 
 MAX_PAYLOAD_BYTES = 1_900_000
 """Longest single value, where it isn't said otherwise. Temporal refuses 2 MiB; the rest is room for what the
 converter and a codec add."""
+
+
+def _is_true(value: object) -> bool:
+    return value is True
 
 
 class Release(Contract):
@@ -22,6 +26,17 @@ class Release(Contract):
     """``provider:model`` names that may act unasked. With any other, every write asks a person."""
     scopes: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """What the agent may touch. A tool that needs a scope which isn't among them is not even on offer."""
+
+
+class TaskInput(Contract):
+    """A task's input as the agent's input type had it when the run began."""
+
+    value: Json = Field(default=None, exclude_if=is_none)
+    """As JSON, where that is not what was sent: defaults filled in, texts as the type writes them."""
+    is_as_sent: bool = Field(default=True, exclude_if=_is_true)
+    """Whether the type made nothing else of what was sent: then ``value`` is left out."""
+    problem: str | None = Field(default=None, exclude_if=is_none)
+    """Why it does not fit the type: the run fails."""
 
 
 class ManifestRequest(Contract):
@@ -45,6 +60,10 @@ class ManifestRequest(Contract):
     """The run id of the execution before it was ever reset."""
     earlier_effects: EarlierEffects = "ask"
     """Of the agent."""
+    pinned: dict[str, Json] = Field(default_factory=dict[str, Json])
+    """The agent by value, to be part of the manifest; empty where the run has one already."""
+    task_input: TaskInput | None = None
+    """What the agent's input type makes of the task's input, likewise."""
 
 
 class Manifest(Contract):
@@ -57,10 +76,14 @@ class Manifest(Contract):
     the models and their prices."""
     tier: Tier
     rules: RuleSetName | None = Field(default=None, exclude_if=is_none)
-    """The rule set that decides. A run whose worker has another one stops. ``None`` in runs that began
-    before rule sets had names."""
+    """Names the rule set that decides; ``pinned`` has it by value. ``None`` in runs that began before rule
+    sets had names."""
     rules_in_briefs: bool = Field(default=False, exclude_if=is_false)
     """Whether model calls name the rule set, for their spans. Not in runs that began before they did."""
+    pinned: dict[str, Json] = Field(default_factory=dict[str, Json])
+    """The agent by value: ``contracts.pinned.PinnedAgent``, without what is as by default."""
+    task_input: TaskInput | None = Field(default=None, exclude_if=is_none)
+    """The task's input as the run goes on with it."""
     models: tuple[ModelSpec, ...]
     """Resolved and priced, the preferred one first."""
     problem: str | None = None

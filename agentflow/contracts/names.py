@@ -9,6 +9,7 @@ CLOSE_EFFECT_ACTIVITY = "close_effect"
 NOTIFY_ACTIVITY = "notify"
 VERIFY_APPROVER_ACTIVITY = "verify_approver"
 FIND_ARRIVALS_ACTIVITY = "find_arrivals"
+RECORD_ACTIVITY = "record"
 
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"

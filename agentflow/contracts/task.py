@@ -39,6 +39,7 @@ class AgentTask(Contract, Generic[InputT]):
     """Of what is carried and of the rest of the task, by the execution before this one."""
 
     _sent: bytes | None = PrivateAttr(default=None)
+    _misfit: str | None = PrivateAttr(default=None)
 
     @field_serializer("budget")
     def _limits_asked_for(self, budget: Budget | None, info: FieldSerializationInfo) -> dict[str, Any] | None:
@@ -48,6 +49,15 @@ class AgentTask(Contract, Generic[InputT]):
     def sent_as(self, text: bytes) -> None:
         """Keep the JSON that this was read from: the type may leave out or fill in what was not signed."""
         self._sent = text
+
+    @property
+    def misfit(self) -> str | None:
+        """Why its input does not fit the agent's input type, if it doesn't: then it is as it was sent."""
+        return self._misfit
+
+    def does_not_fit(self, problem: str) -> None:
+        """Keep why the input does not fit. A run that began with another type goes on all the same."""
+        self._misfit = problem
 
     @property
     def given(self) -> Mapping[str, Json]:

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_jsonable_python
 
 from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.schema import SchemaCheck, compile_schema
 from agentflow.errors import WorkflowDefinitionError
 
 OutputT = TypeVar("OutputT")
@@ -41,6 +42,8 @@ class AnswerForm(Generic[OutputT]):
     parse: Callable[[str], Accepted[OutputT] | Unusable]
     validate: Callable[[Json], Accepted[OutputT] | Unusable]
     """The same check for an answer that a person supplied as JSON."""
+    fits: SchemaCheck
+    """What is wrong with such an answer by the schema alone, which no deploy changes under a run."""
 
 
 def answer_form(output_type: type[OutputT]) -> AnswerForm[OutputT]:
@@ -58,16 +61,83 @@ def answer_form(output_type: type[OutputT]) -> AnswerForm[OutputT]:
     def parse(text: str) -> Accepted[OutputT] | Unusable:
         if schema is None:
             return _checked(adapter, text) if text.strip() else Unusable("the answer is empty")
-        fenced = _FENCED.match(text)
-        return _parsed(adapter, fenced["inside"] if fenced else text)
+        return _parsed(adapter, _unfenced(text))
 
-    return AnswerForm(schema, parse, lambda value: _checked(adapter, value))
+    return AnswerForm(schema, parse, lambda value: _checked(adapter, value), _fits(schema))
+
+
+def form_as_pinned(schema: dict[str, Json] | None, present: AnswerForm[Any]) -> AnswerForm[Any]:
+    """The form of a run's answer whose worker may have another output type by now.
+
+    An answer that fits the run's schema is the run's output: as the type of today where that says the same,
+    else as plain JSON.
+
+    Args:
+        schema: As the run was pinned to it.
+        present: Of the worker's class.
+    """
+    if schema == present.schema:
+        return present
+    fits = _fits(schema)
+
+    def validate(value: Json) -> Accepted[Any] | Unusable:
+        if problem := fits(value):
+            return Unusable(problem)
+        typed = present.validate(value)
+        is_same = isinstance(typed, Accepted) and to_jsonable_python(typed.value) == value
+        return typed if is_same else Accepted(value)
+
+    def parse(text: str) -> Accepted[Any] | Unusable:
+        try:
+            value = text if schema is None else from_json(_unfenced(text))
+            canonical_json(value)
+        except (ValueError, RecursionError) as error:
+            return Unusable(f"not plain JSON: {error}")
+        return validate(value)
+
+    return AnswerForm(schema, parse, validate, fits)
+
+
+def as_recorded(
+    found: Accepted[OutputT] | Unusable, problem: str | None, answer: Json
+) -> Accepted[OutputT] | Unusable:
+    """A check of an answer, as it came out when it was first made: a type's code may be other by now.
+
+    Args:
+        found: What the check comes to now.
+        problem: What was wrong with the answer then, if anything was.
+        answer: The answer as JSON: what the run goes on with if its type took it then and doesn't now.
+    """
+    if problem is not None:
+        return Unusable(problem)
+    return cast(Accepted[OutputT], Accepted(answer)) if isinstance(found, Unusable) else found
+
+
+def answer_json(text: str) -> Json:
+    """The JSON of an answer in text; ``None`` of what is no JSON."""
+    try:
+        return from_json(_unfenced(text))
+    except ValueError:
+        return None
 
 
 def describe_errors(error: ValidationError) -> str:
     """A pydantic error as one line: each field and what is wrong with it, never the values."""
     problems = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in problems[:5])
+
+
+def _fits(schema: dict[str, Json] | None) -> SchemaCheck:
+    return _is_said if schema is None else compile_schema(schema, "the output type")
+
+
+def _is_said(value: Json) -> str | None:
+    return None if isinstance(value, str) and value.strip() else "the answer is a text, and not an empty one"
+
+
+def _unfenced(text: str) -> str:
+    fenced = _FENCED.match(text)
+    return fenced["inside"] if fenced else text
 
 
 def _parsed(adapter: TypeAdapter[Any], text: str) -> Accepted[Any] | Unusable:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.model import ToolOffer
@@ -21,6 +22,8 @@ class Catalog:
     """Of the arguments, for each tool."""
     output_checks: Mapping[str, SchemaCheck]
     """Of the output, for each tool that writes: a person may have to tell it."""
+    takes: Mapping[str, str]
+    """What each tool takes and does: ``what_it_takes``."""
     withheld: Mapping[str, str]
     """Tools that need a scope which isn't granted, by name, and the scope."""
 
@@ -53,7 +56,8 @@ class Catalog:
             for name, contract in by_name.items()
             if contract.effect != "read"
         }
-        return Catalog(by_name, checks, output_checks, withheld)
+        takes = {name: what_it_takes(contract) for name, contract in by_name.items()}
+        return Catalog(by_name, checks, output_checks, takes, withheld)
 
     def check(self, call: ToolCall) -> ToolProblem | None:
         """Why a call can't be considered at all, in words for the model, or ``None``."""
@@ -83,6 +87,37 @@ class Catalog:
     def hash(self) -> Sha256:
         """Covers every contract on offer."""
         return sha256_of([contract.model_dump(mode="json") for contract in self.contracts.values()])
+
+
+def what_it_takes(contract: ToolContract) -> str:
+    """Name what a call of a tool means: its arguments and its effect, in 16 digits.
+
+    A run that was pinned to one contract calls no tool whose contract has another name by now. What is for
+    people and models (descriptions, titles, examples) and how it runs (time-outs, retries, price) are no part
+    of it.
+    """
+    content = [_without_prose(contract.input_schema), contract.effect, contract.recovery]
+    return sha256_of(content)[:16]
+
+
+_PROSE = ("description", "title", "examples", "$comment")
+
+
+def _without_prose(schema: Json) -> Json:
+    """A schema without its prose; properties may be named like it."""
+    if isinstance(schema, list):
+        return [_without_prose(part) for part in cast(list[Json], schema)]
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Json] = {}
+    for key, part in cast(dict[str, Json], schema).items():
+        if key in ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas"):
+            found[key] = {name: _without_prose(each) for name, each in part.items()}
+        elif key in ("const", "enum", "default"):
+            found[key] = part
+        elif key not in _PROSE:
+            found[key] = _without_prose(part)
+    return found
 
 
 def check_closed(contract: ToolContract) -> None:

@@ -15,7 +15,7 @@ from agentflow.contracts.escalation import (
 )
 from agentflow.contracts.identity import Consent, LatestWord, RefusedAttempt
 from agentflow.contracts.wire import Json, canonical_json
-from agentflow.core.answer import Accepted, AnswerForm, Unusable
+from agentflow.core.answer import AnswerForm
 from agentflow.core.approval import MAX_REFUSED_SHOWN, Refusal, no_longer, too_late, with_names
 from agentflow.core.consents import TAKEN_BACK, clash, outdated, uses_up, with_latest
 from agentflow.core.person import has_one_of, same_person
@@ -255,8 +255,8 @@ def _unfit(open_one: OpenEscalation, resolution: Resolution) -> str | None:
             return "this escalation takes no answer; guide or abort"
         case "answer":
             assert open_one.form is not None
-            checked: Accepted[Json] | Unusable = open_one.form.validate(resolution.answer)
-            return f"the answer does not fit: {checked.problem}" if isinstance(checked, Unusable) else None
+            problem = open_one.form.fits(resolution.answer)
+            return f"the answer does not fit: {problem}" if problem else None
 
 
 def _unfit_for_an_effect(open_one: OpenEscalation, resolution: Resolution) -> str | None:

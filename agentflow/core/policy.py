@@ -78,6 +78,11 @@ def explain(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Poli
     return Explanation(decision, () if decision.arguments_hash == UNHASHABLE else findings)
 
 
+def concerns(rule: Rule, context: RuleContext) -> bool:
+    """Whether a rule is for calls of this tool, effect, scope and tenant, and its condition asked of them."""
+    return _is_for_others(rule, context) is None
+
+
 def _decided(context: RuleContext, findings: Iterable[Finding]) -> Decision:
     """The decision that findings come to; no more of them are looked at than it takes."""
     try:

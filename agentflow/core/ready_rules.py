@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from agentflow.contracts.wire import canonical_json
-from agentflow.core.rule_context import RuleContext
+from agentflow.core.ready_conditions import PassesOn, UntrustedSinks, UnverifiedRequester
 from agentflow.core.rules import WRITES, Condition, Rule, deny, guard
-
-MIN_SECRET = 4
-"""Shorter values are in every text."""
 
 
 def sinks_from_trusted_input(
@@ -26,16 +22,10 @@ def sinks_from_trusted_input(
         people: How many people are asked.
         roles: Each holds one of these.
     """
-
-    def has_untrusted_sinks(context: RuleContext) -> bool:
-        if unless is not None and unless(context) is True:
-            return False
-        return bool(context.untrusted_sinks())
-
     return guard(
         "sinks_from_trusted_input",
         reason="an argument of consequence is from nothing that is trusted",
-        when=has_untrusted_sinks,
+        when=UntrustedSinks(unless),
         tools=tools,
         effects=() if tools else WRITES,
         people=people,
@@ -61,23 +51,19 @@ def verified_requester(
         people: How many are asked.
         roles: Each holds one of these.
     """
-
-    def is_not_verified(context: RuleContext) -> bool:
-        return not context.requester_verified
-
     reason = "who asked for the run is not verified"
     if otherwise == "deny":
         return deny(
             "verified_requester",
             reason=reason,
-            when=is_not_verified,
+            when=UnverifiedRequester(),
             tools=tools,
             effects=() if tools else WRITES,
         )
     return guard(
         "verified_requester",
         reason=reason,
-        when=is_not_verified,
+        when=UnverifiedRequester(),
         tools=tools,
         effects=() if tools else WRITES,
         people=people,
@@ -99,16 +85,10 @@ def no_outflow_of(
         people: How many people are asked.
         roles: Each holds one of these.
     """
-
-    def passes_on(context: RuleContext) -> bool:
-        said = canonical_json(dict(context.arguments)).decode(errors="replace")
-        kept = (call.values for call in context.past_calls if call.tool in sources)
-        return any(len(value) >= MIN_SECRET and value in said for values in kept for value in values)
-
     return guard(
         f"no_outflow_of_{'_'.join(sources)}",
         reason=f"it passes on what {', '.join(sources)} said",
-        when=passes_on,
+        when=PassesOn(sources),
         tools=tools,
         people=people,
         roles=roles,

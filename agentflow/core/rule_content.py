@@ -27,12 +27,19 @@ def condition_content(condition: Callable[..., Any], source_of: SourceOf) -> Jso
     return _Reader(source_of).content(condition)
 
 
+_READY_CONDITIONS = "agentflow.core.ready_conditions"
+"""Module of the conditions that are values: a change of the library's code is none of theirs."""
+
+
 class _Reader:
     def __init__(self, source_of: SourceOf) -> None:
         self._source_of = source_of
         self._seen: set[int] = set()
 
     def content(self, condition: Callable[..., Any]) -> Json:
+        if type(condition).__module__ == _READY_CONDITIONS:
+            made_with = [self._value(part) for part in _fields(condition)]
+            return {"ready": type(condition).__name__, "with": made_with}
         function = _function(condition)
         content: dict[str, Json] = {"name": f"{function.__module__}.{function.__qualname__}"}
         if id(condition) in self._seen:
@@ -98,13 +105,17 @@ def _parts(condition: Callable[..., Any]) -> Iterator[object]:
         yield from _parts(cast(Callable[..., Any], condition.func))
         return
     owner: object = condition.__self__ if isinstance(condition, MethodType) else condition
-    if is_dataclass(owner) and not isinstance(owner, type):
-        yield from ((field.name, getattr(owner, field.name)) for field in fields(owner))
+    yield from _fields(owner)
     function = _function(condition)
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).items()
     for cell in function.__closure__ or ():
         yield cell.cell_contents
+
+
+def _fields(owner: object) -> Iterator[tuple[str, object]]:
+    if is_dataclass(owner) and not isinstance(owner, type):
+        yield from ((field.name, getattr(owner, field.name)) for field in fields(owner))
 
 
 def _uses(function: FunctionType) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.messages import AssistantMessage, ToolCall
 from agentflow.contracts.tools import ToolResult
-from agentflow.core.answer import Accepted, AnswerForm
+from agentflow.core.answer import Accepted, AnswerForm, Unusable
 from agentflow.core.catalog import Catalog
 
 OutputT = TypeVar("OutputT")
@@ -96,10 +96,28 @@ def decide(state: TurnState[OutputT]) -> Step[OutputT]:
     return CallModel(correction=state.fault)
 
 
+def is_final(message: AssistantMessage, finish_reason: str) -> bool:
+    """Whether what the model said is to be read as its answer."""
+    return finish_reason != "length" and not message.tool_calls
+
+
 def after_answer(
-    state: TurnState[OutputT], message: AssistantMessage, finish_reason: str, *, tools_offered: bool
+    state: TurnState[OutputT],
+    message: AssistantMessage,
+    finish_reason: str,
+    *,
+    tools_offered: bool,
+    checked: Accepted[OutputT] | Unusable | None = None,
 ) -> TurnState[OutputT]:
-    """The state after the model has answered."""
+    """The state after the model has answered.
+
+    Args:
+        state: Before.
+        message: What it said.
+        finish_reason: Why it said no more.
+        tools_offered: Whether it may call tools.
+        checked: What its answer came to, held against the form; ``None`` where nobody has looked yet.
+    """
     if finish_reason == "length":
         # Even whole tool calls of a cut answer may lack the ones that should have followed.
         return _faulty(state, "the answer was cut off at the longest length allowed; be shorter")
@@ -107,10 +125,10 @@ def after_answer(
         return replace(state, calls=message.tool_calls, answer=None, fault=None)
     if message.tool_calls:
         return _faulty(state, "no tools are on offer here; answer in the form asked for")
-    parsed = state.form.parse(message.text)
-    if isinstance(parsed, Accepted):
-        return replace(state, calls=(), answer=parsed, fault=None, faults=0)
-    return _faulty(state, parsed.problem)
+    checked = state.form.parse(message.text) if checked is None else checked
+    if isinstance(checked, Accepted):
+        return replace(state, calls=(), answer=checked, fault=None, faults=0)
+    return _faulty(state, checked.problem)
 
 
 def after_results(state: TurnState[OutputT], results: Sequence[ToolResult]) -> TurnState[OutputT]:
@@ -134,6 +152,12 @@ def after_results(state: TurnState[OutputT], results: Sequence[ToolResult]) -> T
 def after_guidance(state: TurnState[OutputT]) -> TurnState[OutputT]:
     """The state after a person has told the model what to do: it may err afresh."""
     return replace(state, calls=(), answer=None, fault=None, faults=0, refusals=0)
+
+
+def after_unfit_answer(state: TurnState[OutputT], by: str, problem: str) -> TurnState[OutputT]:
+    """The state after a person supplied an answer that doesn't fit: people are asked again."""
+    fault = f"the answer of {by} does not fit: {problem}"
+    return replace(after_guidance(state), fault=fault, faults=MAX_FAULTS + 1)
 
 
 def carried(

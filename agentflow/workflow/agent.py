@@ -113,10 +113,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         if "_definition" not in vars(type(self)):
             type(self)._definition = compile_definition(type(self))
         self._run = Run(self._definition)
-        self._continuation = Continuation(self._run, self.max_history_bytes)
-        self._tool_calls = ToolCalls(
-            self._run, self.approval_timeout, self.escalation_timeout, self._continuation
-        )
+        self._continuation = Continuation(self._run)
+        self._tool_calls = ToolCalls(self._run, self._continuation)
 
     def witnessed_by(self, witness: Witness | None) -> None:
         """Let an audit that replays the run see what it decides and spends. Not for agents."""
@@ -133,7 +131,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         Raises:
             ApplicationError: there is a bug in the agent; the run fails with its text.
         """
-        lifecycle = Lifecycle(self._run, self._continuation, self, self.max_input_bytes)
+        lifecycle = Lifecycle(self._run, self._continuation, self)
         return await lifecycle.from_task_to_outcome(task)
 
     async def perform(self, task: AgentTask[InputT]) -> OutputT:
@@ -145,8 +143,9 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         carried = self._continuation.carried_turn()
         if carried is None:
             self.tell(self._run.task_text())
-        form = cast(AnswerForm[OutputT], self._definition.output_form)
-        return await self._loop(form, self._definition.offers).answer(carried)
+        definition = self._run.definition
+        form = cast(AnswerForm[OutputT], definition.output_form)
+        return await self._loop(form, definition.offers).answer(carried)
 
     async def preflight(self, task: AgentTask[InputT]) -> None:
         """Check the task before any model sees it; raise ``RunDenied`` to refuse it."""
@@ -241,7 +240,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             roles: Each holds one of these; empty is any.
         """
         quorum = Quorum(people=people, roles=tuple(roles))
-        asking = Asking("request_approval", reason, quorum, workflow.now() + self.approval_timeout)
+        deadline = workflow.now() + self._run.definition.approval_timeout
+        asking = Asking("request_approval", reason, quorum, deadline)
         request = waiting.open_approval(self._run, Action(action, arguments), asking)
         outcome = await waiting.await_approval(self._run, request)
         assert outcome is not None  # nothing else ends this wait
@@ -253,7 +253,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         Raises:
             RunEscalated: a person aborted, or the deadline passed.
         """
-        resolution = await waiting.escalate(self._run, reason, self.escalation_timeout)
+        resolution = await waiting.escalate(self._run, reason)
         self.tell(resolution.text)
         return resolution
 
@@ -278,8 +278,5 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             self._tool_calls,
             form,
             offers,
-            escalation_timeout=self.escalation_timeout,
-            compaction=self.compaction,
-            loop_limits=self.loop_limits,
             continuation=self._continuation,
         )

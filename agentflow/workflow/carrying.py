@@ -41,10 +41,9 @@ class EarlierFound:
 class Carrying:
     """Carries out the calls of one run that are allowed."""
 
-    def __init__(self, run: Run, deciding: Deciding, escalation_timeout: timedelta) -> None:
+    def __init__(self, run: Run, deciding: Deciding) -> None:
         self._run = run
         self._deciding = deciding
-        self._escalation_timeout = escalation_timeout
 
     async def carry_out(self, allowed: Allowed) -> ToolResult:
         """Run the tool's activity, and ask people about what it leaves open.
@@ -209,7 +208,7 @@ class Carrying:
             raise
         if resolution.action == "again":
             # Days may have passed: what a rule denies now stays denied.
-            again = self._deciding.decide(allowed.call, contract, f"call-{allowed.index}-again")
+            again = await self._deciding.decide(allowed.call, contract)
             if again.verdict == "deny":
                 await write.look_up(failure)
                 dispatch.heed_cancellation()
@@ -276,11 +275,11 @@ class Carrying:
         return self._run.lineage.knows_all and allowed.work.begun is None and not failure.may_have_begun
 
     def _failed_write(self, allowed: Allowed) -> FailedWrite:
-        return FailedWrite(self._run, allowed.contract, allowed.invocation, self._escalation_timeout)
+        return FailedWrite(self._run, allowed.contract, allowed.invocation)
 
     async def taken_over(self, reason: str) -> ToolResult:
         """A person says what to do, and the model is told."""
-        resolution = await waiting.escalate(self._run, reason, self._escalation_timeout)
+        resolution = await waiting.escalate(self._run, reason)
         message = f"{reason}. {resolution.by} says: {resolution.text}"
         return ToolResult(error=ToolProblem(kind="failed", message=message))
 

@@ -45,9 +45,8 @@ class CallHeldError(BaseException):
 class Continuation:
     """When and how one run goes on in a new execution."""
 
-    def __init__(self, run: Run, max_history_bytes: int) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._max_history_bytes = max_history_bytes
         self._carried_turn: CarriedTurn | None = None
         self.progress: Json = None
         """What the ``checkpoint`` before this execution was given."""
@@ -60,9 +59,8 @@ class Continuation:
             return False
         if self._run.people.are_heard:
             return False
-        return (
-            info.is_continue_as_new_suggested() or info.get_current_history_size() > self._max_history_bytes
-        )
+        longest = self._run.definition.max_history_bytes
+        return info.is_continue_as_new_suggested() or info.get_current_history_size() > longest
 
     @property
     def is_due(self) -> bool:
@@ -178,6 +176,7 @@ def _carry(run: Run, turn: CarriedTurn | None, progress: Json) -> CarriedRun:
 
 def _take_up(run: Run, carried: CarriedRun) -> None:
     run.continue_from(carried.manifest, carried.attributes)
+    run.set_budget()
     run.started_at, run.executions = carried.started_at, carried.executions
     said = carried.transcript
     outline = tuple(Outlined(kind, tokens) for kind, tokens in said.outline)

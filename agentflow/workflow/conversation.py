@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
@@ -12,12 +11,13 @@ from agentflow.contracts.model import Brief, ChatRequest, ChatResponse, ModelOpt
 from agentflow.contracts.names import GUARD_REFUSED_ERROR
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.budget import attempts
-from agentflow.core.compaction import CompactionStrategy, Summarise, planned, shortening
+from agentflow.core.compaction import Summarise, planned, shortening
 from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
 from agentflow.core.transcript import abridged
 from agentflow.errors import BudgetExhausted, RunDenied
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.failures import failure_of
+from agentflow.workflow.recording import recorded_plan
 from agentflow.workflow.run import Run
 
 
@@ -48,15 +48,12 @@ class Conversation:
         run: Run,
         tools: tuple[ToolOffer, ...],
         output_schema: dict[str, Json] | None,
-        escalation_timeout: timedelta,
-        compaction: CompactionStrategy | None,
     ) -> None:
         self._run = run
         self._options: ModelOptions = run.definition.model_options
         self._tools = tools
         self._output_schema = output_schema
-        self._escalation_timeout = escalation_timeout
-        self._compaction = compaction
+        self._compaction = run.definition.compaction
         self._brief_tokens = brief_token_bound(run.definition.instructions, tools, output_schema)
         self._briefs: dict[tuple[str, bool], _NamedBrief] = {}
 
@@ -90,9 +87,7 @@ class Conversation:
                 dispatch.heed_cancellation()
                 return response
             dispatch.heed_cancellation()
-            await waiting.escalate(
-                run, f"the model can't be reached: {failure.message}", self._escalation_timeout
-            )
+            await waiting.escalate(run, f"the model can't be reached: {failure.message}")
 
     async def _make_room(self) -> None:
         """Have the conversation shortened while it doesn't fit the smallest context of the route.
@@ -103,13 +98,14 @@ class Conversation:
         run = self._run
         while self._compaction and (excess := self._excess()) > 0:
             outline, models = run.transcript.outline, len(run.manifest.models)
-            plan, problem = planned(self._compaction, outline, excess, models)
+            found = planned(self._compaction, outline, excess, models)
+            plan, problem = await recorded_plan(run.calls, found)
             if isinstance(plan, Summarise):
                 summary = await self._summarised(plan, str(self._compaction.name))
                 plan, problem = shortening(run.transcript.outline, summary)
             if plan is None:
                 reason = f"the conversation is longer than the model's context, and {problem}"
-                await waiting.escalate(run, reason, self._escalation_timeout)
+                await waiting.escalate(run, reason)
                 return
             before = run.transcript.tokens
             run.transcript = run.transcript.add(plan)

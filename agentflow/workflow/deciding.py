@@ -3,6 +3,7 @@
 from temporalio import workflow
 
 from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolContract
 from agentflow.core.policy import decide
@@ -10,7 +11,7 @@ from agentflow.core.rule_context import RuleContext
 from agentflow.errors import RunDenied
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import is_replay_safe, workflow_span
-from agentflow.workflow import dispatch
+from agentflow.workflow.recording import recorded
 from agentflow.workflow.run import Run
 
 
@@ -20,31 +21,37 @@ class Deciding:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def decide(self, call: ToolCall, contract: ToolContract, place: str) -> Decision:
-        """Ask the rules.
+    async def decide(self, call: ToolCall, contract: ToolContract) -> Decision:
+        """Ask the rules that the run was pinned to.
+
+        What depends on code, which a deploy may change, is recorded: a replay gets the decision of then.
 
         Args:
             call: What the model asks for.
             contract: Its tool's.
-            place: Names this decision within the run.
 
         Raises:
-            RunDenied: they, or the tool's import, aren't those that the run was pinned to.
+            RunDenied: the worker doesn't have the code of a rule that would be asked.
         """
-        definition = self._run.definition
-        pinned = self._run.manifest.rules
-        if pinned and pinned.hash != definition.rules_name.hash and dispatch.rules_changed(place):
+        run, context = self._run, self._context(call, contract)
+        asked, rules = run.definition.asked, run.definition.rules_name.id
+        if not asked.needs_code(context):
+            return self._decided(context, rules)
+        missing = asked.missing(context)
+        found = Recorded(problem=missing) if missing else Recorded(decision=self._decided(context, rules))
+        kept = await recorded(run.calls, "decision", found, f"may {contract.name} be called?")
+        if kept.decision is None:
             raise RunDenied(
-                f"the run is pinned to the rules {pinned.id}, and its worker has {definition.rules_name.id}"
+                f"the run is pinned to the rules {rules}, and its worker doesn't have {kept.problem} any more"
             )
-        imported = self._run.manifest.imported.get(call.tool)
-        if imported and imported != contract.import_digest and dispatch.import_changed(place):
-            raise RunDenied(f"the run is pinned to another import of {call.tool} than its worker has")
-        with self._run.metrics.deciding(call.tool) as measured:
-            rules = definition.rules
-            decision = decide(rules.rules, self._context(call, contract), rules.policies)
+        return kept.decision
+
+    def _decided(self, context: RuleContext, rules: str) -> Decision:
+        asked = self._run.definition.asked
+        with self._run.metrics.deciding(context.tool.name) as measured:
+            decision = decide(asked.rules, context, asked.policies)
             measured[semconv.DECISION_VERDICT] = decision.verdict
-        return decision.model_copy(update={"rules": definition.rules_name.id})
+        return decision.model_copy(update={"rules": rules})
 
     def recorded(self, call: ToolCall, decision: Decision) -> Decision:
         """Put a decision on record, and answer it."""

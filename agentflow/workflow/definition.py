@@ -3,6 +3,8 @@
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -10,14 +12,19 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.effects import EarlierEffects
+from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions, ToolOffer
 from agentflow.contracts.person import fault_of
+from agentflow.contracts.pinned import PinnedAgent
 from agentflow.contracts.rules import RuleSetName
+from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
+from agentflow.core.compaction import CompactionStrategy
 from agentflow.core.person import look_alikes
+from agentflow.core.pinned_rules import RulesAsPinned, pin_rules, rules_at_hand
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.tags import AgentTags, TagFinder
 from agentflow.errors import WorkflowDefinitionError
@@ -26,8 +33,8 @@ from agentflow.workflow.sources import code_source
 
 OutputT = TypeVar("OutputT")
 
-DEFAULT_PERFORM = "agentflow.workflow.agent"
-"""Module of the ``perform`` that agents inherit."""
+DEFAULT_MODULE = "agentflow.workflow.agent"
+"""Module of the ``perform``, ``preflight`` and ``postflight`` that agents inherit."""
 
 _OUR_METHODS = ("trusted", "signed")
 
@@ -49,12 +56,19 @@ class AgentDefinition(Generic[OutputT]):
     untrusted_input: tuple[str, ...]
     models: tuple[str, ...]
     model_options: ModelOptions
+    tools: tuple[ToolContract, ...]
+    """Contracts of all its tools, in the class's order."""
     catalog: Catalog
+    """Of those whose scopes are granted."""
     offers: tuple[ToolOffer, ...]
     """The tools as models are told of them."""
     tools_hash: Sha256
     rules: RuleSet
+    """Those of the class."""
+    asked: RulesAsPinned
+    """Those that decide."""
     rules_name: RuleSetName
+    """Of those that decide."""
     budget: Budget
     release: Release
     output_form: AnswerForm[OutputT]
@@ -62,10 +76,42 @@ class AgentDefinition(Generic[OutputT]):
     """What its types mark as personal or secret."""
     performs_by_default: bool
     """Whether ``perform`` is the library's: then the run can continue as new by itself."""
+    checks_task: bool
+    """Whether it has a ``preflight`` of its own."""
+    checks_output: bool
+    """Whether it has a ``postflight`` of its own."""
+    approval_timeout: timedelta
+    escalation_timeout: timedelta
+    loop_limits: LoopLimits
+    compaction: CompactionStrategy | None
+    max_history_bytes: int
+    max_input_bytes: int
     earlier_effects: EarlierEffects
     """What becomes of a write that an earlier run of the workflow id made."""
     verifier_method: str | None
     """How its own verifier names what it does; ``None`` of an agent without one."""
+
+    @cached_property
+    def pinned(self) -> dict[str, Json]:
+        """The agent by value, as the manifest has it (``contracts.pinned.PinnedAgent``)."""
+        return PinnedAgent(
+            instructions=self.instructions,
+            untrusted_input=self.untrusted_input,
+            model_options=self.model_options,
+            tools=self.tools,
+            rules=pin_rules(self.rules, code_source),
+            budget=self.budget,
+            output_schema=self.output_form.schema,
+            approval_timeout=self.approval_timeout,
+            escalation_timeout=self.escalation_timeout,
+            loop_limits=self.loop_limits,
+            compacts=self.compaction is not None,
+            max_history_bytes=self.max_history_bytes,
+            max_input_bytes=self.max_input_bytes,
+            verifier_method=self.verifier_method,
+            checks_task=self.checks_task,
+            checks_output=self.checks_output,
+        ).as_sent()
 
 
 def compile_definition(agent: Any) -> AgentDefinition[Any]:
@@ -90,7 +136,8 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         raise WorkflowDefinitionError(f"{agent.__name__!a} can't be an agent's name: it {fault}")
     _check_names(agent.__name__, rules)
     output_form = answer_form(output_type)
-    catalog = Catalog.of((tool.contract for tool in agent.tools), agent.release.scopes)
+    tools = tuple(tool.contract for tool in agent.tools)
+    catalog = Catalog.of(tools, agent.release.scopes)
     check_names_in_rules(agent, rules)
     return AgentDefinition(
         name=agent.__name__,
@@ -98,23 +145,38 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         untrusted_input=tuple(agent.untrusted_input),
         models=tuple(agent.models),
         model_options=agent.model_options,
+        tools=tools,
         catalog=catalog,
         offers=catalog.offers(),
         tools_hash=catalog.hash(),
         rules=rules,
+        asked=rules_at_hand(rules),
         rules_name=rules.named(code_source),
         budget=agent.budget,
         release=agent.release,
         output_form=output_form,
-        tags=AgentTags(
-            task=TagFinder(_input_schema(input_type)),
-            arguments={name: TagFinder(tool.input_schema) for name, tool in catalog.contracts.items()},
-            outputs={name: TagFinder(tool.output_schema) for name, tool in catalog.contracts.items()},
-            answer=TagFinder(output_form.schema),
-        ),
-        performs_by_default=agent.perform.__module__ == DEFAULT_PERFORM,
+        tags=tags_of(catalog, TagFinder(_input_schema(input_type)), output_form.schema),
+        performs_by_default=agent.perform.__module__ == DEFAULT_MODULE,
+        checks_task=agent.preflight.__module__ != DEFAULT_MODULE,
+        checks_output=agent.postflight.__module__ != DEFAULT_MODULE,
+        approval_timeout=agent.approval_timeout,
+        escalation_timeout=agent.escalation_timeout,
+        loop_limits=agent.loop_limits,
+        compaction=agent.compaction,
+        max_history_bytes=agent.max_history_bytes,
+        max_input_bytes=agent.max_input_bytes,
         earlier_effects=agent.earlier_effects,
         verifier_method=_verifier_method(agent),
+    )
+
+
+def tags_of(catalog: Catalog, task: TagFinder, output_schema: dict[str, Json] | None) -> AgentTags:
+    """What an agent's types mark as personal or secret."""
+    return AgentTags(
+        task=task,
+        arguments={name: TagFinder(tool.input_schema) for name, tool in catalog.contracts.items()},
+        outputs={name: TagFinder(tool.output_schema) for name, tool in catalog.contracts.items()},
+        answer=TagFinder(output_schema),
     )
 
 

@@ -35,7 +35,6 @@ from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json, sha256_of
 from agentflow.errors import PayloadTooLargeError
-from agentflow.workflow.facts import IMPORT_CHANGED, RULES_CHANGED, is_kept
 from agentflow.workflow.sealed_calls import (
     ELSEWHERE,
     Call,
@@ -280,20 +279,6 @@ async def _about_effect(
         heartbeat_timeout=options.heartbeat_timeout,
         summary=f"{'close' if inquiry.closing else 'what became of'} {contract.name}",
     )
-
-
-def rules_changed(place: str) -> bool:
-    """Whether a worker with other rules than the run's may stop it here.
-
-    Not where history shows that the run went on: each decision has a marker of its own, which is in history
-    only if the run was stopped there.
-    """
-    return is_kept(RULES_CHANGED, place)
-
-
-def import_changed(place: str) -> bool:
-    """Whether a worker with another import of a tool than the run's may stop it here; see above."""
-    return is_kept(IMPORT_CHANGED, place)
 
 
 def heed_cancellation() -> None:

@@ -93,13 +93,10 @@ class _Asking(Protocol):
 class FailedWrite:
     """One write that Temporal gave up, or whose result can't be used."""
 
-    def __init__(
-        self, run: Run, contract: ToolContract, invocation: ToolInvocation, escalation_timeout: timedelta
-    ) -> None:
+    def __init__(self, run: Run, contract: ToolContract, invocation: ToolInvocation) -> None:
         self._run = run
         self._contract = contract
         self._invocation = invocation
-        self._timeout = escalation_timeout
 
     async def look_up(
         self, failure: Failure, *, never_began: bool = False, briefly: bool = False
@@ -131,9 +128,7 @@ class FailedWrite:
             RunEscalated: a person aborted, or the deadline passed.
         """
         reason = f"{self._contract.name} was not made: {known}"
-        resolution = await waiting.ask_what_happened(
-            self._run, reason, self._timeout, self._about(reason, None, earlier)
-        )
+        resolution = await waiting.ask_what_happened(self._run, reason, self._about(reason, None, earlier))
         if resolution.action == "abort":
             raise waiting.aborted(reason, resolution)
         return resolution
@@ -158,9 +153,7 @@ class FailedWrite:
         """
         while report.state == "unknown" or _is_unusable(report):
             reason = self._reason(report)
-            resolution = await waiting.ask_what_happened(
-                self._run, reason, self._timeout, self._doubt(report)
-            )
+            resolution = await waiting.ask_what_happened(self._run, reason, self._doubt(report))
             if _is_unusable(report) and resolution.action != "abort":
                 # The ledger has its end already; what the person adds is in history.
                 return _told(resolution, report)

@@ -13,12 +13,8 @@ UNSEALED = "unsealed:"
 """An answer that no worker of the fleet sealed."""
 UNSEALED_STATE = "unsealed-state"
 """A state that no execution of the run sealed."""
-RULES_CHANGED = "rules-changed:"
-"""A worker with other rules than the run's stopped it here."""
-IMPORT_CHANGED = "import-changed:"
-"""A worker with another import of a tool than the run's stopped it here."""
 
-_ALL = (UNSEALED, UNSEALED_STATE, RULES_CHANGED, IMPORT_CHANGED)
+_ALL = (UNSEALED, UNSEALED_STATE)
 
 
 def is_kept(kind: str, which: str = "") -> bool:

@@ -112,7 +112,8 @@ class Identities:
         """
         self.calls: CallNames = calls
         self._agent = agent
-        self._own_method = own_method
+        self.own_method: str | None = own_method
+        """The ``method`` of the agent's own verifier, as the run is pinned to it."""
         self._keys: tuple[ApproverKey, ...] | None = ()
         self._terms: SignatureTerms | None = None
         self.run: Sha256 = sha256_of("no run yet")
@@ -137,13 +138,13 @@ class Identities:
     @property
     def are_outside(self) -> bool:
         """Whether an activity is asked who people are."""
-        return self._own_method is not None
+        return self.own_method is not None
 
     @property
     def method(self) -> str:
         """How people prove who they are."""
-        if self._own_method is not None:
-            return self._own_method
+        if self.own_method is not None:
+            return self.own_method
         return TrustedApprovers.method if self._keys is None else SignedApprovers.method
 
     def trust(self) -> Trust:
@@ -193,8 +194,8 @@ class Identities:
         approver = found.approver
         if approver is None:
             return Refusal(found.refusal or "the identity could not be verified")
-        if approver.method != self._own_method:
-            return Refusal(f"the identity was established by {approver.method!r}, not {self._own_method!r}")
+        if approver.method != self.own_method:
+            return Refusal(f"the identity was established by {approver.method!r}, not {self.own_method!r}")
         return approver
 
     def _verifier(self) -> TrustedApprovers | SignedApprovers:

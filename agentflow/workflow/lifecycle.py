@@ -12,10 +12,11 @@ from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
 from agentflow.contracts.manifest import Manifest, ManifestRequest
 from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
+from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.task import AgentTask
-from agentflow.core.budget import Purse, tightest
 from agentflow.core.outcome import shorter_and_shorter
 from agentflow.core.requester import as_of_now, was_verified
+from agentflow.core.task_input import read_input
 from agentflow.errors import (
     AgentflowError,
     BudgetExhausted,
@@ -32,6 +33,7 @@ from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.failures import failure_of
 from agentflow.workflow.lineage import chain
+from agentflow.workflow.recording import recorded
 from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
 
@@ -58,13 +60,10 @@ class Steps(Protocol[InputT, OutputT]):
 class Lifecycle(Generic[InputT, OutputT]):
     """Takes one run from its task to its outcome."""
 
-    def __init__(
-        self, run: Run, continuation: Continuation, steps: Steps[InputT, OutputT], max_input_bytes: int
-    ) -> None:
+    def __init__(self, run: Run, continuation: Continuation, steps: Steps[InputT, OutputT]) -> None:
         self._run = run
         self._continuation = continuation
         self._steps = steps
-        self._max_input_bytes = max_input_bytes
         self._is_first = True
         """Whether the run begins with this execution."""
 
@@ -125,7 +124,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         return self._outcome("completed", output=output)
 
     async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
-        self._begin(task)
+        await self._begin(task)
         limit = self._run.purse.budget.wall_time
         left = limit - (workflow.now() - self._run.started_at) if limit else None
         clock = asyncio.timeout(max(left.total_seconds(), 0) if left is not None else None)
@@ -138,28 +137,34 @@ class Lifecycle(Generic[InputT, OutputT]):
                 raise _WallTimeOverError from None
             raise
 
-    def _begin(self, task: AgentTask[InputT]) -> None:
-        """Take the task, and what an execution before this one knew."""
+    async def _begin(self, task: AgentTask[InputT]) -> None:
+        """Take the task, and what an execution before this one knew; pin the run if there was none.
+
+        Before the manifest is there, nothing may depend on the agent's class, which a deploy changes.
+        """
         run = self._run
-        run.begin(task, Purse(tightest(run.definition.budget, task.budget)))
+        run.begin(task)
         if fault := task.name_fault:
             raise RunDenied(f"the task can't be taken: {fault}")
         self._is_first = not self._continuation.take_up()
         if self._is_first:
             _refuse_retried_cron()
+            await self._pin()
+            run.set_budget()
             plain = task.model_copy(update={"carried": None, "seal": None})
-            dispatch.sized("the task", plain, self._max_input_bytes)
+            dispatch.sized("the task", plain, run.definition.max_input_bytes)
         run.has_taken_up()
 
     async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:
-        if self._is_first:
-            await self._pin()
-            await self._checked("preflight", self._steps.preflight(task))
-        else:
+        definition = self._run.definition
+        if not self._is_first:
             await self._compare_release()
+        elif definition.checks_task:
+            await self._checked("preflight", self._steps.preflight(task))
         output = await self._steps.perform(task)
         self._run.redaction.of_answer(output)
-        await self._checked("postflight", self._steps.postflight(output))
+        if definition.checks_output:
+            await self._checked("postflight", self._steps.postflight(output))
         if self._run.manifest.output_guard:
             await self._guarded(output)
         return output
@@ -187,17 +192,16 @@ class Lifecycle(Generic[InputT, OutputT]):
         """The run's first step: what it depends on is fixed from here on."""
         manifest = await self._manifest()
         self._run.pin(manifest)
+        if manifest.task_input and (problem := manifest.task_input.problem):
+            kind = f"AgentTask of {self._run.definition.name}"
+            raise ApplicationError(f"malformed {kind}: {problem}", type="MalformedInput", non_retryable=True)
         if manifest.problem:
             raise RunDenied(manifest.problem)
         if manifest.requesters is not None:
             self._run.requester = requester_of_start(self._run, manifest.requesters)
 
     async def _compare_release(self) -> None:
-        """Record whose code goes on from here: a worker of another release may have taken up the run.
-
-        Models, prices and limits stay as the run was pinned, and with other rules it stops at its next
-        decision.
-        """
+        """Record whose code goes on from here: a worker of another release may have taken up the run."""
         pinned, present = self._run.manifest, await self._manifest()
         self._run.freeze_too(present.frozen)
         self._run.identify_too(present.approver_keys, present.signature_terms)
@@ -213,7 +217,7 @@ class Lifecycle(Generic[InputT, OutputT]):
                 "continuation",
                 True,
                 f"its code is of release {present.release_id} from here on; the run began with "
-                f"{pinned.release_id}, whose models, prices and limits it keeps",
+                f"{pinned.release_id}, and keeps all that it is pinned to",
             )
 
     async def _manifest(self) -> Manifest:
@@ -234,21 +238,33 @@ class Lifecycle(Generic[InputT, OutputT]):
             chain=chain(),
             execution=workflow.info().original_execution_run_id,
             earlier_effects=_earlier_effects(definition),
+            pinned=definition.pinned if self._is_first else {},
+            task_input=read_input(self._run.task) if self._is_first else None,
         )
         manifest = await dispatch.resolve_manifest(self._run.calls, request)
         self._run.lineage.begin(was_reset=manifest.was_reset)
         return manifest
 
     async def _checked(self, name: str, check: Coroutine[Any, Any, None]) -> None:
-        """A check that fails in any way of its own refuses: it could not say yes."""
+        """A check that fails in any way of its own refuses: it could not say yes.
+
+        What it came to is recorded: a run that it let pass is not stopped by the check of a later deploy.
+        """
+        run = self._run
+        problem: str | None = None
         try:
             await check
+        except RunDenied as denied:
+            problem = denied.reason
         except (RunStopped, FailureError, asyncio.CancelledError) as stop:
-            self._run.note("check", False, f"{name}: {stop}")
+            run.note("check", False, f"{name}: {stop}")
             raise
         except Exception as error:
-            self._run.note("check", False, f"{name} raised {type(error).__name__}: {error}")
-            raise RunDenied(f"{name} could not decide: {type(error).__name__}: {error}") from error
+            problem = f"{name} could not decide: {type(error).__name__}: {error}"
+        kept = await recorded(run.calls, name, Recorded(problem=problem), name)
+        if kept.problem is not None:
+            run.note("check", False, f"{name}: {kept.problem}")
+            raise RunDenied(kept.problem)
 
     def _outcome(
         self, status: OutcomeStatus, *, output: OutputT | None = None, reason: str = ""

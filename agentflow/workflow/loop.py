@@ -2,24 +2,22 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Generic, TypeVar, assert_never, cast
 
 from agentflow.contracts.carried import CarriedTurn, HeldCall
 from agentflow.contracts.escalation import Resolution
-from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.messages import UserMessage
 from agentflow.contracts.model import ToolOffer
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json
 from agentflow.core import loops, turn
-from agentflow.core.answer import AnswerForm
-from agentflow.core.compaction import CompactionStrategy
+from agentflow.core.answer import AnswerForm, Unusable, answer_json
 from agentflow.core.transcript import tool_message
 from agentflow.errors import RunDenied
 from agentflow.workflow import waiting
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.conversation import Conversation
+from agentflow.workflow.recording import recorded_check
 from agentflow.workflow.run import Run
 from agentflow.workflow.tool_calls import ToolCalls
 
@@ -36,19 +34,15 @@ class ModelLoop(Generic[AnswerT]):
         form: AnswerForm[AnswerT],
         offers: tuple[ToolOffer, ...],
         *,
-        escalation_timeout: timedelta,
-        compaction: CompactionStrategy | None,
-        loop_limits: LoopLimits,
         continuation: Continuation,
     ) -> None:
         self._run = run
         self._tool_calls = tool_calls
         self._form = form
         self._offers = offers
-        self._escalation_timeout = escalation_timeout
-        self._loop_limits = loop_limits
+        self._loop_limits = run.definition.loop_limits
         self._continuation = continuation
-        self._conversation = Conversation(run, offers, form.schema, escalation_timeout, compaction)
+        self._conversation = Conversation(run, offers, form.schema)
 
     async def answer(self, carried: CarriedTurn | None = None) -> AnswerT:
         """Go on until there is an answer.
@@ -88,22 +82,33 @@ class ModelLoop(Generic[AnswerT]):
         if correction:
             self._tell(f"That can't be used: {correction}. Try again.", "instruction")
         response = await self._conversation.ask()
-        return turn.after_answer(
-            state, response.answer, response.finish_reason, tools_offered=bool(self._offers)
-        )
+        answer, reason, offered = response.answer, response.finish_reason, bool(self._offers)
+        checked = None
+        if turn.is_final(answer, reason):
+            checked = state.form.parse(answer.text)
+            if state.form.schema is not None:
+                checked = await recorded_check(self._run.calls, checked, answer_json(answer.text))
+        return turn.after_answer(state, answer, reason, tools_offered=offered, checked=checked)
 
     async def _taken_over(self, state: turn.TurnState[AnswerT], reason: str) -> turn.TurnState[AnswerT]:
         answerable = cast(AnswerForm[Json], self._form)
-        resolution = await waiting.escalate(self._run, reason, self._escalation_timeout, answerable)
+        resolution = await waiting.escalate(self._run, reason, answerable)
         self._run.circles = loops.after_guidance()
-        return self._resolved(state, resolution)
+        return await self._resolved(state, resolution)
 
-    def _resolved(self, state: turn.TurnState[AnswerT], resolution: Resolution) -> turn.TurnState[AnswerT]:
+    async def _resolved(
+        self, state: turn.TurnState[AnswerT], resolution: Resolution
+    ) -> turn.TurnState[AnswerT]:
         if resolution.action != "answer":
             self._tell(resolution.text, "person")
             return turn.after_guidance(state)
-        accepted = state.form.validate(resolution.answer)
-        return replace(turn.after_guidance(state), answer=accepted)  # type: ignore[arg-type]
+        # It fits the schema; what else its type asks for is code, whose answer is recorded.
+        checked = state.form.validate(resolution.answer)
+        if state.form.schema is not None:
+            checked = await recorded_check(self._run.calls, checked, resolution.answer)
+        if isinstance(checked, Unusable):
+            return turn.after_unfit_answer(state, resolution.by, checked.problem)
+        return replace(turn.after_guidance(state), answer=checked)
 
     async def _carry_out_all(self, state: turn.TurnState[Any], begun: CarriedTurn) -> list[ToolResult]:
         """Carry out the calls of a turn, in order; neighbouring reads in parallel."""

@@ -20,13 +20,17 @@ class RunRedaction:
     """The marked values of one run, and how its texts look without them."""
 
     def __init__(self, definition: AgentDefinition[Any]) -> None:
-        self._tags = definition.tags
-        self._contracts = definition.catalog.contracts
-        self._has_marks = definition.tags.are_any
+        self.adopt(definition)
         self.known: KnownValues = KnownValues()
         """The marked values that the run has seen."""
         self.finds_patterns: bool = False
         """Whether cards, IBANs and the like are taken out as well: the run's worker has a redactor."""
+
+    def adopt(self, definition: AgentDefinition[Any]) -> None:
+        """Know what the types of an agent mark."""
+        self._tags = definition.tags
+        self._contracts = definition.catalog.contracts
+        self._has_marks = definition.tags.are_any
 
     def of_task(self, task_input: Json) -> None:
         """Know what the task's input marks."""

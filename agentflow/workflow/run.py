@@ -24,7 +24,7 @@ from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.task import AgentTask
 from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import Json, Sha256
-from agentflow.core.budget import Purse
+from agentflow.core.budget import Purse, tightest
 from agentflow.core.consents import gone_keys
 from agentflow.core.freeze import FreezeVerb, hear
 from agentflow.core.idempotency import run_fingerprint
@@ -32,6 +32,7 @@ from agentflow.core.named import Named
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.record import DecisionLog
 from agentflow.core.requester import NOT_SIGNED
+from agentflow.core.task_input import input_of
 from agentflow.core.transcript import Transcript, tool_text
 from agentflow.core.view import RunView, details
 from agentflow.errors import AgentflowError
@@ -44,6 +45,7 @@ from agentflow.workflow.known_effects import KnownEffects
 from agentflow.workflow.lineage import Lineage
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
+from agentflow.workflow.pinning import as_pinned
 from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.sealed_calls import CallNames
 from agentflow.workflow.soon import Soon
@@ -57,8 +59,14 @@ _UNPINNED = Sha256("0" * 64)
 class Run:
     """The state of one run. A new one for each workflow instance, replayed ones included."""
 
+    requester: Requester | None = None
+    """Who asked for the run, once that was looked into."""
+    task_input: Json = None
+    """The task's input as JSON, for rules and for the approver's page, once the run is pinned."""
+
     def __init__(self, definition: AgentDefinition[Any]) -> None:
-        self.definition = definition
+        self._present = self.definition = definition
+        """Of the worker's class; the second is what the run is pinned to, once it is."""
         self.redaction: RunRedaction = RunRedaction(definition)
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
@@ -101,10 +109,7 @@ class Run:
         self.has_begun: bool = False
         """Whether the task, and what an execution before this one knew, has been taken up."""
         self._early_signals: list[tuple[str, Sequence[bytes]]] = []
-        self.requester: Requester | None = None
-        """Who asked for the run, once that was looked into."""
         self._task: AgentTask[Any] | None = None
-        self._task_input: Json = None
         self._manifest: Manifest | None = None
         self._state, self._detail = "starting", ""
         self._outcome: str | None = None
@@ -155,15 +160,10 @@ class Run:
             raise AgentflowError("the run has not started: call it from within run_agent")
         return self._task
 
-    @property
-    def task_input(self) -> Json:
-        """The task's input as JSON, for rules and for the approver's page."""
-        return self._task_input
-
     def task_text(self) -> str:
         """The task's input as the first message: text as it is, anything else as JSON."""
-        given = self.task.input
-        return given if isinstance(given, str) else tool_text(ToolResult(output=self._task_input))
+        given = self.task_input
+        return given if isinstance(given, str) else tool_text(ToolResult(output=given))
 
     @property
     def model_proven(self) -> bool:
@@ -184,17 +184,30 @@ class Run:
         """Who is named in what the run was started with: looked up once, when somebody needs it."""
         return Named.of([{name: value for name, value in self.task.given.items() if name not in NOT_SIGNED}])
 
-    def begin(self, task: AgentTask[Any], purse: Purse) -> None:
-        """The task is accepted."""
+    def begin(self, task: AgentTask[Any]) -> None:
+        """The task is there; nothing of it has been looked at."""
         self.people.approvals.named_in_start = lambda: self.named
         self.people.requester_kid = lambda: self.requester.kid if self.requester else None
         self._task = task
-        self._task_input = task.model_dump(mode="json", include={"input"})["input"]
-        self.redaction.of_task(self._task_input)
-        self.purse = purse
-        definition = self.definition
+
+    def set_budget(self) -> None:
+        """The budget is the agent's, or less where the task asks for less.
+
+        Raises:
+            ConfigurationError: the task asks for more.
+        """
+        self.purse = Purse(tightest(self.definition.budget, self.task.budget))
+
+    def _adopt(self, manifest: Manifest) -> None:
+        """Go on as the agent that the run is pinned to."""
+        self._manifest = manifest
+        self.definition = definition = as_pinned(self._present, manifest)
+        self.redaction.adopt(definition)
+        self.people.identities.own_method = definition.verifier_method
+        self.task_input = input_of(self.task, manifest.task_input)
+        self.redaction.of_task(self.task_input)
         self.provenance = Provenance.of_task(
-            definition.instructions, self._task_input, definition.untrusted_input
+            definition.instructions, self.task_input, definition.untrusted_input
         )
 
     def remember(self, call: PastCall) -> None:
@@ -247,7 +260,7 @@ class Run:
 
     def pin(self, manifest: Manifest) -> None:
         """The manifest is there; the run becomes visible."""
-        self._manifest = manifest
+        self._adopt(manifest)
         self.transcript = Transcript(manifest.root)
         if manifest.ledger:
             self.effects.pin(None, manifest.ledger)
@@ -287,7 +300,7 @@ class Run:
 
     def continue_from(self, manifest: Manifest, attributes: Mapping[str, Json]) -> None:
         """The run was pinned by an execution before this one, and is visible."""
-        self._manifest = manifest
+        self._adopt(manifest)
         self._identify(manifest)
         self._begin_telling(manifest)
         self.visibility.told = dict(attributes)

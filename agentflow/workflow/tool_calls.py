@@ -1,7 +1,5 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
-from datetime import timedelta
-
 from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalRequest
@@ -25,17 +23,10 @@ from agentflow.workflow.run import Run
 class ToolCalls:
     """Carries out the tool calls of one run."""
 
-    def __init__(
-        self,
-        run: Run,
-        approval_timeout: timedelta,
-        escalation_timeout: timedelta,
-        continuation: Continuation,
-    ) -> None:
+    def __init__(self, run: Run, continuation: Continuation) -> None:
         self._run = run
-        self._approval_timeout = approval_timeout
         self._deciding = Deciding(run)
-        self._carrying = Carrying(run, self._deciding, escalation_timeout)
+        self._carrying = Carrying(run, self._deciding)
         self._continuation = continuation
         self._under_way = 0
         self._waiting = 0
@@ -86,9 +77,9 @@ class ToolCalls:
         if held.index is None or held.decision is None:
             # The index is taken before anything is awaited, so that it follows the order of the calls.
             self._run.call_index += 1
-            decision = self._deciding.decide(call, contract, f"call-{self._run.call_index}")
-            decision = self._deciding.recorded(call, decision)
-            held = HeldCall(call=call, index=self._run.call_index, decision=decision)
+            index = self._run.call_index
+            decision = self._deciding.recorded(call, await self._deciding.decide(call, contract))
+            held = HeldCall(call=call, index=index, decision=decision)
         return await self._decided(held, contract)
 
     async def _decided(self, held: HeldCall, contract: ToolContract) -> ToolResult:
@@ -109,6 +100,7 @@ class ToolCalls:
             arguments=call.arguments,
             decision=decision,
             ledger_key=ledger_key(self._run.manifest.root, self._run.manifest.chain, index, call.tool),
+            takes=self._run.definition.catalog.takes[call.tool],
             source=contract.import_digest,
             known=self._run.told_values(),
             grounds=self._grounds(contract, request),
@@ -147,7 +139,7 @@ class ToolCalls:
         if held.approval_id is not None:
             return run.people.approvals.request(held.approval_id)
         action = Action(call.tool, call.arguments, contract, call.id)
-        deadline = workflow.now() + self._approval_timeout
+        deadline = workflow.now() + run.definition.approval_timeout
         asking = Asking(asked.rule, asked.reason, asked.quorum or Quorum(), deadline)
         return waiting.open_approval(run, action, asking)
 
@@ -171,7 +163,7 @@ class ToolCalls:
             who = f" by {', '.join(outcome.by)}" if outcome.status == "rejected" else ""
             return asked, ToolProblem(kind="rejected", message=f"{outcome.status}{who}: {why}")
         # Days may have passed and other calls been made: what a rule denies now stays denied.
-        again = self._deciding.decide(call, contract, f"call-{held.index}-approved")
+        again = await self._deciding.decide(call, contract)
         if again.verdict == "deny":
             return self._deciding.recorded(call, again), None
         allowed = asked.model_copy(update={"verdict": "allow", "granted_by": outcome.by})

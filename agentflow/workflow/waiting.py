@@ -1,7 +1,6 @@
 """A run waits for people, to decide on an action or to take over; it shows that it waits, and tells of it."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from temporalio import workflow
 
@@ -71,15 +70,13 @@ async def _decided_by_people(
     return outcome
 
 
-async def escalate(
-    run: Run, reason: str, timeout: timedelta, form: AnswerForm[Json] | None = None
-) -> Resolution:
+async def escalate(run: Run, reason: str, form: AnswerForm[Json] | None = None) -> Resolution:
     """Wait for a person to guide, to answer (where a form is given) or to abort.
 
     Raises:
         RunEscalated: a person aborted, or the deadline passed.
     """
-    resolution = await _await_person(run, reason, timeout, form)
+    resolution = await _await_person(run, reason, form)
     if resolution.action == "abort":
         raise aborted(reason, resolution)
     run.heed([resolution.text, resolution.answer])
@@ -87,13 +84,13 @@ async def escalate(
     return resolution
 
 
-async def ask_what_happened(run: Run, reason: str, timeout: timedelta, doubt: Doubt) -> Resolution:
+async def ask_what_happened(run: Run, reason: str, doubt: Doubt) -> Resolution:
     """Wait for a person to say whether a write happened, or to abort.
 
     Raises:
         RunEscalated: the deadline passed.
     """
-    resolution = await _await_person(run, reason, timeout, doubt=doubt)
+    resolution = await _await_person(run, reason, doubt=doubt)
     # Of several people, each answers for a text of their own, and all of them for the result.
     run.heed([resolution.text if doubt.quorum.people == 1 else "", resolution.result])
     run.enter("acting", reason)
@@ -103,7 +100,6 @@ async def ask_what_happened(run: Run, reason: str, timeout: timedelta, doubt: Do
 async def _await_person(
     run: Run,
     reason: str,
-    timeout: timedelta,
     form: AnswerForm[Json] | None = None,
     doubt: Doubt | None = None,
 ) -> Resolution:
@@ -112,7 +108,7 @@ async def _await_person(
         began = workflow.now()
         run.metrics.escalated()
         run.log.warning("escalated", reason=reason)
-        deadline, asker = workflow.now() + timeout, run.task.requested_by
+        deadline, asker = workflow.now() + run.definition.escalation_timeout, run.task.requested_by
         run.people.escalations.open(reason, deadline, requested_by=asker, form=form, doubt=doubt)
         run.enter("escalated", reason)
         escalation = run.people.escalations.current

@@ -1,0 +1,181 @@
+"""Rules as a run is pinned to them, and the rules that a worker makes of that.
+
+A rule is pinned by value, with a condition of the library's by its fields and one that is code by the hash of
+all that its answers depend on. A worker that has code of that hash decides as the run was pinned; one that
+has not must stop the run where the rule would be asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from agentflow.contracts.pinned import PinnedCondition, PinnedRule, PinnedRules
+from agentflow.contracts.wire import Sha256, sha256_of
+from agentflow.core.policy import concerns
+from agentflow.core.ready_conditions import ReadyCondition, ready_condition, values_of
+from agentflow.core.rule_content import SourceOf, condition_content
+from agentflow.core.rule_context import RuleContext
+from agentflow.core.rules import Condition, Policies, Rule, RuleSet, always
+
+
+class RuleGoneError(Exception):
+    """A rule was asked whose code this worker doesn't have. ``RulesAsPinned`` looks before it asks."""
+
+
+@dataclass(frozen=True)
+class GoneCondition:
+    """Stands for a condition whose code this worker doesn't have."""
+
+    code: str
+
+    def __call__(self, context: RuleContext) -> bool:
+        """Refuse to answer, which denies."""
+        raise RuleGoneError(f"this worker has no code {self.code[:12]}")
+
+
+@dataclass(frozen=True)
+class RulesAsPinned:
+    """The rules of one run, as its worker can ask them."""
+
+    rules: tuple[Rule, ...]
+    policies: tuple[Policies, ...]
+    of_code: frozenset[str]
+    """Names of the rules whose conditions are code."""
+    gone: frozenset[str]
+    """Names of those whose code the worker doesn't have."""
+    engines_gone: bool = False
+    """Whether the policies of other engines are others now."""
+
+    def needs_code(self, context: RuleContext) -> bool:
+        """Whether what the rules say of a call depends on code, which a deploy may change."""
+        return bool(self.policies) or self.engines_gone or self._concerned(context, self.of_code)
+
+    def missing(self, context: RuleContext) -> str | None:
+        """What a decision on a call would need and the worker doesn't have."""
+        if self.engines_gone:
+            return "the policies of its rule set"
+        found = [rule.name for rule in self.rules if rule.name in self.gone and concerns(rule, context)]
+        return f"the condition of {' and '.join(found)}" if found else None
+
+    def _concerned(self, context: RuleContext, names: frozenset[str]) -> bool:
+        return any(rule.name in names and concerns(rule, context) for rule in self.rules)
+
+
+def rules_at_hand(rules: RuleSet) -> RulesAsPinned:
+    """The rules of a run that was pinned to those of its worker's class."""
+    of_code = frozenset(rule.name for rule in rules.rules if _code_in((rule,)))
+    return RulesAsPinned(rules.rules, rules.policies, of_code, frozenset())
+
+
+def pin_rules(rules: RuleSet, source_of: SourceOf) -> PinnedRules:
+    """A rule set by value.
+
+    Args:
+        rules: The set.
+        source_of: Answers the source of a condition's code.
+    """
+    return PinnedRules(
+        rules=tuple(_pinned(rule, source_of) for rule in rules.rules),
+        engines=tuple(_engine_hash(policies) for policies in rules.policies),
+    )
+
+
+def rules_as_pinned(pinned: PinnedRules, present: RuleSet, source_of: SourceOf) -> RulesAsPinned:
+    """The rules that a run was pinned to, as far as a worker has their code.
+
+    Args:
+        pinned: As the run was.
+        present: The set of the worker's class: its conditions' code is looked up by hash.
+        source_of: Answers the source of a condition's code.
+    """
+    code = {code_hash(condition, source_of): condition for condition in _code_in(present.rules)}
+    engines = tuple(_engine_hash(policies) for policies in present.policies)
+    return RulesAsPinned(
+        rules=tuple(_rule(rule, code) for rule in pinned.rules),
+        policies=present.policies if engines == pinned.engines else (),
+        of_code=frozenset(rule.name for rule in pinned.rules if rule.when.is_code),
+        gone=frozenset(rule.name for rule in pinned.rules if _codes(rule.when) - code.keys()),
+        engines_gone=engines != pinned.engines,
+    )
+
+
+def code_hash(condition: Condition, source_of: SourceOf) -> Sha256:
+    """Names a condition by all that its answers depend on."""
+    return sha256_of(condition_content(condition, source_of))
+
+
+def _pinned(rule: Rule, source_of: SourceOf) -> PinnedRule:
+    return PinnedRule(
+        name=rule.name,
+        verdict=rule.verdict,
+        reason=rule.reason,
+        when=_pinned_condition(rule.when, source_of),
+        tools=rule.tools,
+        effects=rule.effects,
+        scopes=rule.scopes,
+        tenants=rule.tenants,
+        tiers=rule.tiers,
+        quorum=rule.quorum,
+        is_guard=rule.is_guard,
+    )
+
+
+def _pinned_condition(condition: Condition, source_of: SourceOf) -> PinnedCondition:
+    if condition is always:
+        return PinnedCondition()
+    if isinstance(condition, ReadyCondition):
+        unless = getattr(condition, "unless", None)
+        return PinnedCondition(
+            ready=condition.ready,
+            values=values_of(condition),
+            unless=_pinned_condition(unless, source_of) if unless is not None else None,
+        )
+    return PinnedCondition(code=code_hash(condition, source_of))
+
+
+def _rule(pinned: PinnedRule, code: Mapping[Sha256, Condition]) -> Rule:
+    return Rule(
+        pinned.name,
+        pinned.verdict,
+        pinned.reason,
+        _condition(pinned.when, code),
+        pinned.tools,
+        pinned.effects,
+        pinned.scopes,
+        pinned.tenants,
+        pinned.tiers,
+        pinned.quorum,
+        pinned.is_guard,
+    )
+
+
+def _condition(pinned: PinnedCondition, code: Mapping[Sha256, Condition]) -> Condition:
+    if pinned.code is not None:
+        return code.get(pinned.code) or GoneCondition(pinned.code)
+    if pinned.ready is None:
+        return always
+    unless = _condition(pinned.unless, code) if pinned.unless is not None else None
+    try:
+        return ready_condition(pinned.ready, pinned.values, unless)
+    except (KeyError, TypeError):
+        return GoneCondition(pinned.ready)
+
+
+def _codes(condition: PinnedCondition) -> frozenset[Sha256]:
+    own = frozenset[Sha256]() if condition.code is None else frozenset((condition.code,))
+    return own if condition.unless is None else own | _codes(condition.unless)
+
+
+def _code_in(rules: Sequence[Rule]) -> list[Condition]:
+    found: list[Condition] = []
+    for rule in rules:
+        condition: Condition | None = rule.when
+        if isinstance(condition, ReadyCondition):
+            condition = cast(Condition | None, getattr(condition, "unless", None))
+        if condition is not None and condition is not always and not isinstance(condition, ReadyCondition):
+            found.append(condition)
+    return found
+
+
+def _engine_hash(policies: Policies) -> Sha256:
+    return sha256_of([policies.engine, policies.content])

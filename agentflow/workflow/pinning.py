@@ -1,0 +1,77 @@
+"""The agent that a run goes on as: what its manifest pinned, whatever the class of its worker has become."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from agentflow.contracts.manifest import Manifest
+from agentflow.contracts.pinned import PinnedAgent
+from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.wire import canonical_json
+from agentflow.core.answer import describe_errors, form_as_pinned
+from agentflow.core.catalog import Catalog
+from agentflow.core.compaction import ClearToolOutputs
+from agentflow.core.pinned_rules import rules_as_pinned
+from agentflow.errors import RunDenied
+from agentflow.workflow.definition import AgentDefinition, tags_of
+from agentflow.workflow.sources import code_source
+
+_CONTRACTS = TypeAdapter(tuple[ToolContract, ...])
+
+
+def as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> AgentDefinition[Any]:
+    """The definition that a run was pinned to.
+
+    Code is the worker's: ``perform``, ``preflight`` and ``postflight``, and conditions of rules as far as
+    they are the same.
+
+    Args:
+        present: Of the worker's class.
+        manifest: Of the run.
+
+    Raises:
+        RunDenied: a later version of the library pinned the run.
+    """
+    if manifest.pinned == present.pinned:
+        return present
+    try:
+        pinned = PinnedAgent.read(manifest.pinned)
+    except ValidationError as error:
+        problem = describe_errors(error)
+        raise RunDenied(f"this worker can't read what the run is pinned to: {problem}") from None
+    catalog = _catalog(canonical_json(manifest.pinned.get("tools", [])), manifest.release.scopes)
+    # What shortens a conversation is code, and what it came to is in history: the class's has its place.
+    compaction = (present.compaction or ClearToolOutputs()) if pinned.compacts else None
+    return replace(
+        present,
+        name=manifest.agent,
+        instructions=pinned.instructions,
+        untrusted_input=pinned.untrusted_input,
+        model_options=pinned.model_options,
+        tools=pinned.tools,
+        catalog=catalog,
+        offers=catalog.offers(),
+        asked=rules_as_pinned(pinned.rules, present.rules, code_source),
+        rules_name=manifest.rules or present.rules_name,
+        budget=pinned.budget,
+        release=manifest.release,
+        output_form=form_as_pinned(pinned.output_schema, present.output_form),
+        tags=tags_of(catalog, present.tags.task, pinned.output_schema),
+        checks_task=pinned.checks_task,
+        checks_output=pinned.checks_output,
+        approval_timeout=pinned.approval_timeout,
+        escalation_timeout=pinned.escalation_timeout,
+        loop_limits=pinned.loop_limits,
+        compaction=compaction,
+        max_history_bytes=pinned.max_history_bytes,
+        max_input_bytes=pinned.max_input_bytes,
+        verifier_method=pinned.verifier_method,
+    )
+
+
+@lru_cache(maxsize=256)
+def _catalog(tools: bytes, scopes: tuple[str, ...]) -> Catalog:
+    """The catalog of contracts, given as JSON: runs of one release have the same."""
+    return Catalog.of(_CONTRACTS.validate_json(tools), scopes)
