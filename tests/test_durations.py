@@ -88,14 +88,10 @@ INNER = {
     "errors.OutsideError.retry_after",
     "errors.ToolUnavailableError.retry_after",
     "testing.faults.Stall.duration",
-    "workflow.carrying.Carrying.escalation_timeout",
-    "workflow.conversation.Conversation.escalation_timeout",
     "workflow.failures.Failure.wait",
-    "workflow.effects.FailedWrite.escalation_timeout",
     "workflow.effects._Time.longest",
-    "workflow.loop.ModelLoop.escalation_timeout",
-    "workflow.tool_calls.ToolCalls.approval_timeout",
-    "workflow.tool_calls.ToolCalls.escalation_timeout",
+    "workflow.definition.AgentDefinition.approval_timeout",
+    "workflow.definition.AgentDefinition.escalation_timeout",
 }
 """Lengths of time that nobody chooses where they are given."""
 

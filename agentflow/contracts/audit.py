@@ -17,6 +17,7 @@ RecordKind = Literal[
     "approval_requested",
     "approval_decision",
     "verification",
+    "recorded",
     "resolution",
     "freeze",
     "revocation",

@@ -15,7 +15,7 @@ from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.model import ModelOptions
 from agentflow.contracts.rules import Quorum, Tier, Verdict
 from agentflow.contracts.tools import Effect, ToolContract
-from agentflow.contracts.wire import Contract, Json, Sha256
+from agentflow.contracts.wire import Contract, Duration, Json, Sha256
 
 
 class PinnedCondition(Contract):
@@ -76,8 +76,8 @@ class PinnedAgent(Contract):
     """The agent's; a task may ask for less."""
     output_schema: dict[str, Json] | None = None
     """JSON Schema of the answer; ``None`` for free text."""
-    approval_timeout: timedelta = timedelta(hours=24)
-    escalation_timeout: timedelta = timedelta(hours=24)
+    approval_timeout: Duration = timedelta(hours=24)
+    escalation_timeout: Duration = timedelta(hours=24)
     loop_limits: LoopLimits = LoopLimits()
     compacts: bool = True
     """Whether a conversation that outgrew its model's context is made shorter."""

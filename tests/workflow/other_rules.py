@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, allow, deny
+from agentflow import AgentOutcome, AgentTask, deny
 
 with workflow.unsafe.imports_passed_through():
     from tests.workflow import agents
@@ -31,8 +31,8 @@ class StingyBanker(agents.Banker):
 
 
 @workflow.defn(name="LongBanker")
-class LaxerLongBanker(agents.LongBanker):
-    rules = (*agents.LongBanker.rules, allow("audits", reason="whatever", tools=("audit",)))
+class StingyLongBanker(agents.LongBanker):
+    rules = StingyBanker.rules
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:

@@ -281,7 +281,7 @@ async def test_a_worker_with_another_import_than_the_agent_carries_nothing_out(
     assert noted(tmp_path) == []
 
 
-async def test_a_run_stops_where_its_worker_has_another_import_than_it_was_pinned_to(
+async def test_a_call_that_its_worker_has_another_import_of_is_refused_and_a_person_asked(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     model, queue = ScriptedModel([call("add_note", text="!remember"), DONE]), "imports-stop"
@@ -290,9 +290,13 @@ async def test_a_run_stops_where_its_worker_has_another_import_than_it_was_pinne
         request = await bank.pending(handle)
     async with noting(temporal, tmp_path, ReimportedNoter, queue=queue, model=model) as later:
         await later.agents.approve(handle.id, request.id, by="ann")
+        asked = await later.escalation(handle)
+        assert "this worker has another import of it than the run" in asked.reason
+        await later.agents.resolve(
+            handle.id, Resolution(action="guide", by="ann", text="leave it", escalation_id=asked.id)
+        )
         outcome = await handle.result()
         history = await handle.fetch_history()
-    assert outcome.status == "denied"
-    assert "the run is pinned to another import of add_note" in outcome.reason
+    assert (outcome.status, [one.effect for one in outcome.tool_calls]) == ("completed", ["failed"])
     await replayed(history, ReimportedNoter)
     assert noted(tmp_path) == []

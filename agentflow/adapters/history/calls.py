@@ -15,6 +15,7 @@ from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import ToolMessage
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
 from agentflow.contracts.timeline import StepState
+from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.verification import Verification
 from agentflow.contracts.wire import Contract, Json
@@ -85,7 +86,7 @@ class Calls:
             finding.contents |= told(failure=failure.message)
 
     async def marker(self, place: Place, attributes: Any) -> None:
-        """A local activity has ended: the manifest, or a read."""
+        """A local activity has ended: the manifest, a record, or a read."""
         details = attributes.details
         if "data" not in details:
             return
@@ -102,6 +103,9 @@ class Calls:
             return
         if activity == names.VERIFY_APPROVER_ACTIVITY:
             self._verification(place, value, facts)
+            return
+        if activity == names.RECORD_ACTIVITY:
+            self._recorded(place, value, facts)
             return
         finding = Finding("tool_call", place.at, place.execution, place.event, facts=facts)
         finding.facts["tool"] = str(activity)
@@ -123,6 +127,17 @@ class Calls:
             self._story.manifest = manifest
             finding.facts |= manifest_facts(manifest)
             finding.contents = told(problem=manifest.problem)
+        self._story.add(finding)
+
+    def _recorded(self, place: Place, value: Json, facts: dict[str, Json]) -> None:
+        """The agent's code came to something that a replay is to come to again."""
+        said = self._parsed(Recorded, value, place, "record of what code came to")
+        finding = Finding("recorded", place.at, place.execution, place.event, facts=facts)
+        if said is not None:
+            decision = said.decision
+            if decision is not None:
+                finding.facts |= told(verdict=decision.verdict, rule=decision.rule, rules=decision.rules)
+            finding.contents = told(problem=said.problem, reason=decision and decision.reason)
         self._story.add(finding)
 
     def _verification(self, place: Place, value: Json, facts: dict[str, Json]) -> None:
