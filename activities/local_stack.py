@@ -23,6 +23,7 @@ async def local_stack(directory: Path) -> AsyncGenerator[Mapping[str, str]]:
     """
     async with PaymentsServer() as server:
         environment = {
+            "AGENTFLOW_TIER": "dev",
             "AGENTFLOW_PAYMENTS_URL": server.base_url,
             "AGENTFLOW_PAYMENTS_KEY": LOCAL_KEY,
             "AGENTFLOW_SHOP_DATABASE": str(directory / "shop.sqlite"),

@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     task_queue: str = "agentflow"
-    tier: Tier = "dev"
+    tier: Tier
+    """``dev``, ``staging`` or ``production``. Without it the worker does not start."""
     model: str
     """``provider:model``; the provider's own variable has the key, such as ``ANTHROPIC_API_KEY``."""
     model_base_url: str | None = None

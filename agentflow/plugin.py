@@ -86,6 +86,7 @@ from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
 from agentflow.ports.requesters import RequesterSource
+from agentflow.start_checks import announce, check_agents, tier_of_worker, warn_of_unheld_roles
 from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
@@ -117,7 +118,7 @@ class AgentflowPlugin(SimplePlugin):
         ledger: EffectLedger | None = None,
         ledger_retention: timedelta = DEFAULT_RETENTION,
         blobs: BlobStore | None = None,
-        tier: Tier = "dev",
+        tier: Tier | None = None,
         search_attributes: Literal["require", "off"] = "require",
         external_storage: ExternalStorage | None = None,
         max_payload_bytes: int | None = None,
@@ -145,7 +146,8 @@ class AgentflowPlugin(SimplePlugin):
                 longest run and the namespace's retention together: until then a reset may come back to a
                 call.
             blobs: Store of transcripts; this process's memory by default.
-            tier: The environment this worker runs in. Rules read it; callers can't set it.
+            tier: The environment this worker runs in. Rules read it; callers can't set it. A worker that
+                serves agents or tools must say it.
             search_attributes: ``require`` checks at start that the server has them (``agentflow
                 setup`` registers them); ``off`` runs without.
             external_storage: Where single values go that are too big for history: ``open_external_storage``.
@@ -183,7 +185,7 @@ class AgentflowPlugin(SimplePlugin):
         self._models = models
         self._model_client = model_client
         self._seals = seals
-        self._tier: Tier = known("tier", tier, get_args(Tier))
+        self._tier: Tier | None = None if tier is None else known("tier", tier, get_args(Tier))
         known("search_attributes", search_attributes, ("require", "off"))
         for name, port, value in (
             ("models", ModelRegistry, models),
@@ -253,13 +255,15 @@ class AgentflowPlugin(SimplePlugin):
         ensure_clean_exit()
         config = super().configure_worker(config)
         settings = cast(dict[str, Any], config)
-        works = self._tools or self._ledger is not None or self._models is not None
+        workflows: Sequence[type] = settings.get("workflows") or ()
+        works = bool(self._tools) or self._ledger is not None or self._models is not None
+        tier = tier_of_worker(self._tier, works=works)
         keys = self._seals or (self._own_seals() if works else new_seal_keys())
         ledger = LedgerCalls(self._ledger, keys) if self._ledger is not None else None
         served = self._tools_served(ledger, partial(pin_before, settings["client"], keys))
-        self._check_approvers(settings.get("workflows") or ())
+        self._check_approvers(workflows)
+        check_agents(workflows if works else (), tier)
         if self._models and self._model_client:
-            workflows: Sequence[type] = settings.get("workflows") or ()
             if alike := look_alikes(workflow_type_of(kind) or kind.__name__ for kind in workflows):
                 raise ConfigurationError(f"two agents look alike: {' and '.join(alike)}")
             chat = ChatActivity(
@@ -273,7 +277,7 @@ class AgentflowPlugin(SimplePlugin):
             )
             manifest = ManifestActivity(
                 self._models,
-                self._tier,
+                tier,
                 {kind.__name__: _source_hash(kind) for kind in workflows},
                 search_attributes=self._search_attributes == "require",
                 max_payload_bytes=self._max_payload_bytes,
@@ -328,8 +332,17 @@ class AgentflowPlugin(SimplePlugin):
         """Check the server before the first task: a missing search attribute would spin every run."""
         if self._models and self._search_attributes == "require":
             await self._check_search_attributes(worker)
+        workflows: Sequence[type] = cast(Any, worker.config()).get("workflows") or ()
         if self._models and self._approvers:
-            await keys_of(self._approvers)
+            warn_of_unheld_roles(workflows, await keys_of(self._approvers))
+        if self._tier is not None:
+            announce(
+                self._tier,
+                workflows,
+                worker.task_queue,
+                signed=self._approvers is not None,
+                trusted=self._trusts_approvers,
+            )
         if self._models and self._requesters:
             await self._requesters.policy()
         warn_of_open_stores(*self._stores)
@@ -347,7 +360,8 @@ class AgentflowPlugin(SimplePlugin):
                     await self._keepers.ended()
 
     def _tools_served(self, ledger: LedgerCalls | None, before: PinBefore) -> list[Served]:
-        permits = WritePermits(self._stops, self._tier, self._approvers).permits
+        tier = tier_of_worker(self._tier, works=bool(self._tools))
+        permits = WritePermits(self._stops, tier, self._approvers).permits
         served: list[Served] = [
             Served(
                 tool.contract.name,

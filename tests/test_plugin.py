@@ -41,7 +41,7 @@ async def bare() -> WorkflowEnvironment:  # type: ignore[misc]
 async def test_a_worker_refuses_to_start_without_the_search_attributes_and_says_what_to_do(
     bare: WorkflowEnvironment,
 ) -> None:
-    plugin = AgentflowPlugin(models=REGISTRY, model_client=ScriptedModel([]))
+    plugin = AgentflowPlugin(models=REGISTRY, model_client=ScriptedModel([]), tier="dev")
     client = await bare.connect_client(plugins=[plugin])
     with pytest.raises(ConfigurationError, match="agentflow setup"):
         await Worker(client, task_queue="q", workflows=[Careful]).run()
@@ -49,7 +49,10 @@ async def test_a_worker_refuses_to_start_without_the_search_attributes_and_says_
 
 async def test_search_attributes_can_be_switched_off(bare: WorkflowEnvironment, tmp_path: Path) -> None:
     plugin = AgentflowPlugin(
-        models=REGISTRY, model_client=ScriptedModel([answer("?")] * 2), search_attributes="off"
+        models=REGISTRY,
+        model_client=ScriptedModel([answer("?")] * 2),
+        search_attributes="off",
+        tier="dev",
     )
     client = await bare.connect_client(plugins=[plugin])
     async with Worker(client, task_queue="q", workflows=[Banker]):

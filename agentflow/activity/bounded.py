@@ -28,10 +28,21 @@ async def answered(question: Callable[[], Awaitable[ResultT]], seconds: float) -
     Raises:
         TimeoutError: it doesn't come in time.
         TypeError: there is nothing to await.
+        RuntimeError: it raised what is no ``Exception``.
     """
 
     async def asked() -> ResultT:
-        return await question()
+        try:
+            return await question()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Raised by the answerer itself: its caller would be taken for cancelled.
+            raise _as_failure(error) from error
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Out of a task, they would end the whole worker.
+            raise _as_failure(error) from error
 
     task = asyncio.ensure_future(asked())
     try:
@@ -50,6 +61,7 @@ def in_bounded_time(question: Callable[[], ResultT], seconds: float) -> ResultT:
 
     Raises:
         TimeoutError: it doesn't.
+        RuntimeError: it raised what is no ``Exception``.
     """
     answer: Future[ResultT] = Future()
     context = copy_context()
@@ -58,7 +70,7 @@ def in_bounded_time(question: Callable[[], ResultT], seconds: float) -> ResultT:
         try:
             answer.set_result(context.run(question))
         except BaseException as error:
-            answer.set_exception(error)
+            answer.set_exception(error if isinstance(error, Exception) else _as_failure(error))
 
     # A daemon: one that never ends must not keep the process from its end.
     threading.Thread(target=ask, name="agentflow-asking", daemon=True).start()
@@ -69,6 +81,11 @@ def close_unawaited(answer: object) -> None:
     """Close a coroutine that came in the place of an answer: it would be told of as never awaited."""
     if inspect.iscoroutine(answer):
         answer.close()
+
+
+def _as_failure(error: BaseException) -> RuntimeError:
+    """What others wrote can fail, and no more: it ends no worker, and cancels nothing."""
+    return RuntimeError(f"it raised {type(error).__name__}")
 
 
 def _leave(task: asyncio.Task[ResultT]) -> None:

@@ -15,12 +15,13 @@ and deny from either engine wins.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
+from agentflow.adapters.cedar_names import KnownNames, unknown_name
 from agentflow.adapters.cedar_schema import (
     amounts_as_cedar,
     arguments_as_cedar,
@@ -53,6 +54,10 @@ class _Policy:
     is_permit: bool
     asks: Quorum | None
     names_production: bool
+    json: Any
+    """In Cedar's JSON form."""
+    opens_without_tier: bool
+    """Whether it permits a tool that writes, and names no tier: in production it never matches."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,20 @@ class CedarPolicies:
         self._text = text
         self._contracts = contracts
         self._schema_text = json.dumps(schema_of(contracts), sort_keys=True)
-        self._parsed = _parse(text, self._schema_text)
+        writing = frozenset(name for name, one in contracts.items() if one.sure_effect != "read")
+        self._parsed = _parse(text, self._schema_text, writing)
+        known = KnownNames.of(contracts)
+        for name, policy in self._parsed.policies.items():
+            if unknown := unknown_name(policy.json, known):
+                raise ConfigurationError(
+                    f"Cedar policy {policy.name or name} names {unknown}: it never holds"
+                )
         self.engine: str = f"cedar {version('cedarpy')}"
+
+    @property
+    def without_tier(self) -> tuple[str, ...]:
+        """The permits for tools that write which name no tier. In production none of them matches."""
+        return tuple(policy.name for policy in self._parsed.policies.values() if policy.opens_without_tier)
 
     @property
     def content(self) -> Json:
@@ -115,7 +132,7 @@ def cedar_policies(text: str, tools: Iterable[HasContract]) -> CedarPolicies:
 
 
 @lru_cache(maxsize=64)
-def _parse(text: str, schema: str) -> _Parsed:
+def _parse(text: str, schema: str, writing: frozenset[str]) -> _Parsed:
     try:
         handle = cedarpy.PolicySet.from_str(text)
         parsed_schema = cedarpy.Schema.from_json_str(schema)
@@ -130,11 +147,13 @@ def _parse(text: str, schema: str) -> _Parsed:
         raise ConfigurationError(f"the Cedar policies don't fit the tools: {told}")
     if described.get("templates"):
         raise ConfigurationError("the Cedar policies have templates, which permit nothing: write policies")
-    policies = {name: _described(name, policy) for name, policy in described["staticPolicies"].items()}
+    policies = {
+        name: _described(name, policy, writing) for name, policy in described["staticPolicies"].items()
+    }
     return _Parsed(handle, parsed_schema, policies)
 
 
-def _described(policy_id: str, policy: dict[str, Any]) -> _Policy:
+def _described(policy_id: str, policy: dict[str, Any], writing: frozenset[str]) -> _Policy:
     notes: dict[str, str | None] = policy.get("annotations", {})
     name = notes.get("id") or policy_id
     if unknown := sorted(notes.keys() - _ANNOTATIONS):
@@ -152,7 +171,9 @@ def _described(policy_id: str, policy: dict[str, Any]) -> _Policy:
     if asks and policy["effect"] != "permit":
         raise ConfigurationError(f"Cedar policy {name}: @ask belongs to a permit")
     reason = notes.get("reason") or notes.get("ask") or f"Cedar policy {name}"
-    return _Policy(name, reason, policy["effect"] == "permit", asks, _names_production(policy))
+    is_permit = policy["effect"] == "permit"
+    opens = is_permit and _is_for(policy, writing) and not _has_part(policy, _is_tier)
+    return _Policy(name, reason, is_permit, asks, _has_part(policy, _is_production), policy, opens)
 
 
 def _quorum(name: str, people: str, roles: str | None) -> Quorum:
@@ -165,12 +186,30 @@ def _quorum(name: str, people: str, roles: str | None) -> Quorum:
     return quorum_of(name, int(people), named)
 
 
-def _names_production(part: Any) -> bool:
-    if part == _PRODUCTION:
-        return True
-    if isinstance(part, dict):
-        return any(map(_names_production, part.values()))  # pyright: ignore[reportUnknownArgumentType]
-    return isinstance(part, list) and any(map(_names_production, part))  # pyright: ignore[reportUnknownArgumentType]
+def _has_part(policy: Any, is_it: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether an object in a policy's JSON is one that is looked for."""
+    if isinstance(policy, dict):
+        part = cast(dict[str, Any], policy)
+        return is_it(part) or any(_has_part(inner, is_it) for inner in part.values())
+    return isinstance(policy, list) and any(_has_part(inner, is_it) for inner in cast(list[Any], policy))
+
+
+def _is_production(part: dict[str, Any]) -> bool:
+    return part == _PRODUCTION
+
+
+def _is_tier(part: dict[str, Any]) -> bool:
+    return part.get("type") == "Tier"
+
+
+def _is_for(policy: dict[str, Any], tools: frozenset[str]) -> bool:
+    """Whether a policy is for one of some tools, as far as its head says."""
+    action: dict[str, Any] = policy.get("action", {})
+    named: list[dict[str, Any]] = [
+        *action.get("entities", ()),
+        *([action["entity"]] if "entity" in action else []),
+    ]
+    return not named or any(one.get("id") in tools for one in named)
 
 
 def _permitted(found: Sequence[_Policy], context: RuleContext) -> Sequence[Match]:

@@ -37,6 +37,11 @@ def schema_of(contracts: Mapping[str, ToolContract]) -> dict[str, Any]:
     return {"": {"entityTypes": entities, "actions": actions}}
 
 
+def argument_names(schema: Mapping[str, Json]) -> frozenset[str]:
+    """The arguments that policies can look at."""
+    return frozenset(_properties(schema, schema))
+
+
 def arguments_as_cedar(schema: Mapping[str, Json], arguments: Mapping[str, Json]) -> dict[str, Any]:
     """A call's arguments as the schema has them.
 

@@ -40,20 +40,21 @@ def run_views(found: Sequence[RunApprovals]) -> Iterator[RenderableType]:
 
 
 def short_table(found: Sequence[RunApprovals]) -> Table:
-    """A line for each pending action: what, by when, whom it needs."""
+    """A line for each pending action: what, by when, where, whom it needs."""
     now = datetime.now(UTC)
     rows = [
         (
             left(request.deadline - now),
             run.workflow_id,
             request.id,
+            f"{request.tier or ''}{', unverified' if request.identity == 'trusted' else ''}".lstrip(", "),
             request.sentence or request.tool,
             f"{people_needed(request)} {' or '.join(request.roles_at(now)) or 'anybody'}",
         )
         for run in found
         for request in sorted(run.approvals, key=lambda one: one.deadline)
     ]
-    return table(("LEFT", "RUN", "APPROVAL", "ACTION", "NEEDS"), rows)
+    return table(("LEFT", "RUN", "APPROVAL", "TIER", "ACTION", "NEEDS"), rows)
 
 
 def approve_command(workflow_id: str, request: ApprovalRequest) -> str:

@@ -16,7 +16,7 @@ from agentflow.contracts.identity import (
 )
 from agentflow.contracts.person import Name
 from agentflow.contracts.requester import RequesterProof
-from agentflow.contracts.rules import Quorum
+from agentflow.contracts.rules import Quorum, Tier
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import (
     ApprovalId,
@@ -68,6 +68,8 @@ class ApprovalRequest(Contract):
     """How many did not count."""
     run: Sha256 | None = Field(default=None, exclude_if=is_none)
     """Names the run in what is signed."""
+    tier: Tier | None = Field(default=None, exclude_if=is_none)
+    """Where the run's worker is: what is done in ``dev`` is not what it is in production."""
     identity: str = "trusted"
     """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.requester import RequesterProof
-from agentflow.contracts.rules import Quorum
+from agentflow.contracts.rules import Quorum, Tier
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import ApprovalId, Json, ToolCallId, Usd
 from agentflow.core.approver_page import CODE_IS_TOLD, NOT_DONE, sentence_of
@@ -42,6 +42,7 @@ def request_for(
     *,
     requested_by: str,
     requester_proof: RequesterProof | None = None,
+    tier: Tier | None = None,
     sources: Mapping[str, str],
     spent_usd: Usd,
 ) -> ApprovalRequest:
@@ -53,6 +54,7 @@ def request_for(
         approval_id: The approval's.
         requested_by: Who asked for the run.
         requester_proof: How that is verified.
+        tier: Where the run's worker is.
         sources: For each argument, where its value was seen before.
         spent_usd: What the run has spent so far.
     """
@@ -69,6 +71,7 @@ def request_for(
         quorum=asking.quorum,
         requested_by=requested_by,
         requester_proof=requester_proof,
+        tier=tier,
         deadline=asking.deadline,
         sources=dict(sources),
         sentence=sentence_of(action.name, contract, action.arguments),

@@ -56,6 +56,7 @@ def page(request: ApprovalRequest, now: datetime | None = None) -> tuple[tuple[s
         ("action", request.sentence or None),
         ("tool", f"{request.tool} ({request.effect})" if request.effect else request.tool),
         ("rule", f"{request.rule}: {request.reason}"),
+        ("tier", f"{request.tier}; {identity_in_words(request.identity)}" if request.tier else None),
         ("people", _people(request)),
         ("agreed", ", ".join(request.approved_by) or None),
         ("not counted", _refused(request)),
@@ -97,6 +98,17 @@ def proof_in_words(proof: RequesterProof | None) -> str:
             return "verified: the start is signed"
         case "header":
             return "verified by the gateway's header"
+
+
+def identity_in_words(identity: str) -> str:
+    """How people prove who they are."""
+    match identity:
+        case "trusted":
+            return "approvers are taken at their word"
+        case "signed":
+            return "decisions are signed"
+        case own:
+            return f"approvers are verified by {own}"
 
 
 def left(time: timedelta) -> str:

@@ -89,7 +89,7 @@ def planned(strategy: CompactionStrategy, outline: Outline, excess: int, models:
             return shortening(outline, exactly(CompactionMessage, plan))
         if type(plan) is Summarise and _is_sound(plan, len(outline), models):
             return plan, ""
-    except Exception as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         return None, f"the compaction failed: {type(error).__name__}"
     if inspect.iscoroutine(plan):
         plan.close()

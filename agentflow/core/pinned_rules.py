@@ -114,7 +114,7 @@ def _pinned(rule: Rule, source_of: SourceOf) -> PinnedRule:
         effects=rule.effects,
         scopes=rule.scopes,
         tenants=rule.tenants,
-        tiers=rule.tiers,
+        tiers=rule.holds_in,
         quorum=rule.quorum,
         is_guard=rule.is_guard,
     )

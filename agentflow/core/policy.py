@@ -1,7 +1,8 @@
 """What the rules say of one call.
 
-Deny beats ask beats allow. Where no rule matches, reads run and writes don't. A rule that raises, or answers
-anything but True or False, denies. While a freeze holds, nothing is written.
+Deny beats ask beats allow. Where no rule matches, reads run and writes don't. A rule that raises anything,
+``BaseException`` included, or answers anything but True or False, denies. While a freeze holds, nothing is
+written.
 """
 
 import inspect
@@ -15,6 +16,7 @@ from agentflow.core.idempotency import arguments_hash
 from agentflow.core.person import folded, same_name, same_person
 from agentflow.core.rule_checks import quorum_problem
 from agentflow.core.rule_context import RuleContext
+from agentflow.core.rule_names import effects_for
 from agentflow.core.rules import Match, Policies, Rule
 
 UNHASHABLE = Sha256("0" * 64)
@@ -23,6 +25,9 @@ UNHASHABLE = Sha256("0" * 64)
 FindingKind = Literal["matched", "not_for", "not_met", "failed"]
 """``matched``: it says its verdict. ``not_for``: it is for other tools, effects, scopes, tenants or tiers.
 ``not_met``: its condition is not met. ``failed``: it could not be asked, and so the call is denied."""
+
+_INTERRUPT = "_InterruptDeadlockError"
+"""Temporal's, by name: nothing here imports it."""
 
 _PRECEDENCE: Mapping[Verdict, int] = {"deny": 0, "ask": 1, "allow": 2}
 
@@ -113,7 +118,7 @@ def _findings(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Po
     for several in policies:
         try:
             matches = _matches(several.judge(context))
-        except Exception as error:
+        except BaseException as error:
             yield Finding("failed", Match(_name_of(several), "deny", ""), _raised(error))
         else:
             yield from (Finding("matched", match, match.reason) for match in matches)
@@ -153,7 +158,8 @@ def _problem_of(match: Match) -> str | None:
 def _name_of(policies: Policies) -> str:
     try:
         return f"{policies.engine}"
-    except Exception:
+    except BaseException as error:
+        _let_interrupts_pass(error)
         return type(policies).__name__
 
 
@@ -163,15 +169,17 @@ def _finding(rule: Rule, context: RuleContext) -> Finding:
         return Finding("not_for", match, other)
     try:
         matches: object = rule.when(context)
-    except Exception as error:
+        if matches is not True and matches is not False:
+            # Never by its truth: that of an object is code of its own, and of a coroutine it is yes.
+            if inspect.iscoroutine(matches):
+                matches.close()
+            return Finding("failed", match, f"answered {type(matches).__name__}, not True or False")
+    except BaseException as error:
+        # Conditions are functions: no cancellation of the run comes out of one, whatever it is named.
         return Finding("failed", match, _raised(error))
-    if matches is not True and matches is not False:
-        if inspect.iscoroutine(matches):
-            matches.close()
-        return Finding("failed", match, f"answered {type(matches).__name__}, not True or False")
     # Asked in every tier all the same: a rule that can't answer must not look sound where it isn't in force.
-    if context.tier not in rule.tiers:
-        tiers = ", ".join(rule.tiers) or "no tier"
+    if context.tier not in rule.holds_in:
+        tiers = ", ".join(rule.holds_in)
         return Finding("not_for", match, f"it holds in {tiers}, not in {context.tier}")
     return Finding("matched", match, rule.reason) if matches else Finding("not_met", match, _condition(rule))
 
@@ -181,14 +189,11 @@ def _is_for_others(rule: Rule, context: RuleContext) -> str | None:
     tool = context.tool
     if rule.tools and tool.name not in rule.tools:
         return f"it is for {', '.join(rule.tools)}"
-    # That a tool only reads may be its server's word: it opens no door, and what closes one holds.
-    closes = rule.verdict == "deny" or rule.is_guard
-    effects = {tool.effect, tool.sure_effect} if closes else {tool.sure_effect}
-    if rule.effects and not effects & set(rule.effects):
+    if rule.effects and not effects_for(rule, tool) & set(rule.effects):
         return f"it is for effect {', '.join(rule.effects)}"
     if rule.scopes and not set(rule.scopes) & set(tool.scopes):
         return f"it is for scope {', '.join(rule.scopes)}"
-    is_for = same_person if closes else same_name
+    is_for = same_person if rule.closes else same_name
     if rule.tenants and not any(is_for(context.tenant, tenant) for tenant in rule.tenants):
         return f"it is for tenant {', '.join(rule.tenants)}"
     return None
@@ -196,9 +201,14 @@ def _is_for_others(rule: Rule, context: RuleContext) -> str | None:
 
 def _condition(rule: Rule) -> str:
     """A condition in words: its docstring's first line, or its name."""
-    said = (rule.when.__doc__ or "").strip().partition("\n")[0]
-    name = getattr(rule.when, "__name__", type(rule.when).__name__)
-    return f"not so: {said or name}"
+    try:
+        said = (rule.when.__doc__ or "").strip().partition("\n")[0]
+        name = getattr(rule.when, "__name__", type(rule.when).__name__)
+        return f"not so: {said or name}"
+    except BaseException as error:
+        # An object's docstring and name may be properties.
+        _let_interrupts_pass(error)
+        return "not so"
 
 
 def _first(matching: Sequence[Match], context: RuleContext, binding: Sha256) -> Decision:
@@ -259,12 +269,24 @@ def _default(context: RuleContext, binding: Sha256) -> Decision:
     return Decision(verdict="deny", rule="default", reason=reason, arguments_hash=binding)
 
 
-def _raised(error: Exception) -> str:
+def _raised(error: BaseException) -> str:
     """An error as part of a reason."""
+    _let_interrupts_pass(error)
     try:
         told = f": {error}"
-    except Exception:
+    except BaseException as other:
         # Even the text of an error is code of the rule's, and a failure in it is a denial too.
+        _let_interrupts_pass(other)
         told = ", which has no text"
     # It may quote an argument, and that may hold what no contract takes: a lone surrogate.
     return f"raised {type(error).__name__}{told}"[:400].encode(errors="replace").decode()
+
+
+def _let_interrupts_pass(error: BaseException) -> None:
+    """Raise Temporal's interrupt of a workflow task that took too long.
+
+    It comes from outside, into a condition that never ends. The task has failed by then, so nothing that is
+    decided in it is carried out; its thread must end.
+    """
+    if type(error).__name__ == _INTERRUPT and type(error).__module__.startswith("temporalio."):
+        raise error

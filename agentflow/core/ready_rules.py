@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from agentflow.core.ready_conditions import PassesOn, UntrustedSinks, UnverifiedRequester
+from agentflow.core.rule_checks import tool_names
 from agentflow.core.rules import WRITES, Condition, Rule, deny, guard
+from agentflow.core.tool_reference import ToolRef
 
 
 def sinks_from_trusted_input(
-    *, tools: Sequence[str] = (), unless: Condition | None = None, people: int = 1, roles: Sequence[str] = ()
+    *,
+    tools: Sequence[ToolRef] | None = None,
+    unless: Condition | None = None,
+    people: int = 1,
+    roles: Sequence[str] = (),
 ) -> Rule:
     """A guard: a person is asked of a write, one of whose sinks has a value that nothing trusted has.
 
@@ -16,8 +22,8 @@ def sinks_from_trusted_input(
     the approval.
 
     Args:
-        tools: The tools it watches; empty is all that write. Reads that are named are watched too: a URL that
-            is fetched can carry what was read.
+        tools: The tools it watches; by default all that write. Reads that are named are watched too: a URL
+            that is fetched can carry what was read.
         unless: Calls that it lets be, such as small amounts.
         people: How many people are asked.
         roles: Each holds one of these.
@@ -27,7 +33,6 @@ def sinks_from_trusted_input(
         reason="an argument of consequence is from nothing that is trusted",
         when=UntrustedSinks(unless),
         tools=tools,
-        effects=() if tools else WRITES,
         people=people,
         roles=roles,
     )
@@ -35,7 +40,7 @@ def sinks_from_trusted_input(
 
 def verified_requester(
     *,
-    tools: Sequence[str] = (),
+    tools: Sequence[ToolRef] | None = None,
     otherwise: Literal["ask", "deny"] = "ask",
     people: int = 1,
     roles: Sequence[str] = (),
@@ -46,7 +51,7 @@ def verified_requester(
     it does. ``AgentflowPlugin(requesters=)`` says whose word counts.
 
     Args:
-        tools: The tools it watches; empty is all that write.
+        tools: The tools it watches; by default all that write.
         otherwise: Whether people may still agree.
         people: How many are asked.
         roles: Each holds one of these.
@@ -58,21 +63,20 @@ def verified_requester(
             reason=reason,
             when=UnverifiedRequester(),
             tools=tools,
-            effects=() if tools else WRITES,
+            effects=WRITES if tools is None else None,
         )
     return guard(
         "verified_requester",
         reason=reason,
         when=UnverifiedRequester(),
         tools=tools,
-        effects=() if tools else WRITES,
         people=people,
         roles=roles,
     )
 
 
 def no_outflow_of(
-    *sources: str, tools: Sequence[str] = (), people: int = 1, roles: Sequence[str] = ()
+    *sources: ToolRef, tools: Sequence[ToolRef] | None = None, people: int = 1, roles: Sequence[str] = ()
 ) -> Rule:
     """A guard: a person is asked of a write, one of whose arguments has a value that one of these tools said.
 
@@ -80,16 +84,18 @@ def no_outflow_of(
     or any of under ``MIN_SECRET`` characters, is not found.
 
     Args:
-        *sources: Names of the tools whose outputs are confidential.
-        tools: The tools it watches; empty is all that write.
+        *sources: The tools whose outputs are confidential.
+        tools: The tools it watches, reads included; by default all that write.
         people: How many people are asked.
         roles: Each holds one of these.
     """
+    confidential = tool_names(sources)
     return guard(
-        f"no_outflow_of_{'_'.join(sources)}",
-        reason=f"it passes on what {', '.join(sources)} said",
-        when=PassesOn(sources),
+        f"no_outflow_of_{'_'.join(confidential)}",
+        reason=f"it passes on what {', '.join(confidential)} said",
+        when=PassesOn(confidential),
         tools=tools,
+        past_tools=confidential,
         people=people,
         roles=roles,
     )

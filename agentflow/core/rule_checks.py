@@ -1,7 +1,9 @@
 """What a rule may be made of. A rule that holds for nothing, by a slip, lets through what it was to stop."""
 
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
@@ -10,6 +12,7 @@ from agentflow.contracts.rules import Quorum, Tier, Verdict
 from agentflow.contracts.tools import Effect
 from agentflow.contracts.wire import exactly
 from agentflow.core.answer import describe_errors
+from agentflow.core.tool_reference import ToolRef, tool_name_of
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 NameT = TypeVar("NameT", bound=str)
 
 _KNOWN: dict[str, tuple[str, ...]] = {"effects": get_args(Effect), "tiers": get_args(Tier)}
+_LATER = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _PORT = ("engine", "content", "judge")
 
 
@@ -25,11 +29,35 @@ def names(given: Sequence[NameT]) -> tuple[NameT, ...]:
     """Names as a rule has them.
 
     Raises:
-        ConfigurationError: it is one text: its letters would be taken for names.
+        ConfigurationError: it is one text, whose letters would be taken for names, or no list at all.
     """
     if isinstance(given, str):
         raise ConfigurationError(f"a rule takes a list of names: write ({given!r},) in place of {given!r}")
+    if not isinstance(cast(object, given), Iterable):
+        raise ConfigurationError(f"a rule takes a list of names: {given!r} stands alone, without the comma")
     return tuple(given)
+
+
+def named(option: str, given: Sequence[NameT] | None) -> tuple[NameT, ...]:
+    """What a rule is restricted to; without it, to nothing.
+
+    Raises:
+        ConfigurationError: it is no list, or an empty one: a rule for nothing would be one for all.
+    """
+    if given is None:
+        return ()
+    if found := names(given):
+        return found
+    raise ConfigurationError(f"{option}= is empty: leave it out where a rule is for all of them")
+
+
+def tool_names(given: Sequence[ToolRef] | None) -> tuple[str, ...]:
+    """The names of the tools that a rule is for.
+
+    Raises:
+        ConfigurationError: as ``named``, or something in it is neither a name nor a tool.
+    """
+    return tuple(tool_name_of(one) for one in named("tools", cast(Any, given)))
 
 
 def quorum_of(rule: str, people: int, roles: Sequence[str], next_roles: Sequence[str] = ()) -> Quorum:
@@ -56,11 +84,9 @@ def check_rule(rule: "Rule") -> None:
         raise _wrong(rule, f"its reason is a text, not {rule.reason!r}")
     if rule.verdict not in get_args(Verdict):
         raise _wrong(rule, f"there is no verdict {rule.verdict!r}")
-    when: object = rule.when
-    if not callable(when) or inspect.iscoroutinefunction(when) or isinstance(when, type):
-        raise _wrong(rule, "when= is a function that answers True or False")
-    for field in ("tools", "effects", "scopes", "tenants", "tiers"):
-        _check_names(rule, field, getattr(rule, field))
+    if problem := _condition_problem(rule.when):
+        raise _wrong(rule, problem)
+    _check_all_names(rule)
     if type(rule.is_guard) is not bool:
         raise _wrong(rule, f"is_guard is {rule.is_guard!r}")
     quorum: object = rule.quorum
@@ -91,6 +117,16 @@ def check_rule_set(rules: "RuleSet", kind: type["Rule"]) -> None:
         raise ConfigurationError(f"rule set {rules.name}: rules is a tuple of what allow() and its like make")
     if not isinstance(engines, tuple) or not all(_is_engine(one) for one in cast(Any, engines)):
         raise ConfigurationError(f"rule set {rules.name}: policies is a tuple of what cedar_policies() makes")
+    tools = cast(object, rules.tools)
+    if tools is not None and not isinstance(tools, tuple):
+        raise ConfigurationError(f"rule set {rules.name}: tools is a tuple of tools, or None")
+    for tool in cast(tuple[object, ...], tools or ()):
+        if isinstance(tool, str):
+            raise ConfigurationError(
+                f"rule set {rules.name}: tools has the name {tool!r}; give the tool itself, whose scopes and "
+                "arguments rules are held against"
+            )
+        tool_name_of(tool)
 
 
 def quorum_problem(quorum: object) -> str | None:
@@ -100,6 +136,47 @@ def quorum_problem(quorum: object) -> str | None:
         return "its quorum is no Quorum that people can meet"
     roles = (*checked.roles, *checked.next_roles)
     return None if all(_is_text(role) for role in roles) else "its quorum has an empty role"
+
+
+def _condition_problem(when: object) -> str | None:
+    """Why a condition could never answer."""
+    if not callable(when) or isinstance(when, type) or _answers_later(when):
+        return "when= is a function that answers True or False"
+    if isinstance(when, FunctionType) and _takes_one(when.__code__):
+        return None  # almost all do, and a class is made anew for each run
+    try:
+        signature = inspect.signature(when)
+    except (TypeError, ValueError):
+        return None  # a builtin that doesn't say
+    try:
+        signature.bind(object())
+    except TypeError as error:
+        return f"when= is called with a RuleContext and nothing else: {error}"
+    return None
+
+
+def _takes_one(code: CodeType) -> bool:
+    return (code.co_argcount, code.co_kwonlyargcount) == (1, 0)
+
+
+def _answers_later(when: Any) -> bool:
+    """Whether what a call gives is no answer yet: a coroutine or a generator."""
+    kind = cast(type[Any], type(cast(object, when)))
+    for function in (when, getattr(kind, "__call__", None)):  # noqa: B004 - the method, not whether
+        while isinstance(function, functools.partial):
+            function = function.func
+        if any(is_later(function) for is_later in _LATER):
+            return True
+    return False
+
+
+def _check_all_names(rule: "Rule") -> None:
+    for field in ("tools", "effects", "scopes", "tenants", "past_tools"):
+        _check_names(rule, field, getattr(rule, field))
+    if rule.tiers is not None:
+        _check_names(rule, "tiers", rule.tiers)
+        if not rule.tiers:
+            raise _wrong(rule, "tiers is empty: it would hold nowhere")
 
 
 def _check_names(rule: "Rule", field: str, given: object) -> None:

@@ -10,6 +10,7 @@ from agentflow.contracts.rules import Tier
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.provenance import PastCall, Provenance, UntrustedSink
+from agentflow.core.tool_reference import ToolRef, tool_name_of
 from agentflow.core.typed_arguments import ReadsArguments
 
 
@@ -47,6 +48,7 @@ class RuleContext:
         Raises:
             ValueError: it is missing, not a number, not finite or negative: the rule then denies.
         """
+        self._check_known(argument)
         value = self.arguments.get(argument)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"{argument} is not an amount")
@@ -63,22 +65,39 @@ class RuleContext:
             raise ValueError(f"the call is for {self.tool.name}, not for {tool.contract.name}")
         return tool.typed_arguments(self.arguments)
 
-    def outputs(self, tool: str) -> tuple[Json, ...]:
+    def outputs(self, tool: ToolRef) -> tuple[Json, ...]:
         """Recorded outputs of a tool in this run, the oldest first."""
-        return tuple(call.output for call in self.past_calls if call.tool == tool)
+        name = tool_name_of(tool)
+        return tuple(call.output for call in self.past_calls if call.tool == name)
 
-    def calls(self, tool: str | None = None) -> int:
+    def calls(self, tool: ToolRef | None = None) -> int:
         """How many calls of a tool, or of all, this run has carried out."""
-        return sum(tool in (None, call.tool) for call in self.past_calls)
+        name = None if tool is None else tool_name_of(tool)
+        return sum(name in (None, call.tool) for call in self.past_calls)
 
     def label(self, argument: str) -> str:
-        """Where an argument comes from: what it is trusted for, else ``tool:<name>`` or ``model``."""
+        """Where an argument comes from: what it is trusted for, else ``tool:<name>`` or ``model``.
+
+        Raises:
+            ValueError: the tool has no such argument: the rule then denies.
+        """
+        self._check_known(argument)
         value = self.arguments.get(argument)
         return self.provenance.origins({argument: value}, self.past_calls)[argument]
 
     def is_trusted(self, argument: str) -> bool:
-        """Whether an argument's value is one that something trusted has."""
+        """Whether an argument's value is one that something trusted has.
+
+        Raises:
+            ValueError: the tool has no such argument: the rule then denies.
+        """
+        self._check_known(argument)
         return self.provenance.label(self.arguments.get(argument), argument) is not None
+
+    def _check_known(self, argument: str) -> None:
+        known = self.tool.input_schema.get("properties", {})
+        if argument not in self.arguments and argument not in known:
+            raise ValueError(f"{self.tool.name} has no argument {argument!r}; there are: {', '.join(known)}")
 
     def untrusted_sinks(self) -> tuple[UntrustedSink, ...]:
         """The values that go to a sink of the tool, and that nothing trusted has."""

@@ -1,7 +1,8 @@
 """Rules as they are written: ``allow``, ``deny``, ``ask``, and the set that an agent's rules are.
 
 Allow and ask rules hold in the tiers they name, and ``production`` must be named: a write there needs a rule
-that was written for it.
+that was written for it. One that names no tiers holds in ``dev`` and ``staging``, and keeps a worker in
+production from starting.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,16 +10,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agentflow.contracts.rules import Quorum, RuleSetName, Tier, Verdict
-from agentflow.contracts.tools import Effect
+from agentflow.contracts.tools import Effect, ToolContract
 from agentflow.contracts.wire import Json, sha256_of
-from agentflow.core.rule_checks import check_rule, check_rule_set, names, quorum_of
+from agentflow.core.rule_checks import check_rule, check_rule_set, named, quorum_of, tool_names
 from agentflow.core.rule_content import SourceOf, condition_content
 from agentflow.core.rule_context import RuleContext
+from agentflow.core.rule_names import check_rule_names
+from agentflow.core.tool_reference import Contracted, ToolRef
 
 Condition = Callable[[RuleContext], bool]
 
 EVERY_TIER: tuple[Tier, ...] = ("dev", "staging", "production")
-TIERS_UNLESS_SAID: tuple[Tier, ...] = ("dev", "staging")
+TIERS_UNLESS_NAMED: tuple[Tier, ...] = ("dev", "staging")
 WRITES: tuple[Effect, ...] = ("write", "irreversible")
 
 
@@ -42,10 +45,13 @@ class Rule:
     scopes: tuple[str, ...] = ()
     """It is for tools that need one of these."""
     tenants: tuple[str, ...] = ()
-    tiers: tuple[Tier, ...] = TIERS_UNLESS_SAID
+    tiers: tuple[Tier, ...] | None = None
+    """``None`` names none: see ``holds_in``."""
     quorum: Quorum | None = None
     is_guard: bool = False
     """A guard asks of what another rule would let through. By itself it lets nothing through."""
+    past_tools: tuple[str, ...] = ()
+    """Tools whose earlier calls its condition looks at, where its code doesn't name them."""
 
     def __post_init__(self) -> None:
         """Refuse what would make a rule hold for other calls than it seems to.
@@ -54,6 +60,21 @@ class Rule:
             ConfigurationError: something in it is of another type, or no such effect or tier exists.
         """
         check_rule(self)
+
+    @property
+    def holds_in(self) -> tuple[Tier, ...]:
+        """The tiers it holds in.
+
+        Without named ones, what closes a door holds in all, and what opens one not in production.
+        """
+        if self.tiers is not None:
+            return self.tiers
+        return EVERY_TIER if self.closes else TIERS_UNLESS_NAMED
+
+    @property
+    def closes(self) -> bool:
+        """Whether it can only take away from what other rules let through."""
+        return self.verdict == "deny" or self.is_guard
 
 
 @dataclass(frozen=True)
@@ -93,14 +114,25 @@ class RuleSet:
     version: str
     rules: tuple[Rule, ...]
     policies: tuple[Policies, ...] = ()
+    tools: tuple[Contracted, ...] | None = None
+    """For a set that several agents share: all tools that its rules may name. ``None`` is the tools of the
+    agent that has it."""
 
     def __post_init__(self) -> None:
-        """Refuse what isn't a set of rules.
+        """Refuse what isn't a set of rules, and of a shared one what names nothing.
 
         Raises:
-            ConfigurationError: something in it is of another type.
+            ConfigurationError: something in it is of another type, or a rule names a tool, a scope or an
+                argument that none of ``tools`` is or has.
         """
         check_rule_set(self, Rule)
+        if self.tools is not None:
+            check_rule_names(self.rules, self.contracts, f"rule set {self.name}")
+
+    @property
+    def contracts(self) -> tuple[ToolContract, ...]:
+        """Those of ``tools``."""
+        return tuple(tool.contract for tool in self.tools or ())
 
     def named(self, source_of: SourceOf) -> RuleSetName:
         """The set's name with the hash of all that its answers depend on.
@@ -133,7 +165,7 @@ def _content(rule: Rule, source_of: SourceOf) -> Json:
         "effects": list(rule.effects),
         "scopes": list(rule.scopes),
         "tenants": list(rule.tenants),
-        "tiers": list(rule.tiers),
+        "tiers": list(rule.holds_in),
         "quorum": rule.quorum.model_dump(mode="json") if rule.quorum else None,
         "is_guard": rule.is_guard,
     }
@@ -144,15 +176,27 @@ def allow(
     *,
     reason: str,
     when: Condition = always,
-    tools: Sequence[str] = (),
-    effects: Sequence[Effect] = (),
-    scopes: Sequence[str] = (),
-    tenants: Sequence[str] = (),
-    tiers: Sequence[Tier] = TIERS_UNLESS_SAID,
+    tools: Sequence[ToolRef] | None = None,
+    effects: Sequence[Effect] | None = None,
+    scopes: Sequence[str] | None = None,
+    tenants: Sequence[str] | None = None,
+    tiers: Sequence[Tier] | None = None,
 ) -> Rule:
-    """A rule that lets matching calls run. Name ``production`` in ``tiers`` to let them run there."""
+    """A rule that lets matching calls run. Name ``production`` in ``tiers`` to let them run there.
+
+    ``tools`` are names, or the tools themselves. What is left out restricts nothing; an empty list is
+    refused.
+    """
     return Rule(
-        name, "allow", reason, when, names(tools), names(effects), names(scopes), names(tenants), names(tiers)
+        name,
+        "allow",
+        reason,
+        when,
+        tool_names(tools),
+        named("effects", effects),
+        named("scopes", scopes),
+        named("tenants", tenants),
+        None if tiers is None else named("tiers", tiers),
     )
 
 
@@ -161,14 +205,22 @@ def deny(
     *,
     reason: str,
     when: Condition = always,
-    tools: Sequence[str] = (),
-    effects: Sequence[Effect] = (),
-    scopes: Sequence[str] = (),
-    tenants: Sequence[str] = (),
+    tools: Sequence[ToolRef] | None = None,
+    effects: Sequence[Effect] | None = None,
+    scopes: Sequence[str] | None = None,
+    tenants: Sequence[str] | None = None,
 ) -> Rule:
     """A rule that stops matching calls, in every tier, whatever other rules say."""
     return Rule(
-        name, "deny", reason, when, names(tools), names(effects), names(scopes), names(tenants), EVERY_TIER
+        name,
+        "deny",
+        reason,
+        when,
+        tool_names(tools),
+        named("effects", effects),
+        named("scopes", scopes),
+        named("tenants", tenants),
+        EVERY_TIER,
     )
 
 
@@ -177,11 +229,11 @@ def ask(
     *,
     reason: str,
     when: Condition = always,
-    tools: Sequence[str] = (),
-    effects: Sequence[Effect] = (),
-    scopes: Sequence[str] = (),
-    tenants: Sequence[str] = (),
-    tiers: Sequence[Tier] = TIERS_UNLESS_SAID,
+    tools: Sequence[ToolRef] | None = None,
+    effects: Sequence[Effect] | None = None,
+    scopes: Sequence[str] | None = None,
+    tenants: Sequence[str] | None = None,
+    tiers: Sequence[Tier] | None = None,
     people: int = 1,
     roles: Sequence[str] = (),
     next_roles: Sequence[str] = (),
@@ -195,11 +247,11 @@ def ask(
         "ask",
         reason,
         when,
-        names(tools),
-        names(effects),
-        names(scopes),
-        names(tenants),
-        names(tiers),
+        tool_names(tools),
+        named("effects", effects),
+        named("scopes", scopes),
+        named("tenants", tenants),
+        None if tiers is None else named("tiers", tiers),
         quorum_of(name, people, roles, next_roles),
     )
 
@@ -209,23 +261,28 @@ def guard(
     *,
     reason: str,
     when: Condition,
-    tools: Sequence[str] = (),
-    effects: Sequence[Effect] = WRITES,
+    tools: Sequence[ToolRef] | None = None,
+    effects: Sequence[Effect] | None = None,
     people: int = 1,
     roles: Sequence[str] = (),
+    past_tools: Sequence[ToolRef] | None = None,
 ) -> Rule:
     """A rule that asks people, in every tier, of what another rule would let through.
 
-    ``ask`` lets a call run if people agree; a guard by itself lets none.
+    ``ask`` lets a call run if people agree; a guard by itself lets none. It is for all that write, or for the
+    ``tools`` or ``effects`` that it names, reads included. Tools whose earlier calls its condition looks at,
+    and doesn't name in its code, are ``past_tools``.
     """
+    watches = WRITES if tools is None and effects is None else named("effects", effects)
     return Rule(
         name,
         "ask",
         reason,
         when,
-        names(tools),
-        names(effects),
+        tool_names(tools),
+        watches,
         tiers=EVERY_TIER,
         quorum=quorum_of(name, people, roles),
         is_guard=True,
+        past_tools=tool_names(past_tools),
     )

@@ -18,6 +18,7 @@ to be killed::
         model_client=plan.model(client),
         tools=tools,
         ledger=plan.ledger(SQLiteLedger(path)),
+        tier="dev",
     )
     client = await Client.connect(address, plugins=[plugin])
     async with Worker(client, task_queue=queue, workflows=[Support], interceptors=[plan.interceptor()]):

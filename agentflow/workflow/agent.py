@@ -31,6 +31,7 @@ from agentflow.core.transcript import tool_text
 from agentflow.ports.approvers import ApproverVerifier
 from agentflow.ports.tooling import HasContract
 from agentflow.workflow import waiting
+from agentflow.workflow.agent_checks import declared
 from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.definition import AgentDefinition, compile_definition
 from agentflow.workflow.handlers import RunHandlers
@@ -101,6 +102,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     ``Approver`` or a ``Refusal`` counts for nobody."""
 
     _definition: ClassVar[AgentDefinition[Any]]
+    _declared: ClassVar[dict[str, object]]
+    """What the class was made with: a worker refuses one that was changed since."""
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         """Check the class when it is made; ``abstract=True`` is for a class that is only subclassed."""
@@ -108,6 +111,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         # For each run the sandbox makes the classes of its module anew: it needs one of them compiled.
         if not abstract and not workflow.unsafe.in_sandbox():
             cls._definition = compile_definition(cls)
+            cls._declared = declared(cls)
 
     def __init__(self) -> None:
         if "_definition" not in vars(type(self)):

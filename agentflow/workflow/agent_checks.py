@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, cast, get_args
+from typing import Any, get_args
+
+from temporalio import workflow
 
 from agentflow.contracts.budget import Budget
 from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions
-from agentflow.contracts.wire import LEAST_DURATION
+from agentflow.contracts.wire import LEAST_DURATION, Json
+from agentflow.core.places import has_place
+from agentflow.core.rule_names import check_rule_names
 from agentflow.core.rules import RuleSet
-from agentflow.errors import WorkflowDefinitionError
+from agentflow.errors import ConfigurationError, WorkflowDefinitionError
+from agentflow.workflow.agent_spelling import check_spelling
 
 _KINDS: dict[str, type] = {
     "instructions": str,
@@ -28,8 +33,6 @@ _KINDS: dict[str, type] = {
 _LISTS = ("models", "tools", "untrusted_input")
 _OTHERS = ("rules", "compaction", "approver_verifier", "earlier_effects")
 _KNOWN = (*_KINDS, *_LISTS, *_OTHERS)
-_ALIKE = 0.8
-"""How alike two names are of which one is taken for a slip of the other, as difflib measures it."""
 
 
 def check_attributes(agent: Any) -> None:
@@ -38,7 +41,9 @@ def check_attributes(agent: Any) -> None:
     Raises:
         WorkflowDefinitionError: one is of another type, or misspelt.
     """
-    _check_spelling(agent)
+    if not workflow.unsafe.in_sandbox():
+        # There a class is made anew for each run; it was looked through when its worker started.
+        check_spelling(agent, _KNOWN)
     for name, wanted in _KINDS.items():
         value = getattr(agent, name)
         if not isinstance(value, wanted) or isinstance(value, bool):
@@ -52,21 +57,6 @@ def check_attributes(agent: Any) -> None:
         raise _wrong(agent, "compaction", "is a strategy with plan(), or None")
 
 
-def _check_spelling(agent: Any) -> None:
-    kinds: tuple[type, ...] = agent.__mro__
-    for kind in kinds:
-        if kind.__module__.startswith("agentflow.workflow."):
-            return
-        for name, value in vars(kind).items():
-            if name.startswith("_"):
-                continue
-            meant = get_close_matches(name, _KNOWN, 1, _ALIKE)
-            if meant and name not in _KNOWN and not callable(value) and not isinstance(value, property):
-                raise WorkflowDefinitionError(
-                    f"{agent.__name__}.{name} means nothing; {meant[0]} does: rename it, or begin it with _"
-                )
-
-
 def _check_lists(agent: Any) -> None:
     for name in _LISTS:
         value = getattr(agent, name)
@@ -77,28 +67,69 @@ def _check_lists(agent: Any) -> None:
             raise _wrong(agent, "untrusted_input", f"has {pointer!r}, which is no JSON Pointer such as /body")
 
 
-def check_names_in_rules(agent: Any, rules: RuleSet) -> None:
-    """Refuse a rule for a tool or a scope that the agent doesn't have, and has almost.
+def check_untrusted_input(agent: Any, input_type: Any, schema: dict[str, Json] | None) -> None:
+    """Refuse a pointer to what no task has: the part that it was meant for would be taken at its word.
 
-    Rules may name tools of other agents, since sets are shared.
+    Args:
+        agent: The class.
+        input_type: Of its tasks.
+        schema: JSON Schema of that type, if it says more than the type.
 
     Raises:
-        WorkflowDefinitionError: a name looks like a slip.
+        WorkflowDefinitionError: a pointer names nothing.
     """
-    contracts = [tool.contract for tool in agent.tools]
-    known = {
-        "tools": [contract.name for contract in contracts],
-        "scopes": sorted({scope for contract in contracts for scope in contract.scopes}),
-    }
-    for rule in rules.rules:
-        for field, names in known.items():
-            for name in cast(tuple[str, ...], getattr(rule, field)):
-                meant = get_close_matches(name, names, 1, _ALIKE)
-                if meant and name not in names:
-                    raise WorkflowDefinitionError(
-                        f"{agent.__name__}: rule {rule.name} is for {name!r}, which no tool is or needs; "
-                        f"{meant[0]!r} is there"
-                    )
+    for pointer in agent.untrusted_input:
+        has_parts = input_type not in (str, int, float, bool)
+        if pointer and not (has_parts and has_place(True if schema is None else schema, pointer)):
+            raise _wrong(
+                agent, "untrusted_input", f"has {pointer!r}, and {_name(input_type)} has nothing there"
+            )
+
+
+def declared(agent: Any) -> dict[str, object]:
+    """The attributes that mean something, as a class has them now."""
+    return {name: getattr(agent, name) for name in _KNOWN}
+
+
+def check_unchanged(agent: Any) -> None:
+    """Refuse attributes that were set after the class was made: its runs may not see them.
+
+    Raises:
+        WorkflowDefinitionError: one was.
+    """
+    check_spelling(agent, _KNOWN)
+    made_with: dict[str, object] = agent.__dict__.get("_declared", {})
+    for name, value in made_with.items():
+        if getattr(agent, name) is not value:
+            raise _wrong(
+                agent, name, "was set after the class was made, where runs don't see it: set it there"
+            )
+
+
+def check_names_in_rules(agent: Any, rules: RuleSet) -> None:
+    """Refuse a rule that names a tool, a scope or an argument that isn't there, and a grant that is a slip.
+
+    A set that says which tools it is for was held against these when it was made.
+
+    Raises:
+        WorkflowDefinitionError: a rule would never match.
+    """
+    if workflow.unsafe.in_sandbox():
+        return  # the class was looked at when its worker started
+    needed = sorted({scope for tool in agent.tools for scope in tool.contract.scopes})
+    for scope in agent.release.scopes:
+        if scope not in needed and (meant := get_close_matches(scope, needed, 1, 0.8)):
+            raise _wrong(agent, "release", f"grants {scope!r}, which no tool needs; {meant[0]!r} is needed")
+    if rules.tools is not None:
+        return
+    try:
+        check_rule_names(rules.rules, [tool.contract for tool in agent.tools], agent.__name__)
+    except ConfigurationError as error:
+        raise WorkflowDefinitionError(str(error)) from None
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
 
 
 def _wrong(agent: Any, name: str, problem: str) -> WorkflowDefinitionError:

@@ -28,7 +28,7 @@ from agentflow.core.pinned_rules import RulesAsPinned, pin_rules, rules_at_hand
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.tags import AgentTags, TagFinder
 from agentflow.errors import WorkflowDefinitionError
-from agentflow.workflow.agent_checks import check_attributes, check_names_in_rules
+from agentflow.workflow.agent_checks import check_attributes, check_names_in_rules, check_untrusted_input
 from agentflow.workflow.sources import code_source
 
 OutputT = TypeVar("OutputT")
@@ -136,6 +136,8 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         raise WorkflowDefinitionError(f"{agent.__name__!a} can't be an agent's name: it {fault}")
     _check_names(agent.__name__, rules)
     output_form = answer_form(output_type)
+    task_schema = _input_schema(input_type)
+    check_untrusted_input(agent, input_type, task_schema)
     tools = tuple(tool.contract for tool in agent.tools)
     catalog = Catalog.of(tools, agent.release.scopes)
     check_names_in_rules(agent, rules)
@@ -155,7 +157,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         budget=agent.budget,
         release=agent.release,
         output_form=output_form,
-        tags=tags_of(catalog, TagFinder(_input_schema(input_type)), output_form.schema),
+        tags=tags_of(catalog, TagFinder(task_schema), output_form.schema),
         performs_by_default=agent.perform.__module__ == DEFAULT_MODULE,
         checks_task=agent.preflight.__module__ != DEFAULT_MODULE,
         checks_output=agent.postflight.__module__ != DEFAULT_MODULE,

@@ -117,7 +117,7 @@ class Lifecycle(Generic[InputT, OutputT]):
             if is_cancelled_exception(error):
                 return self._outcome("cancelled", reason="the run was cancelled")
             raise
-        except Exception as bug:
+        except (Exception, KeyboardInterrupt, SystemExit) as bug:
             # Outside a FailureError it would fail the workflow task, which is retried for ever.
             text = f"{self._run.definition.name} failed: {type(bug).__name__}: {bug}"
             raise ApplicationError(text, type="AgentBug", non_retryable=True) from bug
@@ -259,7 +259,8 @@ class Lifecycle(Generic[InputT, OutputT]):
         except (RunStopped, FailureError, asyncio.CancelledError) as stop:
             run.note("check", False, f"{name}: {stop}")
             raise
-        except Exception as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            # Any other BaseException may be Temporal's, which ends an execution that is evicted.
             problem = f"{name} could not decide: {type(error).__name__}: {error}"
         kept = await recorded(run.calls, name, Recorded(problem=problem), name)
         if kept.problem is not None:

@@ -24,6 +24,7 @@ def open_approval(run: Run, action: Action, asking: Asking) -> ApprovalRequest:
         run.people.approvals.next_id(),
         requested_by=run.task.requested_by,
         requester_proof=run.requester_proof,
+        tier=run.tier,
         sources=run.provenance.origins(action.arguments, run.past_calls),
         spent_usd=run.purse.settled.cost_usd,
     )

@@ -151,7 +151,6 @@ SLACK = Operator(
             reason="nobody named this page, and its address could carry what the agent has read",
             when=is_made_up_address,
             tools=("get_webpage",),
-            effects=(),
         ),
     ),
 )

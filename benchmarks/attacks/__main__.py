@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
 import benchmarks.attacks
-from benchmarks.attacks import claims, delays, doors, plugged, spellings
+from benchmarks.attacks import claims, delays, doors, misspelt, plugged, spellings
 from benchmarks.attacks.stage import Stage, staged
 from benchmarks.attacks.tried import Tally
 from benchmarks.command_line import add_json, machine, positive_int, print_report, silence_agentflow
@@ -22,6 +22,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "claims": (claims.attack, 1.4),
     "delays": (delays.attack, 0.6),
     "plugged": (plugged.attack, 0.4),
+    "misspelt": (misspelt.attack, 1.5),
 }
 """Each with its share of the attempts."""
 

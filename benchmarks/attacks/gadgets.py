@@ -118,6 +118,7 @@ class Wiring(Plain):
     """An agent that wires."""
 
     tools = (OddBooks.wire,)
+    rules = (allow("small", reason="small payments need nobody", tiers=EVERY_TIER),)
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:

@@ -48,7 +48,7 @@ from benchmarks.attacks.people import ended, send_text, stands
 from benchmarks.attacks.stage import Stage, Target
 from benchmarks.attacks.tried import Tally, Tried
 from benchmarks.attacks.twins import replaced
-from benchmarks.attacks.wrong_answers import APPROVERS, MATCHES, answered, kind_of
+from benchmarks.attacks.wrong_answers import APPROVERS, ENDS, MATCHES, answered, kind_of
 
 SHORT = 0.4
 """Seconds that the limits are set to here."""
@@ -153,8 +153,8 @@ POINTS: Mapping[str, Point] = {
         Wiring, frozenset({"raises"}), (), is_hit=lambda paid, outcome: paid > 1 or outcome == "completed"
     ),
     "model": Point(also=("negative", "uncounted", "other", "members", "message", "written")),
-    "condition": Point(Conditioned, frozenset({"true", "false"}), (), in_one_run=10),
-    "engine": Point(Judged, also=tuple(MATCHES), in_one_run=10),
+    "condition": Point(Conditioned, frozenset({"true", "false"}), tuple(ENDS), in_one_run=10),
+    "engine": Point(Judged, also=(*MATCHES, *ENDS), in_one_run=10),
 }
 
 
@@ -281,6 +281,17 @@ class _TruthyLedger(LedgerCalls):
         return await self._answer(lambda: self._ledger.get(key)) or None
 
 
+def _truthy_finding(rule: Any, context: Any) -> Any:
+    match = Match(rule.name, rule.verdict, rule.reason, rule.quorum, rule.is_guard)
+    try:
+        is_met = rule.when(context)
+    except Exception:
+        raise
+    except BaseException:
+        is_met = True  # past this, it would end the process that attacks
+    return policy.Finding("matched" if is_met else "not_met", match, "")
+
+
 @contextmanager
 def _truthy() -> Iterator[None]:
     """A twin that takes whatever is true for a yes, and whatever is not for a no."""
@@ -302,17 +313,13 @@ def _truthy() -> Iterator[None]:
     def matches(judged: object) -> list[Match]:
         return [] if judged else [Match("engine", "deny", "it says no")]
 
-    def finding(rule: Any, context: Any) -> Any:
-        match = Match(rule.name, rule.verdict, rule.reason, rule.quorum, rule.is_guard)
-        return policy.Finding("matched" if rule.when(context) else "not_met", match, "")
-
     with ExitStack() as stack:
         for guard, other in (
             (verification._checked, checked),  # pyright: ignore[reportPrivateUsage]
             (guards._refusal, refusal),  # pyright: ignore[reportPrivateUsage]
             (chat._held, held),  # pyright: ignore[reportPrivateUsage]
             (policy._matches, matches),  # pyright: ignore[reportPrivateUsage]
-            (policy._finding, finding),  # pyright: ignore[reportPrivateUsage]
+            (policy._finding, _truthy_finding),  # pyright: ignore[reportPrivateUsage]
             (LedgerCalls, _TruthyLedger),
             (ToolCaller, _TruthyCaller),
         ):

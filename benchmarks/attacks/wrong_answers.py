@@ -55,6 +55,10 @@ def _raising() -> Any:
     raise RuntimeError("broken")
 
 
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
 PLAIN: dict[str, Callable[[], Any]] = {
     "true": lambda: True,
     "false": lambda: False,
@@ -95,6 +99,14 @@ APPROVERS: dict[str, Callable[[], Any]] = {
     "approvers": lambda: [Approver(subject="ann", method="badge")],
 }
 """Nearly what a verifier whose method is ``badge`` answers."""
+ENDS: dict[str, Callable[[], Any]] = {
+    "exits": lambda: _raise(SystemExit(0)),
+    "interrupts": lambda: _raise(KeyboardInterrupt()),
+    "cancels": lambda: _raise(asyncio.CancelledError()),
+    "closes": lambda: _raise(GeneratorExit()),
+    "bare": lambda: _raise(BaseException("bare")),
+}
+"""No answer, and no ``Exception`` either."""
 _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
     "list": list,
     "tuple": tuple,
@@ -120,7 +132,7 @@ def made(kind: str) -> Any:
     outer, is_nested, inner = kind.partition(":")
     if is_nested:
         return _CONTAINERS[outer]([made(one) for one in inner.split("+") if one])
-    return {**PLAIN, **MATCHES, **APPROVERS}[kind]()
+    return {**PLAIN, **MATCHES, **APPROVERS, **ENDS}[kind]()
 
 
 async def answered(kind: str) -> Any:

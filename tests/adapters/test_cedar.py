@@ -291,3 +291,27 @@ def test_an_annotation_means_something_or_is_refused(name: str) -> None:
     else:
         with pytest.raises(ConfigurationError):
             cedar_policies(text, TOOLS)
+
+
+NAMELESS = {
+    'forbid (principal, action, resource == Tool::"pya");': "Tool::",
+    'forbid (principal, action, resource) when { resource == Tool::"pya" };': "Tool::",
+    'forbid (principal, action, resource) when { [Tool::"pya"].contains(resource) };': "Tool::",
+    'forbid (principal, action, resource) when { context.tier == Tier::"prod" };': "Tier::",
+    'permit (principal, action, resource) when { [Tier::"Production"].contains(context.tier) };': "Tier::",
+    "forbid (principal, action, resource) when { context.arguments has acount };": "the argument 'acount'",
+    "forbid (principal, action, resource) when { context.amounts has amuont };": "the argument 'amuont'",
+    'forbid (principal, action, resource) when { context.untrusted_sinks.contains("acount") };': "'acount'",
+    'forbid (principal, action, resource) when { context.untrusted_sinks.containsAny(["acount"]) };': "acount",
+    'forbid (principal, action, resource) when { resource.scopes.contains("money:sned") };': "money:sned",
+    'forbid (principal, action, resource) when { resource.effect == "wirte" };': "wirte",
+    'forbid (principal, action, resource) when { "Write" == resource.effect };': "Write",
+    'forbid (principal, action, resource) when { ["wirte"].contains(resource.effect) };': "wirte",
+    'forbid (principal, action, resource) when { true } unless { resource.effect == "raed" };': "raed",
+}
+
+
+@pytest.mark.parametrize("policy", NAMELESS)
+def test_a_policy_that_names_what_is_not_there_is_refused_when_it_is_loaded(policy: str) -> None:
+    with pytest.raises(ConfigurationError, match=NAMELESS[policy]):
+        cedar_policies(policy, TOOLS)

@@ -57,6 +57,18 @@ def test_free_text_stands_in_quotes_so_that_it_does_not_read_as_the_sentence(tex
     assert value.startswith('"') or not any(character in value for character in ' \n"()')
 
 
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ("trusted", "dev; approvers are taken at their word"),
+        ("signed", "dev; decisions are signed"),
+        ("badge", "dev; approvers are verified by badge"),
+    ],
+)
+def test_it_says_where_the_action_would_be_done_and_whose_word_counts(identity: str, said: str) -> None:
+    assert facts(about={"tier": "dev", "identity": identity})["tier"] == said
+
+
 def test_a_long_value_is_cut() -> None:
     assert len(sentence_of("refund", WORDED, {"note": "x" * 10_000})) < 200
 

@@ -44,8 +44,8 @@ def test_an_explanation_names_the_rule_that_failed_and_why() -> None:
     broken = allow("broken", reason="", when=is_too_much)
     explained = explain([broken, deny("never", reason="never")], rule_context())
     assert str(explained).splitlines() == [
-        "deny, by error: rule broken raised ValueError: amount is not an amount",
-        "  ! allow broken: raised ValueError: amount is not an amount",
+        "deny, by error: rule broken raised ValueError: refund has no argument 'amount'; there are: ",
+        "  ! allow broken: raised ValueError: refund has no argument 'amount'; there are: ",
         "  + deny never: never",
     ]
 

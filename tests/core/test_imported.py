@@ -137,7 +137,7 @@ def test_a_freeze_holds_for_claimed_reads() -> None:
     assert decided(CLAIMING, named, frozen=("agent:A",)) == "deny"
 
 
-@given(effects=st.lists(ANYTHING, max_size=3), verdict=st.sampled_from(["allow", "deny", "ask"]))
+@given(effects=st.lists(ANYTHING, min_size=1, max_size=3), verdict=st.sampled_from(["allow", "deny", "ask"]))
 def test_annotations_never_widen_what_a_rule_allows(effects: list[Any], verdict: str) -> None:
     """Whatever a rule says by effect, a tool that claims to read gets no more than an irreversible one."""
     make: Any = {"allow": allow, "deny": deny, "ask": ask}[verdict]

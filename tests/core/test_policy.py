@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.worker._workflow import _InterruptDeadlockError  # pyright: ignore[reportPrivateUsage]
 
 from agentflow.contracts.rules import Tier, Verdict
 from agentflow.contracts.tools import Effect
@@ -33,12 +35,21 @@ def raising(error: BaseException) -> Callable[[RuleContext], bool]:
     return condition
 
 
+NO_EXCEPTIONS: list[BaseException] = [
+    KeyboardInterrupt(),
+    SystemExit(0),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+    BaseException("bare"),
+]
+
+
 @st.composite
 def rule_sets(draw: st.DrawFn, conditions: st.SearchStrategy[Any]) -> list[Rule]:
     rules: list[Rule] = []
     for number in range(draw(st.integers(0, 5))):
-        tools = draw(st.sampled_from([(), ("refund",), ("mail",), ("mail", "refund")]))
-        named = draw(st.lists(tiers, unique=True))
+        tools = draw(st.sampled_from([None, ("refund",), ("mail",), ("mail", "refund")]))
+        named = draw(st.lists(tiers, unique=True, min_size=1))
         when, name = draw(conditions), f"rule-{number}"
         match draw(st.sampled_from(["allow", "deny", "ask"])):
             case "allow":
@@ -59,7 +70,7 @@ def matching(rules: list[Rule], context: RuleContext) -> list[Rule]:
     return [
         rule
         for rule in rules
-        if (not rule.tools or "refund" in rule.tools) and context.tier in rule.tiers and rule.when(context)
+        if (not rule.tools or "refund" in rule.tools) and context.tier in rule.holds_in and rule.when(context)
     ]
 
 
@@ -140,10 +151,10 @@ def test_an_unproven_model_turns_allowed_writes_into_questions() -> None:
 @given(
     rule_sets(yes_or_no),
     st.integers(0, 5),
-    st.sampled_from([ValueError("x"), KeyError(), ZeroDivisionError()]),
+    st.sampled_from([ValueError("x"), KeyError(), ZeroDivisionError(), *NO_EXCEPTIONS]),
 )
 def test_a_rule_that_raises_denies_whatever_the_others_say(
-    rules: list[Rule], place: int, error: Exception
+    rules: list[Rule], place: int, error: BaseException
 ) -> None:
     broken = allow("broken", reason="", when=raising(error))
     decision = decide([*rules[:place], broken, *rules[place:]], rule_context())
@@ -173,6 +184,70 @@ async def test_an_async_rule_denies_since_nobody_awaits_it() -> None:
     made[0].close()
 
 
+class HasNoTruth:
+    def __bool__(self) -> bool:
+        raise SystemExit
+
+
+class Odd:
+    """Can't say its name once it is made."""
+
+    is_made = False
+
+    @property
+    def __name__(self) -> str:
+        if self.is_made:
+            raise SystemExit
+        return "odd"
+
+    def __call__(self, context: RuleContext) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    "when",
+    [answering(HasNoTruth()), lambda context: endless(), lambda context: (part for part in ())],
+    ids=["no truth", "too deep", "a generator"],
+)
+def test_what_a_condition_answers_is_never_asked_for_its_truth(when: Any) -> None:
+    decision = decide([allow("odd", reason="", when=when)], rule_context())
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+
+
+def endless() -> bool:
+    return endless()
+
+
+def test_a_condition_whose_name_can_not_be_told_is_explained_all_the_same() -> None:
+    odd = Odd()
+    rules = [deny("odd", reason="", when=odd)]
+    odd.is_made = True
+    assert decide(rules, rule_context()).rule == "default"
+
+
+def test_temporals_own_interrupt_of_a_task_that_took_too_long_ends_its_thread() -> None:
+    rules = [allow("endless", reason="", when=raising(_InterruptDeadlockError()))]
+    with pytest.raises(_InterruptDeadlockError):
+        decide(rules, rule_context())
+
+
+@pytest.mark.parametrize("error", NO_EXCEPTIONS, ids=repr)
+def test_an_engine_that_raises_what_is_no_exception_denies(error: BaseException) -> None:
+    class Engine:
+        content = None
+
+        @property
+        def engine(self) -> str:
+            raise error
+
+        def judge(self, context: RuleContext) -> Sequence[Match]:
+            raise error
+
+    decision = decide([allow("all", reason="")], rule_context(), [Engine()])
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+    assert type(error).__name__ in decision.reason
+
+
 def test_a_rule_for_another_tool_is_not_asked() -> None:
     rules = [deny("mail", reason="", tools=["mail"], when=raising(ValueError())), allow("all", reason="")]
     assert decide(rules, rule_context(tool="refund")).verdict == "allow"
@@ -199,6 +274,8 @@ exceptions = (
     | st.builds(UnprintableError)
     | st.builds(RecursionError)
     | st.builds(ExceptionGroup, any_text, st.just([ValueError()]))
+    | st.sampled_from(NO_EXCEPTIONS)
+    | st.builds(BaseExceptionGroup, any_text, st.just([KeyboardInterrupt()]))
 )
 odd_conditions = exceptions.map(raising) | odd_values.map(answering)
 
@@ -219,7 +296,7 @@ def test_deciding_never_raises_and_what_fails_is_denied(
 def decided(rule: Rule, arguments: dict[str, Any]) -> object:
     try:
         return rule.when(rule_context(arguments))
-    except Exception:
+    except BaseException:
         return None
 
 

@@ -14,13 +14,22 @@ async def later(context: object) -> bool:
     return True
 
 
+def parts(context: object) -> Any:
+    yield True
+
+
+class Later:
+    async def __call__(self, context: object) -> bool:
+        return True
+
+
 ANY: Any = None
 SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
     "tools as a text": (lambda: deny("d", reason="", tools="wire"), "a list of names"),
     "scopes as a text": (lambda: deny("d", reason="", scopes="money"), "a list of names"),
     "tenants as a text": (lambda: deny("d", reason="", tenants="acme"), "a list of names"),
     "roles as a text": (lambda: ask("a", reason="", roles="finance"), "a list of names"),
-    "tools that are none": (lambda: deny("d", reason="", tools=(None,)), "tuple of names"),  # pyright: ignore
+    "tools that are none": (lambda: deny("d", reason="", tools=(None,)), "neither"),  # pyright: ignore
     "an empty tool": (lambda: deny("d", reason="", tools=("",)), "tuple of names"),
     "a misspelt effect": (lambda: guard("g", reason="", when=bool, effects=("wirte",)), "when="),  # pyright: ignore
     "another effect": (lambda: deny("d", reason="", effects=("writes",)), "there are read"),  # pyright: ignore
@@ -28,6 +37,12 @@ SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
     "a tier in capitals": (lambda: allow("a", reason="", tiers=("Production",)), "there are dev"),  # pyright: ignore
     "another verdict": (lambda: Rule("r", "Deny", ""), "no verdict"),  # pyright: ignore
     "an async condition": (lambda: deny("d", reason="", when=later), "True or False"),  # pyright: ignore
+    "a condition that is called later": (lambda: deny("d", reason="", when=Later()), "True or False"),  # pyright: ignore
+    "a generator": (lambda: deny("d", reason="", when=parts), "True or False"),  # pyright: ignore
+    "a condition of nothing": (lambda: deny("d", reason="", when=lambda: True), "a RuleContext"),  # pyright: ignore
+    "a condition of two": (lambda: deny("d", reason="", when=lambda a, b: True), "a RuleContext"),  # pyright: ignore
+    "no tiers": (lambda: Rule("r", "allow", "", tiers=()), "tiers is empty"),
+    "a set for names": (lambda: RuleSet("s", "1", (), tools=["pay"]), "a tuple of tools"),  # pyright: ignore
     "no condition": (lambda: deny("d", reason="", when=True), "True or False"),  # pyright: ignore
     "no name": (lambda: deny("", reason=""), "name is a text"),
     "no reason": (lambda: deny("d", reason=None), "reason is a text"),  # pyright: ignore

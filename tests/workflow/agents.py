@@ -1,11 +1,14 @@
 """Agents with a bank account, for the tests. Temporal's sandbox loads this module for each run of theirs."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Budget, RuleContext, allow, ask, deny
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Budget, Rule, RuleContext, allow, ask, deny
+from agentflow.core.rules import EVERY_TIER
 
 with workflow.unsafe.imports_passed_through():
     from tests.workflow.settings import ENDLESS, PROVEN, QUICK
@@ -38,6 +41,15 @@ class Banker(AgentWorkflow[str, Report]):
     budget = Budget(cost_usd=Decimal("0.10"), model_calls=10, tool_calls=10)
     model_options = QUICK
     release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
+class BankerEverywhere(Banker):
+    rules = tuple(replace(rule, tiers=EVERY_TIER) for rule in cast(tuple[Rule, ...], Banker.rules))
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:

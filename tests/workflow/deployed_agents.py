@@ -38,6 +38,7 @@ class Instructed(Banker, abstract=True):
 @deployed
 class Toolless(Banker, abstract=True):
     tools = (Bank.balance, Bank.pay)
+    rules = (allow("small", reason="small payments", tools=("pay",)), *Banker.rules[1:])
 
 
 @deployed

@@ -32,7 +32,7 @@ class StingyBanker(agents.Banker):
 
 @workflow.defn(name="LongBanker")
 class StingyLongBanker(agents.LongBanker):
-    rules = StingyBanker.rules
+    rules = (*agents.LongBanker.rules, deny("nobody", reason="nobody is paid", tools=("pay",)))
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:

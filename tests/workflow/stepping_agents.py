@@ -31,6 +31,8 @@ class Careful(AgentWorkflow[str, str]):
             raise RunDenied("not about that")
         if "crash" in task.input:
             raise ValueError("the check itself is broken")
+        if "exit" in task.input:
+            raise SystemExit("the check ends the process")
 
     async def perform(self, task: AgentTask[str]) -> str:
         result = await self.call_tool(Bank.balance, {"account": "alice"})
@@ -56,6 +58,8 @@ class Buggy(AgentWorkflow[str, str]):
         return await self.run_agent(task)
 
     async def perform(self, task: AgentTask[str]) -> str:
+        if "exit" in task.input:
+            raise SystemExit("oops")
         raise KeyError("oops")
 
 

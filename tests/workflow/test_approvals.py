@@ -8,7 +8,7 @@ from temporalio.common import RawValue
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow.contracts.approval import ApprovalDecision
-from agentflow.errors import DecisionRefusedError
+from agentflow.errors import ConfigurationError, DecisionRefusedError
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, UnprovenBanker
 from tests.workflow.harness import serving
@@ -108,6 +108,18 @@ async def test_a_malformed_or_unknown_approval_is_recorded_as_refused_and_has_no
         assert (await handle.result()).status == "completed"
 
 
+@pytest.mark.parametrize("tier", ["dev", "staging"])
+async def test_an_approval_says_in_which_tier_it_would_act(
+    temporal: WorkflowEnvironment, tmp_path: Path, tier: str
+) -> None:
+    async with serving(temporal, ScriptedModel(LARGE), tmp_path, tier=tier) as bank:
+        handle = await bank.start(Banker)
+        request = await bank.pending(handle)
+        assert request.tier == tier
+        await bank.agents.reject(handle.id, request.id, by="ann")
+        await handle.result()
+
+
 async def test_a_repeated_approval_is_recorded_as_refused(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
@@ -182,14 +194,12 @@ async def test_a_model_that_is_not_proven_has_every_write_asked(
         assert (await handle.result()).status == "completed"
 
 
-async def test_in_production_a_write_needs_a_rule_that_names_it(
+async def test_in_production_no_agent_is_served_whose_rules_would_never_match_there(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
-    model = ScriptedModel([call("pay", account="alice", amount="1.00"), DONE])
-    async with serving(temporal, model, tmp_path, tier="production", approvers="trusted") as bank:
-        outcome = await bank.run(Banker)
-        assert bank.bank.paid == []
-    assert outcome.tool_calls[0].rule == "default"
+    with pytest.raises(ConfigurationError, match=r"rule small, rule large.* name no tiers"):
+        async with serving(temporal, ScriptedModel([]), tmp_path, tier="production", approvers="trusted"):
+            pass
 
 
 async def test_the_details_show_the_exact_arguments_and_a_command_that_works(

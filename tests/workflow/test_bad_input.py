@@ -301,9 +301,21 @@ async def test_a_bug_in_the_agent_fails_the_workflow_and_does_not_spin(
     assert "KeyError" in str(failure.value.cause)
 
 
-async def test_a_preflight_check_that_breaks_denies(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+async def test_an_agent_that_ends_the_process_fails_the_workflow_and_does_not_spin(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
     async with serving(temporal, ScriptedModel([]), tmp_path) as bank:
-        outcome = await bank.run(Careful, "crash")
+        with pytest.raises(WorkflowFailureError) as failure:
+            await bank.run(Buggy, "exit")
+    assert "SystemExit" in str(failure.value.cause)
+
+
+@pytest.mark.parametrize("how", ["crash", "exit"])
+async def test_a_preflight_check_that_breaks_denies(
+    temporal: WorkflowEnvironment, tmp_path: Path, how: str
+) -> None:
+    async with serving(temporal, ScriptedModel([]), tmp_path) as bank:
+        outcome = await bank.run(Careful, how)
     assert outcome.status == "denied"
     assert "preflight could not decide" in outcome.reason
 

@@ -23,7 +23,7 @@ class Watch:
     """A guard that refuses what holds a word, and does odd things on demand."""
 
     word: str = "forbidden"
-    error: Exception | None = None
+    error: BaseException | None = None
     answer: Any = None
     seconds: float = 0
     seen: list[GuardedText] = field(default_factory=list[GuardedText])
@@ -48,6 +48,9 @@ class Watch:
 
 FAILING = [
     (Watch(error=ValueError("the text was 12345")), "it failed: ValueError"),
+    (Watch(error=SystemExit()), "it failed: RuntimeError"),
+    (Watch(error=KeyboardInterrupt()), "it failed: RuntimeError"),
+    (Watch(error=asyncio.CancelledError()), "it failed: RuntimeError"),
     (Watch(answer=True), "it answered bool"),
     (Watch(answer=""), ""),
     (Watch(seconds=30), "it took longer than 0.2 s"),

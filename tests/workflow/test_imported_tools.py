@@ -288,7 +288,9 @@ async def test_a_call_that_its_worker_has_another_import_of_is_refused_and_a_per
     async with noting(temporal, tmp_path, queue=queue, model=model) as bank:
         handle = await bank.start(Noter)
         request = await bank.pending(handle)
-    async with noting(temporal, tmp_path, ReimportedNoter, queue=queue, model=model) as later:
+    async with noting(
+        temporal, tmp_path, ReimportedNoter, queue=queue, model=model, tools=ReimportedNoter.tools
+    ) as later:
         await later.agents.approve(handle.id, request.id, by="ann")
         asked = await later.escalation(handle)
         assert "this worker has another import of it than the run" in asked.reason

@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 from agentflow.adapters.signer import Signer
 from agentflow.contracts.escalation import Resolution
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
-from tests.workflow.agents import Banker
+from tests.workflow.agents import Banker, BankerEverywhere
 from tests.workflow.harness import ALL_AGENTS, Harness, eventually, serving
 from tests.workflow.strangers import arguments_of
 from tests.workflow.test_forbidden_now import WORKFLOWS_ONLY
@@ -51,8 +51,9 @@ async def test_a_run_that_another_kind_of_worker_began_is_not_paid_here(
 ) -> None:
     """An unsigned approval of such a run used to pay on a production worker with approvers' keys."""
     model, queue = ScriptedModel(ASKS), f"other-{tmp_path.name}"
+    begins, goes_on = ({**one, "workflows": [BankerEverywhere]} for one in (begins, goes_on))
     async with serving(temporal, model, tmp_path, queue=queue, **begins) as bank:
-        handle = await bank.start(Banker)
+        handle = await bank.start(BankerEverywhere)
         request = await bank.pending(handle)
     async with serving(temporal, model, tmp_path, queue=queue, bank=bank.bank, **goes_on) as bank:
         await bank.agents.approve(handle.id, request.id, by="ann")

@@ -45,7 +45,7 @@ async def test_a_run_goes_on_under_the_rules_that_it_was_pinned_to(
         await later.agents.approve(handle.id, request.id, by="ann")
         outcome = await handle.result()
         history = await handle.fetch_history()
-    assert outcome.status == "completed"
+    assert outcome.status == "completed", outcome.reason
     assert bank.bank.paid == [("alice", "10.00"), ("alice", "600.00"), ("bob", "10.00")]
     await replayed(history, agent)
 
@@ -64,7 +64,7 @@ async def test_a_run_that_continues_as_new_goes_on_under_them_too(
     ) as later:
         await later.agents.approve(handle.id, request.id, by="ann")
         outcome = await handle.result()
-    assert outcome.status == "completed"
+    assert outcome.status == "completed", outcome.reason
     assert bank.bank.paid == [("alice", "600.00"), ("alice", "10.00")]
 
 

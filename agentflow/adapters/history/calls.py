@@ -14,8 +14,8 @@ from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import ToolMessage
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
-from agentflow.contracts.timeline import StepState
 from agentflow.contracts.recorded import Recorded
+from agentflow.contracts.timeline import StepState
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.verification import Verification
 from agentflow.contracts.wire import Contract, Json
