@@ -8,7 +8,7 @@ from temporalio import activity
 
 from agentflow.activity.calling import ToolCaller
 from agentflow.activity.effects import EffectOnce
-from agentflow.activity.failures import to_application_error
+from agentflow.activity.failures import NotBegunError, to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import Keepers
@@ -175,21 +175,31 @@ class _Execution:
         if invocation.decision.verdict != "allow" or invocation.decision.arguments_hash != binding:
             rule = invocation.decision.rule
             raise EffectConflictError(f"{self._contract.name} was not allowed with these arguments ({rule})")
-        if invocation.takes and invocation.takes != self._takes:
-            raise ToolChangedError(
-                f"{self._contract.name} takes other arguments, or has another effect, than when the run "
-                "began: a deploy changed it, and what was decided on for another tool is not called"
-            )
-        if self._contract.import_digest != invocation.source:
-            raise SourceChangedError(
-                f"{self._contract.name}: this worker has another import of it than the run; deploy both anew"
-            )
+        if (changed := self._changed_since(invocation)) is not None:
+            if self._effects is None:
+                raise changed
+            # While a fleet is deployed, another worker of the queue may have it as the run knows it.
+            raise NotBegunError(changed, is_on_record=False)
         if self._effects is None:
             if self._contract.sure_effect != "read":
                 # Its source calls it a read, and nobody here has said that it is.
                 await self._permits(invocation)
             return await self._caller.call(invocation)
         return await self._effects.carry_out(invocation)
+
+    def _changed_since(self, invocation: ToolInvocation) -> Exception | None:
+        """What says that the tool is another one than when the run began."""
+        name = self._contract.name
+        if invocation.takes and invocation.takes != self._takes:
+            return ToolChangedError(
+                f"{name} takes other arguments, or has another effect, than when the run began: a deploy "
+                "changed it, and what was decided on for another tool is not called"
+            )
+        if self._contract.import_digest != invocation.source:
+            return SourceChangedError(
+                f"{name}: this worker has another import of it than the run; deploy both anew"
+            )
+        return None
 
     async def _kept(self, result: ToolResult) -> ToolResult:
         """Put the text for the model into the store: the next chat names it by its hash."""

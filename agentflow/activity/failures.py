@@ -33,7 +33,6 @@ from agentflow.errors import (
     OutsideError,
     SealRefusedError,
     SourceChangedError,
-    ToolChangedError,
     ToolUnavailableError,
 )
 
@@ -76,7 +75,6 @@ _FINAL = (
     ConfigurationError,
     SealRefusedError,
     SourceChangedError,
-    ToolChangedError,
     NoticeRefusedError,
 )
 """Trying again can't help, or could do harm."""
