@@ -84,14 +84,20 @@ class LocalProcessError(AgentflowError):
 
 
 class ModelError(AgentflowError):
-    """A model call failed."""
+    """A model call failed. It stays charged at its worst case, unless it was certainly not billed."""
+
+    def __init__(self, message: str, *, unbilled: bool = False) -> None:
+        super().__init__(message)
+        self.unbilled = unbilled
+        """Whether it is certain that nothing was billed: the request was not sent, or was refused before
+        anything was generated."""
 
 
 class ModelUnavailableError(ModelError):
     """The provider may answer later: rate limit, overload, time-out, lost connection."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after: timedelta | None = None, unbilled: bool = False) -> None:
+        super().__init__(message, unbilled=unbilled)
         self.retry_after = retry_after
         """How long the provider asked to wait (its ``Retry-After``), if it said."""
 

@@ -86,7 +86,13 @@ from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
 from agentflow.ports.requesters import RequesterSource
-from agentflow.start_checks import announce, check_agents, tier_of_worker, warn_of_unheld_roles
+from agentflow.start_checks import (
+    announce,
+    check_agents,
+    tier_of_worker,
+    warn_of_poor_agents,
+    warn_of_unheld_roles,
+)
 from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
@@ -234,6 +240,7 @@ class AgentflowPlugin(SimplePlugin):
         self._tools = tuple(tools)
         for tool in tools:
             check_carried_out(tool, has_ledger=ledger is not None)
+        self._agents: tuple[type, ...] = ()
         self._keepers = Keepers()
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",
@@ -274,6 +281,7 @@ class AgentflowPlugin(SimplePlugin):
                 if self._input_guard
                 else None,
                 content=self._content,
+                price_of=self._models.price_of_answer,
             )
             manifest = ManifestActivity(
                 self._models,
@@ -345,6 +353,8 @@ class AgentflowPlugin(SimplePlugin):
             )
         if self._models and self._requesters:
             await self._requesters.policy()
+        if self._models:
+            await warn_of_poor_agents(workflows, self._models)
         warn_of_open_stores(*self._stores)
         for name in self._writes:
             metrics.may_be_unknown(name)

@@ -1,16 +1,24 @@
 """What a worker holds its agents against before it starts, and what it says of itself then."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
+from agentflow.activity.bounded import in_bounded_time
+from agentflow.activity.manifest import PRICE_SECONDS, ModelRegistry
 from agentflow.contracts.identity import ApproverKey
+from agentflow.contracts.messages import UserMessage
 from agentflow.contracts.rules import Tier
+from agentflow.core.budget import Purse
 from agentflow.core.person import folded
+from agentflow.core.pricing import brief_token_bound, message_token_bound, worst_case
 from agentflow.core.rules import RuleSet
-from agentflow.errors import ConfigurationError
+from agentflow.errors import ConfigurationError, UnknownModelError
+from agentflow.telemetry.logs import failure
 from agentflow.workflow.agent_checks import check_unchanged
-from agentflow.workflow.definition import definition_of
+from agentflow.workflow.definition import AgentDefinition, definition_of
 
 _LOG = structlog.get_logger("agentflow")
 
@@ -100,3 +108,44 @@ def _without_tiers(rules: RuleSet) -> list[str]:
     opening = [f"rule {rule.name}" for rule in rules.rules if rule.tiers is None and not rule.closes]
     cedar = [f"policy {name}" for each in rules.policies for name in getattr(each, "without_tier", ())]
     return opening + cedar
+
+
+async def warn_of_poor_agents(workflows: Sequence[type], registry: ModelRegistry) -> None:
+    """Log, for each agent that can't make a single model call on this worker, why not.
+
+    It refuses nothing: other agents of the worker can, and prices may be others by the time of a run.
+    """
+    agents = [definition for kind in workflows if (definition := definition_of(kind))]
+
+    def ask() -> list[tuple[str, str]]:
+        return [(agent.name, why) for agent in agents if (why := poverty(agent, registry))]
+
+    try:
+        found = await asyncio.to_thread(in_bounded_time, ask, PRICE_SECONDS)
+    except Exception as error:
+        _LOG.warning("budgets were not compared with the models' prices", **failure(error))
+        return
+    for agent, why in found:
+        _LOG.warning("an agent can't make a single model call on this worker", agent=agent, reason=why)
+
+
+def poverty(agent: AgentDefinition[Any], registry: ModelRegistry) -> str | None:
+    """Why an agent can't make a single model call; ``None`` if it can, by its own budget."""
+    purse, options = Purse(agent.budget), agent.model_options
+    tokens = brief_token_bound(agent.instructions, agent.offers, agent.output_form.schema)
+    tokens += message_token_bound(UserMessage(text="", label="person"))
+    why = ""
+    for name in agent.models:
+        try:
+            model = registry.resolve(name)
+        except UnknownModelError as error:
+            # One of the route is enough: its runs are denied.
+            return str(error)
+        shortfall = purse.shortfall(worst_case(model.price, tokens, options.max_output_tokens))
+        if shortfall is None:
+            return None
+        why = (
+            f"a call of {model.name} with the shortest task does not fit the budget: {shortfall}; raise the "
+            "budget, or lower max_output_tokens of its model_options"
+        )
+    return why

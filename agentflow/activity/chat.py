@@ -1,6 +1,8 @@
 """The ``chat`` activity: rebuild the conversation, call the model, keep its answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from temporalio import activity
 
@@ -13,20 +15,38 @@ from agentflow.activity.marks import MarksOfBriefs
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import Entry
-from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse, ModelAnswer, ModelCall
+from agentflow.contracts.model import (
+    HEAD_DIGITS,
+    Brief,
+    ChatRequest,
+    ChatResponse,
+    ModelAnswer,
+    ModelCall,
+    ModelPrice,
+    ModelSpec,
+)
 from agentflow.contracts.wire import Sha256, exactly
 from agentflow.core.compaction import compacted
+from agentflow.core.constrained import encodable
 from agentflow.core.idempotency import run_root
 from agentflow.core.known_values import KnownValues
-from agentflow.core.pricing import cost_usd
+from agentflow.core.model_names import is_same_model
+from agentflow.core.pricing import cost_usd, is_as_cheap
 from agentflow.core.transcript import node_hash, written_out
-from agentflow.errors import BlobMissingError, ModelUnavailableError
+from agentflow.errors import BlobMissingError, ModelError, ModelUnavailableError
 from agentflow.ports.model import ModelClient
 from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.content import SpanContent
 from agentflow.telemetry.logs import KNOWN
 from agentflow.telemetry.spans import current_span
 
+MAX_NAME = 200
+"""Characters of a name or a word of a provider's that go into history."""
+_PRICES_KEPT = 256
+"""Of models that answer for others."""
+
+PriceOf = Callable[[str, str], ModelPrice | None]
+"""Answers the price of a model by the ``provider:model`` that was asked, and the name that answered."""
 Guarding = Callable[[Sequence[Entry]], Awaitable[None]]
 """Raises ``GuardRefusedError`` for entries that a model must not see."""
 
@@ -43,6 +63,7 @@ class ChatActivity:
         *,
         guard: Guarding | None = None,
         content: SpanContent | None = None,
+        price_of: PriceOf = lambda asked, answered: None,
     ) -> None:
         """Put the parts together.
 
@@ -53,6 +74,7 @@ class ChatActivity:
             history: Makes the blobs of the activity's run anew, given its root.
             guard: Looks at what is new before a model sees it.
             content: Puts what is said into spans.
+            price_of: Knows the price of a model that answers for another one.
         """
         self._client = client
         self._transcripts = transcripts
@@ -60,6 +82,8 @@ class ChatActivity:
         self._history = history
         self._guard = guard
         self._content = content
+        self._price_of = price_of
+        self._prices: dict[tuple[str, str], ModelPrice | None] = {}
         self._marks = MarksOfBriefs()
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -68,13 +92,14 @@ class ChatActivity:
         Raises:
             ApplicationError: retryable for 429, 5xx, time-outs and lost connections; otherwise not.
         """
+        sending = _Sending()
         try:
             with heartbeating():
-                return await self._chat(request)
+                return await self._chat(request, sending)
         except Exception as error:
-            raise to_application_error(error) from None
+            raise to_application_error(error, unbilled=sending.was_unbilled(error)) from None
 
-    async def _chat(self, request: ChatRequest) -> ChatResponse:
+    async def _chat(self, request: ChatRequest, sending: "_Sending") -> ChatResponse:
         info = activity.info()
         KNOWN.set(KnownValues.of(request.known))
         root = run_root(info.namespace, info.workflow_id or "")
@@ -95,9 +120,10 @@ class ChatActivity:
         if response is None:
             if self._guard is not None:
                 await self._guard(news)
-            answer = await self._call(brief, name, (*before.messages, *news), key)
+            answer = await self._call(brief, name, (*before.messages, *news), key, sending)
             head = node_hash(root, request.parent, (*sent, answer.message), name)
-            response = _response(answer, head, asked_for=brief.model.name)
+            price = await self._other_price(brief.model, answer.response_model)
+            response = _response(answer, head, asked_for=brief.model.name, price=price)
         await transcript.extend(
             request.parent,
             before.messages,
@@ -111,7 +137,12 @@ class ChatActivity:
         return response
 
     async def _call(
-        self, brief: Brief, name: Sha256, messages: tuple[Entry, ...], key: Sha256
+        self,
+        brief: Brief,
+        name: Sha256,
+        messages: tuple[Entry, ...],
+        key: Sha256,
+        sending: "_Sending",
     ) -> ModelAnswer:
         info, marks = activity.info(), self._marks.of(name, brief)
         call = ModelCall(
@@ -142,6 +173,7 @@ class ChatActivity:
         }
         with current_span(f"{semconv.CHAT} {model}", attributes) as span:
             with metrics.operation(labels):
+                sending.began = True
                 answer = _held(await self._client.chat(call))
             metrics.tokens(answer.usage, labels)
             if self._content is not None and span.is_recording():
@@ -159,6 +191,35 @@ class ChatActivity:
                 }
             )
         return answer
+
+    async def _other_price(self, asked: ModelSpec, answered: str) -> ModelPrice | None:
+        """The price of the model that answered, where that is not the one that the run is pinned to.
+
+        A version of the asked model may be dearer than the rest; another model of unknown price has none
+        here, and is charged at the worst case.
+        """
+        if answered in ("", asked.name.partition(":")[2]) or answered in asked.answers_as:
+            return None
+        name = (asked.name, answered[:MAX_NAME])
+        if name not in self._prices:
+            if len(self._prices) >= _PRICES_KEPT:
+                self._prices.clear()
+            self._prices[name] = await asyncio.to_thread(self._price_of, *name)
+        price = self._prices[name]
+        is_same = price is not None and is_same_model(asked.name, answered)
+        return None if price is None or (is_same and is_as_cheap(price, asked.price)) else price
+
+
+@dataclass
+class _Sending:
+    """How far an attempt came on its way to the provider."""
+
+    began: bool = False
+    """Whether the model client was asked."""
+
+    def was_unbilled(self, error: Exception) -> bool:
+        """Whether an attempt was certainly not billed: it never asked, or its client is certain."""
+        return not self.began or (isinstance(error, ModelError) and error.unbilled is True)
 
 
 def _held(answer: object) -> ModelAnswer:
@@ -185,14 +246,16 @@ def _special_tokens(usage: Usage) -> dict[str, int]:
     return {name: count for name, count in told.items() if count}
 
 
-def _response(answer: ModelAnswer, head: Sha256, *, asked_for: str) -> ChatResponse:
-    model = answer.response_model
+def _response(answer: ModelAnswer, head: Sha256, *, asked_for: str, price: ModelPrice | None) -> ChatResponse:
+    # A provider's words: bounded, and without the lone surrogates that no payload can carry.
+    model = encodable(answer.response_model)[:MAX_NAME]
     return ChatResponse(
         text=answer.message.text,
         tool_calls=answer.message.tool_calls,
         usage=answer.usage,
         head=head[:HEAD_DIGITS],
         response_model="" if model == asked_for.partition(":")[2] else model,
-        finish_reason=answer.finish_reason,
+        response_price=price,
+        finish_reason=encodable(answer.finish_reason)[:MAX_NAME],
         attempt=activity.info().attempt,
     )

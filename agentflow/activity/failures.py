@@ -16,6 +16,7 @@ from agentflow.contracts.names import (
     NOT_BEGUN,
     ON_RECORD,
     SEAL_REFUSED_ERROR,
+    UNBILLED,
 )
 from agentflow.errors import (
     AgentflowError,
@@ -82,7 +83,9 @@ _WAITING = (ModelUnavailableError, EffectBusyError, ToolUnavailableError, Outsid
 """They may say when to try again."""
 
 
-def to_application_error(error: Exception, *, run_waits: bool = False) -> ApplicationError:
+def to_application_error(
+    error: Exception, *, run_waits: bool = False, unbilled: bool = False
+) -> ApplicationError:
     """An error as Temporal should see it. Its details say which attempt failed.
 
     Raise it ``from None``: a cause would go into history with all of its text. The traceback is kept.
@@ -90,6 +93,7 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
     Args:
         error: What was raised.
         run_waits: Whether the run waits for another attempt's lease, and asks anew: that uses up no attempt.
+        unbilled: Whether the attempt, of a model call, was certainly not billed.
     """
     if isinstance(error, ApplicationError):
         return error
@@ -106,6 +110,8 @@ def to_application_error(error: Exception, *, run_waits: bool = False) -> Applic
     if not_begun is not None:
         facts[NOT_BEGUN] = True
         facts[ON_RECORD] = not_begun.is_on_record
+    if unbilled:
+        facts[UNBILLED] = True
     must_be_asked_anew = not_begun is not None and not not_begun.is_on_record
     message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
     wait = error.retry_after if isinstance(error, _WAITING) else None

@@ -50,6 +50,10 @@ def _no_aliases() -> Mapping[str, str]:
     return {}
 
 
+def _no_names() -> Mapping[str, Sequence[str]]:
+    return {}
+
+
 def _no_contexts() -> Mapping[str, int]:
     return {}
 
@@ -65,6 +69,10 @@ class ModelRegistry:
     """``provider:model`` names without (good) tool calling of their own."""
     context_tokens: Mapping[str, int] = field(default_factory=_no_contexts)
     """Context windows by ``provider:model``, where the price book doesn't know them or they are smaller."""
+    answers_as: Mapping[str, Sequence[str]] = field(default_factory=_no_names)
+    """Names under which providers answer for ``provider:model``, besides its own with a version or a date: of
+    a deployment with a name of its own, of a gateway. Another model than those is charged at the dearer
+    price, or at the worst case where that is unknown."""
 
     def __post_init__(self) -> None:
         """Refuse what isn't a registry.
@@ -84,6 +92,10 @@ class ModelRegistry:
         for model, tokens in self.context_tokens.items():
             if not _is_model(model) or not _is_count(tokens):
                 raise ConfigurationError(f"context_tokens of {model!r} is {tokens!r}, not a number of tokens")
+        for model, names in self.answers_as.items():
+            are_names = not isinstance(cast(object, names), str) and all(map(_is_name, names))
+            if not _is_model(model) or not are_names:
+                raise ConfigurationError(f"answers_as of {model!r} is {names!r}, not a list of model names")
 
     def resolve(self, name: str) -> ModelSpec:
         """A model by name or alias, with its price.
@@ -105,7 +117,20 @@ class ModelRegistry:
             )
         calling = "constrained" if model in self.constrained else "native"
         context = self.context_tokens.get(model) or self._context(model)
-        return ModelSpec(name=model, price=price, tool_calling=calling, context_tokens=context)
+        return ModelSpec(
+            name=model,
+            price=price,
+            tool_calling=calling,
+            context_tokens=context,
+            answers_as=tuple(self.answers_as.get(model, ())),
+        )
+
+    def price_of_answer(self, asked: str, answered: str) -> ModelPrice | None:
+        """The price of a model that answered for another one, by the provider's name for it; or ``None``."""
+        try:
+            return self._price(f"{asked.partition(':')[0]}:{answered.removeprefix('models/')}")
+        except UnknownModelError:
+            return None
 
     def _price(self, model: str) -> ModelPrice | None:
         """What the price book says, if it is a price."""
@@ -134,6 +159,10 @@ class ModelRegistry:
 
 def _is_model(name: object) -> bool:
     return isinstance(name, str) and all(name.partition(":"))
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip())
 
 
 def _is_count(value: object) -> bool:

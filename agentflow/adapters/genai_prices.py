@@ -1,11 +1,13 @@
 """Prices from the table that comes with the genai-prices package: no network, no updates on the way."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from importlib.util import find_spec
 
 from agentflow.contracts.model import ModelPrice
+from agentflow.core.model_names import forms
 from agentflow.errors import MissingExtraError
 
 if find_spec("genai_prices") is None:
@@ -33,6 +35,8 @@ _PROVIDERS = {
     "google-vertex": "google",
     "xai": "x-ai",
 }
+_REGION = re.compile(r"\A(?:(?:us|us-gov|eu|apac|au|jp|in|ca|global|regional)\.)?(?:anthropic\.)?")
+"""How Bedrock's inference profiles begin, and the table's names for them."""
 _HOURS_AHEAD = 24
 # Of dollars for a million tokens: then a token's price is exact in the twelve places that money has here.
 _PLACES = Decimal("0.000001")
@@ -40,6 +44,9 @@ _PLACES = Decimal("0.000001")
 
 class GenaiPriceBook:
     """A ``PriceBook`` of list prices.
+
+    A model is one of the table's by its name there, or by that with a version or a date at its end, as
+    providers add them. What else begins or looks alike has no price: unknown, never a guess.
 
     A model at an address of your own costs what you say it does, even nothing: give it in ``overrides``.
 
@@ -81,9 +88,29 @@ class GenaiPriceBook:
         if provider is None or not reference:
             return None
         try:
-            return self._table.find_provider_model(reference, provider, None, None)[1]
+            found = self._table.find_provider_model(reference, provider, None, None)[1]
         except LookupError:
             return None
+        return found if _is_named(found, reference) else None
+
+
+def _is_named(found: ModelInfo, reference: str) -> bool:
+    """Whether a name is the model's, or that with a version or a date: the table takes what begins alike."""
+    texts = [text.lower().strip("/-@.") for text in (found.id, *_texts(found.match))]
+    known = {*texts, *forms(found.id.lower())}
+    known |= {_REGION.sub("", name) for name in known}
+    plain = reference.lower()
+    return not known.isdisjoint({*forms(plain), *forms(_REGION.sub("", plain))})
+
+
+def _texts(clause: object) -> Iterable[str]:
+    """The names that a clause of the table compares with. Patterns say of no name that it is the model's."""
+    for kind in ("equals", "starts_with", "contains", "ends_with"):
+        if isinstance(text := getattr(clause, kind, None), str):
+            yield text
+    for kind in ("or_", "and_"):
+        for inner in getattr(clause, kind, ()):
+            yield from _texts(inner)
 
 
 def _dearest(listed: Iterable[ListedPrice]) -> ModelPrice | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from agentflow.errors import MissingExtraError
+from agentflow.errors import MissingExtraError, ModelError
 
 if find_spec("pydantic_ai") is None:
     raise MissingExtraError("agentflow.adapters.pydantic_ai", "openai")
@@ -26,15 +26,13 @@ from agentflow.adapters.pydantic_ai_messages import (
     AnswerObject,
     to_assistant_message,
     to_model_messages,
-    to_usage,
 )
 from agentflow.adapters.pydantic_ai_models import ModelEndpoint, build_model, endpoint_of
-from agentflow.contracts.budget import Usage
+from agentflow.adapters.pydantic_ai_reports import finish_reason, to_usage
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.model import ModelAnswer, ModelCall, ToolOffer
 from agentflow.core.constrained import ReplyForm, plain_messages
 from agentflow.core.grammar import Schema, for_grammar
-from agentflow.core.pricing import input_token_bound
 from agentflow.telemetry.propagation import trace_headers
 
 __all__ = ["ModelEndpoint", "PydanticAIModelClient"]
@@ -60,7 +58,12 @@ class PydanticAIModelClient:
             ModelRejectedError: will fail again (400, 401, 403, unknown model); says what to fix.
             MissingExtraError: the provider's SDK isn't installed.
         """
-        model = await self._model(call.model.name)
+        try:
+            model = await self._model(call.model.name)
+        except ModelError as error:
+            # Nothing was sent.
+            error.unbilled = True
+            raise
         exchange = (
             _constrained(call, model) if call.model.tool_calling == "constrained" else _native(call, model)
         )
@@ -75,11 +78,14 @@ class PydanticAIModelClient:
         except Exception as error:
             # From None: Temporal records causes, and theirs quote prompts.
             raise model_error(error, call.model.name, model.context_window) from None
+        message = exchange.read(response, call.idempotency_key)
+        provider = call.model.name.partition(":")[0]
+        also = endpoint_of(call.model.name, self._endpoints).finished
         return ModelAnswer(
-            message=exchange.read(response, call.idempotency_key),
-            usage=to_usage(response.usage, _worst_usage(call)),
+            message=message,
+            usage=to_usage(response.usage),
             response_model=response.model_name or model.model_name,
-            finish_reason=response.finish_reason or "unknown",
+            finish_reason=finish_reason(response, message, provider, also),
         )
 
     async def aclose(self) -> None:
@@ -186,8 +192,3 @@ def _settings(call: ModelCall, model: Model) -> ModelSettings:
         # pydantic-ai sends max_completion_tokens, which Ollama ignores (its issue 7125).
         settings["extra_body"] = {"max_tokens": call.max_output_tokens}
     return settings
-
-
-def _worst_usage(call: ModelCall) -> Usage:
-    bound = input_token_bound(call.instructions, call.messages, call.tools, call.output_schema)
-    return Usage(input_tokens=bound, output_tokens=call.max_output_tokens)

@@ -13,9 +13,19 @@ from pydantic_ai import exceptions as raised
 
 from agentflow.errors import ModelError, ModelRejectedError, ModelUnavailableError
 
+_NOT_SENT = ("pool", "connect")
+"""Stages of a request in which nothing of it has left."""
 _LONGEST_WAIT = timedelta(days=1)
 _MAY_WORK_LATER = (408, 409, 425, 429)
 _TOO_LARGE = 413
+_REFUSED = (400, 401, 403, 404, 413, 422, 429)
+"""A request that is answered with one of these was refused before anything was generated, but for:"""
+_AFTER_GENERATING = re.compile(
+    r"fail(ed|ure)|generat|content|filter|moderat|inspection|safety|policy|invalid_prompt|output",
+    re.IGNORECASE,
+)
+"""Codes of a 400 that some give for what was generated: groq's ``tool_use_failed`` and
+``json_validate_failed``, Azure's ``content_filter``, DashScope's ``data_inspection_failed``."""
 
 _KEY_VARIABLES = {
     "google": "GOOGLE_API_KEY",
@@ -54,7 +64,10 @@ def model_error(error: Exception, name: str, context_window: int | None = None) 
             return ModelUnavailableError(f"{name} gave no answer in the time allowed")
         case raised.ModelConnectionError():
             where = f" ({error.phase})" if error.phase else ""
-            return ModelUnavailableError(f"{name} could not be reached, or the connection broke{where}")
+            return ModelUnavailableError(
+                f"{name} could not be reached, or the connection broke{where}",
+                unbilled=error.phase in _NOT_SENT,
+            )
         case raised.ModelAPIError() | raised.UnexpectedModelBehavior():
             return _from_answer(error, name, context_window)
         case raised.UserError():
@@ -66,22 +79,37 @@ def model_error(error: Exception, name: str, context_window: int | None = None) 
 
 def no_credentials(name: str) -> ModelRejectedError:
     """The error for credentials that aren't there."""
-    return ModelRejectedError(f"{name} has no credentials: {_set_the_key(name)}")
+    return ModelRejectedError(f"{name} has no credentials: {_set_the_key(name)}", unbilled=True)
 
 
 def _from_status(error: raised.ModelHTTPError, name: str, context_window: int | None) -> ModelError:
     said = f"{name} answered {error.status_code}{_details(error)}"
+    unbilled = _is_unbilled(error)
     if isinstance(error, raised.ModelQuotaExceededError):
         # A 429 as well, often, but waiting doesn't help.
         return ModelRejectedError(
-            f"{said}: quota or credit is used up; top up the account or raise the limit"
+            f"{said}: quota or credit is used up; top up the account or raise the limit", unbilled=unbilled
         )
     busy = isinstance(error, raised.ModelUnavailableError) or error.status_code in _MAY_WORK_LATER
     if busy or error.status_code >= 500:
-        return ModelUnavailableError(said, retry_after=_wait(error))
+        return ModelUnavailableError(said, retry_after=_wait(error), unbilled=unbilled)
     if error.status_code == _TOO_LARGE or _is_too_long(error):
-        return _too_long(error, said, context_window)
-    return ModelRejectedError(f"{said}: {_what_to_fix(error, name)}")
+        return _too_long(error, said, context_window, unbilled=unbilled)
+    return ModelRejectedError(f"{said}: {_what_to_fix(error, name)}", unbilled=unbilled)
+
+
+def _is_unbilled(error: raised.ModelHTTPError) -> bool:
+    """Whether the provider certainly refused the request before it generated anything.
+
+    A status that came with no response of its own (within a stream, or inside a 200) may be of what was
+    generated.
+    """
+    if error.status_code not in _REFUSED or error.in_stream or error.headers is None:
+        return False
+    codes = " ".join(code for code in (error.provider_error_code, error.provider_error_type) if code)
+    return error.status_code != 400 or not (
+        _AFTER_GENERATING.search(codes) or "failed_generation" in str(error.body)
+    )
 
 
 def _what_to_fix(error: raised.ModelHTTPError, name: str) -> str:
@@ -126,13 +154,16 @@ def _from_sdk(error: Exception, name: str) -> ModelError:
     return ModelUnavailableError(f"{name} could not be asked: {type(error).__name__}{place}")
 
 
-def _too_long(error: raised.ModelAPIError, said: str, context_window: int | None) -> ModelRejectedError:
+def _too_long(
+    error: raised.ModelAPIError, said: str, context_window: int | None, *, unbilled: bool = False
+) -> ModelRejectedError:
     found = _LIMIT.search(str(error.body))
     limit = next((group for group in found.groups() if group), None) if found else context_window
     takes = f"; the model takes {limit} tokens" if limit else ""
     return ModelRejectedError(
         f"{said}: the conversation is too long{takes}. Shorten instructions or tool outputs, or route to a"
-        " model with a larger context window"
+        " model with a larger context window",
+        unbilled=unbilled,
     )
 
 

@@ -16,9 +16,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from pydantic_ai.usage import RequestUsage
 
-from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core.constrained import (
@@ -105,23 +103,12 @@ def to_assistant_message(
         if not identity or identity.startswith(_MADE_UP_ID) or identity in calls:
             identity = derived_call_id(call_key, len(calls))
         calls[identity] = ToolCall(id=identity, tool=part.tool_name, arguments=_arguments(part))
-    # The output tool's arguments are the answer; what the model says beside it isn't.
-    texts = answers[:1] or [part.content for part in response.parts if isinstance(part, TextPart)]
+    # The output tool's arguments are the answer; what the model says beside it isn't. Two answers that differ
+    # are none: together they are no JSON, and the model is told so.
+    said = [part.content for part in response.parts if isinstance(part, TextPart)]
+    texts = ["\n".join(dict.fromkeys(answers))] if answers else said
     text = encodable("".join(texts))
     return AssistantMessage(text=answer.text(text) if answer else text, tool_calls=tuple(calls.values()))
-
-
-def to_usage(usage: RequestUsage, worst: Usage) -> Usage:
-    """What was used; the worst case where the server doesn't say, since unknown is never zero."""
-    if usage.unmeasured_requests or not usage.input_tokens:
-        return worst
-    return Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_input_tokens=usage.cache_read_tokens,
-        cache_write_input_tokens=usage.cache_write_tokens,
-        reasoning_output_tokens=usage.output_reasoning_tokens or usage.details.get("reasoning_tokens", 0),
-    )
 
 
 def _requests(calls: Sequence[ToolCall], replies: Sequence[UserMessage | ToolMessage]) -> list[ModelMessage]:

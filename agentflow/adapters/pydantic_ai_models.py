@@ -43,6 +43,9 @@ class ModelEndpoint:
     """Such as ``http://localhost:11434/v1``."""
     api_key: str | None = field(default=None, repr=False)
     """Never part of a run's history: only the worker knows it."""
+    finished: tuple[str, ...] = ()
+    """More words with which this server ends a finished answer than its provider has (``core.finish``), such
+    as ``eos``. ``missing`` takes an answer that ends with no word for a finished one."""
 
 
 def endpoint_of(name: str, endpoints: Mapping[str, ModelEndpoint]) -> ModelEndpoint:
@@ -101,11 +104,21 @@ def _compatible_model(model_name: str, base_url: str, api_key: str | None) -> Mo
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+    class Compatible(OpenAIChatModel):
+        """Keeps the total of a usage report, which pydantic-ai drops: a server may contradict itself."""
+
+        def _map_usage(self, response: Any) -> Any:
+            usage = super()._map_usage(response)
+            total = getattr(response.usage, "total_tokens", None)
+            if total is not None:
+                usage.details["total_tokens"] = total
+            return usage
+
     # Not OpenAIProvider: it would send OPENAI_API_KEY to whoever serves that address.
     provider = OpenAICompatibleProvider(
         "openai-compatible", base_url=base_url, api_key=api_key, profile=_COMPATIBLE
     )
-    return OpenAIChatModel(model_name, provider=provider)
+    return Compatible(model_name, provider=provider)
 
 
 def _provider(provider: str, endpoint: ModelEndpoint) -> Provider[Any]:

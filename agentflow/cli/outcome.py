@@ -59,9 +59,8 @@ def usage_facts(usage: UsageReport) -> list[tuple[str, object]]:
     if usage.reserved != Spend():
         pairs.append(("reserved", spend_text(usage.reserved)))
     if usage.possibly_billed_usd:
-        pairs.append(
-            ("in doubt", f"{dollars(usage.possibly_billed_usd)} of failed attempts may have been billed")
-        )
+        in_doubt = "may have been billed, by failed attempts or odd usage reports"
+        pairs.append(("in doubt", f"{dollars(usage.possibly_billed_usd)} {in_doubt}"))
     return pairs
 
 

@@ -2,10 +2,17 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Annotated
 
 from pydantic import Field
 
-from agentflow.contracts.wire import Contract, Duration, Usd, is_zero
+from agentflow.contracts.wire import Contract, Duration, Usd, is_empty, is_none, is_zero
+
+MOST_TOKENS = 1_000_000_000
+"""Of one model call: a greater number is no count."""
+
+Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
+"""A number of tokens of one model call."""
 
 
 class Budget(Contract):
@@ -23,13 +30,20 @@ class Budget(Contract):
 
 
 class Usage(Contract):
-    """What was used. Reasoning and cached tokens are parts of output and input tokens."""
+    """What was used, as the provider reports it. Reasoning and cached tokens are parts of output and input.
 
-    input_tokens: int = Field(default=0, ge=0)
-    output_tokens: int = Field(default=0, ge=0)
-    cache_read_input_tokens: int = Field(default=0, ge=0, exclude_if=is_zero)
-    cache_write_input_tokens: int = Field(default=0, ge=0, exclude_if=is_zero)
-    reasoning_output_tokens: int = Field(default=0, ge=0, exclude_if=is_zero)
+    The run decides whether that can be (``core.usage``).
+    """
+
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_input_tokens: Tokens = Field(default=0, exclude_if=is_zero)
+    cache_write_input_tokens: Tokens = Field(default=0, exclude_if=is_zero)
+    reasoning_output_tokens: Tokens = Field(default=0, exclude_if=is_zero)
+    total_tokens: Tokens | None = Field(default=None, exclude_if=is_none)
+    """The sum as the provider gives it, where it does."""
+    doubt: str = Field(default="", max_length=200, exclude_if=is_empty)
+    """Why the figures are none, as whoever read them knows: the provider reported nothing, or no counts."""
 
 
 class Spend(Contract):
@@ -60,4 +74,5 @@ class UsageReport(Contract):
     reserved: Spend
     """Worst case of the calls under way."""
     possibly_billed_usd: Usd = Decimal(0)
-    """Part of ``settled``: the worst case of failed attempts that the provider may have billed."""
+    """Part of ``settled``: the worst case of failed attempts that the provider may have billed, and of
+    answers whose usage report can't be."""

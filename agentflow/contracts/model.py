@@ -10,7 +10,7 @@ from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, Entry, Message, ToolCall
 from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.tools import RetryOptions
-from agentflow.contracts.wire import Contract, Duration, Json, Sha256, Usd, is_empty, is_none
+from agentflow.contracts.wire import Contract, Duration, Json, Price, Sha256, is_empty, is_none
 
 HEAD_DIGITS = 16
 """How much of a head travels back."""
@@ -43,12 +43,12 @@ class ModelOptions(Contract):
 class ModelPrice(Contract):
     """Dollars for a million tokens. The dearest tier where a provider has several."""
 
-    input_usd_per_mtok: Usd
-    output_usd_per_mtok: Usd
-    cache_read_usd_per_mtok: Usd | None = None
+    input_usd_per_mtok: Price
+    output_usd_per_mtok: Price
+    cache_read_usd_per_mtok: Price | None = None
     """``None`` prices cached input as input."""
-    cache_write_usd_per_mtok: Usd | None = None
-    request_usd: Usd = Decimal(0)
+    cache_write_usd_per_mtok: Price | None = None
+    request_usd: Price = Decimal(0)
     """Charged for each request."""
     source: str = "configuration"
     """Where the price is from, with its version: for the auditor."""
@@ -65,6 +65,8 @@ class ModelSpec(Contract):
     JSON object held to a schema: tool name and arguments."""
     context_tokens: int | None = Field(default=None, ge=1, exclude_if=is_none)
     """The most tokens that it takes in one request, answer included; ``None`` when unknown."""
+    answers_as: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Names under which the provider answers for it, besides its own with a version or a date."""
 
 
 class ToolOffer(Contract):
@@ -122,6 +124,8 @@ class ChatResponse(Contract):
     The workflow computes the whole."""
     response_model: str = Field(default="", exclude_if=is_empty)
     """The model's name as the provider gave it, if it is not the one that was asked for."""
+    response_price: ModelPrice | None = Field(default=None, exclude_if=is_none)
+    """The price of the model that answered, if it is another one with another price."""
     finish_reason: str = Field(default="tool_calls", exclude_if=_is_usual)
     attempt: int = Field(default=1, ge=1, exclude_if=_is_first)
     """Which attempt this was; the ones before may have been billed."""

@@ -26,6 +26,7 @@ Subject = Literal[
     "notice",
     "compaction",
     "continuation",
+    "model_call",
 ]
 """What a line of the decision log is about."""
 

@@ -16,9 +16,9 @@ from agentflow.contracts.wire import (
     Contract,
     Duration,
     Json,
+    Price,
     Sha256,
     ToolCallId,
-    Usd,
     is_empty,
     is_false,
     is_none,
@@ -87,7 +87,7 @@ class ToolOptions(Contract):
     key_lifetime: Duration = timedelta(hours=24)
     """How long the outside system remembers an idempotency key; Stripe's do for 24 hours. With
     ``recovery="key"``, a person is asked after that."""
-    cost_usd: Usd = Decimal(0)
+    cost_usd: Price = Decimal(0)
     """Price of one call, charged to the run's budget."""
     task_queue: str | None = None
     """Task queue of the worker pool that runs it; ``None`` is the run's own."""

@@ -27,6 +27,13 @@ def _finite(value: Decimal) -> Decimal:
 Usd = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12), AfterValidator(_finite)]
 """Dollars, never negative, exact. Twelve places hold one token at the cheapest price known."""
 
+MOST_USD = Decimal(1_000_000)
+"""The highest price of one thing: a dollar for a token, a million for a call. More is a slip of the hand, and
+sums of it would be no ``Usd`` any more."""
+
+Price = Annotated[Usd, Field(le=MOST_USD)]
+"""Dollars that one call, or a million tokens, costs."""
+
 LEAST_DURATION = timedelta(milliseconds=1)
 
 GREATEST_DURATION = timedelta(days=36_500)

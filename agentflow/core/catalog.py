@@ -6,9 +6,9 @@ from typing import cast
 
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.model import ToolOffer
-from agentflow.contracts.tools import ToolContract
+from agentflow.contracts.tools import ToolContract, ToolOptions
 from agentflow.contracts.tools import ToolError as ToolProblem
-from agentflow.contracts.wire import Json, Sha256, canonical_json, sha256_of
+from agentflow.contracts.wire import Json, Sha256, canonical_json, exactly, sha256_of
 from agentflow.core.schema import SchemaCheck, compile_schema
 from agentflow.errors import ToolDefinitionError
 
@@ -32,7 +32,8 @@ class Catalog:
         """Compile the contracts of the tools whose scopes are all granted.
 
         Raises:
-            ToolDefinitionError: two tools share a name, or one takes arguments that its schema doesn't name.
+            ToolDefinitionError: two tools share a name, one takes arguments that its schema doesn't name, or
+                has options that can't be, such as a negative price.
             ConfigurationError: a schema is invalid.
         """
         by_name: dict[str, ToolContract] = {}
@@ -40,6 +41,7 @@ class Catalog:
             if contract.name in by_name:
                 raise ToolDefinitionError(f"two tools are named {contract.name}; rename one")
             check_closed(contract)
+            _check_options(contract)
             by_name[contract.name] = contract
         withheld = {
             name: missing
@@ -118,6 +120,14 @@ def _without_prose(schema: Json) -> Json:
         elif key not in _PROSE:
             found[key] = _without_prose(part)
     return found
+
+
+def _check_options(contract: ToolContract) -> None:
+    """Refuse what was made unvalidated: a price that is none would end a run without an outcome."""
+    if exactly(ToolOptions, contract.options) is None:
+        raise ToolDefinitionError(
+            f"tool {contract.name} has options that are not valid: {contract.options!r}"
+        )
 
 
 def check_closed(contract: ToolContract) -> None:

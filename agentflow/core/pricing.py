@@ -43,6 +43,22 @@ def cost_usd(usage: Usage, price: ModelPrice) -> Decimal:
     return _chargeable(per_token / _MILLION + price.request_usd)
 
 
+def is_as_cheap(price: ModelPrice, other: ModelPrice) -> bool:
+    """Whether nothing costs more at a price than at another one."""
+
+    def parts(of: ModelPrice) -> tuple[Decimal, ...]:
+        base, read, write = of.input_usd_per_mtok, of.cache_read_usd_per_mtok, of.cache_write_usd_per_mtok
+        return (
+            base,
+            of.output_usd_per_mtok,
+            base if read is None else read,
+            base if write is None else write,
+            of.request_usd,
+        )
+
+    return all(one <= another for one, another in zip(parts(price), parts(other), strict=True))
+
+
 def worst_case(price: ModelPrice, input_tokens: int, max_output_tokens: int) -> Spend:
     """The most that one attempt of a call can cost: every input token at the dearest input price."""
     dearest = max(

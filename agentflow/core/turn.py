@@ -16,6 +16,7 @@ from agentflow.contracts.messages import AssistantMessage, ToolCall
 from agentflow.contracts.tools import ToolResult
 from agentflow.core.answer import Accepted, AnswerForm, Unusable
 from agentflow.core.catalog import Catalog
+from agentflow.core.finish import CUT_OFF
 
 OutputT = TypeVar("OutputT")
 
@@ -96,15 +97,15 @@ def decide(state: TurnState[OutputT]) -> Step[OutputT]:
     return CallModel(correction=state.fault)
 
 
-def is_final(message: AssistantMessage, finish_reason: str) -> bool:
+def is_final(message: AssistantMessage, unfinished: str | None) -> bool:
     """Whether what the model said is to be read as its answer."""
-    return finish_reason != "length" and not message.tool_calls
+    return unfinished is None and not message.tool_calls
 
 
 def after_answer(
     state: TurnState[OutputT],
     message: AssistantMessage,
-    finish_reason: str,
+    unfinished: str | None,
     *,
     tools_offered: bool,
     checked: Accepted[OutputT] | Unusable | None = None,
@@ -112,15 +113,18 @@ def after_answer(
     """The state after the model has answered.
 
     Args:
-        state: Before.
-        message: What it said.
-        finish_reason: Why it said no more.
-        tools_offered: Whether it may call tools.
-        checked: What its answer came to, held against the form; ``None`` where nobody has looked yet.
+        state: The state before.
+        message: The answer.
+        unfinished: Why it isn't finished, if it isn't (``core.finish``): nothing of it is used.
+        tools_offered: Whether it may ask for calls.
+        checked: What it came to, held against the form; ``None`` where nobody has looked yet.
     """
-    if finish_reason == "length":
+    if unfinished == CUT_OFF:
         # Even whole tool calls of a cut answer may lack the ones that should have followed.
         return _faulty(state, "the answer was cut off at the longest length allowed; be shorter")
+    if unfinished is not None:
+        # Asked again, the same model would end in the same way: a person decides.
+        return replace(_faulty(state, f"the answer is not finished: {unfinished}"), faults=MAX_FAULTS + 1)
     if message.tool_calls and tools_offered:
         return replace(state, calls=message.tool_calls, answer=None, fault=None)
     if message.tool_calls:

@@ -12,7 +12,7 @@ from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.loops import LoopLimits
 from agentflow.contracts.manifest import Release
 from agentflow.contracts.model import ModelOptions
-from agentflow.contracts.wire import LEAST_DURATION, Json
+from agentflow.contracts.wire import LEAST_DURATION, Contract, Json, exactly
 from agentflow.core.places import has_place
 from agentflow.core.rule_names import check_rule_names
 from agentflow.core.rules import RuleSet
@@ -48,6 +48,8 @@ def check_attributes(agent: Any) -> None:
         value = getattr(agent, name)
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise _wrong(agent, name, f"is of type {type(value).__name__}, not {wanted.__name__}")
+        if isinstance(value, Contract) and exactly(type(value), value) is None:
+            raise _wrong(agent, name, f"is not valid: {value!r}")
         if value == 0 or (isinstance(value, timedelta) and value < LEAST_DURATION):
             raise _wrong(agent, name, "must be more than nothing")
     _check_lists(agent)

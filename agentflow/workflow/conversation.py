@@ -1,4 +1,8 @@
-"""The run's talk with a model: reserve, call, settle, and add to the transcript."""
+"""The run's talk with a model: reserve, call, settle, and add to the transcript.
+
+An answer that isn't finished is no part of the conversation, unless it is one that was cut off: the model of
+the route that comes next is asked the same.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +16,17 @@ from agentflow.contracts.names import GUARD_REFUSED_ERROR
 from agentflow.contracts.wire import Json, Sha256, sha256_of
 from agentflow.core.budget import attempts
 from agentflow.core.compaction import Summarise, planned, shortening
-from agentflow.core.pricing import brief_token_bound, cost_usd, message_token_bound, worst_case
+from agentflow.core.finish import CUT_OFF, unfinished
+from agentflow.core.pricing import (
+    TOKENS_AROUND_MESSAGE,
+    brief_token_bound,
+    message_token_bound,
+    worst_case,
+)
 from agentflow.core.transcript import abridged
 from agentflow.errors import BudgetExhausted, RunDenied
 from agentflow.workflow import dispatch, waiting
+from agentflow.workflow.charging import Reserved, settle, settle_failure
 from agentflow.workflow.failures import failure_of
 from agentflow.workflow.recording import recorded_plan
 from agentflow.workflow.run import Run
@@ -28,16 +39,20 @@ class _NamedBrief:
 
 
 @dataclass(frozen=True)
-class _Reserved:
-    """What is set aside for one call."""
+class Said:
+    """What came of a model call."""
 
-    name: str
-    """Of the reservation: each call has one of its own, however many are under way."""
+    response: ChatResponse
     model: ModelSpec
-    worst: Spend
-    """Of one attempt."""
-    attempts: int
-    """How many the budget covers."""
+    """That was asked."""
+    excess: str | None = None
+    """Why people must see the run before it goes on: the call cost more than was possible."""
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why the answer isn't one; ``None`` if it is."""
+        response = self.response
+        return unfinished(self.model.name, response.finish_reason, response.answer)
 
 
 class Conversation:
@@ -57,23 +72,25 @@ class Conversation:
         self._brief_tokens = brief_token_bound(run.definition.instructions, tools, output_schema)
         self._briefs: dict[tuple[str, bool], _NamedBrief] = {}
 
-    async def ask(self) -> ChatResponse:
-        """Make one model call, and add its answer to the transcript.
+    async def ask(self) -> Said:
+        """Ask the models of the route, and add the answer to the transcript.
 
-        A call that fails for good escalates; a person's guidance tries again.
+        A call that fails for good escalates; a person's guidance tries again. Where an answer isn't finished,
+        the next model of the route is asked, until there is none; the last one's answer comes back.
 
         Raises:
             BudgetExhausted: no model of the route fits what is left.
             RunEscalated: it failed, and a person aborted or the deadline passed.
         """
         run = self._run
+        route = run.manifest.models
         while True:
             try:
                 await self._make_room()
                 run.turn += 1
-                reserved = self._affordable(run.manifest.models)
+                reserved = self._affordable(route)
                 named = self._brief_for(reserved.model)
-                response = await self._call(reserved, named, run.transcript.news)
+                said = await self._call(reserved, named, run.transcript.news)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -82,12 +99,41 @@ class Conversation:
                     run.note("check", False, failure.message)
                     raise RunDenied(failure.message) from None
             else:
-                run.transcript = run.transcript.answered(response.answer, response.head, named.name)
-                run.parent_brief = named.name
+                route = self._rest_of(route, said)
+                if said.unfinished in (None, CUT_OFF):
+                    response = said.response
+                    run.transcript = run.transcript.answered(response.answer, response.head, named.name)
+                    run.parent_brief = named.name
+                else:
+                    self._leave_out(said, named, route)
                 dispatch.heed_cancellation()
-                return response
+                if said.excess or not route:
+                    return said
+                continue
+            route = run.manifest.models
             dispatch.heed_cancellation()
             await waiting.escalate(run, f"the model can't be reached: {failure.message}")
+
+    def _rest_of(self, route: Sequence[ModelSpec], said: Said) -> Sequence[ModelSpec]:
+        """The models that are to be asked the same; none where the answer is of use, or none fits."""
+        if said.unfinished in (None, CUT_OFF) or said.excess:
+            return ()
+        rest = route[route.index(said.model) + 1 :]
+        return rest if self._first_that_fits(rest) else ()
+
+    def _leave_out(self, said: Said, named: _NamedBrief, rest: Sequence[ModelSpec]) -> None:
+        """Record an answer that isn't finished: it is in history, and not in the conversation."""
+        run, response = self._run, said.response
+        run.transcript.named(response.head, (*run.transcript.news, response.answer), named.name)
+        calls = [call.tool for call in response.answer.tool_calls]
+        without = f"; not carried out: {', '.join(calls)}" if calls else ""
+        then = "the next model of the route is asked" if rest else "no model is left to ask"
+        run.note(
+            "model_call",
+            False,
+            f"turn {run.turn}: the answer of {said.model.name} is not finished ({said.unfinished}){without}; "
+            f"{then}",
+        )
 
     async def _make_room(self) -> None:
         """Have the conversation shortened while it doesn't fit the smallest context of the route.
@@ -130,7 +176,7 @@ class Conversation:
         """Have a model summarise: a call beside the conversation, which goes on from where it was.
 
         Returns:
-            The compaction, or ``None`` when the model said nothing.
+            The compaction, or ``None`` when the model said nothing, or not all of it.
         """
         run = self._run
         models = run.manifest.models
@@ -140,15 +186,18 @@ class Conversation:
         reserved = self._affordable((models[plan.model],), extra)
         run.note("compaction", True, f"{strategy}: {reserved.model.name} summarises, in turn {run.turn}")
         news, bare = (*run.transcript.news, request), self._brief_for(reserved.model, bare=True)
-        response = await self._call(reserved, bare, news)
+        said = await self._call(reserved, bare, news)
+        response = said.response
         run.transcript.named(response.head, (*news, response.answer), bare.name)
-        if not response.answer.text.strip():
+        if said.excess:
+            await waiting.escalate(run, said.excess, self._escalation_timeout)
+        if said.unfinished is not None or not response.answer.text.strip():
             return None
         return CompactionMessage(
             strategy=strategy, start=plan.start, end=plan.end, summary=response.answer.text
         )
 
-    async def _call(self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]) -> ChatResponse:
+    async def _call(self, reserved: Reserved, named: _NamedBrief, news: Sequence[Entry]) -> Said:
         """One call, paid for."""
         run = self._run
         run.enter("thinking")
@@ -157,12 +206,11 @@ class Conversation:
         try:
             response = await self._send(reserved, named, news)
         except BaseException as error:
-            _settle_failure(run, reserved, error)
+            settle_failure(run, reserved, error)
             raise
-        self._settle(reserved, response)
-        return response
+        return Said(response, reserved.model, settle(run, reserved, response))
 
-    async def _send(self, reserved: _Reserved, named: _NamedBrief, news: Sequence[Entry]) -> ChatResponse:
+    async def _send(self, reserved: Reserved, named: _NamedBrief, news: Sequence[Entry]) -> ChatResponse:
         run = self._run
         results, messages = abridged(news, run.transcript.calls)
         request = ChatRequest(
@@ -209,50 +257,31 @@ class Conversation:
         manifest = self._run.manifest
         return manifest.rules.id if manifest.rules and manifest.rules_in_briefs else None
 
-    def _affordable(self, route: Sequence[ModelSpec], extra_tokens: int = 0) -> _Reserved:
+    def _affordable(self, route: Sequence[ModelSpec], extra_tokens: int = 0) -> Reserved:
         """The first model of the route whose worst case fits, and how many attempts of it do."""
-        run, options = self._run, self._options
-        tokens = self._brief_tokens + run.transcript.tokens + extra_tokens
-        for model in route:
-            worst = worst_case(model.price, tokens, options.max_output_tokens)
-            if fitting := run.purse.affordable_attempts(worst, options.retry.max_attempts):
-                if model is not route[0]:
-                    run.metrics.fell_back(model.name)
-                return _Reserved(f"chat-{run.turn}", model, worst, fitting)
+        run = self._run
+        if reserved := self._first_that_fits(route, extra_tokens):
+            if reserved.model is not route[0]:
+                run.metrics.fell_back(reserved.model.name)
+            return reserved
         cheapest = route[-1]
-        worst = worst_case(cheapest.price, tokens, options.max_output_tokens)
+        worst = self._worst_case(cheapest, extra_tokens)
         raise BudgetExhausted(f"a call of {cheapest.name} does not fit: {run.purse.shortfall(worst)}")
 
-    def _settle(self, reserved: _Reserved, response: ChatResponse) -> None:
-        """Charge a call that was answered."""
-        run, usage = self._run, response.usage
-        spent = Spend(
-            cost_usd=cost_usd(usage, reserved.model.price),
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            model_calls=1,
-        )
-        # Attempts before this one died unheard; the provider may have billed them.
-        died = min(response.attempt - 1, reserved.attempts)
-        unheard = attempts(reserved.worst, died).model_copy(update={"model_calls": 0})
-        run.purse = run.purse.settle(reserved.name, spent + unheard, possibly_billed_usd=unheard.cost_usd)
-        if usage.input_tokens:
-            run.measured = (usage.input_tokens, reserved.worst.input_tokens)
-        run.log.debug(
-            "model answered",
-            turn=run.turn,
-            model=response.response_model or reserved.model.name,
-            cost_usd=str(spent.cost_usd),
-            tool_calls=len(response.answer.tool_calls),
-        )
+    def _first_that_fits(self, route: Sequence[ModelSpec], extra_tokens: int = 0) -> Reserved | None:
+        run, most = self._run, self._options.retry.max_attempts
+        for model in route:
+            worst = self._worst_case(model, extra_tokens)
+            if fitting := run.purse.affordable_attempts(worst, most):
+                return Reserved(f"chat-{run.turn}", model, worst, fitting, self._prompt_bytes())
+        return None
 
+    def _worst_case(self, model: ModelSpec, extra_tokens: int) -> Spend:
+        tokens = self._brief_tokens + self._run.transcript.tokens + extra_tokens
+        return worst_case(model.price, tokens, self._options.max_output_tokens)
 
-def _settle_failure(run: Run, reserved: _Reserved, error: BaseException) -> None:
-    """A failed call stays charged, as the provider may have billed it; a refused one was not."""
-    made = reserved.attempts
-    if isinstance(error, ActivityError) and not is_cancelled_exception(error):
-        failure = failure_of(error)
-        if failure.attempts == 1 and not failure.retryable:
-            made = 0
-    charged = attempts(reserved.worst, made)
-    run.purse = run.purse.settle(reserved.name, charged, possibly_billed_usd=charged.cost_usd)
+    def _prompt_bytes(self) -> int:
+        """Length of what people, tools and the instructions said: sent as it is, whatever the provider."""
+        told = (line.tokens for line in self._run.transcript.outline if line.kind != "assistant")
+        instructions = len(self._run.definition.instructions.encode(errors="replace"))
+        return instructions + sum(max(tokens - TOKENS_AROUND_MESSAGE, 0) for tokens in told)

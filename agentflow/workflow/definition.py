@@ -19,7 +19,7 @@ from agentflow.contracts.person import fault_of
 from agentflow.contracts.pinned import PinnedAgent
 from agentflow.contracts.rules import RuleSetName
 from agentflow.contracts.tools import ToolContract
-from agentflow.contracts.wire import Json, Sha256
+from agentflow.contracts.wire import Json, Sha256, exactly
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
 from agentflow.core.compaction import CompactionStrategy
@@ -154,7 +154,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         rules=rules,
         asked=rules_at_hand(rules),
         rules_name=rules.named(code_source),
-        budget=agent.budget,
+        budget=exactly(Budget, agent.budget) or agent.budget,
         release=agent.release,
         output_form=output_form,
         tags=tags_of(catalog, TagFinder(task_schema), output_form.schema),

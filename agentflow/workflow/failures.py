@@ -16,6 +16,7 @@ from agentflow.contracts.names import (
     FORBIDDEN_NOW_ERROR,
     NOT_BEGUN,
     ON_RECORD,
+    UNBILLED,
 )
 
 _LONGEST_WAIT = timedelta(days=30)
@@ -50,6 +51,23 @@ class Failure:
     """Beside ``not_begun``: whether the ledger says so. Then Temporal has tried again as long as it helps."""
     may_have_begun: bool = False
     """Whether an attempt may have begun what it was asked, so that the ledger must have a record of it."""
+    unbilled: bool = False
+    """Of a model call: whether its last attempt was certainly not billed, as it says itself."""
+
+    def billable(self, reserved: int) -> int:
+        """How many attempts of a model call may have been billed.
+
+        Of the attempts before the last one nobody says what became of them. What says nothing, or is no
+        failure of an attempt, may have been any of them.
+
+        Args:
+            reserved: How many the budget covers.
+        """
+        if not self.may_have_begun:
+            return 0
+        if self.attempts is None:
+            return reserved
+        return min(self.attempts, reserved) - (1 if self.unbilled and self.attempts <= reserved else 0)
 
 
 def failure_of(error: ActivityError) -> Failure:
@@ -76,6 +94,7 @@ def failure_of(error: ActivityError) -> Failure:
             not_begun=not_begun,
             is_on_record=none_begun,
             may_have_begun=not did_nothing or ((known or 0) > 1 and not none_begun),
+            unbilled=facts.get(UNBILLED) is True,
         )
     name = type(cause).__name__ if cause else "ActivityError"
     is_timeout = isinstance(cause, TimeoutError)

@@ -81,14 +81,17 @@ class ModelLoop(Generic[AnswerT]):
             return await self._taken_over(state, circle)
         if correction:
             self._tell(f"That can't be used: {correction}. Try again.", "instruction")
-        response = await self._conversation.ask()
-        answer, reason, offered = response.answer, response.finish_reason, bool(self._offers)
-        checked = None
-        if turn.is_final(answer, reason):
+        said = await self._conversation.ask()
+        if said.excess:
+            return await self._taken_over(state, said.excess)
+        answer, checked = said.response.answer, None
+        if turn.is_final(answer, said.unfinished):
             checked = state.form.parse(answer.text)
             if state.form.schema is not None:
                 checked = await recorded_check(self._run.calls, checked, answer_json(answer.text))
-        return turn.after_answer(state, answer, reason, tools_offered=offered, checked=checked)
+        return turn.after_answer(
+            state, answer, said.unfinished, tools_offered=bool(self._offers), checked=checked
+        )
 
     async def _taken_over(self, state: turn.TurnState[AnswerT], reason: str) -> turn.TurnState[AnswerT]:
         answerable = cast(AnswerForm[Json], self._form)

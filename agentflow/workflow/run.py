@@ -63,6 +63,8 @@ class Run:
     """Who asked for the run, once that was looked into."""
     task_input: Json = None
     """The task's input as JSON, for rules and for the approver's page, once the run is pinned."""
+    other_models: frozenset[tuple[str, str]] = frozenset()
+    """Models that were asked, and others that answered for them, as the decision log has it."""
 
     def __init__(self, definition: AgentDefinition[Any]) -> None:
         self._present = self.definition = definition

@@ -1,11 +1,15 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import get_args
 
 import genai_prices.data_snapshot
 import genai_prices.update_prices
 import pytest
 from genai_prices.data import providers
 from genai_prices.data_snapshot import DataSnapshot
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_ai.models import KnownModelName
 
 from agentflow.adapters.genai_prices import GenaiPriceBook
 from agentflow.contracts.budget import Usage
@@ -100,10 +104,66 @@ def test_providers_go_by_either_name(book, name, same_as):
         # Input only, and free of charge: neither is a price for an agent.
         "openai:text-embedding-3-small",
         "openrouter:openai/gpt-oss-20b:free",
+        # They begin or look like a model of the table.
+        "anthropic:claude-3-haiku-but-dear",
+        "anthropic:claude-3-haiku-2",
+        "anthropic:claude-haiku-4-5-max",
+        "openai:gpt-5-nano-xl",
+        "google:my-claude-3-haiku",
+        "google:gemini-2.5-flash-preview-09-2025-huge",
+        "bedrock:eu.anthropic.claude-3-haiku-20240307-v1:0:200k-and-more",
+        "bedrock:evil.amazon.nova-lite-v1:0",
+        "mistral:magistral-medium-huge",
     ],
 )
 def test_an_unknown_price_is_none_and_never_zero(book, name):
     assert book.price(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "same_as"),
+    [
+        ("anthropic:claude-3-haiku-20240307", "anthropic:claude-3-haiku"),
+        ("anthropic:claude-sonnet-4-5-20250929", "anthropic:claude-sonnet-4-5"),
+        ("openai:gpt-4o-2024-08-06", "openai:gpt-4o"),
+        ("openai:gpt-4-0613", "openai:gpt-4"),
+        ("google:gemini-2.0-flash-001", "google:gemini-2.0-flash"),
+        ("google-vertex:claude-sonnet-4-5@20250929", "google:claude-sonnet-4-5"),
+        (
+            "bedrock:us.anthropic.claude-3-haiku-20240307-v1:0",
+            "bedrock:anthropic.claude-3-haiku-20240307-v1:0",
+        ),
+        ("mistral:mistral-large-2411", "mistral:mistral-large-latest"),
+        ("cohere:command-r-08-2024", "cohere:command-r"),
+    ],
+)
+def test_a_version_or_a_date_at_its_end_is_the_same_model(book, name, same_as):
+    price = book.price(name)
+    assert price is not None
+    assert price == book.price(same_as)
+
+
+def test_every_model_that_pydantic_ai_knows_has_the_price_that_the_table_finds(book):
+    table = DataSnapshot(providers=providers, from_auto_update=False)
+    for name in get_args(KnownModelName.__value__):
+        provider, _, reference = name.partition(":")
+        known = next((p for p in providers if p.id == provider), None)
+        if known is None:
+            continue
+        try:
+            table.find_provider_model(reference, known, None, None)
+        except LookupError:
+            assert book._find(name) is None
+        else:
+            assert book._find(name) is not None
+
+
+@given(st.sampled_from(providers), st.data(), st.from_regex(r"\A-[a-z]{1,4}x[a-z0-9-]{0,9}\Z"))
+def test_no_longer_name_has_the_price_of_a_model(provider, data, more):
+    model = data.draw(st.sampled_from(provider.models))
+    name = f"{model.id}{more}"
+    found = GenaiPriceBook()._find(f"{provider.id}:{name}")
+    assert found is None or found.id.lower() == name.lower()
 
 
 def test_every_price_of_the_table_counts_exactly():

@@ -12,7 +12,6 @@ from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agentflow.contracts.model import ModelCall, ModelPrice, ModelSpec, ToolOffer
 from agentflow.contracts.wire import Sha256, ToolCallId
-from agentflow.core.pricing import input_token_bound
 from tests.adapters.provider_server import ProviderServer, anthropic_answer, openai_answer, openai_call
 
 PRICE = ModelPrice(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(2))
@@ -194,11 +193,28 @@ class TestOpenAICompatibleServers:
             input_tokens=100, output_tokens=50, cache_read_input_tokens=64, reasoning_output_tokens=32
         )
 
-    async def test_usage_that_the_server_keeps_to_itself_is_the_worst_case(self, server, client):
+    async def test_usage_that_the_server_keeps_to_itself_is_reported_as_such(self, server, client):
         server.replies_with(openai_answer("hi", usage={}))
-        asked = call()
-        bound = input_token_bound(asked.instructions, asked.messages, (), None)
-        assert (await client.chat(asked)).usage == Usage(input_tokens=bound, output_tokens=100)
+        assert (await client.chat(call())).usage.doubt == "the provider reported no usage"
+
+    async def test_a_total_of_its_own_is_kept(self, server, client):
+        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 900}
+        server.replies_with(openai_answer("hi", usage=usage))
+        assert (await client.chat(call())).usage.total_tokens == 900
+
+    @pytest.mark.parametrize(
+        "wrong", [{"prompt_tokens": -5}, {"completion_tokens": -1}, {"total_tokens": 10**20}]
+    )
+    async def test_figures_that_are_no_counts_are_in_doubt(self, server, client, wrong):
+        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15} | wrong
+        server.replies_with(openai_answer("hi", usage=usage))
+        assert (await client.chat(call())).usage.doubt
+
+    async def test_two_final_answers_that_differ_are_none(self, server, client):
+        said = [openai_call("final_answer", f'{{"refunded": {yes}}}', f"c{yes}") for yes in ("true", "false")]
+        server.replies_with(openai_answer(tool_calls=said))
+        answer = await client.chat(call(tools=(GET_ORDER,), output_schema=ANSWER_SCHEMA))
+        assert answer.message.text == '{"refunded": true}\n{"refunded": false}'
 
     async def test_text_that_no_payload_could_carry_is_mended(self, server, client):
         server.replies_with(openai_answer("broken \ud800 text"))

@@ -7,8 +7,10 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from pydantic_ai.exceptions import ContentFilterError
 
 from agentflow.adapters.pydantic_ai import ModelEndpoint, PydanticAIModelClient
+from agentflow.adapters.pydantic_ai_errors import model_error
 from agentflow.contracts.messages import UserMessage
 from agentflow.contracts.model import ModelCall, ModelPrice, ModelSpec
 from agentflow.errors import (
@@ -240,6 +242,65 @@ class TestWhatWillFailAgain:
         with pytest.raises(ModelRejectedError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
             await PydanticAIModelClient(endpoints(server.url)).chat(call(BEDROCK))
         assert server.requests == []
+
+
+class TestWhatWasCertainlyNotBilled:
+    @pytest.mark.parametrize("name", [OPENAI, ANTHROPIC, GOOGLE, BEDROCK])
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429])
+    async def test_a_request_that_is_refused_before_anything_is_generated(self, server, client, name, status):
+        server.replies_with(refusal(), status=status)
+        with pytest.raises(ModelError) as refused:
+            await client.chat(call(name))
+        assert refused.value.unbilled
+
+    @pytest.mark.parametrize("name", [OPENAI, ANTHROPIC, GOOGLE, BEDROCK])
+    @pytest.mark.parametrize("status", [402, 408, 409, 418, 425, 500, 502, 503, 504, 529])
+    async def test_and_no_other(self, server, client, name, status):
+        server.replies_with(refusal(), status=status)
+        with pytest.raises(ModelError) as failed:
+            await client.chat(call(name))
+        assert not failed.value.unbilled
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "tool_use_failed",
+            "json_validate_failed",
+            "output_parse_failed",
+            "data_inspection_failed",
+            "content_policy_violation",
+            "content_filter",
+            "invalid_prompt",
+        ],
+    )
+    async def test_a_400_for_what_was_generated_may_be_billed(self, server, client, code):
+        server.replies_with(refusal(code=code), status=400)
+        with pytest.raises(ModelError) as failed:
+            await client.chat(call())
+        assert not failed.value.unbilled
+
+    def test_an_answer_that_the_content_filter_stopped_may_be_billed(self):
+        assert not model_error(ContentFilterError("stopped"), OPENAI).unbilled
+
+    @pytest.mark.parametrize("name", [OPENAI, ANTHROPIC])
+    async def test_what_never_left(self, client, name):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+            with pytest.raises(ModelError) as refused:
+                await PydanticAIModelClient(endpoints(address)).chat(call(name))
+        assert refused.value.unbilled
+
+    async def test_a_call_that_was_given_up_may_be_billed(self, server, client):
+        server.replies = [Reply(hangs=True)]
+        with pytest.raises(ModelError) as late:
+            await client.chat(call(timeout=timedelta(seconds=0.3)))
+        assert not late.value.unbilled
+
+    async def test_a_model_that_can_not_be_made(self):
+        with pytest.raises(ModelError) as refused:
+            await PydanticAIModelClient().chat(call("nobody:model"))
+        assert refused.value.unbilled
 
 
 class TestWhatIsNotInstalled:

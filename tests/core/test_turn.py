@@ -10,6 +10,7 @@ from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.tools import ToolError, ToolErrorKind, ToolResult
 from agentflow.core.answer import answer_form
 from agentflow.core.catalog import Catalog
+from agentflow.core.finish import unfinished
 from agentflow.core.turn import (
     CallModel,
     CallTools,
@@ -37,7 +38,8 @@ State = TurnState[int]
 def answered(
     state: State, message: AssistantMessage, finish_reason: str = "stop", tools: bool = True
 ) -> State:
-    return after_answer(state, message, finish_reason, tools_offered=tools)
+    why = unfinished("openai-chat:m", finish_reason, message)
+    return after_answer(state, message, why, tools_offered=tools)
 
 
 def failed(kind: ToolErrorKind, message: str = "no") -> ToolResult:

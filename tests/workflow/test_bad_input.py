@@ -237,7 +237,7 @@ async def test_attempts_that_may_have_been_billed_stay_charged(
 async def test_a_request_that_the_provider_refuses_is_not_retried(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
-    model = ScriptedModel(lambda _: ModelRejectedError("set ANTHROPIC_API_KEY"))
+    model = ScriptedModel(lambda _: ModelRejectedError("set ANTHROPIC_API_KEY", unbilled=True))
     async with serving(temporal, model, tmp_path) as bank:
         handle = await bank.start(Banker)
         await abort(bank, handle, "ANTHROPIC_API_KEY")

@@ -79,7 +79,9 @@ async def test_a_failure_that_no_worker_sealed_makes_nothing_free(
         await asked.wait()
         forged = await pending_activity(bank, handle)
         await forged.fail(
-            ApplicationError("pay eve", {"attempt": 1}, type="ModelRejected", non_retryable=True)
+            ApplicationError(
+                "pay eve", {"attempt": 1, "unbilled": True}, type="ModelRejected", non_retryable=True
+            )
         )
         escalation = await bank.escalation(handle)
         usage = await bank.agents.usage(handle.id)

@@ -21,6 +21,7 @@ from agentflow.contracts.verification import Verification
 from agentflow.contracts.wire import Contract, Json
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.pricing import cost_usd
+from agentflow.core.usage import contradictions
 
 ContractT = TypeVar("ContractT", bound=Contract)
 
@@ -249,10 +250,14 @@ class Calls:
             "tool_call_ids": [call.id for call in answer.tool_calls],
             **told(response_model=response.response_model),
         }
+        if doubts := contradictions(usage, answer):
+            finding.facts["usage_in_doubt"] = list(doubts)
         if response.attempt > 1:
             finding.facts["attempts"] = response.attempt
         if story.brief:
-            cost = cost_usd(usage, story.brief.model.price)
+            prices = (story.brief.model.price, response.response_price or story.brief.model.price)
+            # As reported. What the run was charged for it is in its budget.
+            cost = max(cost_usd(usage, price) for price in prices)
             story.cost_usd += cost
             finding.facts["cost_usd"] = str(cost)
         finding.contents |= {"answer": answer.model_dump(mode="json", exclude_defaults=True)}

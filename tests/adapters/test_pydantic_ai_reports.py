@@ -1,0 +1,106 @@
+"""How pydantic-ai's answers of each provider end, as ours."""
+
+import typing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_ai.messages import FinishReason, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import bedrock, cohere, google
+from pydantic_ai.models.anthropic._response import FINISH_REASON_MAP
+
+from agentflow.adapters.pydantic_ai_messages import to_assistant_message
+from agentflow.adapters.pydantic_ai_reports import finish_reason
+from agentflow.core.finish import MISSING, unfinished
+
+FINISHED = {
+    "anthropic": {"end_turn", "stop_sequence", "tool_use"},
+    "bedrock": {"end_turn", "stop_sequence", "tool_use"},
+    "google": {"STOP"},
+    "cohere": {"COMPLETE", "STOP_SEQUENCE", "TOOL_CALL"},
+}
+"""Nothing else of what pydantic-ai maps for a provider is an answer."""
+MAPS: dict[str, Any] = {
+    "anthropic": FINISH_REASON_MAP,
+    "bedrock": bedrock._FINISH_REASON_MAP,
+    "google": google._FINISH_REASON_MAP,
+    "cohere": cohere._FINISH_REASON_MAP,
+}
+CASES = [(provider, str(word), normal) for provider, words in MAPS.items() for word, normal in words.items()]
+CALL = ToolCallPart("pay", {"account": "eve"}, tool_call_id="c1")
+
+
+def ended(
+    provider: str,
+    raw: Any,
+    normal: Any,
+    *parts: Any,
+    also: tuple[str, ...] = (),
+    details: dict[str, Any] | None = None,
+    state: Any = "complete",
+) -> str | None:
+    """Why the run takes an answer for unfinished; ``None`` if it is finished."""
+    known = details or {}
+    response = ModelResponse(
+        parts=list(parts) or [TextPart("half a sen")],
+        finish_reason=normal,
+        provider_details=known if raw is None else {"finish_reason": raw, **known},
+        state=state,
+    )
+    message = to_assistant_message(response, None, "key")
+    return unfinished(f"{provider}:m", finish_reason(response, message, provider, also), message)
+
+
+@pytest.mark.parametrize(("provider", "word", "normal"), CASES)
+def test_only_a_providers_words_for_finished_are(provider, word, normal):
+    parts = [CALL] if normal == "tool_call" else []
+    assert (ended(provider, word, normal, *parts) is None) == (word in FINISHED[provider])
+
+
+@pytest.mark.parametrize("normal", [*typing.get_args(FinishReason), None])
+def test_a_call_in_an_answer_that_says_no_word_is_not_carried_out(normal):
+    assert ended("openai-chat", None, normal, CALL) is not None
+
+
+@pytest.mark.parametrize("provider", ["openai-chat", "ollama", "somebody"])
+def test_a_server_without_words_is_taken_at_its_operators(provider):
+    assert ended(provider, None, "stop") == MISSING
+    assert ended(provider, None, "stop", also=("missing",)) is None
+    assert ended(provider, "eos", None) == "eos"
+    assert ended(provider, "eos", None, also=("eos",)) is None
+
+
+def test_calls_at_the_end_of_a_stop_are_calls():
+    assert ended("openai-chat", "stop", "stop", CALL) is None
+
+
+def test_a_call_that_is_announced_and_not_there_is_missing():
+    assert "without a tool call" in (ended("openai-chat", "tool_calls", "tool_call") or "")
+
+
+def test_a_refusal_beside_a_stop_is_no_answer():
+    assert ended("openai-chat", "stop", "stop", details={"refusal": "I won't"}) == "refusal"
+    assert ended("openai-chat", None, "content_filter", details={"refusal": "I won't"}) == "content_filter"
+
+
+def test_an_answer_that_is_suspended_is_none():
+    assert ended("anthropic", "pause_turn", None, state="suspended") == "pause_turn"
+    assert ended("openai-responses", "completed", "stop", state="suspended") is not None
+
+
+@pytest.mark.parametrize(
+    "raw", ["my secret prompt", "a" * 65, "stop\\n", 7, ["stop"], {"stop": 1}, "\ud800", ""]
+)
+def test_what_is_no_word_is_not_quoted(raw):
+    assert ended("openai-chat", raw, "stop") == "unknown"
+
+
+@given(
+    st.sampled_from(["anthropic", "google", "openai-chat", "openai-responses", "cohere", "nobody"]),
+    st.none() | st.text(max_size=20) | st.sampled_from([word for _, word, _ in CASES]),
+    st.sampled_from([*typing.get_args(FinishReason), None]),
+)
+def test_what_pydantic_ai_calls_cut_filtered_or_failed_is_never_finished(provider, raw, normal):
+    if normal in ("length", "content_filter", "error", None):
+        assert ended(provider, raw, normal, CALL) is not None
