@@ -190,7 +190,7 @@ class Conversation:
         response = said.response
         run.transcript.named(response.head, (*news, response.answer), bare.name)
         if said.excess:
-            await waiting.escalate(run, said.excess, self._escalation_timeout)
+            await waiting.escalate(run, said.excess)
         if said.unfinished is not None or not response.answer.text.strip():
             return None
         return CompactionMessage(
