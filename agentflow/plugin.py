@@ -31,6 +31,7 @@ from temporalio.worker import ReplayerConfig, Worker, WorkerConfig
 from agentflow.activity.answers import AnswerStore
 from agentflow.activity.arrivals import find_arrivals
 from agentflow.activity.blob_calls import BlobCalls
+from agentflow.activity.canonical_calls import CanonicalCalls
 from agentflow.activity.chat import ChatActivity
 from agentflow.activity.execution import check_carried_out, tool_activity
 from agentflow.activity.guards import GUARD_TIMEOUT, OutputGuardActivity, check_input
@@ -86,6 +87,7 @@ from agentflow.ports.ledger import EffectLedger
 from agentflow.ports.model import ModelClient
 from agentflow.ports.notices import Notifier
 from agentflow.ports.requesters import RequesterSource
+from agentflow.ports.tooling import HasContract
 from agentflow.start_checks import (
     announce,
     check_agents,
@@ -282,6 +284,7 @@ class AgentflowPlugin(SimplePlugin):
                 else None,
                 content=self._content,
                 price_of=self._models.price_of_answer,
+                calls=CanonicalCalls(_tools_by_agent(workflows), self._tools),
             )
             manifest = ManifestActivity(
                 self._models,
@@ -427,6 +430,15 @@ def _tracing_interceptors() -> list[ClientInterceptor | WorkerInterceptor]:
         return []
     module = importlib.import_module("temporalio.contrib.opentelemetry")
     return [module.OpenTelemetryInterceptor() if is_replay_safe() else module.TracingInterceptor()]
+
+
+def _tools_by_agent(workflows: Sequence[type]) -> dict[str, Sequence[HasContract]]:
+    """The tools of the agents, by workflow type."""
+    return {
+        workflow_type_of(kind) or kind.__name__: getattr(kind, "tools", ())
+        for kind in workflows
+        if definition_of(kind) is not None
+    }
 
 
 def _own_verifiers(workflows: Sequence[type]) -> dict[str, ApproverVerifier]:

@@ -77,6 +77,27 @@ def in_bounded_time(question: Callable[[], ResultT], seconds: float) -> ResultT:
     return answer.result(timeout=seconds)
 
 
+async def answered_by_thread(question: Callable[[], ResultT], seconds: float) -> ResultT:
+    """The answer of a function, called in a thread of its own while the event loop goes on.
+
+    Raises:
+        TimeoutError: it doesn't come in time; the thread is left behind.
+    """
+    answer: Future[ResultT] = Future()
+    context = copy_context()
+
+    def ask() -> None:
+        try:
+            answer.set_result(context.run(question))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # A daemon: one that never ends must not keep the process from its end.
+    threading.Thread(target=ask, name="agentflow-asking", daemon=True).start()
+    # Shielded, as a thread can't be cancelled: whoever sets the answer later must find it unset.
+    return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(answer)), seconds)
+
+
 def close_unawaited(answer: object) -> None:
     """Close a coroutine that came in the place of an answer: it would be told of as never awaited."""
     if inspect.iscoroutine(answer):

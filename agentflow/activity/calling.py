@@ -15,6 +15,7 @@ from agentflow.contracts.tools import ToolContract, ToolErrorKind, ToolInvocatio
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.answer import describe_errors
+from agentflow.core.canonical_arguments import NotCanonicalError
 from agentflow.core.schema import compile_schema
 from agentflow.errors import EffectUnknownError, ToolError
 
@@ -36,6 +37,8 @@ class ToolCaller:
         except ValidationError as error:
             # Only here: raised by the tool itself, it says nothing of what the tool has done by then.
             return error_result("invalid_arguments", describe_errors(error))
+        except NotCanonicalError as error:
+            return error_result("invalid_arguments", str(error))
         try:
             returned = await self._tool.perform(values)
         except ToolError as refusal:
@@ -47,8 +50,17 @@ class ToolCaller:
 
         Raises:
             EffectUnknownError: the probe answered neither; taken for a no, it would have the call made again.
+                Or it can't be asked, as the tool's types read other arguments than were decided on.
         """
-        answer: object = await self._tool.ask_probe(self._values(invocation, fencing_token))
+        try:
+            values = self._values(invocation, fencing_token)
+        except (ValidationError, NotCanonicalError) as error:
+            # It would ask for another call than the one that was made.
+            raise EffectUnknownError(
+                f"this worker's {self.contract.name} reads other arguments than were decided on, so its "
+                "probe can't be asked"
+            ) from error
+        answer: object = await self._tool.ask_probe(values)
         if isinstance(answer, Happened):
             return self._held_to_contract(cast(Happened[object], answer).output)
         # Not one of a subclass: what it adds may be a doubt.

@@ -8,6 +8,7 @@ from temporalio import activity
 
 from agentflow.activity.answers import AnswerStore, call_key
 from agentflow.activity.bounded import close_unawaited
+from agentflow.activity.canonical_calls import CanonicalCalls
 from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.history import blobs_of_this_run
@@ -64,6 +65,7 @@ class ChatActivity:
         guard: Guarding | None = None,
         content: SpanContent | None = None,
         price_of: PriceOf = lambda asked, answered: None,
+        calls: CanonicalCalls | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -75,6 +77,7 @@ class ChatActivity:
             guard: Looks at what is new before a model sees it.
             content: Puts what is said into spans.
             price_of: Knows the price of a model that answers for another one.
+            calls: Makes the arguments of tool calls what the tools get.
         """
         self._client = client
         self._transcripts = transcripts
@@ -84,6 +87,7 @@ class ChatActivity:
         self._content = content
         self._price_of = price_of
         self._prices: dict[tuple[str, str], ModelPrice | None] = {}
+        self._calls = calls or CanonicalCalls()
         self._marks = MarksOfBriefs()
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -121,6 +125,8 @@ class ChatActivity:
             if self._guard is not None:
                 await self._guard(news)
             answer = await self._call(brief, name, (*before.messages, *news), key, sending)
+            message = await self._calls.of(answer.message, brief.tools, info.workflow_type or "")
+            answer = answer.model_copy(update={"message": message})
             head = node_hash(root, request.parent, (*sent, answer.message), name)
             price = await self._other_price(brief.model, answer.response_model)
             response = _response(answer, head, asked_for=brief.model.name, price=price)

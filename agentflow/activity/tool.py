@@ -16,11 +16,16 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from temporalio import workflow
 
 from agentflow.activity.context import ToolContext
 from agentflow.contracts.tools import LOCAL_LIMIT, Effect, Recovery, Sink, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
+from agentflow.core.argument_types import without_canonical_form
+from agentflow.core.canonical_arguments import ArgumentForm
+from agentflow.core.closing import closed, mixes_names_with_any
+from agentflow.core.schema import compile_schema
 from agentflow.errors import ToolDefinitionError
 
 P = ParamSpec("P")
@@ -56,7 +61,7 @@ class Tool(Generic[P, R]):
         self.__name__: str = contract.name
         hints = typing.get_type_hints(function, include_extras=True)
         self._context_parameter = _context_parameter(hints)
-        self._arguments = _arguments_model(function, hints)
+        self._form = ArgumentForm(_arguments_model(function, hints), self._check)
         self._output: TypeAdapter[Any] = TypeAdapter(hints["return"])
 
     @overload
@@ -116,21 +121,36 @@ class Tool(Generic[P, R]):
         return await self._function(*bound, *args, **kwargs)
 
     async def invoke(self, arguments: Mapping[str, Json], context: ToolContext) -> Json:
-        """Call the function with JSON arguments; answer its output as JSON.
+        """Call the function with JSON arguments, as a model may write them; answer its output as JSON.
 
         Raises:
-            pydantic.ValidationError: the arguments don't fit the function's types.
+            ValueError: the arguments don't fit the function's types.
         """
-        return self.as_json(await self.perform(self.read(arguments, context)))
+        return self.as_json(await self.perform(self.read(self.canonical(arguments), context)))
+
+    @property
+    def types_run_code(self) -> bool:
+        """Whether the types of the arguments call code of the user's: a validator, a default that is made."""
+        return self._form.runs_code
+
+    def canonical(self, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """JSON arguments as the function gets them, written as JSON again, defaults included.
+
+        Raises:
+            ValueError: they don't fit the function's types, or have no canonical form. The text is for the
+                model.
+        """
+        return self._form.canonical(arguments)
 
     def read(self, arguments: Mapping[str, Json], context: ToolContext) -> Mapping[str, Any]:
-        """JSON arguments as what the function takes, the context included.
+        """JSON arguments in their canonical form as what the function takes, the context included.
 
         Raises:
-            pydantic.ValidationError: the arguments don't fit the function's types.
+            NotCanonicalError: the function would get something else than what they say.
+            ValueError: they don't fit the function's types.
         """
         # Not model_dump: the function wants its own models, not dictionaries.
-        call = vars(self.typed_arguments(arguments))
+        call = vars(_by_name(self._form.parsed_as_decided(arguments)))
         return {**call, self._context_parameter: context} if self._context_parameter else call
 
     def typed_arguments(self, arguments: Mapping[str, Json]) -> SimpleNamespace:
@@ -139,9 +159,10 @@ class Tool(Generic[P, R]):
         Raises:
             ValueError: they don't fit.
         """
-        values = self._arguments.model_validate(dict(arguments))
-        named = {field.alias or name: name for name, field in type(values).model_fields.items()}
-        return SimpleNamespace(**{alias: getattr(values, name) for alias, name in named.items()})
+        return _by_name(self._form.parsed(arguments))
+
+    def _check(self, value: Json) -> str | None:
+        return compile_schema(self.contract.input_schema, f"input schema of tool {self.__name__}")(value)
 
     async def perform(self, values: Mapping[str, Any]) -> R:
         """Call the function with what ``read`` gave. What it raises is its own."""
@@ -230,6 +251,11 @@ def tools_of(owner: object) -> tuple[Tool[..., Any], ...]:
     return tuple(getattr(owner, name) for name in dict.fromkeys(names))
 
 
+def _by_name(values: BaseModel) -> SimpleNamespace:
+    named = {field.alias or name: name for name, field in type(values).model_fields.items()}
+    return SimpleNamespace(**{alias: getattr(values, name) for alias, name in named.items()})
+
+
 def _is_tool(value: object) -> bool:
     return isinstance(value, Tool)
 
@@ -257,11 +283,15 @@ def _contract(
     if "return" not in hints:
         raise ToolDefinitionError(f"{label} needs a return type: its output is checked against it")
     try:
-        input_schema = _arguments_model(function, hints).model_json_schema(mode="validation")
+        arguments = _arguments_model(function, hints)
+        input_schema = closed(arguments.model_json_schema(mode="validation"))
         output_schema = TypeAdapter[Any](hints["return"]).json_schema(mode="serialization")
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise ToolDefinitionError(f"{label}: a type has no JSON Schema: {error}") from error
     input_schema.pop("title", None)
+    if not workflow.unsafe.in_sandbox():
+        # For each run the sandbox makes tools anew, of types that were looked at before.
+        _check_types(label, arguments, input_schema)
     try:
         return ToolContract(
             name=name,
@@ -280,6 +310,25 @@ def _contract(
     except ValidationError as error:
         problem = describe_errors(error)
         raise ToolDefinitionError(f"{label} can't be a tool named {name!r}: {problem}") from error
+
+
+def _check_types(label: str, arguments: type[BaseModel], schema: dict[str, Json]) -> None:
+    """See to it that what rules look at is what the function gets."""
+    problems = list(without_canonical_form(arguments))
+    if mixes_names_with_any(schema):
+        problems.append(
+            "an argument is of a type with names or else any object, which takes what the names leave out: "
+            "write one of them"
+        )
+    named = cast(dict[str, dict[str, Json]], schema.get("properties", {}))
+    definitions = schema.get("$defs", {})
+    for name, part in named.items():
+        if "default" in part and part["default"] is None:
+            check = compile_schema({**part, "$defs": definitions}, f"type of {name}")
+            if check(None):
+                problems.append(f"{name}: its default None doesn't fit its type: write `| None`")
+    if problems:
+        raise ToolDefinitionError(f"{label}: {'; '.join(problems)}")
 
 
 def _arguments_model(function: Callable[..., Any], hints: Mapping[str, Any]) -> type[BaseModel]:

@@ -11,15 +11,14 @@ from agentflow.cli.histories import read_histories
 from agentflow.cli.json_input import read_json
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
-from agentflow.cli.policy_agents import PolicyAgent, agent_of, rules_of
+from agentflow.cli.policy_agents import PolicyAgent, agent_of, call_as_decided_on, rules_of
 from agentflow.cli.policy_cases import Case, CaseContext, context_of, read_cases
 from agentflow.cli.policy_recorded import recorded_cases
 from agentflow.cli.policy_test import hold_cases
 from agentflow.cli.project import load_object
 from agentflow.cli.session import open_session
-from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.rules import Decision
-from agentflow.contracts.wire import Json, ToolCallId
+from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
 from agentflow.core.policy import decide, explain
 from agentflow.core.rules import RuleSet
@@ -51,8 +50,9 @@ def explain_call(
 ) -> None:
     """Say what the rules decide on a call, which matched, which did not, and why."""
     with open_session(context, as_json=as_json) as session:
-        found = agent_of(load_object(agent), agent)
-        called = _checked(found, tool, read_json("--arguments", arguments))
+        loaded = load_object(agent)
+        found = agent_of(loaded, agent)
+        called = _checked(loaded, found, tool, read_json("--arguments", arguments))
         explained = explain(
             found.rules.rules,
             context_of(found, tool, called, _context(read_json("--context", given))),
@@ -142,10 +142,10 @@ def _context(given: Json) -> CaseContext:
         raise misused(f"--context: {describe_errors(error)}") from None
 
 
-def _checked(agent: PolicyAgent, tool: str, given: Json) -> dict[str, Json]:
+def _checked(found: object, agent: PolicyAgent, tool: str, given: Json) -> dict[str, Json]:
     """Arguments that the tool's contract takes: of others no rule is asked."""
     try:
-        call = ToolCall(id=ToolCallId("call"), tool=tool, arguments=given)
+        call = call_as_decided_on(found, tool, given)
     except ValidationError as error:
         raise misused(f"--arguments: {describe_errors(error)}") from None
     if problem := agent.catalog.check(call):

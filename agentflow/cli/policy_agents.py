@@ -3,13 +3,36 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
+from agentflow.contracts.messages import ToolCall
+from agentflow.contracts.wire import ToolCallId
+from agentflow.core.canonical_calls import canonical_call
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.errors import ConfigurationError
+from agentflow.ports.tooling import HasContract
 from agentflow.workflow.agent import AgentWorkflow
 from agentflow.workflow.definition import AgentDefinition
 
 PolicyAgent = AgentDefinition[Any]
 """An agent, as its class was compiled: rules, tools, and what is trusted."""
+
+
+def call_as_decided_on(found: object, tool: str, arguments: Any) -> ToolCall:
+    """A call of an agent's tool as a run decides on it: with the arguments as the tool gets them.
+
+    Args:
+        found: The agent's class.
+        tool: The tool's name.
+        arguments: As a model might write them.
+
+    Raises:
+        pydantic.ValidationError: the arguments are no object.
+    """
+    call = ToolCall(id=ToolCallId("call"), tool=tool, arguments=arguments)
+    tools = cast(Iterable[HasContract], getattr(found, "tools", ()))
+    return next(
+        (canonical_call(call, one, one.contract.input_schema) for one in tools if one.contract.name == tool),
+        call,
+    )
 
 
 def agent_of(found: object, path: str) -> PolicyAgent:

@@ -9,12 +9,11 @@ from typing import Any, cast
 from pydantic import Field, ValidationError
 
 from agentflow.cli.exits import misused
-from agentflow.cli.policy_agents import PolicyAgent, agent_of
+from agentflow.cli.policy_agents import PolicyAgent, agent_of, call_as_decided_on
 from agentflow.cli.project import load_object
 from agentflow.contracts.budget import Spend
-from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.rules import Tier, Verdict
-from agentflow.contracts.wire import Contract, Json, ToolCallId
+from agentflow.contracts.wire import Contract, Json
 from agentflow.core.answer import describe_errors
 from agentflow.core.provenance import PastCall, Provenance
 from agentflow.core.rule_context import RuleContext
@@ -93,8 +92,9 @@ def read_cases(path: Path) -> CaseFile:
         file = _File.model_validate(document)
     except ValidationError as error:
         raise misused(f"{path}: {describe_errors(error)}") from None
-    agent = agent_of(load_object(file.agent), file.agent)
-    return CaseFile(path, agent, tuple(_cases(path, file, agent)))
+    found = load_object(file.agent)
+    agent = agent_of(found, file.agent)
+    return CaseFile(path, agent, tuple(_cases(path, file, found, agent)))
 
 
 def context_of(
@@ -134,7 +134,7 @@ def _provenance(agent: PolicyAgent, context: CaseContext, past: Iterable[PastCal
     return known
 
 
-def _cases(path: Path, file: _File, agent: PolicyAgent) -> Iterable[Case]:
+def _cases(path: Path, file: _File, found: object, agent: PolicyAgent) -> Iterable[Case]:
     names: set[str] = set()
     for number, given in enumerate(file.cases, start=1):
         where = f"{path}, case {number}"
@@ -145,7 +145,7 @@ def _cases(path: Path, file: _File, agent: PolicyAgent) -> Iterable[Case]:
         if case.name in names:
             raise misused(f"{where}: there is a case {case.name!r} already")
         names.add(case.name)
-        yield _checked(where, case, agent)
+        yield _checked(where, case, found, agent)
 
 
 def _merged(defaults: dict[str, Json], own: Json) -> Json:
@@ -154,12 +154,12 @@ def _merged(defaults: dict[str, Json], own: Json) -> Json:
     return own
 
 
-def _checked(where: str, case: Case, agent: PolicyAgent) -> Case:
-    call = ToolCall(id=ToolCallId("case"), tool=case.tool, arguments=case.arguments)
+def _checked(where: str, case: Case, found: object, agent: PolicyAgent) -> Case:
+    call = call_as_decided_on(found, case.tool, case.arguments)
     if problem := agent.catalog.check(call):
         raise misused(f"{where} ({case.name}): no rule would be asked: {problem.message}")
     known: Sequence[str] = [rule.name for rule in agent.rules.rules]
     special = ("default", "error", "frozen", "unproven_model")
     if case.rule and not agent.rules.policies and not set(case.rule.split(", ")) <= {*known, *special}:
         raise misused(f"{where} ({case.name}): there is no rule {case.rule!r}; there are {', '.join(known)}")
-    return case
+    return case.model_copy(update={"arguments": call.arguments})

@@ -11,11 +11,16 @@ Label = str
 
 
 class ToolCall(Contract):
-    """What a model asks to have done. Nothing has been checked yet."""
+    """What a model asks to have done. Nothing has been checked against the contract yet."""
 
     id: ToolCallId
     tool: str
     arguments: dict[str, Json]
+    """In their canonical form, where a worker could make it: as the tool gets them, defaults included."""
+    written: dict[str, Json] = Field(default_factory=dict, exclude_if=is_empty)
+    """Of the arguments that the model wrote otherwise, what it wrote. Nothing but records looks at it."""
+    problem: str = Field(default="", exclude_if=is_empty)
+    """Why the arguments have no canonical form; the call is then refused."""
 
 
 class UserMessage(Contract):

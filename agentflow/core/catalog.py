@@ -9,6 +9,7 @@ from agentflow.contracts.model import ToolOffer
 from agentflow.contracts.tools import ToolContract, ToolOptions
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.wire import Json, Sha256, canonical_json, exactly, sha256_of
+from agentflow.core.closing import is_closed
 from agentflow.core.schema import SchemaCheck, compile_schema
 from agentflow.errors import ToolDefinitionError
 
@@ -72,7 +73,7 @@ class Catalog:
             return ToolProblem(
                 kind="unknown_tool", message=f"there is no tool {call.tool[:80]!r}; there are: {known}"
             )
-        problem = self.checks[call.tool](call.arguments)
+        problem = self.checks[call.tool](call.arguments) or call.problem or None
         if problem is None:
             problem = _too_large(call.arguments, contract.options.max_argument_bytes)
         return None if problem is None else ToolProblem(kind="invalid_arguments", message=problem)
@@ -131,16 +132,16 @@ def _check_options(contract: ToolContract) -> None:
 
 
 def check_closed(contract: ToolContract) -> None:
-    """See to it that a tool takes no arguments that its schema doesn't name: no rule would look at them.
+    """See to it that a tool takes nothing, at any level, that its schema doesn't name: no rule looks at it.
 
     Raises:
         ToolDefinitionError: it may.
     """
-    schema = contract.input_schema
-    if schema.get("additionalProperties") is not False and schema.get("unevaluatedProperties") is not False:
+    if not is_closed(contract.input_schema):
+        advice = "import it anew" if contract.source else 'write "additionalProperties": false'
         raise ToolDefinitionError(
-            f"tool {contract.name} takes arguments that its input schema doesn't name, and no rule would "
-            'look at them: write "additionalProperties": false'
+            f"tool {contract.name} takes arguments that its input schema doesn't name, there or in an object "
+            f"within, and no rule would look at them: {advice}"
         )
 
 

@@ -9,6 +9,7 @@ from agentflow.contracts.sources import McpSource
 from agentflow.contracts.tools import Effect, ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
+from agentflow.core.closing import closed
 from agentflow.core.imported import NO_DIGEST, with_digest
 from agentflow.core.imported_schema import Schema, Schemas
 from agentflow.core.tool_names import tool_name
@@ -40,7 +41,9 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
         raise ConfigurationError(f"{where} has no inputSchema")
     schema = Schemas(cast(Schema, given), is_3_0=False).standing_alone(given, where)
     # What the schema doesn't name is not sent, whatever the server would take.
-    closed: Schema = {"type": "object", "properties": {}, **schema, "additionalProperties": False}
+    schema: Schema = {"type": "object", "properties": {}, **schema}
+    if schema.get("additionalProperties") is not False:
+        schema.pop("additionalProperties", None)
     output = tool.get("outputSchema")
     if isinstance(output, dict):
         output = Schemas(cast(Schema, output), is_3_0=False).standing_alone(output, where)
@@ -50,7 +53,7 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
         contract = ToolContract(
             name=name or tool_name(theirs),
             description=str(tool.get("description") or tool.get("title") or theirs).strip(),
-            input_schema=closed,
+            input_schema=closed(schema),
             output_schema=output or TEXT,
             effect=effect,
             effect_is_claimed=effect == "read",

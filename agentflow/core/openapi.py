@@ -11,6 +11,7 @@ from agentflow.contracts.sources import AuthKind, AuthScheme, OpenApiSource, Req
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
+from agentflow.core.closing import closed
 from agentflow.core.imported import NO_DIGEST, with_digest
 from agentflow.core.imported_schema import Schema, Schemas
 from agentflow.core.tool_names import tool_name
@@ -158,7 +159,7 @@ class OpenApiDocument:
             contract = ToolContract(
                 name=name,
                 description="\n\n".join(dict.fromkeys(text for text in said if text)) or operation.label,
-                input_schema=self._schemas.standing_alone(request.schema(), where),
+                input_schema=closed(self._schemas.standing_alone(request.schema(), where)),
                 output_schema=self._output_schema(operation, where),
                 effect="read" if operation.method in _READS else "write",
                 recovery="key" if request.key_header and operation.method not in _READS else "ask",

@@ -20,6 +20,7 @@ from typing import cast
 
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.defaults import without_defaults
 
 MODEL = "model"
 """Origin of a value that was seen nowhere: the model made it."""
@@ -149,7 +150,8 @@ class Provenance:
         """
         if not contract.trusted_output:
             return self
-        if any(self.label(value, name) is None for name, value in call.arguments.items()):
+        given = without_defaults(contract.input_schema, call.arguments)
+        if any(self.label(value, name) is None for name, value in given.items()):
             return self
         # By whole values only: a name in a directory may be a sentence that somebody chose.
         return self.plus(f"tool:{call.tool}", call.output, as_text=False)
@@ -177,11 +179,12 @@ class Provenance:
     ) -> tuple[UntrustedSink, ...]:
         """The values that go to a sink of the tool, and that nothing trusted has.
 
-        Where the contract doesn't say which arguments are sinks, all are.
+        Where the contract doesn't say which arguments are sinks, all are. A default is the contract's own
+        word: whoever leaves the argument out says the same.
         """
         return tuple(
             UntrustedSink(argument, value)
-            for argument, value in _sink_values(contract, arguments)
+            for argument, value in _sink_values(contract, without_defaults(contract.input_schema, arguments))
             if self.label(value, argument) is None
         )
 

@@ -1,7 +1,7 @@
-"""How rules see a call's arguments as the tool's own types."""
+"""What a tool's own types make of a call's arguments."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
@@ -17,5 +17,23 @@ class ReadsArguments(Protocol):
 
         Raises:
             ValueError: they don't fit.
+        """
+        ...
+
+
+@runtime_checkable
+class WritesCanonically(Protocol):
+    """Anything that knows the canonical form of a tool's arguments."""
+
+    @property
+    def types_run_code(self) -> bool:
+        """Whether ``canonical`` calls code of the user's, which may take any time."""
+        ...
+
+    def canonical(self, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """The arguments as the tool gets them, defaults included.
+
+        Raises:
+            ValueError: they don't fit. The text is for the model.
         """
         ...

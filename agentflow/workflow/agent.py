@@ -24,6 +24,7 @@ from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core import evidence
 from agentflow.core.action import Action, Asking
 from agentflow.core.answer import AnswerForm, answer_form
+from agentflow.core.canonical_calls import canonical_call
 from agentflow.core.compaction import ClearToolOutputs, CompactionStrategy
 from agentflow.core.known_values import KnownValues
 from agentflow.core.rules import Rule, RuleSet
@@ -203,7 +204,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
 
         Args:
             tool: One of the class's ``tools``.
-            arguments: By name; anything that pydantic can make JSON of.
+            arguments: By name; anything that pydantic can make JSON of. The tool's types read them in
+                workflow code, so what runs in these must be as deterministic.
             tell: Whether the model sees the result at its next call. Rules and citations see it anyway.
 
         Returns:
@@ -219,6 +221,9 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
             tool=name,
             arguments=cast(dict[str, Json], to_jsonable_python(dict(arguments))),
         )
+        offered = self._run.definition.catalog.contracts.get(name)
+        if offered is not None:
+            call = canonical_call(call, tool, offered.input_schema, is_replayed=True)
         result = await self._tool_calls.carry_out(HeldCall(call=call))
         if tell:
             # No model asked for this call, so it can't be told of it as the answer to one.

@@ -73,7 +73,8 @@ class ToolCalls:
         if problem := self._run.definition.catalog.check(call):
             return self._carrying.done(call, None, ToolResult(error=problem))
         contract = self._run.definition.catalog.contracts[call.tool]
-        self._run.redaction.of_arguments(call.tool, call.arguments)
+        for arguments in (call.written, call.arguments):
+            self._run.redaction.of_arguments(call.tool, arguments)
         if held.index is None or held.decision is None:
             # The index is taken before anything is awaited, so that it follows the order of the calls.
             self._run.call_index += 1

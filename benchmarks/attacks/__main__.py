@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
 import benchmarks.attacks
-from benchmarks.attacks import claims, delays, doors, endings, misspelt, plugged, reports, spellings
+from benchmarks.attacks import (
+    claims,
+    delays,
+    doors,
+    endings,
+    misspelt,
+    plugged,
+    raw_arguments,
+    reports,
+    spellings,
+)
 from benchmarks.attacks.stage import Stage, staged
 from benchmarks.attacks.tried import Tally
 from benchmarks.command_line import add_json, machine, positive_int, print_report, silence_agentflow
@@ -25,6 +35,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "misspelt": (misspelt.attack, 1.5),
     "reports": (reports.attack, 0.75),
     "endings": (endings.attack, 0.75),
+    "raw_arguments": (raw_arguments.attack, 1.6),
 }
 """Each with its share of the attempts."""
 
@@ -68,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=positive_int, default=7_500)
+    parser.add_argument("--attempts", type=positive_int, default=10_600)
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"

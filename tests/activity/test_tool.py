@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.tool import Tool, tool, tools_of
@@ -151,12 +151,12 @@ async def test_json_arguments_become_the_functions_types_and_defaults() -> None:
     ],
 )
 async def test_arguments_off_the_contract_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValueError, match=r"^(number|kind|limit|value): "):
         await Post("Royal").find.invoke(arguments, CONTEXT)
 
 
 async def test_the_model_can_not_supply_the_context() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValueError, match="'context' was unexpected"):
         await today.invoke({"context": {"attempt": 7}}, CONTEXT)
 
 
@@ -291,9 +291,8 @@ async def test_parameters_may_have_names_that_mean_something_to_pydantic() -> No
 
 
 async def test_a_wrong_argument_is_named_as_the_model_named_it() -> None:
-    with pytest.raises(ValidationError) as wrong:
+    with pytest.raises(ValueError, match=r"^number: 7 is not of type 'string'$"):
         await Post("Royal").find.invoke({"number": 7}, CONTEXT)
-    assert wrong.value.errors()[0]["loc"] == ("number",)
 
 
 @tool(effect="write", sinks=())

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.contracts.tools import Sink, ToolContract
+from agentflow.core.catalog import check_closed
 from agentflow.core.imported import ImportedTool, digest_of, drift
 from agentflow.core.mcp_tools import TEXT, mcp_contract, mcp_contracts
 from agentflow.core.policy import decide
 from agentflow.core.rules import Rule, allow, ask, deny
+from agentflow.core.schema import compile_schema
 from agentflow.core.tool_lint import lint
 from agentflow.errors import ConfigurationError, ToolDefinitionError
 from tests.core.samples import rule_context
@@ -327,3 +329,38 @@ def test_a_good_contract_has_no_findings() -> None:
 )
 def test_a_contract_that_a_model_will_misuse_is_found(given: dict[str, Any], rule: str) -> None:
     assert rule in findings(**given)
+
+
+@pytest.mark.parametrize(
+    ("schema", "taken", "refused"),
+    [
+        (
+            {"anyOf": [{"properties": {"id": {}}}, {"properties": {"email": {}}}]},
+            {"email": "a@b.example"},
+            {"id": 7, "unnamed": 1},
+        ),
+        (
+            {"allOf": [{"$ref": "#/$defs/User"}], "$defs": {"User": {"properties": {"user": {}}}}},
+            {"user": "u"},
+            {"user": "u", "unnamed": 1},
+        ),
+        (
+            {"properties": {"to": {"type": "object", "properties": {"name": {}}}}},
+            {"to": {"name": "ann"}},
+            {"to": {"name": "ann", "pay_to": "eve"}},
+        ),
+        (
+            {"properties": {"to": {}}, "additionalProperties": True},
+            {"to": "ann"},
+            {"to": "ann", "pay_to": "eve"},
+        ),
+    ],
+)
+def test_a_servers_tool_takes_what_its_schema_names_in_any_place_and_no_more(
+    schema: dict[str, Any], taken: dict[str, Any], refused: dict[str, Any]
+) -> None:
+    contract = commit(inputSchema={"type": "object", **schema})
+    check_closed(contract)
+    check = compile_schema(contract.input_schema, "input schema")
+    assert check(taken) is None
+    assert check(refused) is not None
