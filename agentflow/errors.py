@@ -118,6 +118,21 @@ class ToolError(AgentflowError):
     """
 
 
+def another_in_place(ledger: str, first: str, now: str) -> str:
+    """The text of a ``LedgerError``: a ledger was replaced under a worker that uses it.
+
+    Args:
+        ledger: Named for people.
+        first: Its id when the worker began to use it.
+        now: Its id now.
+    """
+    return (
+        f"the effect ledger {ledger} is {now} now, and was {first} when this worker began to use it: "
+        "no write runs. Put the old one back; or, if it is lost, say so by "
+        f"`agentflow ledger adopt --instead-of {first}`; or restart the worker to begin with the new one"
+    )
+
+
 class ToolUnavailableError(AgentflowError):
     """A tool could not start its work: no effect happened, and a later attempt may succeed.
 

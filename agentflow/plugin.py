@@ -99,6 +99,7 @@ from agentflow.telemetry import metrics
 from agentflow.telemetry.content import SpanContent, captures_content
 from agentflow.telemetry.redactor import Redactor
 from agentflow.telemetry.spans import is_recording, is_replay_safe
+from agentflow.workflow.children import ChildrenInterceptor
 from agentflow.workflow.definition import definition_of, workflow_type_of
 from agentflow.workflow.facts import activation_keeping_facts
 from agentflow.workflow.sandbox import for_agents, passing_through
@@ -319,6 +320,7 @@ class AgentflowPlugin(SimplePlugin):
             seals = Seals(keys, partial(first_run_of, settings["client"]))
             settings["activities"] = with_sealed(settings.get("activities") or (), served, seals)
             settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(keys)]
+        settings["interceptors"] = [*(settings.get("interceptors") or ()), ChildrenInterceptor()]
         if (activate := settings.get("patch_activation_callback")) is not None:
             settings["patch_activation_callback"] = activation_keeping_facts(activate)
         if settings.get("tuner") is None and settings.get("max_concurrent_activities") is None:
@@ -337,6 +339,7 @@ class AgentflowPlugin(SimplePlugin):
         config = super().configure_replayer(config)
         settings = cast(dict[str, Any], config)
         settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(None)]
+        settings["interceptors"].append(ChildrenInterceptor())
         return config
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:

@@ -16,6 +16,7 @@ from agentflow.activity.outliving import MAX_PATIENCE, Keepers, Outlived
 from agentflow.activity.own_ledger import MissingTraces, first_begun, see_ledger
 from agentflow.activity.permits import Permits
 from agentflow.activity.running import Running
+from agentflow.activity.tally import call_did_nothing, none_called_before
 from agentflow.contracts.effects import EffectRecord, StoredEffect
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Sha256
@@ -105,11 +106,12 @@ class Attempt:
             return await self._doubt(traces.why)
         return self.busy(self._lease)
 
-    async def call(self, *, is_first: bool) -> ToolResult:
+    async def call(self, *, is_first: bool, was_called: bool = False) -> ToolResult:
         """Call the tool and record how it ended.
 
         Args:
             is_first: No attempt before this one can have had an effect.
+            was_called: One before it may have called the tool all the same, without effect.
         """
         running = Running[ToolResult]()
         try:
@@ -124,7 +126,9 @@ class Attempt:
                 raise
             did_nothing = isinstance(error, ToolUnavailableError | SourceChangedError)
             if not self._has_called or (did_nothing and not await to_the_end(running.outlives())):
-                await to_the_end(self._did_nothing(error, is_first=is_first))
+                if self._has_called:
+                    call_did_nothing()
+                await to_the_end(self._did_nothing(error, is_first=is_first and not was_called))
                 raise
             if isinstance(error, asyncio.CancelledError):
                 said = self._said("it was cancelled while the tool ran")
@@ -193,6 +197,7 @@ class Attempt:
         """Go on after an attempt that ended without a record."""
         await self._take_over(found)
         if abandoned.untouched and not self._is_stale(found, traces):
+            none_called_before()
             await self._call_again()
             return await self.call(is_first=True)
         begun = first_begun(self._invocation.work, activity.info(), is_inquiry=self._is_inquiry)
@@ -207,15 +212,22 @@ class Attempt:
                 if (known := await self._probe()) is not None:
                     return await to_the_end(self._end(known, happened=True))
                 await self._call_again()
-                return await self.call(is_first=True)
+                # What was called without effect is billed: it is never recorded as not called.
+                return await self.call(is_first=True, was_called=True)
 
-    async def settle(self, found: StoredEffect, traces: MissingTraces | None) -> EffectRecord:
+    async def settle(
+        self, found: StoredEffect, traces: MissingTraces | None, *, may_probe: bool
+    ) -> EffectRecord:
         """Find out what an attempt did that ended without a record: ask the outside system, or a person."""
         await self._take_over(found)
         if not found.record.attempts and not self._is_stale(found, traces):
             return await self._give_up("never began")
         if self._caller.contract.recovery != "probe":
             await self._doubt(found.record.detail or "an attempt ended without a record")
+            return self.hold.record
+        if not may_probe:
+            left = found.record.detail or "an attempt ended without a record"
+            await self._doubt(f"{left}; the outside system was not asked, as the budget does not cover it")
             return self.hold.record
         try:
             known = await self._probe()
@@ -332,6 +344,7 @@ class Attempt:
         async def asked() -> ToolResult | None:
             return await self._caller.probe(self._invocation, self.hold.version)
 
+        contract = self._caller.contract
         return Outlived(
             self.hold,
             running,
@@ -340,7 +353,8 @@ class Attempt:
             patience=min(self._limit, MAX_PATIENCE) + self._delay,
             said=said,
             conclude=concluded,
-            ask=asked if self._caller.contract.recovery == "probe" else None,
+            # One more question, after the attempt has counted its own: only where it costs nothing.
+            ask=asked if contract.recovery == "probe" and not contract.probe_cost_usd else None,
         )
 
     async def _doubt(self, detail: str) -> EffectUnknownError:

@@ -8,6 +8,7 @@ from temporalio import activity
 
 from agentflow.activity.bounded import close_unawaited
 from agentflow.activity.context import ToolContext
+from agentflow.activity.tally import call_begins, probe_begins
 from agentflow.activity.tool import DidNotHappen, Happened
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectRecord
@@ -39,6 +40,7 @@ class ToolCaller:
             return error_result("invalid_arguments", describe_errors(error))
         except NotCanonicalError as error:
             return error_result("invalid_arguments", str(error))
+        call_begins()
         try:
             returned = await self._tool.perform(values)
         except ToolError as refusal:
@@ -60,6 +62,7 @@ class ToolCaller:
                 f"this worker's {self.contract.name} reads other arguments than were decided on, so its "
                 "probe can't be asked"
             ) from error
+        probe_begins()
         answer: object = await self._tool.ask_probe(values)
         if isinstance(answer, Happened):
             return self._held_to_contract(cast(Happened[object], answer).output)

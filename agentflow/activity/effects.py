@@ -96,8 +96,12 @@ class EffectOnce:
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 
-    async def reconcile(self, invocation: ToolInvocation) -> EffectReport:
+    async def reconcile(self, invocation: ToolInvocation, *, may_probe: bool = True) -> EffectReport:
         """Find out what became of a call whose activity failed. The tool is not called again, nor later.
+
+        Args:
+            invocation: The call.
+            may_probe: Whether the outside system may be asked; a person is, otherwise.
 
         Raises:
             EffectBusyError: an attempt may still be at it; try again when it says.
@@ -123,9 +127,9 @@ class EffectOnce:
             case effects.Doubtful():
                 return self._report(found.record)
             case effects.Abandoned():
-                return self._report(await attempt.settle(found, traces))
+                return self._report(await attempt.settle(found, traces, may_probe=may_probe))
             case effects.Taken():
-                return await self._beside(attempt, invocation, self.reconcile)
+                return await self._beside(attempt, invocation, partial(self.reconcile, may_probe=may_probe))
             case _ as never:  # pyright: ignore[reportUnnecessaryComparison]
                 assert_never(never)
 

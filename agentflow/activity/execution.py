@@ -13,6 +13,7 @@ from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import Keepers
 from agentflow.activity.permits import Permits, permitted
+from agentflow.activity.tally import Tally, call_did_nothing
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json
@@ -21,7 +22,13 @@ from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.known_values import KnownValues
 from agentflow.core.tags import TagFinder
 from agentflow.core.transcript import text_hash, tool_text
-from agentflow.errors import ConfigurationError, EffectConflictError, SourceChangedError, ToolChangedError
+from agentflow.errors import (
+    ConfigurationError,
+    EffectConflictError,
+    SourceChangedError,
+    ToolChangedError,
+    ToolUnavailableError,
+)
 from agentflow.ports.blobs import BlobStore
 from agentflow.telemetry import metrics, semconv
 from agentflow.telemetry.content import SpanContent
@@ -61,14 +68,17 @@ def tool_activity(
     execution = _Execution(caller, effects, blobs, content, permits)
 
     async def run(invocation: ToolInvocation) -> ToolResult:
+        tally = Tally.begun()
         try:
             if activity.info().is_local:
                 # Nobody hears it beat; its limit is short.
-                return await execution.traced(invocation)
-            with heartbeating():
-                return await execution.traced(invocation)
+                result = await execution.traced(invocation)
+            else:
+                with heartbeating():
+                    result = await execution.traced(invocation)
         except Exception as error:
-            raise to_application_error(error, run_waits=True) from None
+            raise to_application_error(error, run_waits=True, billed=tally.billed) from None
+        return result.model_copy(update={"billed": tally.billed})
 
     return run
 
@@ -184,7 +194,11 @@ class _Execution:
             if self._contract.sure_effect != "read":
                 # Its source calls it a read, and nobody here has said that it is.
                 await self._permits(invocation)
-            return await self._caller.call(invocation)
+            try:
+                return await self._caller.call(invocation)
+            except (ToolUnavailableError, SourceChangedError):
+                call_did_nothing()
+                raise
         return await self._effects.carry_out(invocation)
 
     def _changed_since(self, invocation: ToolInvocation) -> Exception | None:

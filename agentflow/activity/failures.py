@@ -6,6 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agentflow.contracts.names import (
+    BILLED,
     BUSY_SECONDS,
     CALLS,
     EARLIER_EFFECT_ERROR,
@@ -18,6 +19,7 @@ from agentflow.contracts.names import (
     SEAL_REFUSED_ERROR,
     UNBILLED,
 )
+from agentflow.contracts.tools import Billed
 from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
@@ -84,7 +86,7 @@ _WAITING = (ModelUnavailableError, EffectBusyError, ToolUnavailableError, Outsid
 
 
 def to_application_error(
-    error: Exception, *, run_waits: bool = False, unbilled: bool = False
+    error: Exception, *, run_waits: bool = False, unbilled: bool = False, billed: Billed | None = None
 ) -> ApplicationError:
     """An error as Temporal should see it. Its details say which attempt failed.
 
@@ -94,6 +96,7 @@ def to_application_error(
         error: What was raised.
         run_waits: Whether the run waits for another attempt's lease, and asks anew: that uses up no attempt.
         unbilled: Whether the attempt, of a model call, was certainly not billed.
+        billed: What was called, or may have been, of a tool.
     """
     if isinstance(error, ApplicationError):
         return error
@@ -101,6 +104,8 @@ def to_application_error(
     if not_begun is not None:
         error = not_begun.cause
     facts: dict[str, object] = {"attempt": activity.info().attempt}
+    if billed is not None:
+        facts[BILLED] = billed.model_dump(mode="json")
     if isinstance(error, EarlierEffectError):
         facts["earlier"] = error.earlier
     if isinstance(error, EffectUnknownError) and error.attempts is not None:

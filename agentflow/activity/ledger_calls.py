@@ -16,7 +16,7 @@ from agentflow.contracts.ledger import LedgerIdentity
 from agentflow.contracts.wire import Sha256, exactly
 from agentflow.core.record_seals import Unsealed, is_sealed, sealed
 from agentflow.core.seal import SealKeys
-from agentflow.errors import AgentflowError, LedgerError
+from agentflow.errors import AgentflowError, LedgerError, another_in_place
 from agentflow.ports.ledger import EffectLedger
 
 LEDGER_SECONDS = 30.0
@@ -37,20 +37,27 @@ class LedgerCalls:
         self._sightings = sightings_of(ledger)
         self._keys = keys
         self._name = type(ledger).__name__
+        self._first: str | None = None
+        """Id of the ledger that this worker has written to."""
+        self._last: str | None = None
 
     def __repr__(self) -> str:
         return repr(self._ledger)
 
     async def identity(self) -> LedgerIdentity:
-        """Which ledger it is.
+        """Which ledger it is: the one that this worker began with, or one that an operator let stand for it.
 
         Raises:
-            LedgerError: it can't be told.
+            LedgerError: it can't be told, or another one is in its place.
         """
         found = await self._answer(self._ledger.identity)
-        if identity := exactly(LedgerIdentity, found):
-            return identity
-        raise self._odd("identity", found)
+        identity = exactly(LedgerIdentity, found)
+        if identity is None:
+            raise self._odd("identity", found)
+        self._last = identity.id
+        if self._first is not None and not identity.is_still(self._first):
+            raise LedgerError(another_in_place(repr(self._ledger), self._first, identity.id))
+        return identity
 
     async def insert(self, record: EffectRecord) -> bool:
         """Keep a new record; ``False`` if its key is taken.
@@ -59,6 +66,7 @@ class LedgerCalls:
             LedgerError: it can't be told whether it was kept.
         """
         ours = sealed(record, 1, self._keys)
+        self._first = self._first or self._last
         return self._yes_or_no("insert", await self._answer(lambda: self._ledger.insert(ours)))
 
     async def replace(self, record: EffectRecord, version: int) -> bool:

@@ -14,6 +14,7 @@ from agentflow.activity.failures import to_application_error
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import Keepers
+from agentflow.activity.tally import Tally
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.ledger import LedgerIdentity, LedgerQuestion
@@ -63,11 +64,15 @@ class EffectActivities:
             ApplicationError: an attempt may still be at it, and the run is to wait; or, retryable, the ledger
                 can't be used.
         """
+        tally = Tally.begun()
         try:
             with heartbeating():
-                return await self._of(inquiry.tool).reconcile(inquiry.invocation)
+                report = await self._of(inquiry.tool).reconcile(
+                    inquiry.invocation, may_probe=inquiry.may_probe
+                )
         except Exception as error:
-            raise to_application_error(error, run_waits=True) from None
+            raise to_application_error(error, run_waits=True, billed=tally.billed) from None
+        return report.model_copy(update={"billed": tally.billed})
 
     async def close(self, inquiry: EffectInquiry) -> EffectReport:
         """Record what a person says of a call; answer what is on record then.

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from agentflow.adapters.history.executions import Histories
 from agentflow.adapters.history.finding import Finding, document
 from agentflow.adapters.history.reader import read_run
+from agentflow.adapters.history.spent import spent_by
 from agentflow.adapters.history.story import Story
 from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.timeline import Step, StepKind, StepState, Timeline
@@ -40,6 +41,7 @@ async def timeline_of(
     histories = histories or Histories(client)
     executions = await histories.of(workflow_id)
     story = await read_run(client.data_converter, workflow_id, executions)
+    spent = await spent_by(client, workflow_id, executions[-1].run_id, histories)
     children = [
         await timeline_of(
             client, str(child.facts["workflow"]), content=content, depth=depth - 1, histories=histories
@@ -52,6 +54,8 @@ async def timeline_of(
         workflow_type=story.workflow_type,
         executions=len(executions),
         is_open=story.is_open,
+        cost_usd=spent.cost_usd,
+        possibly_billed_usd=spent.possibly_billed_usd,
         steps=_steps(story, content=content),
         children=tuple(children),
     )

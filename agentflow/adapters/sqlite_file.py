@@ -44,6 +44,7 @@ class SQLiteFile:
         self._prepare = prepare
         self._connection: sqlite3.Connection | None = None
         self._opened: Identity | None = None
+        self._was_opened = False
         self._opened_beside: dict[Path, Identity | None] = {}
 
     def current(self, wait: timedelta) -> sqlite3.Connection:
@@ -71,8 +72,17 @@ class SQLiteFile:
         Raises:
             OSError: it was done to one that has been moved or deleted meanwhile.
         """
-        if self._connection is not None and self._opened != _identity(self._path):
+        if self._connection is None:
+            return
+        if self._opened != _identity(self._path):
             raise OSError("the file was moved, replaced or deleted meanwhile")
+        for side, opened in self._opened_beside.items():
+            if opened is not None and _identity(side) != opened:
+                raise OSError(f"{side.name}, its log, was moved, replaced or deleted meanwhile")
+
+    def forget(self) -> None:
+        """Take the next opening for the first one."""
+        self._was_opened = False
 
     def close(self) -> None:
         """Close the connection. The last one to a file moves what is in the log into the file.
@@ -102,6 +112,11 @@ class SQLiteFile:
                 f"the effect ledger {self._path} needs SQLite 3.37 or newer; this Python has "
                 f"{sqlite3.sqlite_version}: use another Python, or a PostgreSQL ledger"
             )
+        if self._was_opened and _identity(self._path) is None:
+            raise OSError(
+                "the file was moved or deleted while it was in use, and a new one would know of nothing: "
+                "put it back, or restart this worker to begin with a new one"
+            )
         make_folder(self._path.parent)
         # What SQLite keeps beside it gets the file's own mode.
         make_file(self._path)
@@ -123,7 +138,7 @@ class SQLiteFile:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._opened = connection, opened
+        self._connection, self._opened, self._was_opened = connection, opened, True
         self._opened_beside = {side: _identity(side) for side in self._beside()}
 
     def _refuse_another_applications(self, connection: sqlite3.Connection) -> None:

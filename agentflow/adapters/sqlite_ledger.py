@@ -35,7 +35,7 @@ from agentflow.contracts.purges import MAX_PURGES, Purge
 from agentflow.contracts.stops import Stop
 from agentflow.contracts.wire import Sha256
 from agentflow.core.durations import checked
-from agentflow.errors import LedgerError
+from agentflow.errors import LedgerError, another_in_place
 
 ResultT = TypeVar("ResultT")
 
@@ -61,9 +61,10 @@ class SQLiteLedger:
     the machine started, which all its processes share and nobody sets; times of day are for people. A network
     file system is no place for it: SQLite's locks don't hold there, and machines' ages can't be compared.
 
-    A file that is moved, replaced or deleted while a worker runs is noticed, and the worker goes on with
-    what is there then. Stop the workers first all the same: the newest records may be in the file's
-    ``-wal`` until the last of them has closed it.
+    A file that is moved, replaced or deleted while a worker runs is noticed, and stops all writes to it: no
+    new one is made in its place, and another one that is put there can be read only. The same file, put back,
+    is written to again. Stop the workers first all the same: the newest records may be in the file's ``-wal``
+    until the last of them has closed it.
     """
 
     def __init__(self, path: Path, busy_timeout: timedelta = timedelta(seconds=10)) -> None:
@@ -78,6 +79,10 @@ class SQLiteLedger:
         self._busy_timeout = checked("busy_timeout", busy_timeout)
         self._thread: ThreadPoolExecutor | None = None
         self._process = os.getpid()
+        self._first: str | None = None
+        self._replaced: str | None = None
+        """Why nothing is written, if another ledger is in the place of the one that was written to first."""
+        self._card_id = ""
 
     @property
     def path(self) -> Path:
@@ -196,6 +201,8 @@ class SQLiteLedger:
             thread, self._thread = self._thread, None
             await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
             thread.shutdown(wait=False)
+        self._file.forget()
+        self._first = self._replaced = None
 
     def _card(self, connection: sqlite3.Connection) -> tuple[LedgerCard, str]:
         """The file's card, and the place where it lies."""
@@ -205,6 +212,11 @@ class SQLiteLedger:
         """A file that has just been made gets its card before anything is written to it."""
         if connection.execute(_CARD).fetchone() is None:
             connection.execute(_FIRST_CARD, (LedgerCard.new(self._here()).model_dump_json(),))
+        card, _ = self._card(connection)
+        self._card_id, self._replaced = card.id, None
+        known = LedgerIdentity(id=card.id, stands_for=card.stands_for)
+        if self._first is not None and not known.is_still(self._first):
+            self._replaced = another_in_place(str(self._path), self._first, card.id)
 
     def _here(self) -> str:
         return place_of_file(self._path)
@@ -214,7 +226,16 @@ class SQLiteLedger:
         return tuple(stop_of_row(row, str(self._path)) for row in rows)
 
     async def _write(self, sql: str, values: Sequence[Any]) -> int:
-        return await self._do(lambda connection: connection.execute(sql, values).rowcount)
+        def work(connection: sqlite3.Connection) -> int:
+            if self._replaced is not None:
+                # An operator may have let it stand for the other one meanwhile.
+                self._give_card(connection)
+            if self._replaced is not None:
+                raise LedgerError(self._replaced)
+            self._first = self._first or self._card_id
+            return connection.execute(sql, values).rowcount
+
+        return await self._do(work)
 
     async def _do(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         # Those that waited behind others for a lock must not wait for it as long again.

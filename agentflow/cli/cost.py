@@ -16,7 +16,7 @@ from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
 from agentflow.cli.own_key import span_of
 from agentflow.cli.session import open_session
-from agentflow.cli.visibility import RunRow, find_runs, runs_query
+from agentflow.cli.visibility import RunRow, find_runs, runs_query, with_spending
 from agentflow.core.costs import CostLine, RunCost, cost_lines, total_line
 from agentflow.core.words import dollars
 
@@ -45,7 +45,8 @@ def cost(
 ) -> None:
     """Say what runs cost, and the cost per successful completion (CPSC): failed runs are paid for, too.
 
-    The cost of a run that is still open is as of its last change of state.
+    Every cent that was settled counts, however a run ended, and what may be billed of calls that nobody heard
+    the end of.
     """
     with open_session(context, as_json=as_json) as session:
         try:
@@ -56,7 +57,7 @@ def cost(
         wanted = runs_query(agent=agent, tenant=tenant, extra=f"{window} AND ({query})" if query else window)
         client = session.client().temporal
         with session.output.progress("adding up runs"):
-            found = session.run(find_runs(client, wanted, limit))
+            found = session.run(with_spending(client, session.run(find_runs(client, wanted, limit))))
             costs = session.run(_by_model(client, found)) if by == "model" else _by(found, by)
         lines, total = cost_lines(costs), total_line(costs)
         if len(found) == limit:

@@ -8,7 +8,7 @@ from agentflow.cli.options import AsJson
 from agentflow.cli.outcome import STYLES, when
 from agentflow.cli.output import safe, table
 from agentflow.cli.session import open_session
-from agentflow.cli.visibility import RunFilter, RunRow, find_runs, runs_query
+from agentflow.cli.visibility import RunFilter, RunRow, find_runs, runs_query, with_spending
 from agentflow.core.words import dollars
 
 COLUMNS = ("WORKFLOW ID", "AGENT", "STATUS", "TENANT", "RELEASE", "COST", "APPROVALS", "STARTED")
@@ -30,11 +30,13 @@ def runs(
 ) -> None:
     """List runs that a worker has taken up, the newest first.
 
-    Visibility follows the runs by a moment; the cost is as of a run's last change of state.
+    Visibility follows the runs by a moment. The cost is what a run has settled by now, and what may be billed
+    of calls that nobody heard the end of.
     """
     with open_session(context, as_json=as_json) as session:
         wanted = runs_query(agent=agent, status=status, tenant=tenant, extra=query)
-        found = session.run(find_runs(session.client().temporal, wanted, limit))
+        client = session.client().temporal
+        found = session.run(with_spending(client, session.run(find_runs(client, wanted, limit))))
         view = table(COLUMNS, map(_cells, found)) if found else safe("no runs")
         session.output.result({"runs": found}, view)
         if len(found) == limit:

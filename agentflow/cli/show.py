@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -110,7 +109,8 @@ def _offset(time: timedelta) -> str:
 
 
 def _total(found: Timeline) -> Text:
-    cost = sum((step.cost_usd for step in found.steps if step.cost_usd is not None), Decimal(0))
     calls = sum(step.kind == "model" for step in found.steps)
     tools = sum(step.kind == "tool" for step in found.steps)
-    return safe(f"{calls} model calls ({dollars(cost)}), {tools} tool calls\n", "dim")
+    doubt = found.possibly_billed_usd
+    possibly = f" ({dollars(doubt)} of it possibly billed)" if doubt else ""
+    return safe(f"{calls} model calls, {tools} tool calls, {dollars(found.cost_usd)}{possibly}\n", "dim")

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
 
+from agentflow.adapters.history.spent import Spent, spent_by
 from agentflow.cli.exits import CommandFailed
 from agentflow.cli.failures import RPC_TIMEOUT, answer_of, failure_text
 from agentflow.cli.options import AsJson, WorkflowId
@@ -23,6 +24,7 @@ from agentflow.contracts.rules import DecisionRecord
 from agentflow.contracts.wire import Json
 from agentflow.core.approver_page import escalation_page
 from agentflow.core.escalation import answers_to
+from agentflow.core.words import dollars
 
 DECISION_COLUMNS = ("AT", "WHAT", "VERDICT", "BY", "TOOL", "RULE", "DETAIL")
 
@@ -35,6 +37,8 @@ class Standing:
     status: RunStatus | None = None
     usage: UsageReport | None = None
     outcome: AgentOutcome[Any] | None = None
+    spent: Spent | None = None
+    """What a run has spent that ended without an outcome."""
     failure: str | None = None
     """Why a run failed that ended without an outcome."""
     decisions: list[DecisionRecord] | None = None
@@ -56,6 +60,7 @@ class Standing:
             "usage": self.usage,
             "outcome": self.outcome,
             "failure": self.failure,
+            "spent": asdict(self.spent) if self.spent else None,
             "decisions": self.decisions,
             "problem": str(self.problem) if self.problem else None,
         }
@@ -92,6 +97,9 @@ async def _standing(client: AgentClient, workflow_id: str, *, decisions: bool) -
             )
         else:
             standing = await _ended(client, standing)
+            if standing.outcome is None:
+                spent = spent_by(client.temporal, workflow_id, standing.execution.run_id)
+                standing = replace(standing, spent=await answer_of(workflow_id, spent))
         if decisions:
             log = await answer_of(workflow_id, client.decisions(workflow_id))
             standing = replace(standing, decisions=log)
@@ -124,6 +132,7 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
             ("ended", when(execution.close_time) if execution.close_time else None),
             ("failure", standing.failure),
             *(usage_facts(standing.usage) if standing.usage else ()),
+            *(_spent_facts(standing.spent) if standing.spent else ()),
             *_waits(execution.id, run),
         ]
     )
@@ -133,6 +142,13 @@ def _views(standing: Standing) -> Iterator[RenderableType]:
         yield from outcome_views(standing.outcome)
     if standing.decisions is not None:
         yield table(DECISION_COLUMNS, map(_cells, standing.decisions))
+
+
+def _spent_facts(spent: Spent) -> Iterator[tuple[str, object]]:
+    yield "spent", dollars(spent.cost_usd)
+    if spent.possibly_billed_usd:
+        said = "of it may have been billed for calls whose end the run did not hear of"
+        yield "in doubt", f"{dollars(spent.possibly_billed_usd)} {said}"
 
 
 def _waits(workflow_id: str, run: RunStatus | None) -> Iterator[tuple[str, object]]:

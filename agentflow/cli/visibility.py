@@ -1,12 +1,17 @@
 """Queries that find runs by their search attributes, and what they find."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, TypeVar
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError
 
+from agentflow.adapters.history.spent import share_of
 from agentflow.adapters.visibility import OPEN, quoted
 from agentflow.cli.failures import RPC_TIMEOUT
 from agentflow.contracts import names
@@ -29,6 +34,10 @@ RunFilter = Literal[
 """What ``agentflow runs --status`` takes: states of open runs, outcomes, and endings without one."""
 
 MAX_PAGE = 200
+READ_AT_ONCE = 8
+"""Histories."""
+_ENDED_BY_OTHERS = ("terminated", "timed_out", "canceled", "failed")
+"""A run with an outcome of that name is read as well: that is no harm."""
 
 _PENDING = SearchAttributeKey.for_int(names.AGENT_PENDING_APPROVALS)
 
@@ -45,7 +54,9 @@ class RunRow(Contract):
     tenant: str | None
     release: str | None
     cost_usd: Decimal | None
-    """As of the last change of state; visibility holds a float."""
+    """All that was settled, and what may be billed of calls that nobody heard the end of."""
+    possibly_billed_usd: Decimal = Decimal(0)
+    """That last part of it."""
     pending_approvals: int
     started: datetime
     closed: datetime | None
@@ -84,6 +95,31 @@ async def find_runs(client: Client, query: str, limit: int) -> list[RunRow]:
     """The runs that a query finds, in visibility's order: the newest first."""
     found = client.list_workflows(query, limit=limit, page_size=min(limit, MAX_PAGE), rpc_timeout=RPC_TIMEOUT)
     return [_row(execution) async for execution in found]
+
+
+async def with_spending(client: Client, found: Sequence[RunRow]) -> list[RunRow]:
+    """The runs with what they have spent by now.
+
+    Visibility knows it of those that have ended by themselves. Of the others, and of those that were reset,
+    histories say it.
+    """
+    by_id = Counter(run.workflow_id for run in found)
+    free = asyncio.Semaphore(READ_AT_ONCE)
+
+    async def one(run: RunRow) -> RunRow:
+        is_told = run.closed is not None and run.status not in _ENDED_BY_OTHERS and run.cost_usd is not None
+        if is_told and by_id[run.workflow_id] == 1:
+            return run
+        async with free:
+            try:
+                spent = await share_of(client, run.workflow_id, run.run_id)
+            except RPCError:
+                # Its history is gone by now; visibility may still know what it cost.
+                return run
+        cost, possibly = spent.cost_usd, spent.possibly_billed_usd
+        return run.model_copy(update={"cost_usd": cost, "possibly_billed_usd": possibly})
+
+    return list(await asyncio.gather(*map(one, found)))
 
 
 def _status_term(status: RunFilter) -> str:

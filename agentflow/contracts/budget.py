@@ -25,8 +25,6 @@ class Budget(Contract):
     tool_calls: int | None = Field(default=100, ge=0)
     wall_time: Duration | None = timedelta(days=7)
     """From the run's start, waiting for people included."""
-    depth: int = Field(default=3, ge=0, le=10)
-    """How many levels of child runs may be below this one."""
 
 
 class Usage(Contract):

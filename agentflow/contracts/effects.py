@@ -6,8 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from agentflow.contracts.person import Name
-from agentflow.contracts.tools import ToolInvocation, ToolResult
-from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_false, is_none
+from agentflow.contracts.tools import Billed, ToolInvocation, ToolResult
+from agentflow.contracts.wire import Contract, Json, Sha256, ToolCallId, is_empty, is_false, is_none, is_true
 
 EffectState = Literal["intended", "done", "failed", "unknown"]
 """``intended``: an attempt began, and no end is recorded. ``done``: the effect happened. ``failed``: it
@@ -160,6 +160,13 @@ class EffectInquiry(Contract):
     invocation: ToolInvocation
     closing: EffectClosing | None = None
     """Given to ``close_effect`` only."""
+    may_probe: bool = Field(default=True, exclude_if=is_true)
+    """Whether the outside system may be asked: not where the budget doesn't cover it."""
+
+
+def is_nothing_billed(value: object) -> bool:
+    """For ``exclude_if``."""
+    return value == Billed()
 
 
 class EffectReport(Contract):
@@ -171,3 +178,5 @@ class EffectReport(Contract):
     detail: str = ""
     attempts: int = Field(default=0, ge=0)
     """How many attempts may have called the tool."""
+    billed: Billed = Field(default=Billed(), exclude_if=is_nothing_billed)
+    """What the activity that found it out has called, or may have."""

@@ -34,6 +34,10 @@ class LedgerIdentity(Contract):
     stands_for: tuple[Predecessor, ...] = Field(default=(), exclude_if=is_empty)
     """Ledgers whose runs may go on with this one. A call of theirs without a record may have been made."""
 
+    def is_still(self, ledger: str) -> bool:
+        """Whether it is the ledger of that id, or stands for it by an operator's word."""
+        return self.id == ledger or bool(self.losses_of(ledger))
+
     def losses_of(self, ledger: str) -> tuple[Predecessor, ...]:
         """Losses that concern the runs of another ledger, in order; none if this one doesn't stand for it.
 

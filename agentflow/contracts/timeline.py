@@ -1,6 +1,7 @@
 """What a run did, step by step, as its history tells it."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field
@@ -41,6 +42,10 @@ class Timeline(Contract):
     workflow_type: str
     executions: int
     is_open: bool
+    cost_usd: Usd = Decimal(0)
+    """All that it has settled, and what may be billed of calls that nobody heard the end of."""
+    possibly_billed_usd: Usd = Field(default=Decimal(0), exclude_if=is_zero)
+    """That last part of it."""
     steps: tuple[Step, ...] = ()
     children: "tuple[Timeline, ...]" = ()
     """Runs that it started."""

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
 from string import Formatter
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.rules import Decision
@@ -43,6 +43,16 @@ person (or a deadline) refused it; the tool said no; its output broke the contra
 LOCAL_LIMIT = timedelta(seconds=5)
 """Longest time for one attempt of a local tool. A workflow task has 10 s; while it waits, the run can't be
 asked anything."""
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float | bool):
+        raise ValueError(f'a price is an exact amount, and {value!r} is none: write Decimal("0.10")')
+    return value
+
+
+CallPrice = Annotated[Price, BeforeValidator(_exact)]
+"""Dollars for one call. A float is refused: 0.1 is no amount that it can hold."""
 
 
 class RetryOptions(Contract):
@@ -87,8 +97,10 @@ class ToolOptions(Contract):
     key_lifetime: Duration = timedelta(hours=24)
     """How long the outside system remembers an idempotency key; Stripe's do for 24 hours. With
     ``recovery="key"``, a person is asked after that."""
-    cost_usd: Price = Decimal(0)
-    """Price of one call, charged to the run's budget."""
+    cost_usd: CallPrice = Decimal(0)
+    """Price of one call, charged to the run's budget for each attempt that was made or may have been."""
+    probe_cost_usd: CallPrice | None = Field(default=None, exclude_if=is_none)
+    """Price of one call of its probe, charged alike; ``None`` is that of a call of the tool."""
     task_queue: str | None = None
     """Task queue of the worker pool that runs it; ``None`` is the run's own."""
     max_argument_bytes: int = Field(default=256 * 1024, ge=1)
@@ -181,12 +193,31 @@ class ToolContract(Contract):
                 raise ValueError(f"the sink {sink.argument!r} is no argument of it; there are: {known}")
         return self
 
+    @property
+    def probe_cost_usd(self) -> Decimal:
+        """Price of one call of its probe; zero where it is never asked."""
+        if self.effect == "read" or self.recovery != "probe":
+            return Decimal(0)
+        own = self.options.probe_cost_usd
+        return self.options.cost_usd if own is None else own
+
+    @model_validator(mode="after")
+    def _check_prices(self) -> Self:
+        # Options that were changed by ``model_copy`` have been checked by nobody.
+        ToolOptions.model_validate(self.options.model_dump(warnings=False))
+        return self
+
     @model_validator(mode="after")
     def _check_local(self) -> Self:
         if not self.local:
             return self
         if self.effect != "read":
             raise ValueError('only reads can be local: a write needs its own record; use effect="read"')
+        if self.options.cost_usd:
+            raise ValueError(
+                "a local tool has no price, as an attempt whose worker dies leaves no trace to charge for: "
+                "leave local or options.cost_usd out"
+            )
         if self.options.task_queue is not None:
             raise ValueError("a local tool runs in the run's own worker: leave task_queue out")
         if self.options.start_to_close_timeout > LOCAL_LIMIT:
@@ -224,6 +255,25 @@ class ToolError(Contract):
     message: str
 
 
+class Billed(Contract):
+    """What the attempts of one activity have called, or may have: each call may be billed."""
+
+    before: int = Field(default=0, ge=0)
+    """How many attempts before the last one may have called the tool once, and its probe once."""
+    calls: int = Field(default=0, ge=0)
+    """Calls of the tool that the last attempt made."""
+    probes: int = Field(default=0, ge=0)
+    """Calls of its probe that the last attempt made."""
+
+
+ONE_CALL = Billed(calls=1)
+"""Of a tool that answered at its first attempt."""
+
+
+def _is_one_call(value: object) -> bool:
+    return value == ONE_CALL
+
+
 class ToolResult(Contract):
     """What a call came to: an output, or an error that the model reads."""
 
@@ -239,6 +289,8 @@ class ToolResult(Contract):
     stored: bool = Field(default=False, exclude_if=is_false)
     """True when the run's history has this as its activity gave it, so that a chat can name its text by hash.
     The workflow says so."""
+    billed: Billed = Field(default=ONE_CALL, exclude_if=_is_one_call)
+    """What its activity has called, or may have."""
     told_bytes: int | None = Field(default=None, exclude_if=is_none)
     """How much of a long output the model is told; ``None`` is all."""
 

@@ -57,6 +57,11 @@ def is_false(value: object) -> bool:
     return value is False
 
 
+def is_true(value: object) -> bool:
+    """For ``exclude_if``, as ``is_none``."""
+    return value is True
+
+
 def is_zero(value: object) -> bool:
     """For ``exclude_if``, as ``is_none``."""
     return value == 0

@@ -75,6 +75,11 @@ class Purse:
             possibly_billed_usd=self.possibly_billed_usd + possibly_billed_usd,
         )
 
+    @property
+    def funds(self) -> str:
+        """Dollars settled and reserved, as ``names.FUNDS_METADATA`` has them."""
+        return f"{self.settled.cost_usd.normalize():f} {self.reserved.cost_usd.normalize():f}"
+
     def carried_over(self, settled: Spend, possibly_billed_usd: Decimal) -> "Purse":
         """The purse of a run that continued as new: what was spent before counts."""
         return replace(self, settled=settled, possibly_billed_usd=possibly_billed_usd)

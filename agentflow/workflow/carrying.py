@@ -8,24 +8,24 @@ from typing import Literal
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from agentflow.contracts.budget import Spend
 from agentflow.contracts.effects import EarlierEffect, EffectReport
 from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.names import FORBIDDEN_NOW_ERROR
 from agentflow.contracts.outcome import ToolCallSummary
 from agentflow.contracts.rules import Decision
+from agentflow.contracts.tools import ONE_CALL, ToolResult
 from agentflow.contracts.tools import ToolError as ToolProblem
-from agentflow.contracts.tools import ToolResult
 from agentflow.core.idempotency import key_beside
 from agentflow.core.provenance import PastCall
-from agentflow.errors import PayloadTooLargeError, RunStopped
+from agentflow.errors import BudgetExhausted, PayloadTooLargeError, RunStopped
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.course import Allowed, Course
 from agentflow.workflow.deciding import Deciding
 from agentflow.workflow.effects import FailedWrite, pin_of, record_forbidden
 from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
+from agentflow.workflow.tool_charges import NOTHING, Charges
 
 _LEAST_LEFT = timedelta(seconds=1)
 
@@ -53,18 +53,14 @@ class Carrying:
             RunEscalated: it failed or its effect is unknown, and a person aborted or the deadline passed.
         """
         run, contract = self._run, allowed.contract
-        spend = Spend(tool_calls=1, cost_usd=contract.options.cost_usd)
-        name = f"tool-{allowed.index}"
-        run.purse = run.purse.reserve(name, spend)
-        rule = allowed.decision.rule
-        run.enter("acting", f"{contract.name} ({rule})")
         attempts = contract.options.retry.max_attempts
         course = Course(allowed, workflow.now(), attempts, attempts)
+        charges = Charges(run, contract, f"tool-{allowed.index}")
+        covered = charges.reserve(attempts, is_fresh=self._is_fresh(course))
+        rule = allowed.decision.rule
+        run.enter("acting", f"{contract.name} ({rule})")
         try:
-            came = await self._run_tool(course, f"rule {rule}", run.manifest.max_payload_bytes)
-            if isinstance(came, EarlierFound):
-                # The tool was not called.
-                spend = Spend()
+            came = await self._run_tool(course, charges, covered, f"rule {rule}")
         except PayloadTooLargeError as error:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
             return self.done(allowed.call, allowed.decision, ToolResult(error=problem))
@@ -76,15 +72,17 @@ class Carrying:
             await self._cancelled(course, cancelled)
             raise
         finally:
-            # A call that failed may have been charged for by the outside system.
-            run.purse = run.purse.settle(name, spend)
+            # Where no activity of it is under way, none was scheduled that is not settled.
+            charges.settle(NOTHING)
         if isinstance(came, EarlierFound):
             return await self._after_an_earlier(course.allowed, came)
         done = await self._answered(course.allowed, came.model_copy(update={"stored": True}))
         dispatch.heed_cancellation()
         return done
 
-    async def _run_tool(self, course: Course, summary: str, limit: int) -> ToolResult | EarlierFound:
+    async def _run_tool(
+        self, course: Course, charges: Charges, covered: int, summary: str
+    ) -> ToolResult | EarlierFound:
         """Run the tool's activity, and again if an attempt was kept from acting.
 
         An attempt that finds another's lease has done nothing, and uses up none of the tool's attempts: the
@@ -92,8 +90,14 @@ class Carrying:
         safe. One that could not begin, as its ledger can't be used or isn't the run's, is followed by a new
         activity: Temporal's own next attempt could not tell that it did nothing.
 
+        Args:
+            course: Of the call.
+            charges: Of the call; what the first activity may cost is reserved.
+            covered: How many attempts of that are.
+            summary: Shown in the Web UI.
+
         Raises:
-            ActivityError: it failed for good.
+            ActivityError: it failed for good, or the budget covers no further attempt.
         """
         contract = course.allowed.contract
         longest = contract.options.schedule_to_close_timeout
@@ -102,18 +106,8 @@ class Carrying:
         while True:
             # The ledger may have been waited for, and no worker been there.
             left = max(deadline - workflow.now(), _LEAST_LEFT) if deadline else None
-            course.was_sent = True
             try:
-                result = await dispatch.run_tool(
-                    self._run.calls,
-                    contract,
-                    course.allowed.invocation,
-                    summary,
-                    limit,
-                    within=left,
-                    attempts=course.attempts_left,
-                    elsewhere=course.was_refused,
-                )
+                result = await self._paid(course, charges, covered, summary, left)
             except ActivityError as error:
                 failure = failure_of(error)
                 if is_cancelled_exception(error) or dispatch.is_cancelling():
@@ -125,12 +119,57 @@ class Carrying:
                     raise
                 if wait:
                     await workflow.sleep(wait, summary=f"until {contract.name} may be tried again")
+                try:
+                    covered = charges.reserve(course.attempts_left, is_fresh=self._is_fresh(course))
+                except BudgetExhausted as broke:
+                    self._run.note("check", False, f"not tried again: {broke}")
+                    raise error from None
             else:
                 if contract.effect != "read":
                     self._run.effects.recorded(
                         contract.options.task_queue, course.allowed.invocation.ledger_key
                     )
                 return result
+
+    async def _paid(
+        self, course: Course, charges: Charges, covered: int, summary: str, left: timedelta | None
+    ) -> ToolResult:
+        """One activity of the tool, whose attempts are reserved for; it is charged however it ends.
+
+        Raises:
+            ActivityError: it failed, after the attempts that are covered.
+            PayloadTooLargeError: the arguments are too big for Temporal; nothing was scheduled.
+        """
+        contract, limit = course.allowed.contract, self._run.manifest.max_payload_bytes
+        course.was_sent = True
+        billed, counts = None, True
+        try:
+            result = await dispatch.run_tool(
+                self._run.calls,
+                contract,
+                course.allowed.invocation,
+                summary,
+                limit,
+                within=left,
+                attempts=covered,
+                elsewhere=course.was_refused,
+            )
+            billed = result.billed
+        except PayloadTooLargeError:
+            billed = NOTHING
+            raise
+        except ActivityError as error:
+            failure = failure_of(error)
+            billed, counts = failure.billed, failure.earlier is None
+            raise
+        finally:
+            charges.settle(billed, counts=counts)
+        return result.model_copy(update={"billed": ONE_CALL})
+
+    def _is_fresh(self, course: Course) -> bool:
+        """Whether no attempt at the call, of any execution, can have left anything to ask about."""
+        work = course.allowed.invocation.work
+        return self._run.lineage.knows_all and not course.was_sent and (work is None or work.begun is None)
 
     async def _find_ledger(self, course: Course) -> None:
         """Name the ledger that a write must be recorded in: the one that the first write of its queue found.

@@ -100,6 +100,7 @@ async def chat(
             sized("the model request", request, limit),
             ChatResponse,
             _retry_policy(options.retry, attempts),
+            calls.funds(),
         ),
         start_to_close_timeout=options.start_to_close_timeout,
         schedule_to_close_timeout=options.schedule_to_close_timeout,
@@ -139,7 +140,7 @@ async def run_tool(
     argument = sized(f"the arguments of {contract.name}", invocation, limit)
     name = calls.name("tool", invocation.ledger_key, invocation.decision.arguments_hash)
     retry = _retry_policy(options.retry, attempts or options.retry.max_attempts)
-    call = Call(contract.name, name, argument, ToolResult, retry)
+    call = Call(contract.name, name, argument, ToolResult, retry, calls.funds())
     if not contract.local:
         return await execute(
             call,
@@ -190,7 +191,12 @@ async def identify_ledger(
 
 
 async def reconcile_effect(
-    calls: CallNames, contract: ToolContract, inquiry: EffectInquiry, *, within: timedelta
+    calls: CallNames,
+    contract: ToolContract,
+    inquiry: EffectInquiry,
+    *,
+    within: timedelta,
+    attempts: int | None = None,
 ) -> EffectReport:
     """Find out what became of a write whose activity failed.
 
@@ -199,12 +205,15 @@ async def reconcile_effect(
         contract: The tool's.
         inquiry: The write.
         within: How long it may take.
+        attempts: How many the budget covers, where the probe has a price.
 
     Raises:
         ActivityError: the ledger, the outside system or a worker can't be asked, or an attempt may still be
             at it.
     """
-    return await _about_effect(calls, RECONCILE_EFFECT_ACTIVITY, contract, inquiry, within)
+    return await _about_effect(
+        calls, RECONCILE_EFFECT_ACTIVITY, contract, inquiry, within=within, attempts=attempts
+    )
 
 
 async def close_effect(
@@ -215,7 +224,7 @@ async def close_effect(
     Raises:
         ActivityError: the ledger or a worker can't be reached, or an attempt is at it.
     """
-    return await _about_effect(calls, CLOSE_EFFECT_ACTIVITY, contract, inquiry, within)
+    return await _about_effect(calls, CLOSE_EFFECT_ACTIVITY, contract, inquiry, within=within)
 
 
 async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> OutputVerdict:
@@ -262,7 +271,13 @@ async def notify(notice: Notice, limit: int) -> None:
 
 
 async def _about_effect(
-    calls: CallNames, activity: str, contract: ToolContract, inquiry: EffectInquiry, within: timedelta
+    calls: CallNames,
+    activity: str,
+    contract: ToolContract,
+    inquiry: EffectInquiry,
+    *,
+    within: timedelta,
+    attempts: int | None = None,
 ) -> EffectReport:
     options = contract.options
     return await execute(
@@ -271,7 +286,8 @@ async def _about_effect(
             calls.name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),
             as_sent(inquiry),
             EffectReport,
-            patient(),
+            patient() if attempts is None else _retry_policy(contract.options.retry, attempts),
+            calls.funds(),
         ),
         task_queue=options.task_queue,
         start_to_close_timeout=options.start_to_close_timeout,

@@ -17,11 +17,13 @@ from agentflow.contracts.rules import DecisionRecord, Quorum
 from agentflow.contracts.tools import ToolContract, ToolInvocation
 from agentflow.contracts.wire import Sha256
 from agentflow.core.effects import NEVER_BEGAN, result_of
+from agentflow.errors import BudgetExhausted
 from agentflow.workflow import dispatch, waiting
 from agentflow.workflow.escalations import Doubt
 from agentflow.workflow.failures import Failure, failure_of
 from agentflow.workflow.run import Run
 from agentflow.workflow.sealed_calls import CallNames
+from agentflow.workflow.tool_charges import Charges
 
 _BRIEFLY = timedelta(seconds=15)
 FORBIDDEN_NOW_RULE = "forbidden_now"
@@ -113,7 +115,7 @@ class FailedWrite:
             # The attempt has asked them already.
             return EffectReport(state="unknown", detail=failure.message, attempts=failure.calls or 0)
         try:
-            return await self._once_free(dispatch.reconcile_effect, briefly=briefly)
+            return await self._once_free(self._ask_probe, briefly=briefly)
         except ActivityError as error:
             if never_began:
                 return EffectReport(state="failed", detail=NEVER_BEGAN)
@@ -206,6 +208,32 @@ class FailedWrite:
                 await workflow.sleep(wait, summary=f"until {self._contract.name} is free")
             except CancelledError:
                 time.is_cut()
+
+    async def _ask_probe(
+        self, calls: CallNames, contract: ToolContract, inquiry: EffectInquiry, *, within: timedelta
+    ) -> EffectReport:
+        """Ask the ledger what became of the call, and its probe as often as the budget covers."""
+        if not contract.probe_cost_usd:
+            return await dispatch.reconcile_effect(calls, contract, inquiry, within=within)
+        charges = Charges(self._run, contract, f"probe-{inquiry.invocation.ledger_key}", counts=False)
+        try:
+            covered = charges.reserve_inquiry(contract.options.retry.max_attempts)
+        except BudgetExhausted as broke:
+            self._run.note("check", False, f"the probe was not asked: {broke}")
+            silent = inquiry.model_copy(update={"may_probe": False})
+            return await dispatch.reconcile_effect(calls, contract, silent, within=within)
+        billed = None
+        try:
+            report = await dispatch.reconcile_effect(
+                calls, contract, inquiry, within=within, attempts=covered
+            )
+            billed = report.billed
+        except ActivityError as error:
+            billed = failure_of(error).billed
+            raise
+        finally:
+            charges.settle(billed)
+        return report
 
     async def _pin(self, within: timedelta) -> None:
         """Ask no other ledger than the run's.

@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 
 from agentflow.contracts.effects import EarlierEffect
 from agentflow.contracts.names import (
+    BILLED,
     BUSY_SECONDS,
     CALLS,
     EARLIER_EFFECT_ERROR,
@@ -18,6 +19,7 @@ from agentflow.contracts.names import (
     ON_RECORD,
     UNBILLED,
 )
+from agentflow.contracts.tools import Billed
 
 _LONGEST_WAIT = timedelta(days=30)
 _SILENCE = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
@@ -53,6 +55,8 @@ class Failure:
     """Whether an attempt may have begun what it was asked, so that the ledger must have a record of it."""
     unbilled: bool = False
     """Of a model call: whether its last attempt was certainly not billed, as it says itself."""
+    billed: Billed | None = None
+    """What its attempts have called, or may have; ``None`` if nobody can say."""
 
     def billable(self, reserved: int) -> int:
         """How many attempts of a model call may have been billed.
@@ -95,6 +99,7 @@ def failure_of(error: ActivityError) -> Failure:
             is_on_record=none_begun,
             may_have_begun=not did_nothing or ((known or 0) > 1 and not none_begun),
             unbilled=facts.get(UNBILLED) is True,
+            billed=_billed_in(facts, known if not_begun else None),
         )
     name = type(cause).__name__ if cause else "ActivityError"
     is_timeout = isinstance(cause, TimeoutError)
@@ -102,7 +107,20 @@ def failure_of(error: ActivityError) -> Failure:
     # One that no worker ever had has no attempt that failed before. Of a cancelled one nobody says that.
     is_untouched = is_timeout and not died and cause.cause is None
     began = error.started_event_id > 0 or not is_untouched
-    return Failure(name, str(cause or error), None, True, worker_died=died, may_have_begun=began)
+    billed = None if began else Billed()
+    return Failure(
+        name, str(cause or error), None, True, worker_died=died, may_have_begun=began, billed=billed
+    )
+
+
+def _billed_in(facts: Mapping[str, object], attempt: int | None) -> Billed | None:
+    """What was called; a worker without the tool says only at which attempt it did nothing."""
+    if BILLED not in facts:
+        return None if attempt is None else Billed(before=max(attempt - 1, 0))
+    try:
+        return Billed.model_validate(facts[BILLED])
+    except ValueError:
+        return None
 
 
 def _earlier_in(facts: Mapping[str, object]) -> EarlierEffect | None:

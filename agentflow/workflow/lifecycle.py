@@ -29,6 +29,7 @@ from agentflow.errors import (
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import workflow_span
 from agentflow.workflow import dispatch
+from agentflow.workflow.children import refuse_child
 from agentflow.workflow.continuation import Continuation
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.failures import failure_of
@@ -116,11 +117,13 @@ class Lifecycle(Generic[InputT, OutputT]):
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancelled_exception(error):
                 return self._outcome("cancelled", reason="the run was cancelled")
+            self._run.fail()
             raise
         except (Exception, KeyboardInterrupt, SystemExit) as bug:
             # Outside a FailureError it would fail the workflow task, which is retried for ever.
             text = f"{self._run.definition.name} failed: {type(bug).__name__}: {bug}"
-            raise ApplicationError(text, type="AgentBug", non_retryable=True) from bug
+            settled = self._run.fail()
+            raise ApplicationError(text, settled, type="AgentBug", non_retryable=True) from bug
         return self._outcome("completed", output=output)
 
     async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
@@ -146,6 +149,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         run.begin(task)
         if fault := task.name_fault:
             raise RunDenied(f"the task can't be taken: {fault}")
+        refuse_child()
         self._is_first = not self._continuation.take_up()
         if self._is_first:
             _refuse_retried_cron()

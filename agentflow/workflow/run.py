@@ -16,7 +16,7 @@ from agentflow.contracts.escalation import RunStatus
 from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.loops import Circles
 from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
-from agentflow.contracts.names import FREEZE_SIGNAL, UNFREEZE_SIGNAL
+from agentflow.contracts.names import FREEZE_SIGNAL, SETTLED_USD, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.requester import Requester, RequesterProof
 from agentflow.contracts.rules import DecisionRecord, Subject, Tier
@@ -72,7 +72,7 @@ class Run:
         self.redaction: RunRedaction = RunRedaction(definition)
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
-        self.calls: CallNames = CallNames()
+        self.calls: CallNames = CallNames(lambda: self.purse.funds)
         self.show_soon: Soon = Soon(self.show)
         self.people: People = People(
             Identities(definition.name, definition.verifier_method, self.calls), self.record, self.show
@@ -340,6 +340,11 @@ class Run:
         release = self._manifest.release_id if self._manifest else ""
         cost = float(self.purse.settled.cost_usd)
         self.metrics.ended(outcome, release, cost, seconds_since(self.started_at))
+
+    def fail(self) -> dict[str, str]:
+        """The run ends without an outcome: lists, and its failure, say what it has spent all the same."""
+        self.visibility.fail(self._standing())
+        return {SETTLED_USD: str(self.purse.settled.cost_usd)}
 
     async def attention(self) -> Attention:
         """What the run needs people for, as soon as it does, or how it ended."""

@@ -1,6 +1,7 @@
 """Activities are sent what is sealed, and an answer that no worker sealed for the very call is a failure."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -10,7 +11,7 @@ from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
-from agentflow.contracts.names import SEAL_REFUSED_ERROR
+from agentflow.contracts.names import FUNDS_METADATA, SEAL_REFUSED_ERROR
 from agentflow.contracts.wire import Json, sha256_of
 from agentflow.workflow.sealing import is_answer_genuine, is_failure_genuine, seal_argument
 
@@ -27,7 +28,13 @@ class CallNames:
     activity that is another place in a replay (ADR 42).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, funds: Callable[[], str] = lambda: "") -> None:
+        """Begin.
+
+        Args:
+            funds: Says what is settled and reserved, for what may cost something.
+        """
+        self.funds = funds
         self._asked: Counter[str] = Counter()
 
     def name(self, kind: str, *asked: Json) -> str:
@@ -78,9 +85,14 @@ class Call(Generic[AnswerT]):
     retry_policy: RetryPolicy
     """How often it may be tried, which is sealed as well."""
 
+    funds: str = ""
+    """What is settled and reserved when it is made."""
+
     def sealed(self, lifetime: timedelta | None) -> RawValue:
         """The argument under its seal."""
         payload, attempts = self.argument.payload, self.retry_policy.maximum_attempts
+        if self.funds:
+            payload.metadata[FUNDS_METADATA] = self.funds.encode()
         return RawValue(
             seal_argument(self.activity, self.name, payload, attempts=attempts, lifetime=lifetime)
         )

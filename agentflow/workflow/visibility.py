@@ -74,6 +74,10 @@ class Visibility:
         self._tell({**self._attributes(standing), _OUTCOME: outcome})
         self._list(())
 
+    def fail(self, standing: Standing) -> None:
+        """The run is over, without an outcome."""
+        self._tell({_COST: float(standing.cost_usd)})
+
     def _attributes(self, standing: Standing) -> dict[SearchAttributeKey[Any], Json]:
         attributes: dict[SearchAttributeKey[Any], Json] = {
             _STATUS: "running" if standing.state in _BUSY else standing.state,

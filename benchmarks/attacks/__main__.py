@@ -10,6 +10,7 @@ from random import Random
 
 import benchmarks.attacks
 from benchmarks.attacks import (
+    bills,
     claims,
     delays,
     doors,
@@ -36,6 +37,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "reports": (reports.attack, 0.75),
     "endings": (endings.attack, 0.75),
     "raw_arguments": (raw_arguments.attack, 1.6),
+    "bills": (bills.attack, 1.2),
 }
 """Each with its share of the attempts."""
 
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=positive_int, default=10_600)
+    parser.add_argument("--attempts", type=positive_int, default=11_800)
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"

@@ -1,4 +1,4 @@
-"""One run with a child, two approvals, a retry and a killed worker: as a timeline and as a trace.
+"""One run with two approvals, a retry and a killed worker: as a timeline and as a trace.
 
 ``python -m benchmarks.traces.story``. With ``--svg FILE`` the trace is drawn; with ``--endpoint URL`` spans
 go to a collector of yours instead.
@@ -26,10 +26,9 @@ from agentflow.telemetry.tracing import configure_tracing
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from benchmarks.traces.picture import as_svg, as_text
 from benchmarks.traces.receiver import Receiver
-from benchmarks.traces.story_agent import Checker, Ledgers, MonthEnd
+from benchmarks.traces.story_agent import Ledgers, MonthEnd
 
 QUEUE = "story"
-CHECKS = [call("statement", account="4711"), answer("two invoices are open")]
 CLOSES = [
     call("pay", account="NL01", amount="120.00"),
     call("pay", account="DE02", amount="80.00"),
@@ -45,9 +44,7 @@ async def serve(address: str, directory: Path, openinference: bool) -> None:
 
     def says(asked: object) -> object:
         messages = asked.messages  # type: ignore[attr-defined]
-        is_check = any(offer.name == "statement" for offer in asked.tools)  # type: ignore[attr-defined]
-        script = CHECKS if is_check else CLOSES
-        return script[sum(message.kind == "assistant" for message in messages)]
+        return CLOSES[sum(message.kind == "assistant" for message in messages)]
 
     plugin = scripted_plugin(
         ScriptedModel(says),  # type: ignore[arg-type]
@@ -56,7 +53,7 @@ async def serve(address: str, directory: Path, openinference: bool) -> None:
         blobs=open_blobs(str(directory / "blobs")),
     )
     client = await Client.connect(address, plugins=[plugin])
-    async with Worker(client, task_queue=QUEUE, workflows=[Checker, MonthEnd]):
+    async with Worker(client, task_queue=QUEUE, workflows=[MonthEnd]):
         await asyncio.to_thread(sys.stdin.read)
     provider.shutdown()
 

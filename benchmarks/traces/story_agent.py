@@ -1,4 +1,4 @@
-"""Agents of the story: one that has another check the books, asks for two approvals, and takes its time."""
+"""The agent of the story: it checks the books, asks for two approvals, and takes its time."""
 
 import asyncio
 from datetime import timedelta
@@ -68,23 +68,10 @@ class Ledgers:
 
 
 @workflow.defn
-class Checker(AgentWorkflow[str, str]):
-    """Checks the books for another agent."""
-
-    tools = (Ledgers.statement,)
-    release = RELEASE
-
-    @workflow.run
-    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
-        """Start."""
-        return await self.run_agent(task)
-
-
-@workflow.defn
 class MonthEnd(AgentWorkflow[str, str]):
-    """Has the books checked, pays two invoices, closes the month."""
+    """Checks the books, pays two invoices, closes the month."""
 
-    tools = (Ledgers.pay, Ledgers.close_month)
+    tools = (Ledgers.statement, Ledgers.pay, Ledgers.close_month)
     rules = (
         ask("payments", reason="money leaves", tools=("pay",)),
         allow("closing", reason="it can be opened again", tools=("close_month",)),
@@ -97,11 +84,6 @@ class MonthEnd(AgentWorkflow[str, str]):
         return await self.run_agent(task)
 
     async def perform(self, task: AgentTask[str]) -> str:
-        """Have the books checked, then go on as the model says."""
-        await workflow.execute_child_workflow(
-            "Checker",
-            AgentTask(input=task.input, requested_by=task.requested_by),
-            id=f"{workflow.info().workflow_id}-checker",
-            result_type=AgentOutcome[str],
-        )
+        """Check the books, then go on as the model says."""
+        await self.call_tool(Ledgers.statement, {"account": "4711"})
         return await super().perform(task)

@@ -193,7 +193,8 @@ async def test_a_failure_says_which_attempt_it_was(bank: Bank) -> None:
     bank.error = ValueError("broken")
     error = await failure(bank.statement, None, attempt=3)
     assert (error.type, error.message) == ("ValueError", "ValueError: broken")
-    assert error.details == ({"attempt": 3},)
+    nothing_is_known_of_the_two_before = {"before": 2, "calls": 1, "probes": 0}
+    assert error.details == ({"attempt": 3, "billed": nothing_is_known_of_the_two_before},)
 
 
 @pytest.mark.parametrize("text", ["\ud800 is no amount", "x" * 100_000], ids=["surrogate", "long"])

@@ -1,11 +1,11 @@
 import inspect
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.tool import Tool, tool, tools_of
@@ -334,3 +334,27 @@ def test_a_sink_that_is_no_argument_is_refused() -> None:
 
     with pytest.raises(ToolDefinitionError, match="the sink 'iban' is no argument of it; there are: to"):
         tool(effect="write", sinks=("iban",))(write)
+
+
+@pytest.mark.parametrize("price", [0.1, -1, "NaN", "Infinity", "1e7", "0.0000000000001", True])
+@pytest.mark.parametrize("field", ["cost_usd", "probe_cost_usd"])
+def test_a_price_that_is_no_exact_amount_is_refused_when_the_tool_is_defined(field: str, price: Any) -> None:
+    with pytest.raises(ValidationError, match=field):
+        ToolOptions(**{field: price})
+    unchecked = ToolOptions().model_copy(update={field: price})
+    with pytest.raises(ToolDefinitionError, match=field):
+
+        @tool(effect="write", recovery="probe", options=unchecked)
+        async def pay(to: str) -> str:
+            """Pay somebody."""
+            return to
+
+
+def test_a_local_tool_has_no_price() -> None:
+    options = ToolOptions(start_to_close_timeout=timedelta(seconds=1), cost_usd=Decimal("0.1"))
+    with pytest.raises(ToolDefinitionError, match="a local tool has no price"):
+
+        @tool(effect="read", local=True, options=options)
+        async def look(at: str) -> str:
+            """Look."""
+            return at

@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from agentflow.adapters.sqlite_file import SQLiteFile
 from agentflow.adapters.sqlite_ledger import SQLiteLedger
 from agentflow.contracts.effects import EffectQuery
 from agentflow.errors import ConfigurationError, LedgerError
@@ -124,131 +123,6 @@ async def test_a_record_that_can_not_be_understood_is_named(path: Path, ledger: 
         connection.execute("UPDATE agentflow_effects SET attempts = -1")
     with pytest.raises(LedgerError, match=f"{path}.*{record().key}.*attempts"):
         await ledger.get(record().key)
-
-
-# ---------------------------------------------------------------- moved, replaced, deleted
-
-
-async def test_a_deleted_file_is_noticed_and_made_anew(path: Path, ledger: SQLiteLedger) -> None:
-    await ledger.insert(record(1))
-    path.unlink()
-    assert await ledger.get(record(1).key) is None
-    assert await ledger.insert(record(2))
-    await ledger.close()
-    assert [one.record for one in (await SQLiteLedger(path).find(EffectQuery())).effects] == [record(2)]
-
-
-async def test_a_file_in_the_place_of_another_is_what_counts(path: Path, ledger: SQLiteLedger) -> None:
-    other = SQLiteLedger(path.with_name("other.sqlite"))
-    await other.insert(record(1, tool="other"))
-    await other.close()
-    await ledger.insert(record(1, tool="first"))
-    path.with_name("other.sqlite").replace(path)
-    assert await tools_in(ledger) == ["other"]
-    assert not await ledger.insert(record(1))
-    await ledger.insert(record(2, tool="second"))
-    await ledger.close()
-    assert await tools_in(SQLiteLedger(path)) == ["other", "second"]
-
-
-async def test_a_folder_in_the_place_of_another_is_what_counts(path: Path, ledger: SQLiteLedger) -> None:
-    await ledger.insert(record(1))
-    path.parent.rename(path.parent.with_name("old"))
-    assert await ledger.insert(record(1, tool="new"))
-    assert await tools_in(ledger) == ["new"]
-    old = SQLiteLedger(path.parent.with_name("old") / path.name)
-    assert await tools_in(old) == ["pay"]
-    await old.close()
-
-
-async def test_what_was_written_before_a_file_was_moved_can_be_found_again(
-    path: Path, ledger: SQLiteLedger
-) -> None:
-    await ledger.insert(record(1))
-    moved = path.with_name("moved.sqlite")
-    path.rename(moved)
-    await ledger.insert(record(2))
-    (log,) = path.parent.glob("*.orphan")
-    log.rename(f"{moved}-wal")
-    assert [one.record for one in (await SQLiteLedger(moved).find(EffectQuery())).effects] == [record(1)]
-
-
-async def test_a_write_to_a_file_that_is_replaced_meanwhile_is_no_write(
-    path: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = SQLiteLedger(path.with_name("other.sqlite"))
-    await other.insert(record(1, tool="other"))
-    await other.close()
-    await ledger.check()
-
-    def replaced_first(self: SQLiteFile) -> None:
-        monkeypatch.undo()
-        path.with_name("other.sqlite").replace(path)
-        self.still_there()
-
-    monkeypatch.setattr(SQLiteFile, "still_there", replaced_first)
-    with pytest.raises(LedgerError, match="moved, replaced or deleted meanwhile"):
-        await ledger.insert(record(2))
-    assert await tools_in(ledger) == ["other"]
-    assert await ledger.insert(record(2))
-
-
-async def test_a_ledger_that_is_closed_after_its_file_was_replaced_leaves_nothing_to_mix_up(
-    path: Path, ledger: SQLiteLedger
-) -> None:
-    other = SQLiteLedger(path.with_name("other.sqlite"))
-    await other.insert(record(1, tool="other"))
-    await other.close()
-    await ledger.insert(record(1))
-    path.with_name("other.sqlite").replace(path)
-    await ledger.close()
-    assert await tools_in(SQLiteLedger(path)) == ["other"]
-
-
-async def test_two_that_have_a_deleted_file_open_go_on_with_one_new_file(path: Path) -> None:
-    first, second = SQLiteLedger(path), SQLiteLedger(path)
-    await first.insert(record(1))
-    await second.insert(record(2))
-    path.unlink()
-    assert await first.insert(record(3))
-    assert not await second.insert(record(3))
-    assert await second.insert(record(4))
-    assert await first.get(record(4).key) is not None
-    await first.close()
-    await second.close()
-    assert len(await tools_in(SQLiteLedger(path))) == 2
-
-
-def test_processes_that_have_a_deleted_file_open_go_on_with_one_new_file(path: Path) -> None:
-    said = ran(
-        """
-        ledger = SQLiteLedger(Path(sys.argv[1]))
-        with asyncio.Runner() as runner:
-            for number in range(100):
-                runner.run(ledger.insert(record(number)))
-            reader, writer = os.pipe()
-            back, answer = os.pipe()
-            if not (child := os.fork()):
-                signal.alarm(60)  # it must not outlive the test
-                with asyncio.Runner() as runner:
-                    runner.run(ledger.insert(record(200)))
-                    os.write(answer, b"x")
-                    os.read(reader, 1)
-                    print(runner.run(ledger.insert(record(300))), runner.run(ledger.insert(record(301))), flush=True)
-                    os._exit(0)
-            os.read(back, 1)
-            Path(sys.argv[1]).unlink()
-            print(runner.run(ledger.insert(record(300))), flush=True)
-            os.write(writer, b"x")
-            os.waitpid(child, 0)
-            found = [runner.run(ledger.get(record(number).key)) for number in (1, 200, 300, 301)]
-            print([one is not None for one in found], flush=True)
-        """,
-        path,
-    )
-    assert said.splitlines() == ["True", "False True", "[False, False, True, True]"]
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 # ---------------------------------------------------------------- many processes

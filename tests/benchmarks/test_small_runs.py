@@ -100,7 +100,7 @@ def test_no_planted_value_leaves_and_all_of_them_could_be_found() -> None:
 
 @pytest.fixture(scope="module")
 def attacked() -> Any:
-    return measured("attacks", "--attempts", "520")
+    return measured("attacks", "--attempts", "580")
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_no_attack_gets_through_and_each_family_breaches_a_twin_without_its_guar
     assert attacked["breaches"] == 0, attacked["examples"]
     assert attacked["families"].keys() == {
         *("doors", "spellings", "claims", "delays", "plugged"),
-        *("misspelt", "reports", "endings", "raw_arguments"),
+        *("misspelt", "reports", "endings", "raw_arguments", "bills"),
     }
     for family in attacked["families"].values():
         assert family["attempts"] > 20

@@ -14,7 +14,7 @@ def test_a_run_is_shown_step_by_step_with_its_cost(agentflow: CommandLine) -> No
     for words in ("started Cashier", "model scripted:model", "waits for people pay", "tool pay", "ended"):
         assert words in shown
     assert "rule payments, granted by ann" in shown
-    assert "2 model calls ($" in shown
+    assert "2 model calls, 1 tool calls, $" in shown
 
 
 def test_json_has_the_steps_and_content_only_where_it_is_asked_for(agentflow: CommandLine) -> None:

@@ -169,7 +169,6 @@ limits_asked = st.fixed_dictionaries(
         "model_calls": st.none() | st.integers(0, 50),
         "tool_calls": st.none() | st.integers(0, 200),
         "wall_time": st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=14)),
-        "depth": st.integers(0, 10),
     },
 )
 

@@ -16,6 +16,7 @@ from agentflow.adapters.history.finding import Finding, document, time_of, told
 from agentflow.adapters.history.payloads import Payloads
 from agentflow.adapters.history.people import People
 from agentflow.adapters.history.requester import Begun
+from agentflow.adapters.history.spent import spent_in
 from agentflow.adapters.history.story import Place, Story
 from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.manifest import Manifest
@@ -40,6 +41,12 @@ async def read_run(converter: DataConverter, workflow_id: str, executions: Seque
         else:
             is_first = all(earlier.history is None for earlier in executions[:number])
             await _Reader(story, people, execution.run_id, is_first=is_first).read(execution.history)
+    if story.is_agent and (end := story.findings[-1:]) and end[0].kind == "ended":
+        # An outcome says it itself.
+        spent = await spent_in(converter, executions)
+        end[0].facts["cost_usd"] = str(spent.cost_usd)
+        if spent.possibly_billed_usd:
+            end[0].facts["possibly_billed_usd"] = str(spent.possibly_billed_usd)
     if story.begun is not None:
         story.begun.tell(story.manifest)
     return story

@@ -1,0 +1,303 @@
+"""What a run has spent, by its histories alone, however it ended or whether it goes on.
+
+An outcome says it, and so does the failure of a run with a bug. Of a run that was terminated, or that the
+server ended, nothing says it at the end: then it is what the run had settled when it last scheduled what may
+cost something, what it was told since, and all that was reserved for what it never heard of.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.converter import DataConverter
+
+from agentflow.adapters.history.executions import Execution, Histories
+from agentflow.adapters.history.finding import document
+from agentflow.adapters.history.payloads import Payloads, UnreadableError
+from agentflow.contracts import names
+from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
+from agentflow.contracts.wire import Json
+from agentflow.core.pricing import cost_usd
+
+_NONE = Decimal(0)
+_ENDS = {
+    "activity_task_completed_event_attributes",
+    "activity_task_failed_event_attributes",
+    "activity_task_timed_out_event_attributes",
+    "activity_task_canceled_event_attributes",
+}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Dollars."""
+
+    cost_usd: Decimal = _NONE
+    """All that is settled, and all that was called and may be billed."""
+    possibly_billed_usd: Decimal = _NONE
+    """The part of it that was reserved for calls whose end the run never heard of."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.cost_usd + other.cost_usd, self.possibly_billed_usd + other.possibly_billed_usd)
+
+    def beyond(self, before: "Spent") -> "Spent":
+        """What was spent after an earlier point."""
+        return Spent(
+            max(self.cost_usd - before.cost_usd, _NONE),
+            max(self.possibly_billed_usd - before.possibly_billed_usd, _NONE),
+        )
+
+
+async def spent_by(
+    client: Client, workflow_id: str, run_id: str | None = None, histories: Histories | None = None
+) -> Spent:
+    """What a run has spent: of all its executions, and of those that a reset has put an end to.
+
+    Args:
+        client: With the data converter that the run's payloads need.
+        workflow_id: The run's.
+        run_id: Of its last execution, where another run has taken the workflow id since.
+        histories: What looks before this one have read.
+
+    Raises:
+        temporalio.service.RPCError: there is no such run, or the server can't be reached.
+    """
+    histories = histories or Histories(client)
+    executions = await histories.of(workflow_id, run_id)
+    seen = {execution.run_id for execution in executions}
+    spent = await spent_in(client.data_converter, executions)
+    return spent + await _before_resets(client, workflow_id, executions, histories, seen)
+
+
+async def share_of(client: Client, workflow_id: str, run_id: str) -> Spent:
+    """What one of a list of runs has spent itself: one that came of a reset, only after the reset's point.
+
+    What is before that point is the share of the execution that was reset, which is in the list as well.
+
+    Raises:
+        temporalio.service.RPCError: there is no such run, or the server can't be reached.
+    """
+    executions = await Histories(client).of(workflow_id, run_id)
+    whole = await spent_in(client.data_converter, executions)
+    resets = [
+        (execution.run_id, event.event_id)
+        for execution in executions
+        for event in (execution.history.events if execution.history else ())
+        if event.workflow_task_failed_event_attributes.new_run_id
+    ]
+    if not resets:
+        return whole
+    return whole.beyond(await spent_in(client.data_converter, executions, until=resets[-1]))
+
+
+async def spent_in(
+    converter: DataConverter, executions: Sequence[Execution], *, until: tuple[str, int] | None = None
+) -> Spent:
+    """What a chain of executions has spent, as far as their histories are there.
+
+    Args:
+        converter: That the run's payloads need.
+        executions: The first one first.
+        until: An execution and an event of it: only what is before that.
+    """
+    reading = _Reading(converter)
+    for execution in executions:
+        if execution.history is None:
+            continue
+        reading.next_execution()
+        for event in execution.history.events:
+            if (execution.run_id, event.event_id) == until:
+                return reading.spent
+            await reading.take(event)
+    return reading.spent
+
+
+async def _before_resets(
+    client: Client, workflow_id: str, executions: Sequence[Execution], histories: Histories, seen: set[str]
+) -> Spent:
+    """What executions spent after the point to which they were reset."""
+    spent = Spent()
+    for execution in executions:
+        for event in execution.history.events if execution.history else ():
+            reset = event.workflow_task_failed_event_attributes
+            base = reset.base_run_id
+            if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED or not reset.new_run_id:
+                continue
+            if not base or base in seen:
+                continue
+            seen.add(base)
+            chain = await histories.of(workflow_id, base)
+            whole = await spent_in(client.data_converter, chain)
+            shared = await spent_in(client.data_converter, chain, until=(base, event.event_id))
+            spent += whole.beyond(shared)
+            spent += await _before_resets(client, workflow_id, chain, histories, seen)
+    return spent
+
+
+@dataclass
+class _Reading:
+    """What is known so far."""
+
+    converter: DataConverter
+    settled: Decimal = _NONE
+    """As the run said last."""
+    reserved: Decimal = _NONE
+    """As the run said last."""
+    told: Decimal = _NONE
+    """Of answers that the run has heard since."""
+    is_unsure: bool = False
+    """Whether it has heard since of what nobody can put a price on from here."""
+    brief: Brief | None = None
+    briefs: dict[str, Brief] = field(default_factory=dict[str, Brief])
+    under_way: dict[int, str] = field(default_factory=dict[int, str])
+    """Activities that may cost something and have not ended, by the event that scheduled them."""
+    unheard: list[tuple[int, Decimal | None]] = field(default_factory=list[tuple[int, Decimal | None]])
+    """Those that have ended, while the run has not gone on: the event, and what it cost if that is known."""
+    attempts: dict[int, int] = field(default_factory=dict[int, int])
+
+    def __post_init__(self) -> None:
+        self._payloads = Payloads(self.converter)
+
+    @property
+    def spent(self) -> Spent:
+        known = self.told + sum((cost for _, cost in self.unheard if cost is not None), _NONE)
+        unsure = self.is_unsure or self.under_way or any(cost is None for _, cost in self.unheard)
+        possibly = max(self.reserved - known, _NONE) if unsure else _NONE
+        return Spent(self.settled + known + possibly, possibly)
+
+    def next_execution(self) -> None:
+        """A new execution has nothing under way."""
+        self.under_way, self.unheard, self.attempts = {}, [], {}
+
+    def said(self, settled: Decimal, reserved: Decimal | None = None) -> None:
+        """The run says what is settled, of all that it has heard of."""
+        self.settled, self.told, self.is_unsure = settled, _NONE, False
+        if reserved is not None:
+            self.reserved = reserved
+
+    def ended(self, settled: Decimal) -> None:
+        """The run is over, and said what it has settled."""
+        self.said(settled, _NONE)
+        self.under_way, self.unheard = {}, []
+
+    async def take(self, event: HistoryEvent) -> None:
+        """Read the next event."""
+        which = str(event.WhichOneof("attributes"))
+        attributes = getattr(event, which)
+        match which:
+            case "workflow_execution_started_event_attributes":
+                await self._started(attributes)
+            case "activity_task_scheduled_event_attributes":
+                await self._scheduled(event.event_id, attributes)
+            case "activity_task_started_event_attributes":
+                self.attempts[attributes.scheduled_event_id] = attributes.attempt
+            case _ if which in _ENDS:
+                await self._activity_ended(event.event_id, which, attributes)
+            case "workflow_task_completed_event_attributes":
+                self._went_on(attributes.started_event_id)
+            case "upsert_workflow_search_attributes_event_attributes":
+                self._listed(attributes.search_attributes.indexed_fields)
+            case "workflow_execution_completed_event_attributes":
+                self._over(document(await self._value(attributes.result.payloads)).get("cost_usd"))
+            case "workflow_execution_failed_event_attributes":
+                details = attributes.failure.application_failure_info.details.payloads
+                self._over(document(await self._value(details)).get(names.SETTLED_USD))
+            case _:
+                pass
+
+    async def _started(self, attributes: Any) -> None:
+        carried = document(document(await self._value(attributes.input.payloads)).get("carried"))
+        if not carried:
+            return
+        settled = _dollars(document(carried.get("settled")).get("cost_usd", "0"))
+        if settled is not None:
+            self.said(settled, _NONE)
+
+    async def _scheduled(self, event: int, attributes: Any) -> None:
+        payload = await self._payload(attributes.input.payloads)
+        funds = payload.metadata.get(names.FUNDS_METADATA, b"").decode(errors="replace").split()
+        if len(funds) != 2:
+            return
+        settled, reserved = map(_dollars, funds)
+        if settled is None or reserved is None:
+            return
+        self.said(settled, reserved)
+        self.under_way[event] = attributes.activity_type.name
+        if attributes.activity_type.name == names.CHAT_ACTIVITY:
+            self._asked(await self._value([payload]))
+
+    def _asked(self, given: Json) -> None:
+        try:
+            request = ChatRequest.model_validate(given)
+        except ValueError:
+            self.brief = None
+            return
+        if request.brief and request.brief_in_full:
+            self.briefs[request.brief] = request.brief_in_full
+        if request.brief:
+            self.brief = self.briefs.get(request.brief)
+
+    async def _activity_ended(self, event: int, which: str, attributes: Any) -> None:
+        activity = self.under_way.pop(attributes.scheduled_event_id, None)
+        if activity is None:
+            return
+        cost: Decimal | None = None
+        is_answer = which == "activity_task_completed_event_attributes"
+        if is_answer and activity == names.CHAT_ACTIVITY and self.brief is not None:
+            try:
+                answer = ChatResponse.model_validate(await self._value(attributes.result.payloads))
+            except ValueError:
+                answer = None
+            # Attempts before the one that answered may have been billed.
+            if answer is not None and answer.attempt == 1:
+                cost = cost_usd(answer.usage, self.brief.model.price)
+        self.unheard.append((event, cost))
+
+    def _went_on(self, started: int) -> None:
+        """The run has heard of all that had ended when its workflow task began."""
+        heard = [cost for event, cost in self.unheard if event < started]
+        self.unheard = [one for one in self.unheard if one[0] >= started]
+        self.told += sum((cost for cost in heard if cost is not None), _NONE)
+        self.is_unsure = self.is_unsure or any(cost is None for cost in heard)
+
+    def _listed(self, fields: Any) -> None:
+        if names.AGENT_COST_USD in fields:
+            settled = _dollars(fields[names.AGENT_COST_USD].data.decode(errors="replace"))
+            if settled is not None:
+                self.said(settled)
+
+    def _over(self, settled: Json) -> None:
+        if (dollars := _dollars(settled)) is not None:
+            self.ended(dollars)
+
+    async def _value(self, payloads: Sequence[Payload]) -> Json:
+        try:
+            return await self._payloads.value(payloads)
+        except UnreadableError:
+            return None
+
+    async def _payload(self, payloads: Sequence[Payload]) -> Payload:
+        """The first payload as the run made it, without codec and external storage."""
+        if not payloads:
+            return Payload()
+        if names.FUNDS_METADATA in payloads[0].metadata:
+            return payloads[0]
+        try:
+            raw: list[RawValue] = await self.converter.decode(payloads[:1], [RawValue])
+        except Exception:
+            return Payload()
+        return raw[0].payload
+
+
+def _dollars(text: Json) -> Decimal | None:
+    try:
+        found = Decimal(str(text))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and found >= 0 else None
