@@ -96,6 +96,19 @@ class CedarPolicies:
         """Policies and schema: a run is pinned to their hash."""
         return {"policies": self._text, "schema": self._schema_text}
 
+    @property
+    def by_value(self) -> Json:
+        """The policies' text."""
+        return self._text
+
+    def restored(self, by_value: Json, tools: Mapping[str, ToolContract]) -> "CedarPolicies":
+        """The policies of a run that was pinned to another text, or to other tools.
+
+        Raises:
+            ConfigurationError: this version of Cedar takes them no more.
+        """
+        return CedarPolicies(str(by_value), tools)
+
     def judge(self, context: RuleContext) -> Sequence[Match]:
         """What the policies say of a call.
 

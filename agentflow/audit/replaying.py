@@ -99,7 +99,8 @@ class ReplayedRuns:
         self._histories.put_nowait(history)
         replay = await anext(self._results)
         known = watched.agent.known_values if watched.agent else KnownValues()
-        return Told(tuple(watched.findings), known, replay.replay_failure)
+        lacks = watched.agent.lacks if watched.agent else ()
+        return Told(tuple(watched.findings), known, replay.replay_failure, lacks)
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class Told:
     """Values that types mark as personal or secret."""
     failure: Exception | None
     """Why today's code isn't what the run ran on; then nothing that it told can be believed."""
+    lacks: tuple[str, ...] = ()
+    """What the run is pinned to and today's code doesn't have."""
 
 
 class _Watched:

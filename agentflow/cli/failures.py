@@ -50,6 +50,10 @@ _CODES = (
 """Expected errors; the first that fits decides."""
 
 
+_DIVERGED = "TMPRL1100"
+"""Temporal's code of an error of non-determinism."""
+
+
 async def answer_of(
     workflow_id: str, answer: Awaitable[AnswerT], *, timeout: timedelta = RPC_TIMEOUT
 ) -> AnswerT:
@@ -73,9 +77,20 @@ async def answer_of(
             raise _no_worker(workflow_id) from error
         raise
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-        raise CommandFailed(
-            ExitCode.REFUSED, f"{workflow_id} can't be asked; is it an agentflow run? ({error})"
-        ) from error
+        raise CommandFailed(ExitCode.REFUSED, _unanswered(workflow_id, str(error))) from error
+
+
+def _unanswered(workflow_id: str, why: str) -> str:
+    """Why a worker that was there gave no answer, and what to do."""
+    if _DIVERGED in why:
+        return (
+            f"{workflow_id} can't be asked: its worker's code would not have done what the run did. The run "
+            f"stands still until a worker has that code again; `agentflow replay {workflow_id}` says where "
+            f"they differ ({why})"
+        )
+    if "unknown query" in why or "did not find a query" in why.lower() or "query handler" in why.lower():
+        return f"{workflow_id} is no agentflow run: it has no such query ({why})"
+    return f"{workflow_id} can't be asked: its worker failed at it, and its log says more ({why})"
 
 
 def explain(error: Exception) -> CommandFailed | None:

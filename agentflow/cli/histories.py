@@ -16,6 +16,11 @@ from agentflow.errors import ConfigurationError
 from agentflow.workflow.agent import AgentWorkflow
 from agentflow.workflow.definition import workflow_type_of
 
+_CLOSING = tuple(
+    f"workflow_execution_{end}_event"
+    for end in ("completed", "failed", "timed_out", "canceled", "terminated", "continued_as_new")
+)
+
 
 @dataclass(frozen=True)
 class RecordedRun:
@@ -28,6 +33,12 @@ class RecordedRun:
     def workflow_type(self) -> str:
         """The workflow type that made it."""
         return self.history.events[0].workflow_execution_started_event_attributes.workflow_type.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the execution was at work when its history was read."""
+        last = self.history.events[-1].WhichOneof("attributes") or ""
+        return not last.startswith(_CLOSING)
 
 
 def read_histories(files: Sequence[Path], directory: Path | None) -> list[RecordedRun]:

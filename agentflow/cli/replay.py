@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import typer
 from temporalio.client import WorkflowHistory
 
+from agentflow.adapters.visibility import quoted
 from agentflow.audit.replaying import ReplayedRuns
-from agentflow.audit.selection import SelectedRun
 from agentflow.cli.connection import client_plugin, namespace_of, silent_runtime
 from agentflow.cli.divergence import Divergence, divergence_of
-from agentflow.cli.exits import ExitCode, misused
+from agentflow.cli.exits import CommandFailed, ExitCode, misused
 from agentflow.cli.failures import RPC_TIMEOUT
 from agentflow.cli.histories import RecordedRun, load_agents, read_histories, recorded
 from agentflow.cli.options import AsJson, Workflows
@@ -23,11 +23,12 @@ from agentflow.cli.selection import Directory, Files, OneRun, Query, select
 from agentflow.cli.session import Session, open_session
 from agentflow.private_files import write_file
 
-ReplayResult = Literal["ok", "diverged", "unknown_type"]
-"""``ok``: today's code does what the run did. ``diverged``: it doesn't, and open runs of this kind would
-fail. ``unknown_type``: no agent that was given has the run's workflow type."""
+ReplayResult = Literal["ok", "lacking", "diverged", "unknown_type"]
+"""``ok``: today's code does what the run did. ``lacking``: it does, but an open run is pinned to something
+that it doesn't have, such as the code of a rule. ``diverged``: it doesn't, and open runs of this kind would
+stand still. ``unknown_type``: no agent that was given has the run's workflow type."""
 
-STYLES = {"ok": "green", "diverged": "red", "unknown_type": "red"}
+STYLES = {"ok": "green", "lacking": "yellow", "diverged": "red", "unknown_type": "red"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Replayed:
     source: str
     result: ReplayResult
     divergence: Divergence | None = None
+    lacks: tuple[str, ...] = ()
+    """What an open run is pinned to and today's code doesn't have."""
 
 
 def replay(
@@ -49,6 +52,9 @@ def replay(
     file: Files = None,
     directory: Directory = None,
     query: Query = None,
+    running: Annotated[
+        bool, typer.Option("--running", help="All runs of the agents that are at work in the namespace.")
+    ] = False,
     workflows: Workflows = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the history of WORKFLOW_ID here.")
@@ -57,20 +63,25 @@ def replay(
 ) -> None:
     """Replay runs against today's code, in the sandbox. Exit 1 if one would do something else.
 
-    A run that isn't over replays as far as it got. Nothing is called, and nothing is changed.
+    A run that isn't over replays as far as it got. Nothing is called, and nothing is changed. Before a
+    deploy, --running says which runs at work it would stop, and why.
     """
     with open_session(context, as_json=as_json) as session:
-        runs = _gather(session, workflow_id, file or [], directory, save)
-        runs += _queried(session, query) if query else []
-        if not runs:
-            raise misused("say which runs to replay: a WORKFLOW_ID, --query, --file or --dir")
+        if query and running:
+            raise misused("--running is a query of its own: add its ExecutionStatus = 'Running' to --query")
         agents = load_agents(workflows or workflows_of_project())
+        runs = _gather(session, workflow_id, file or [], directory, save)
+        asked = _of_running(agents) if running else query
+        found = _queried(session, asked, only_last=running) if asked else None
+        if not runs and not asked:
+            raise misused("say which runs to replay: a WORKFLOW_ID, --running, --query, --file or --dir")
         with session.output.progress("replaying") as progress, quiet_temporal():
-            results = session.run(_replay_all(runs, agents, namespace_of(session.connection), progress))
+            every = _every(runs, found)
+            results = session.run(_replay_all(every, agents, namespace_of(session.connection), progress))
         bad = [result for result in results if result.result != "ok"]
         session.output.result(
             {"histories": results, "ok": not bad},
-            table(("RESULT", "WORKFLOW TYPE", "EVENTS", "HISTORY", "FIRST DIVERGENCE"), map(_cells, results)),
+            table(("RESULT", "WORKFLOW TYPE", "EVENTS", "HISTORY", "WHY"), map(_cells, results)),
         )
         if bad:
             raise typer.Exit(ExitCode.REFUSED)
@@ -97,20 +108,46 @@ def _gather(
     return [recorded(history, workflow_id), *runs]
 
 
-def _queried(session: Session, query: str) -> list[RecordedRun]:
-    """Every execution, as far as Temporal still has it, of the runs that a query finds."""
-    selection = select(session, (), query)
+def _of_running(agents: Collection[str]) -> str:
+    """The query for the runs at work of agents."""
+    kinds = ", ".join(map(quoted, sorted(agents)))
+    return f"ExecutionStatus = 'Running' AND WorkflowType IN ({kinds})"
 
-    async def collected(runs: AsyncIterator[SelectedRun]) -> list[RecordedRun]:
-        return [
-            recorded(execution.history, f"{run.workflow_id} {execution.run_id}")
-            async for run in runs
-            for execution in run.executions
-            if execution.history is not None
-        ]
 
-    with session.output.progress("fetching histories"):
-        return session.run(collected(selection.runs))
+def _queried(session: Session, query: str, *, only_last: bool) -> AsyncIterator[RecordedRun] | None:
+    """The executions, as far as Temporal still has them, of the runs that a query finds, one after the other.
+
+    Args:
+        session: Of the command.
+        query: In Temporal's language.
+        only_last: Only a run's last execution: the ones before are over.
+    """
+    try:
+        selection = select(session, (), query)
+    except CommandFailed as error:
+        if only_last and error.code is ExitCode.NOT_FOUND:
+            # No run is at work: nothing can be stopped.
+            return None
+        raise
+
+    async def found() -> AsyncIterator[RecordedRun]:
+        async for run in selection.runs:
+            executions = run.executions[-1:] if only_last else run.executions
+            for execution in executions:
+                if execution.history is not None:
+                    yield recorded(execution.history, f"{run.workflow_id} {execution.run_id}")
+
+    return found()
+
+
+async def _every(
+    runs: Sequence[RecordedRun], found: AsyncIterator[RecordedRun] | None
+) -> AsyncIterator[RecordedRun]:
+    for run in runs:
+        yield run
+    if found is not None:
+        async for run in found:
+            yield run
 
 
 def _write(path: Path, history: WorkflowHistory) -> None:
@@ -121,14 +158,14 @@ def _write(path: Path, history: WorkflowHistory) -> None:
 
 
 async def _replay_all(
-    runs: Sequence[RecordedRun], agents: Mapping[str, type], namespace: str, progress: Progress
+    runs: AsyncIterator[RecordedRun], agents: Mapping[str, type], namespace: str, progress: Progress
 ) -> list[Replayed]:
     results: list[Replayed] = []
     async with ReplayedRuns(
         list(agents.values()), namespace, plugin=client_plugin(), runtime=silent_runtime()
     ) as replayed:
-        for number, run in enumerate(runs, start=1):
-            progress.update(f"replaying {number} of {len(runs)}: {run.source}")
+        async for run in runs:
+            progress.update(f"replaying {len(results) + 1}: {run.source}")
             results.append(await _replay(replayed, run, agents))
     return results
 
@@ -137,11 +174,19 @@ async def _replay(replayed: ReplayedRuns, run: RecordedRun, known: Collection[st
     if not replayed.knows(run.workflow_type):
         told = Divergence(f"no agent has this workflow type; known: {', '.join(sorted(known))}")
         return _replayed(run, "unknown_type", told)
-    failure = (await replayed.told(run.history.workflow_id, run.history)).failure
-    return _replayed(run, "diverged", divergence_of(failure)) if failure else _replayed(run, "ok")
+    told = await replayed.told(run.history.workflow_id, run.history)
+    if told.failure:
+        return _replayed(run, "diverged", divergence_of(told.failure))
+    lacks = told.lacks if run.is_open else ()
+    return _replayed(run, "lacking" if lacks else "ok", lacks=lacks)
 
 
-def _replayed(run: RecordedRun, result: ReplayResult, divergence: Divergence | None = None) -> Replayed:
+def _replayed(
+    run: RecordedRun,
+    result: ReplayResult,
+    divergence: Divergence | None = None,
+    lacks: tuple[str, ...] = (),
+) -> Replayed:
     return Replayed(
         workflow_id=run.history.workflow_id,
         workflow_type=run.workflow_type,
@@ -149,6 +194,7 @@ def _replayed(run: RecordedRun, result: ReplayResult, divergence: Divergence | N
         source=run.source,
         result=result,
         divergence=divergence,
+        lacks=lacks,
     )
 
 
@@ -158,5 +204,5 @@ def _cells(result: Replayed) -> tuple[object, ...]:
         result.workflow_type,
         result.events,
         result.source,
-        str(result.divergence or ""),
+        str(result.divergence or "; ".join(result.lacks)),
     )

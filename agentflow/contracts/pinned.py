@@ -55,12 +55,20 @@ class PinnedRule(Contract):
     is_guard: bool = False
 
 
+class PinnedPolicies(Contract):
+    """Policies of another engine."""
+
+    digest: Sha256
+    """Hash of the engine's name and version, and of all that the policies' answers depend on."""
+    by_value: Json = None
+    """What an adapter makes them of again, beside the tools' contracts; ``None`` where it can't."""
+
+
 class PinnedRules(Contract):
     """A rule set; the manifest has its name."""
 
     rules: tuple[PinnedRule, ...] = ()
-    engines: tuple[Sha256, ...] = ()
-    """Hashes of other engines' policies: name, version and content."""
+    policies: tuple[PinnedPolicies, ...] = ()
 
 
 class PinnedAgent(Contract):

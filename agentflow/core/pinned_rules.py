@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from agentflow.contracts.pinned import PinnedCondition, PinnedRule, PinnedRules
+from agentflow.contracts.pinned import PinnedCondition, PinnedPolicies, PinnedRule, PinnedRules
+from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.policy import concerns
 from agentflow.core.ready_conditions import ReadyCondition, ready_condition, values_of
 from agentflow.core.rule_content import SourceOf, condition_content
 from agentflow.core.rule_context import RuleContext
-from agentflow.core.rules import Condition, Policies, Rule, RuleSet, always
+from agentflow.core.rules import Condition, Policies, RestorablePolicies, Rule, RuleSet, always
 
 
 class RuleGoneError(Exception):
@@ -76,26 +77,29 @@ def pin_rules(rules: RuleSet, source_of: SourceOf) -> PinnedRules:
     """
     return PinnedRules(
         rules=tuple(_pinned(rule, source_of) for rule in rules.rules),
-        engines=tuple(_engine_hash(policies) for policies in rules.policies),
+        policies=tuple(_pinned_policies(policies) for policies in rules.policies),
     )
 
 
-def rules_as_pinned(pinned: PinnedRules, present: RuleSet, source_of: SourceOf) -> RulesAsPinned:
+def rules_as_pinned(
+    pinned: PinnedRules, present: RuleSet, tools: Mapping[str, ToolContract], source_of: SourceOf
+) -> RulesAsPinned:
     """The rules that a run was pinned to, as far as a worker has their code.
 
     Args:
         pinned: As the run was.
         present: The set of the worker's class: its conditions' code is looked up by hash.
+        tools: The contracts that the run is pinned to.
         source_of: Answers the source of a condition's code.
     """
     code = {code_hash(condition, source_of): condition for condition in _code_in(present.rules)}
-    engines = tuple(_engine_hash(policies) for policies in present.policies)
+    policies = [_policies(one, present.policies, tools) for one in pinned.policies]
     return RulesAsPinned(
         rules=tuple(_rule(rule, code) for rule in pinned.rules),
-        policies=present.policies if engines == pinned.engines else (),
+        policies=tuple(one for one in policies if one is not None),
         of_code=frozenset(rule.name for rule in pinned.rules if rule.when.is_code),
         gone=frozenset(rule.name for rule in pinned.rules if _codes(rule.when) - code.keys()),
-        engines_gone=engines != pinned.engines,
+        engines_gone=None in policies,
     )
 
 
@@ -177,5 +181,34 @@ def _code_in(rules: Sequence[Rule]) -> list[Condition]:
     return found
 
 
-def _engine_hash(policies: Policies) -> Sha256:
+def _digest(policies: Policies) -> Sha256:
     return sha256_of([policies.engine, policies.content])
+
+
+def _pinned_policies(policies: Policies) -> PinnedPolicies:
+    by_value = policies.by_value if isinstance(policies, RestorablePolicies) else None
+    return PinnedPolicies(digest=_digest(policies), by_value=by_value)
+
+
+def _policies(
+    pinned: PinnedPolicies, present: Sequence[Policies], tools: Mapping[str, ToolContract]
+) -> Policies | None:
+    """Policies that answer as the pinned ones do, if the worker has them or can make them again."""
+    for policies in present:
+        if _digest(policies) == pinned.digest:
+            return policies
+    made = (_restored(pinned, policies, tools) for policies in present)
+    return next((policies for policies in made if policies is not None), None)
+
+
+def _restored(
+    pinned: PinnedPolicies, present: Policies, tools: Mapping[str, ToolContract]
+) -> Policies | None:
+    if pinned.by_value is None or not isinstance(present, RestorablePolicies):
+        return None
+    try:
+        restored = present.restored(pinned.by_value, tools)
+    except Exception:
+        # Of a later version of the engine, for one: the run stops where they would be asked.
+        return None
+    return restored if _digest(restored) == pinned.digest else None

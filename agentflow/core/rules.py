@@ -5,9 +5,9 @@ that was written for it. One that names no tiers holds in ``dev`` and ``staging`
 production from starting.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agentflow.contracts.rules import Quorum, RuleSetName, Tier, Verdict
 from agentflow.contracts.tools import Effect, ToolContract
@@ -103,6 +103,24 @@ class Policies(Protocol):
 
     def judge(self, context: RuleContext) -> Sequence[Match]:
         """What they say of a call. What raises, denies."""
+        ...
+
+
+@runtime_checkable
+class RestorablePolicies(Policies, Protocol):
+    """Policies that are values: a run that is pinned to them goes on when its worker's class has others."""
+
+    @property
+    def by_value(self) -> Json:
+        """What they are made of again, beside the contracts of the tools."""
+        ...
+
+    def restored(self, by_value: Json, tools: Mapping[str, ToolContract]) -> Policies:
+        """The policies that ``by_value`` was taken of.
+
+        Raises:
+            Exception: they can't be made of it any more.
+        """
         ...
 
 

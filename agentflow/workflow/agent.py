@@ -130,6 +130,11 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         """What the run has seen of values that types mark as personal or secret. Not for agents."""
         return self._run.redaction.known
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the run is pinned to and this class doesn't have. Not for agents."""
+        return self._run.lacks
+
     async def run_agent(self, task: AgentTask[InputT]) -> AgentOutcome[OutputT]:
         """Run the agent, from the task to its outcome.
 

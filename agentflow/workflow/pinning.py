@@ -11,7 +11,7 @@ from agentflow.contracts.pinned import PinnedAgent
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import canonical_json
 from agentflow.core.answer import describe_errors, form_as_pinned
-from agentflow.core.catalog import Catalog
+from agentflow.core.catalog import Catalog, what_it_takes
 from agentflow.core.compaction import ClearToolOutputs
 from agentflow.core.pinned_rules import rules_as_pinned
 from agentflow.errors import RunDenied
@@ -53,7 +53,9 @@ def as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> AgentDefinit
         tools=pinned.tools,
         catalog=catalog,
         offers=catalog.offers(),
-        asked=rules_as_pinned(pinned.rules, present.rules, code_source),
+        asked=rules_as_pinned(
+            pinned.rules, present.rules, {tool.name: tool for tool in pinned.tools}, code_source
+        ),
         rules_name=manifest.rules or present.rules_name,
         budget=pinned.budget,
         release=manifest.release,
@@ -69,6 +71,29 @@ def as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> AgentDefinit
         max_input_bytes=pinned.max_input_bytes,
         verifier_method=pinned.verifier_method,
     )
+
+
+def lacking(pinned: AgentDefinition[Any], present: AgentDefinition[Any]) -> tuple[str, ...]:
+    """What a run is pinned to and a worker's class doesn't have, a sentence each.
+
+    Args:
+        pinned: What the run goes on as.
+        present: Of the worker's class.
+    """
+    rules = sorted(pinned.asked.gone)
+    found = [
+        f"the code of rule {name} is gone: a decision that asks it ends the run as denied" for name in rules
+    ]
+    if pinned.asked.engines_gone:
+        found.append("its policies are others now: its next decision ends the run as denied")
+    tools = {contract.name: contract for contract in present.tools}
+    for contract in pinned.tools:
+        name = contract.name
+        if name not in tools:
+            found.append(f"the class no longer has the tool {name}: if no worker has it, a person is asked")
+        elif what_it_takes(contract) != what_it_takes(tools[name]):
+            found.append(f"the tool {name} takes or does something else: a call of it is left to a person")
+    return tuple(found)
 
 
 @lru_cache(maxsize=256)

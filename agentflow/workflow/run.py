@@ -45,7 +45,7 @@ from agentflow.workflow.known_effects import KnownEffects
 from agentflow.workflow.lineage import Lineage
 from agentflow.workflow.notices import Notices
 from agentflow.workflow.people import People
-from agentflow.workflow.pinning import as_pinned
+from agentflow.workflow.pinning import as_pinned, lacking
 from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.sealed_calls import CallNames
 from agentflow.workflow.soon import Soon
@@ -118,6 +118,11 @@ class Run:
         self.one_escalation: asyncio.Lock = asyncio.Lock()
         self.visibility: Visibility = Visibility()
         self.notices: Notices = Notices(lambda why: self.note("notice", False, why))
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the run is pinned to and its worker's class doesn't have."""
+        return lacking(self.definition, self._present)
 
     @property
     def purse(self) -> Purse:

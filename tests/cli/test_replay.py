@@ -8,6 +8,7 @@ import pytest
 from tests.cli.harness import MODULE, CommandLine, eventually
 
 CHANGED = "tests.cli.changed_agents"
+LACKING = "tests.cli.lacking_agents"
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,26 @@ def test_changed_code_diverges_and_exits_1(agentflow: CommandLine, history: Path
     assert replayed["result"] == "diverged"
     assert replayed["divergence"]["message"]
     assert "Failure {" not in replayed["divergence"]["message"]
+
+
+def test_before_a_deploy_each_run_at_work_is_told_of_that_lacks_something_then(
+    agentflow: CommandLine,
+) -> None:
+    workflow_id = agentflow.waiting("pay 1.00")
+    eventually(lambda: workflow_id in agentflow("replay", "--running", "--workflows", MODULE).stdout)
+    lacking = agentflow("replay", "--running", "--workflows", LACKING, "--json")
+    assert lacking.exit_code == 1
+    (found,) = [one for one in lacking.document["histories"] if one["workflow_id"] == workflow_id]
+    assert found["result"] == "lacking"
+    assert found["lacks"] == [
+        "the code of rule large_wires is gone: a decision that asks it ends the run as denied",
+        "the class no longer has the tool wire: if no worker has it, a person is asked",
+    ]
+
+
+def test_a_run_that_is_over_lacks_nothing(agentflow: CommandLine, history: Path) -> None:
+    replayed = agentflow("replay", "--file", str(history), "--workflows", LACKING, "--json")
+    assert [one["result"] for one in replayed.document["histories"]] == ["ok"]
 
 
 def test_each_history_of_a_directory_is_told_of(
