@@ -186,7 +186,7 @@ class _Execution:
             rule = invocation.decision.rule
             raise EffectConflictError(f"{self._contract.name} was not allowed with these arguments ({rule})")
         if (changed := self._changed_since(invocation)) is not None:
-            if self._effects is None:
+            if invocation.work is None:
                 raise changed
             # While a fleet is deployed, another worker of the queue may have it as the run knows it.
             raise NotBegunError(changed, is_on_record=False)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
+from agentflow.activity.calling import ToolCaller
 from agentflow.activity.effects import EffectOnce
 from agentflow.activity.execution import effects_of
 from agentflow.activity.failures import to_application_error
+from agentflow.activity.gone_tool import GoneTool
 from agentflow.activity.heartbeat import heartbeating
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outliving import Keepers
@@ -19,7 +21,12 @@ from agentflow.activity.worker_tool import WorkerTool
 from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.ledger import LedgerIdentity, LedgerQuestion
 from agentflow.contracts.names import CLOSE_EFFECT_ACTIVITY
+from agentflow.core.catalog import what_it_takes
 from agentflow.errors import ConfigurationError, ToolUnavailableError
+
+TRIES_ELSEWHERE = 3
+"""How often a worker without the tool leaves an inquiry to another one: while a fleet is deployed, that may
+have it, and its probe knows more than the ledger."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class EffectActivities:
     ) -> None:
         writes = ((tool.contract.name, effects_of(tool, ledger, keepers=keepers)) for tool in tools)
         self._writes = {name: write for name, write in writes if write is not None}
+        self._takes = {name: what_it_takes(write.caller.contract) for name, write in self._writes.items()}
         self._ledger = ledger
         self._pin_before = pin_before
 
@@ -67,9 +75,7 @@ class EffectActivities:
         tally = Tally.begun()
         try:
             with heartbeating():
-                report = await self._of(inquiry.tool).reconcile(
-                    inquiry.invocation, may_probe=inquiry.may_probe
-                )
+                report = await self._asked(inquiry).reconcile(inquiry.invocation, may_probe=inquiry.may_probe)
         except Exception as error:
             raise to_application_error(error, run_waits=True, billed=tally.billed) from None
         return report.model_copy(update={"billed": tally.billed})
@@ -85,7 +91,7 @@ class EffectActivities:
             if inquiry.closing is None:
                 raise ConfigurationError(f"{CLOSE_EFFECT_ACTIVITY} needs a person's word")
             with heartbeating():
-                return await self._of(inquiry.tool).close(inquiry.invocation, inquiry.closing)
+                return await self._asked(inquiry).close(inquiry.invocation, inquiry.closing)
         except Exception as error:
             raise to_application_error(error, run_waits=True) from None
 
@@ -110,6 +116,19 @@ class EffectActivities:
             # The first execution of its run.
             return None
         return await self._pin_before(Asker(info.workflow_id or "", run_id, chain, info.task_queue))
+
+    def _asked(self, inquiry: EffectInquiry) -> EffectOnce:
+        """Who answers: the tool that the run called, or else the ledger alone.
+
+        A deploy may have taken the tool away, or put another one in its place, whose probe would be asked
+        for what it never did: then people are asked, and their word is taken, without it.
+        """
+        tool, takes = inquiry.tool, inquiry.invocation.takes
+        if not takes or takes == self._takes.get(tool):
+            return self._of(tool)
+        if activity.info().attempt <= TRIES_ELSEWHERE:
+            raise ToolUnavailableError(f"this worker has no tool {tool} as the run began with it")
+        return EffectOnce(ToolCaller(GoneTool(tool)), self._ledger)
 
     def _of(self, tool: str) -> EffectOnce:
         try:

@@ -121,3 +121,18 @@ def test_no_payment_begins_once_it_is_forbidden_whenever_that_comes(attacked: An
     assert (delays["attempts"], delays["breaches"]) == (32, 0), attacked["examples"]
     broken = delays["twin_breaches_by_kind"]
     assert {kind.partition(":")[0] for kind in broken} == {"activity", "run"}
+
+
+@pytest.mark.slow
+def test_a_deploy_touches_no_run_at_work_and_each_run_that_is_not_pinned() -> None:
+    found = measured(
+        "deploys",
+        "--changes",
+        "one word of the instructions,optional argument added",
+        "--states",
+        "approval,write",
+    )
+    faults = ("nondeterminism", "lost_approvals", "double_effects", "not_as_pinned", "stuck", "task_failures")
+    assert found["cells"] == 12
+    assert {fault: found[fault] for fault in faults} == dict.fromkeys(faults, 0), found["examples"]
+    assert found["twin_nondeterminism"] > 0
