@@ -35,17 +35,16 @@ class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
         try:
             value = super().from_payload(payload, type_hint)
         except ValidationError as error:
-            if (task := _task_as_sent(payload, type_hint, error)) is not None:
-                return task
             name = getattr(type_hint, "__name__", str(type_hint))
-            raise ApplicationError(
-                f"malformed {name}: {describe_errors(error)}", type="MalformedInput", non_retryable=True
-            ) from None
+            problem = f"malformed {name}: {describe_errors(error)}"
+            if (task := _task_as_sent(payload, type_hint, problem)) is not None:
+                return task
+            raise ApplicationError(problem, type="MalformedInput", non_retryable=True) from None
         _keep(value, payload.data)
         return value
 
 
-def _task_as_sent(payload: Payload, hint: type | None, error: ValidationError) -> AgentTask[Any] | None:
+def _task_as_sent(payload: Payload, hint: type | None, problem: str) -> AgentTask[Any] | None:
     """A task whose input does not fit its type, if nothing else about it is wrong: its run says what follows.
 
     A deploy may change the type while runs are at work.
@@ -56,7 +55,7 @@ def _task_as_sent(payload: Payload, hint: type | None, error: ValidationError) -
         task = _ANY_TASK.validate_json(payload.data)
     except ValidationError:
         return None
-    task.does_not_fit(describe_errors(error))
+    task.does_not_fit(problem)
     task.sent_as(payload.data)
     return task
 

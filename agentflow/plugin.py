@@ -340,6 +340,8 @@ class AgentflowPlugin(SimplePlugin):
         settings = cast(dict[str, Any], config)
         settings["interceptors"] = [*(settings.get("interceptors") or ()), SealingInterceptor(None)]
         settings["interceptors"].append(ChildrenInterceptor())
+        converter = settings.get("data_converter") or agentflow_data_converter
+        settings["workflow_runner"] = for_agents(settings["workflow_runner"], converter)
         return config
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:

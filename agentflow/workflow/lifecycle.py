@@ -197,8 +197,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         manifest = await self._manifest()
         self._run.pin(manifest)
         if manifest.task_input and (problem := manifest.task_input.problem):
-            kind = f"AgentTask of {self._run.definition.name}"
-            raise ApplicationError(f"malformed {kind}: {problem}", type="MalformedInput", non_retryable=True)
+            raise ApplicationError(problem, type="MalformedInput", non_retryable=True)
         if manifest.problem:
             raise RunDenied(manifest.problem)
         if manifest.requesters is not None:

@@ -2,11 +2,12 @@
 
 import dataclasses
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import (
@@ -21,6 +22,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
 from agentflow.errors import ConfigurationError
+from agentflow.workflow.definition import definition_of
 from agentflow.workflow.sealed_calls import ELSEWHERE
 
 PASSED_THROUGH = (
@@ -81,9 +83,10 @@ def passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
 
 
 def for_agents(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunner:
-    """The sandbox as runs need it; another runner stays as it is.
+    """The worker's runner as runs need it.
 
-    An activity that is asked for ``ELSEWHERE`` is not executed at once by the worker that has the run.
+    An activity that is asked for ``ELSEWHERE`` is not executed at once by the worker that has the run. The
+    clock of an agent's run stands still while a local activity of it ends: see ``_Instance``.
 
     There are no detours for payloads where the converter doesn't look at their context. For each payload,
     several times, Temporal's worker enters the sandbox to ask which workflow or activity it is for: a quarter
@@ -91,7 +94,7 @@ def for_agents(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunn
     the answer.
     """
     if type(runner) is not SandboxedWorkflowRunner:
-        return runner
+        return _OtherRunner(runner)
     anywhere = WorkflowSerializationContext(namespace="default", workflow_id="any")
     kind = _LeanRunner if converter.with_context(anywhere) is converter else _Runner
     return kind(runner.restrictions, runner.runner_class)
@@ -100,22 +103,55 @@ def for_agents(runner: WorkflowRunner, converter: DataConverter) -> WorkflowRunn
 @dataclasses.dataclass(frozen=True)
 class _Runner(SandboxedWorkflowRunner):
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _Instance(super().create_instance(det))
+        return _Instance(super().create_instance(det), is_agent=_is_agent(det))
 
 
 @dataclasses.dataclass(frozen=True)
 class _LeanRunner(SandboxedWorkflowRunner):
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _LeanInstance(super().create_instance(det))
+        return _LeanInstance(super().create_instance(det), is_agent=_is_agent(det))
+
+
+class _OtherRunner(WorkflowRunner):
+    """A runner that is not the sandbox, such as one without it."""
+
+    def __init__(self, inside: WorkflowRunner) -> None:
+        self._inside = inside
+
+    def prepare_workflow(self, defn: Any) -> None:
+        self._inside.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _Instance(self._inside.create_instance(det), is_agent=_is_agent(det))
+
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+        self._inside.set_worker_level_failure_exception_types(types)
+
+
+def _is_agent(det: WorkflowInstanceDetails) -> bool:
+    return definition_of(det.defn.cls) is not None
 
 
 class _Instance(WorkflowInstance):
-    """An instance in the sandbox some of whose activities are for any worker."""
+    """An instance some of whose activities are for any worker, and whose clock goes by history alone.
 
-    def __init__(self, inside: WorkflowInstance) -> None:
+    A local activity that ends while its workflow task is being completed is heard of in the next task, and in
+    a replay in the task that it was called in. Temporal gives each its own time. What people sign has the
+    time at which they were asked, and a replay must come to the same: the end of a local activity therefore
+    moves no agent's clock.
+    """
+
+    def __init__(self, inside: WorkflowInstance, *, is_agent: bool = False) -> None:
         self._inside = inside
+        self._is_agent = is_agent
+        self._time = Timestamp()
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        if self._is_agent:
+            if act.jobs and all(job.resolve_activity.is_local for job in act.jobs):
+                act.timestamp.CopyFrom(self._time)
+            else:
+                self._time.CopyFrom(act.timestamp)
         completion = self._inside.activate(act)
         for command in completion.successful.commands:
             if command.schedule_activity.activity_id.startswith(ELSEWHERE):
@@ -138,9 +174,9 @@ class _Instance(WorkflowInstance):
 class _LeanInstance(_Instance):
     """One whose payloads have no context, and are stored under its own name."""
 
-    def __init__(self, inside: WorkflowInstance) -> None:
+    def __init__(self, inside: WorkflowInstance, *, is_agent: bool = False) -> None:
         _enter_by_compiled_code(inside)
-        super().__init__(inside)
+        super().__init__(inside, is_agent=is_agent)
         info = inside.get_info()
         self._store_context = StorageDriverStoreContext(
             target=StorageDriverWorkflowInfo(

@@ -47,7 +47,7 @@ class CallNames:
         question = sha256_of([kind, *asked])
         self._asked[question] += 1
         execution = [workflow.info().original_execution_run_id, str(workflow.random_seed())]
-        return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:24]}"
+        return f"{kind}-{sha256_of([question, self._asked[question], *execution])[:16]}"
 
 
 ELSEWHERE = "elsewhere-"

@@ -12,6 +12,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from agentflow.adapters.visibility import approvals_query, quoted
 from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
+from agentflow.contracts.budget import Usage
+from agentflow.contracts.model import ModelAnswer
 from agentflow.contracts.names import APPROVALS_MEMO
 from agentflow.inbox import ApprovalFilter, Inbox, RunApprovals, _altered
 from agentflow.testing import ScriptedModel, answer, call
@@ -114,7 +116,14 @@ async def test_a_run_that_continued_as_new_is_still_listed(
 async def test_an_action_too_long_for_a_list_is_asked_of_its_run(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
-    long = call("pay", account="alice", amount=f"600.{'0' * 20_000}")
+    asking = call("pay", account="alice", amount=f"600.{'0' * 20_000}")
+    long = ModelAnswer(
+        message=asking,
+        # As few tokens as a model could have for so many zeros: more would be above what it may answer.
+        usage=Usage(input_tokens=2_000, output_tokens=200),
+        response_model="model",
+        finish_reason="tool_calls",
+    )
     async with serving(temporal, ScriptedModel([long, DONE]), tmp_path) as bank:
         handle = await bank.start(Banker)
         asked = await bank.pending(handle)
