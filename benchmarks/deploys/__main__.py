@@ -113,8 +113,13 @@ def _states_of(change: str, mode: str, given: argparse.Namespace) -> list[State]
 
 
 def _summary(cells: Sequence[Cell]) -> dict[str, int]:
-    """How many cells there are, and how many of them have each fault."""
-    return {"cells": len(cells), **{fault: sum(fault in cell.wrong for cell in cells) for fault in FAULTS}}
+    """How many cells there are, how many runs both releases had, and how many cells have each fault."""
+    both = sum(len(cell.workers) > 1 for cell in cells)
+    return {
+        "cells": len(cells),
+        "had_by_both": both,
+        **{fault: sum(fault in cell.wrong for cell in cells) for fault in FAULTS},
+    }
 
 
 def _rows(cells: Sequence[Cell]) -> dict[str, dict[str, int]]:

@@ -2,16 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow import AgentClient, AgentOutcome, AgentTask, Resolution
-from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.contracts.attention import Attention
 from agentflow.contracts.escalation import Escalation
+from agentflow.contracts.names import AGENT_STATUS
 from agentflow.errors import DecisionRefusedError
 from benchmarks.deploys.agent import Order
 from benchmarks.deploys.outside import Outside
@@ -19,6 +27,11 @@ from benchmarks.deploys.states import MIDDLE, SUPPLIED, State
 
 PATIENCE = 75
 """Seconds in which each leg of a run is done, or the run is stuck."""
+
+LOOK_SECONDS = 0.2
+SETTLE_SECONDS = 2
+_STATUS = SearchAttributeKey.for_keyword(AGENT_STATUS)
+_WAITING = ("waiting_for_approval", "escalated")
 
 
 @dataclass
@@ -30,6 +43,10 @@ class Course:
     outside: Outside
     agents: Callable[[], AgentClient]
     patience: float = PATIENCE
+    let_go: Callable[[str], Awaitable[None]] | None = None
+    """Lets any worker take its next step, where there are several. Then it is looked at by what the server
+    has, and people are heard by signals: where an open update or a query meets a workflow task that goes to
+    another worker, Temporal's SDK may replay in another order than it was made, deploy or no deploy."""
     refusals: list[str] = field(default_factory=list[str])
     """Approvals that did not count."""
     approved: list[str] = field(default_factory=list[str])
@@ -67,6 +84,17 @@ class Course:
         else:
             await self._patiently(self._attention())
 
+    async def _loosen(self) -> None:
+        """Let any worker take its next step."""
+        if self.let_go is not None:
+            await self._quiet()
+            await self.let_go(self.id)
+
+    async def _quiet(self) -> None:
+        """Wait until no workflow task of it is under way."""
+        while (await self.handle.describe()).raw_description.HasField("pending_workflow_task"):  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
+
     def _gate_of_state(self) -> str | None:
         state = self.state
         return f"turn {state.model_gate}" if state.model_gate is not None else state.write_gate
@@ -76,6 +104,7 @@ class Course:
     async def rebuild(self) -> None:
         """Have it rebuilt from history by a worker that is up."""
         try:
+            await self._loosen()
             await self._patiently(self.agents().status(self.id))
         except WorkflowQueryFailedError as error:
             self.faults.append(f"query: {error}")
@@ -85,12 +114,15 @@ class Course:
     async def go_on(self) -> None:
         """Let it go on, with the help of people, to its end or to the gate in the middle."""
         if place := self._gate_of_state():
+            await self._loosen()
             self.outside.gate(self.id, place).opened.set()
         await self._served(self.outside.gates.get((self.id, MIDDLE)))
 
     async def finish(self) -> None:
         """See it to its end."""
         if gate := self.outside.gates.get((self.id, MIDDLE)):
+            if gate.reached.is_set() and not self.is_over:
+                await self._loosen()
             gate.opened.set()
         await self._served(None)
 
@@ -131,6 +163,8 @@ class Course:
             self.failure = f"{error.cause}"
 
     async def _attention(self) -> Attention:
+        if self.let_go is not None:
+            return await self._looked_at()
         while True:
             try:
                 return await self.agents().attention(self.id)
@@ -141,9 +175,43 @@ class Course:
                 if error.status is not RPCStatusCode.UNAVAILABLE:
                     raise
 
+    async def _looked_at(self) -> Attention:
+        """The same by what the server has, which asks no worker before the run waits."""
+        while (standing := await self._standing()) not in ("ended", *_WAITING):  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
+        await self._quiet()
+        if standing == "ended":
+            return Attention(state="ended")
+        try:
+            status = await self.agents().status(self.id)
+            approvals = tuple(await self.agents().pending_approvals(self.id))
+        except WorkflowQueryFailedError as error:
+            self.faults.append(f"query: {error}")
+            await asyncio.sleep(LOOK_SECONDS)
+            return Attention(state="escalated")
+        return Attention(
+            state="escalated" if status.escalation else "waiting_for_approval",
+            approvals=approvals,
+            escalation=status.escalation,
+        )
+
+    async def _standing(self) -> str:
+        """Where it stands, by its search attributes."""
+        described = await self.handle.describe()
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            return "ended"
+        return described.typed_search_attributes.get(_STATUS) or "running"
+
+    async def _settle(self, standing: str) -> None:
+        """Give it time to go on from where it stood."""
+        # Nobody tells a client what becomes of a run: it is looked at again and again.
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while await self._standing() == standing:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
+
     async def _approve(self, request: ApprovalRequest) -> None:
         try:
-            await self.agents().approve(self.id, request.id, by="ann", arguments_hash=request.arguments_hash)
+            await self._say_yes(request)
         except DecisionRefusedError as error:
             self.refusals.append(f"{request.tool}: {error}")
         except RPCError as error:
@@ -153,8 +221,23 @@ class Course:
         else:
             self.approved.append(f"{request.tool} {request.arguments.get('amount')}")
 
+    async def _say_yes(self, request: ApprovalRequest) -> None:
+        if self.let_go is None:
+            await self.agents().approve(self.id, request.id, by="ann", arguments_hash=request.arguments_hash)
+            return
+        await self._loosen()
+        said = ApprovalDecision(approval_id=request.id, by="ann", arguments_hash=request.arguments_hash)
+        await self.handle.signal("approve", said)
+        with suppress(TimeoutError):
+            await self._settle("waiting_for_approval")
+        await self._quiet()
+        pending = await self.agents().pending_approvals(self.id)
+        if still := [one for one in pending if one.id == request.id]:
+            raise DecisionRefusedError(f"{still[0].refused}")
+
     async def _resolve(self, escalation: Escalation) -> None:
         self.escalations.append(escalation.reason)
+        await self._loosen()
         await self.agents().resolve(self.id, self._resolution(escalation))
         await self._until_heard(escalation)
 
@@ -171,6 +254,11 @@ class Course:
 
     async def _until_heard(self, escalation: Escalation) -> None:
         """Wait until a resolution was taken: a signal is answered before the run has it."""
+        if self.let_go is not None:
+            with suppress(TimeoutError):
+                await self._settle("escalated")
+                return
+            await self._quiet()
         while True:
             try:
                 status = await self.agents().status(self.id)

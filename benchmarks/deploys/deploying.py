@@ -4,7 +4,6 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -56,17 +55,18 @@ async def deploy(
             await fleet.start("old", old)
             is_back = mode == "rolled back"
             await asyncio.gather(*(course.begin(queue, stops_in_the_middle=is_back) for course in courses))
-            if mode != "together":
+            is_both = mode == "together"
+            if not is_both:
                 await fleet.stop("old")
             await fleet.start("new", new)
-            async with AsyncExitStack() as stack:
-                if mode == "together":
-                    await stack.enter_async_context(fleet.unsettled([course.id for course in courses]))
-                await asyncio.gather(*(course.rebuild() for course in courses))
-                await asyncio.gather(*(course.go_on() for course in courses))
+            for course in courses:
+                course.let_go = fleet.let_go if is_both else None
+            await asyncio.gather(*(course.rebuild() for course in courses))
+            await asyncio.gather(*(course.go_on() for course in courses))
             if is_back:
                 await fleet.stop("new")
                 await fleet.start("old", old)
+            if mode != "new only":
                 await asyncio.gather(*(course.rebuild() for course in courses if not course.is_over))
                 await asyncio.gather(*(course.finish() for course in courses))
             client = fleet.agents.temporal

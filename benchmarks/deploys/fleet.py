@@ -1,8 +1,6 @@
 """The workers of one task queue: started, stopped, side by side."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -10,7 +8,6 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from agentflow import AgentClient, AgentflowPlugin
@@ -52,6 +49,7 @@ class Fleet:
         worker = Worker(
             client,
             task_queue=self.queue,
+            identity=name,
             workflows=[release.clerk, release.long_clerk],
             # The agents' classes are made, not written: the sandbox could not import them.
             workflow_runner=UnsandboxedWorkflowRunner(),
@@ -62,26 +60,16 @@ class Fleet:
         self._clients[name] = client
         await stack.enter_async_context(worker)
 
-    @asynccontextmanager
-    async def unsettled(self, runs: Sequence[str]) -> AsyncIterator[None]:
-        """Let no run stay with a worker: whichever worker is free rebuilds it from history."""
-        moving = asyncio.create_task(self._move(runs))
-        try:
-            yield
-        finally:
-            moving.cancel()
-            await asyncio.gather(moving, return_exceptions=True)
+    async def let_go(self, run: str) -> None:
+        """Let whichever worker is free take a run's next step: it replays the run from history.
 
-    async def _move(self, runs: Sequence[str]) -> None:
+        Only while nothing happens in the run: a workflow task that is under way would be lost.
+        """
         client = self.agents.temporal
-        while True:
-            for run in runs:
-                request = ResetStickyTaskQueueRequest(
-                    namespace=client.namespace, execution=WorkflowExecution(workflow_id=run)
-                )
-                with suppress(RPCError):
-                    await client.workflow_service.reset_sticky_task_queue(request)
-            await asyncio.sleep(0.05)
+        request = ResetStickyTaskQueueRequest(
+            namespace=client.namespace, execution=WorkflowExecution(workflow_id=run)
+        )
+        await client.workflow_service.reset_sticky_task_queue(request)
 
     async def stop(self, name: str) -> None:
         """Stop a worker; what it has under way is cut off."""

@@ -47,6 +47,8 @@ class Cell:
     mode: str
     wrong: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """What is wrong, by fault."""
+    workers: set[str] = field(default_factory=set[str])
+    """Which had the run."""
     seconds: float = 0.0
 
     def add(self, fault: str, what: str) -> None:
@@ -87,6 +89,8 @@ async def judged(deployed: Deployment, course: Course, told: list[dict[str, Any]
 def _judge_tasks(cell: Cell, course: Course, histories: list[WorkflowHistory]) -> None:
     for history in histories:
         for event in history.events:
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+                cell.workers.add(event.workflow_task_started_event_attributes.identity)
             if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 continue
             failed = event.workflow_task_failed_event_attributes
