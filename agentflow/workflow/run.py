@@ -67,8 +67,9 @@ class Run:
     """Models that were asked, and others that answered for them, as the decision log has it."""
 
     def __init__(self, definition: AgentDefinition[Any]) -> None:
-        self._present = self.definition = definition
-        """Of the worker's class; the second is what the run is pinned to, once it is."""
+        self._present = definition
+        self.definition: AgentDefinition[Any] = definition
+        """What the run is pinned to, once it is; until then its worker's class."""
         self.redaction: RunRedaction = RunRedaction(definition)
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
@@ -208,7 +209,8 @@ class Run:
     def _adopt(self, manifest: Manifest) -> None:
         """Go on as the agent that the run is pinned to."""
         self._manifest = manifest
-        self.definition = definition = as_pinned(self._present, manifest)
+        definition = as_pinned(self._present, manifest)
+        self.definition = definition
         self.redaction.adopt(definition)
         self.people.identities.own_method = definition.verifier_method
         self.task_input = input_of(self.task, manifest.task_input)
