@@ -93,6 +93,7 @@ class Fleet:
             tools=parts.tools,
             ledger=self.ledger,
             blobs=self.blobs,
+            tier="dev",
             seals=TEST_SEAL_KEYS,
             waiting_every=None,
             **parts.worker,
