@@ -20,7 +20,6 @@ from agentflow.contracts.wire import Json
 from agentflow.core.catalog import what_it_takes
 from agentflow.core.idempotency import arguments_hash, run_root
 from agentflow.core.known_values import KnownValues
-from agentflow.core.schema import compile_schema
 from agentflow.core.tags import TagFinder
 from agentflow.core.transcript import text_hash, tool_text
 from agentflow.errors import (
@@ -140,7 +139,6 @@ class _Execution:
         self._content = content
         self._permits = permits
         self._takes = what_it_takes(caller.contract)
-        self._fits = compile_schema(caller.contract.input_schema, f"input schema of {caller.contract.name}")
         self._argument_tags = TagFinder(caller.contract.input_schema)
         self._output_tags = TagFinder(caller.contract.output_schema)
 
@@ -206,7 +204,7 @@ class _Execution:
     def _changed_since(self, invocation: ToolInvocation) -> Exception | None:
         """What says that the tool is another one than when the run began."""
         name = self._contract.name
-        if self._is_another(invocation):
+        if invocation.takes and invocation.takes != self._takes:
             return ToolChangedError(
                 f"{name} takes other arguments, or has another effect, than when the run began: a deploy "
                 "changed it, and what was decided on for another tool is not called"
@@ -216,12 +214,6 @@ class _Execution:
                 f"{name}: this worker has another import of it than the run; deploy both anew"
             )
         return None
-
-    def _is_another(self, invocation: ToolInvocation) -> bool:
-        if invocation.takes:
-            return invocation.takes != self._takes
-        # The run knows it as a read, whose arguments fitted its contract.
-        return self._effects is not None or self._fits(invocation.arguments) is not None
 
     async def _kept(self, result: ToolResult) -> ToolResult:
         """Put the text for the model into the store: the next chat names it by its hash."""

@@ -237,7 +237,7 @@ class ToolInvocation(Contract):
     ledger_key: Sha256
     """``hash(run root, call index, tool)``: the same for every attempt and reset."""
     takes: str = Field(default="", exclude_if=is_empty)
-    """Of a write: names what the run takes the tool for, ``core.catalog.what_it_takes`` of its contract."""
+    """Names what the run takes the tool for: ``core.catalog.what_it_takes`` of its contract."""
     source: Sha256 | None = Field(default=None, exclude_if=is_none)
     """Of an imported tool: the digest of the import that the run has."""
     known: ToldValues | None = Field(default=None, exclude_if=is_none)

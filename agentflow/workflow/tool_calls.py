@@ -101,17 +101,13 @@ class ToolCalls:
             arguments=call.arguments,
             decision=decision,
             ledger_key=ledger_key(self._run.manifest.root, self._run.manifest.chain, index, call.tool),
-            takes=self._takes(contract),
+            takes=self._run.definition.catalog.takes[call.tool],
             source=contract.import_digest,
             known=self._run.told_values(),
             grounds=self._grounds(contract, request),
             work=self._work(contract, decision),
         )
         return await self._carrying.carry_out(Allowed(call, index, contract, decision, invocation))
-
-    def _takes(self, contract: ToolContract) -> str:
-        """What the run takes a tool that writes for. That a read is another one, its worker can tell."""
-        return "" if contract.sure_effect == "read" else self._run.definition.catalog.takes[contract.name]
 
     def _work(self, contract: ToolContract, decision: Decision) -> Work | None:
         """What a write does; its activity looks by it whether another run of the workflow id did it."""
