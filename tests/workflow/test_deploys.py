@@ -35,9 +35,6 @@ DEPLOYS = [
 ] + [FullyReporting, SurelyReporting, Asked]
 """All that is pinned by value, or recorded."""
 
-UNCACHED = {"max_cached_workflows": 0}
-"""Each workflow task replays the run from its beginning."""
-
 
 class Deploys:
     """Workers of several deploys that serve one task queue, one after the other."""
@@ -55,7 +52,6 @@ class Deploys:
             queue=self._queue,
             bank=self._bank,
             workflows=list(agents),
-            worker=UNCACHED,
         ) as bank:
             self._bank = bank.bank
             yield bank
