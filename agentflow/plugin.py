@@ -243,7 +243,6 @@ class AgentflowPlugin(SimplePlugin):
         self._tools = tuple(tools)
         for tool in tools:
             check_carried_out(tool, has_ledger=ledger is not None)
-        self._agents: tuple[type, ...] = ()
         self._keepers = Keepers()
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - untyped there
             "agentflow.AgentflowPlugin",

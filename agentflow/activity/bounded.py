@@ -63,6 +63,23 @@ def in_bounded_time(question: Callable[[], ResultT], seconds: float) -> ResultT:
         TimeoutError: it doesn't.
         RuntimeError: it raised what is no ``Exception``.
     """
+    return _asked_in_a_thread(question).result(timeout=seconds)
+
+
+async def answered_by_thread(question: Callable[[], ResultT], seconds: float) -> ResultT:
+    """The answer of a function, called in a thread of its own while the event loop goes on.
+
+    Raises:
+        TimeoutError: it doesn't come in time; the thread is left behind.
+        RuntimeError: it raised what is no ``Exception``.
+    """
+    answer = _asked_in_a_thread(question)
+    # Shielded, as a thread can't be cancelled: whoever sets the answer later must find it unset.
+    return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(answer)), seconds)
+
+
+def _asked_in_a_thread(question: Callable[[], ResultT]) -> Future[ResultT]:
+    """The answer to come of a function that is called in a thread of its own."""
     answer: Future[ResultT] = Future()
     context = copy_context()
 
@@ -74,28 +91,7 @@ def in_bounded_time(question: Callable[[], ResultT], seconds: float) -> ResultT:
 
     # A daemon: one that never ends must not keep the process from its end.
     threading.Thread(target=ask, name="agentflow-asking", daemon=True).start()
-    return answer.result(timeout=seconds)
-
-
-async def answered_by_thread(question: Callable[[], ResultT], seconds: float) -> ResultT:
-    """The answer of a function, called in a thread of its own while the event loop goes on.
-
-    Raises:
-        TimeoutError: it doesn't come in time; the thread is left behind.
-    """
-    answer: Future[ResultT] = Future()
-    context = copy_context()
-
-    def ask() -> None:
-        try:
-            answer.set_result(context.run(question))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    # A daemon: one that never ends must not keep the process from its end.
-    threading.Thread(target=ask, name="agentflow-asking", daemon=True).start()
-    # Shielded, as a thread can't be cancelled: whoever sets the answer later must find it unset.
-    return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(answer)), seconds)
+    return answer
 
 
 def close_unawaited(answer: object) -> None:

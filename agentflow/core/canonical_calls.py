@@ -1,16 +1,14 @@
 """A tool call with its arguments in their canonical form."""
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Protocol
 
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.defaults import with_defaults
+from agentflow.core.schema_parts import without_words
 from agentflow.core.typed_arguments import WritesCanonically
-
-_WORDS = ("title", "description", "examples", "deprecated", "$comment")
-_MAPS = ("properties", "$defs", "patternProperties", "dependentSchemas")
 
 MAX_PROBLEM = 2_000
 """Characters of what the types say is wrong."""
@@ -63,21 +61,7 @@ def _canonical(
 
 def _says_the_same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     """Whether two schemas differ in words only: a new description is no other type."""
-    return one == other or _without_words(one) == _without_words(other)
-
-
-def _without_words(schema: Json, *, is_map: bool = False) -> Json:
-    if isinstance(schema, Mapping):
-        parts = cast(Mapping[str, Json], schema).items()
-        return {
-            # In a map of schemas, "title" is the name of an argument.
-            name: _without_words(part, is_map=not is_map and name in _MAPS)
-            for name, part in parts
-            if is_map or name not in _WORDS
-        }
-    if isinstance(schema, list):
-        return [_without_words(part) for part in cast(list[Json], schema)]
-    return schema
+    return one == other or without_words(one) == without_words(other)
 
 
 def _is_other(one: Json, other: Json) -> bool:

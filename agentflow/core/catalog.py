@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.model import ToolOffer
@@ -11,6 +10,7 @@ from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.wire import Json, Sha256, canonical_json, exactly, sha256_of
 from agentflow.core.closing import is_closed
 from agentflow.core.schema import SchemaCheck, compile_schema
+from agentflow.core.schema_parts import without_words
 from agentflow.errors import ToolDefinitionError
 
 
@@ -99,28 +99,8 @@ def what_it_takes(contract: ToolContract) -> str:
     people and models (descriptions, titles, examples) and how it runs (time-outs, retries, price) are no part
     of it.
     """
-    content = [_without_prose(contract.input_schema), contract.effect, contract.recovery]
+    content = [without_words(contract.input_schema), contract.effect, contract.recovery]
     return sha256_of(content)[:16]
-
-
-_PROSE = ("description", "title", "examples", "$comment")
-
-
-def _without_prose(schema: Json) -> Json:
-    """A schema without its prose; properties may be named like it."""
-    if isinstance(schema, list):
-        return [_without_prose(part) for part in cast(list[Json], schema)]
-    if not isinstance(schema, dict):
-        return schema
-    found: dict[str, Json] = {}
-    for key, part in cast(dict[str, Json], schema).items():
-        if key in ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas"):
-            found[key] = {name: _without_prose(each) for name, each in part.items()}
-        elif key in ("const", "enum", "default"):
-            found[key] = part
-        elif key not in _PROSE:
-            found[key] = _without_prose(part)
-    return found
 
 
 def _check_options(contract: ToolContract) -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import cast
 
 from agentflow.contracts.wire import Json
+from agentflow.core.schema_parts import referenced
 
 Schema = dict[str, Json]
 
@@ -99,7 +100,7 @@ class _Closing:
             kinds = self._shared if inner else self._alone
             if reference not in kinds:
                 kinds.add(reference)
-                self._look(_at(self._schema, reference), is_part=inner)
+                self._look(referenced(self._schema, reference), is_part=inner)
         for part in _beside(given):
             self._look(part, is_part=inner)
         for part in _inside(given):
@@ -144,7 +145,7 @@ class _Closing:
         parts = list(_beside(given))
         if isinstance(reference, str) and reference not in seen:
             seen |= {reference}
-            parts.append(_at(self._schema, reference))
+            parts.append(referenced(self._schema, reference))
         return any(self._names(part, seen) for part in parts)
 
 
@@ -181,14 +182,6 @@ def _inside(schema: Schema) -> Iterator[Json]:
             yield schema[word]
 
 
-def _at(root: Mapping[str, Json], reference: str) -> Json:
-    found: Json = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        found = cast(Schema, found).get(key) if isinstance(found, Mapping) else None
-    return found
-
-
 def _mixes(options: Sequence[Json], root: Mapping[str, Json], seen: frozenset[str]) -> bool:
     """Whether one place takes both, given the schemas of which a value there may be any."""
     flat = _alternatives(options, root, frozenset())
@@ -217,7 +210,7 @@ def _alternatives(options: Sequence[Json], root: Mapping[str, Json], seen: froze
         given = cast(Schema, option)
         reference = given.get("$ref")
         if isinstance(reference, str) and reference not in seen:
-            found += _alternatives([_at(root, reference)], root, seen | {reference})
+            found += _alternatives([referenced(root, reference)], root, seen | {reference})
         inner = [part for word in _ALTERNATIVES for part in cast(list[Json], given.get(word) or [])]
         found += _alternatives(inner, root, seen)
         if _has_names(given) or not (inner or reference):

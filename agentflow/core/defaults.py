@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from agentflow.contracts.wire import MAX_DEPTH, Json, canonical_json
+from agentflow.core.schema_parts import referenced
 
 Schema = Mapping[str, Json]
 
@@ -38,7 +39,7 @@ def _without(value: Json, schema: Json, root: Schema, left: int) -> Json:
         return value
     given = cast(Schema, schema)
     if isinstance(reference := given.get("$ref"), str):
-        value = _without(value, _at(root, reference), root, left - 1)
+        value = _without(value, referenced(root, reference), root, left - 1)
     for word in ("allOf", "anyOf", "oneOf"):
         for part in cast(list[Json], given.get(word) or []):
             value = _without(value, part, root, left - 1)
@@ -61,11 +62,3 @@ def _is_default(value: Json, schema: Json) -> bool:
         return canonical_json(value) == canonical_json(cast(Schema, schema)["default"])
     except (ValueError, TypeError):
         return False
-
-
-def _at(root: Schema, reference: str) -> Json:
-    found: Json = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        found = cast(Schema, found).get(key) if isinstance(found, Mapping) else None
-    return found

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from agentflow.contracts.wire import Json
+from agentflow.core.schema_parts import referenced
 
 Schema = dict[str, Json]
 
@@ -112,7 +113,7 @@ def _with_subschemas(schema: Schema, change: Callable[[Json], Json]) -> Schema:
 def _type(schema: Json, root: Schema, depth: int) -> str:
     match schema:
         case {"$ref": str(reference)}:
-            text = _type(_at(root, reference), root, depth + 1) if depth < _MAX_DEPTH else "object"
+            text = _type(referenced(root, reference), root, depth + 1) if depth < _MAX_DEPTH else "object"
         case {"const": value}:
             text = json.dumps(value, ensure_ascii=False)
         case {"enum": [*values]}:
@@ -137,11 +138,3 @@ def _field(name: str, schema: Json, needed: bool, root: Schema, depth: int) -> s
     described = cast(Schema, schema).get("description") if isinstance(schema, dict) else None
     note = f" ({clipped(described, _MAX_FIELD_DESCRIPTION)})" if isinstance(described, str) else ""
     return f"{name}{'' if needed else '?'}: {_type(schema, root, depth + 1)}{note}"
-
-
-def _at(root: Schema, reference: str) -> Json:
-    found: Any = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        found = cast(Schema, found).get(key) if isinstance(found, dict) else None
-    return found

@@ -7,7 +7,7 @@ has not must stop the run where the rule would be asked.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from agentflow.contracts.pinned import PinnedCondition, PinnedPolicies, PinnedRule, PinnedRules
 from agentflow.contracts.tools import ToolContract
@@ -108,20 +108,13 @@ def code_hash(condition: Condition, source_of: SourceOf) -> Sha256:
     return sha256_of(condition_content(condition, source_of))
 
 
+_SAME = tuple(PinnedRule.model_fields.keys() - {"when", "tiers"})
+"""Fields that a rule and a pinned one have alike."""
+
+
 def _pinned(rule: Rule, source_of: SourceOf) -> PinnedRule:
-    return PinnedRule(
-        name=rule.name,
-        verdict=rule.verdict,
-        reason=rule.reason,
-        when=_pinned_condition(rule.when, source_of),
-        tools=rule.tools,
-        effects=rule.effects,
-        scopes=rule.scopes,
-        tenants=rule.tenants,
-        tiers=rule.holds_in,
-        quorum=rule.quorum,
-        is_guard=rule.is_guard,
-    )
+    same: dict[str, Any] = {name: getattr(rule, name) for name in _SAME}
+    return PinnedRule(when=_pinned_condition(rule.when, source_of), tiers=rule.holds_in, **same)
 
 
 def _pinned_condition(condition: Condition, source_of: SourceOf) -> PinnedCondition:
@@ -138,19 +131,8 @@ def _pinned_condition(condition: Condition, source_of: SourceOf) -> PinnedCondit
 
 
 def _rule(pinned: PinnedRule, code: Mapping[Sha256, Condition]) -> Rule:
-    return Rule(
-        pinned.name,
-        pinned.verdict,
-        pinned.reason,
-        _condition(pinned.when, code),
-        pinned.tools,
-        pinned.effects,
-        pinned.scopes,
-        pinned.tenants,
-        pinned.tiers,
-        pinned.quorum,
-        pinned.is_guard,
-    )
+    same: dict[str, Any] = {name: getattr(pinned, name) for name in _SAME}
+    return Rule(when=_condition(pinned.when, code), tiers=pinned.tiers, **same)
 
 
 def _condition(pinned: PinnedCondition, code: Mapping[Sha256, Condition]) -> Condition:

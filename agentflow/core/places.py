@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from agentflow.contracts.wire import MAX_DEPTH, Json
+from agentflow.core.schema_parts import referenced
 
 _PARTS = ("anyOf", "oneOf", "allOf")
 
@@ -19,7 +20,8 @@ def _has(schema: Json, path: Sequence[str], root: Json, hops: int) -> bool:
         return True
     schema = cast(Mapping[str, Json], schema)
     if isinstance(reference := schema.get("$ref"), str):
-        return _has(_target(reference, root), path, root, hops + 1)
+        target = referenced(root, reference)
+        return _has(True if target is None else target, path, root, hops + 1)
     parts = [part for word in _PARTS for part in cast(Sequence[Json], schema.get(word) or ())]
     if parts:
         return any(_has(part, path, root, hops + 1) for part in parts)
@@ -48,10 +50,3 @@ def _has_member(schema: Mapping[str, Json], path: Sequence[str], root: Json, hop
     if "patternProperties" in schema:
         return True
     return others is not False and _has(others, path[1:], root, hops + 1)
-
-
-def _target(reference: str, root: Json) -> Json:
-    found = root
-    for part in reference.removeprefix("#").split("/")[1:]:
-        found = cast(Mapping[str, Json], found).get(part) if isinstance(found, Mapping) else None
-    return True if found is None else found

@@ -189,6 +189,21 @@ def _content(rule: Rule, source_of: SourceOf) -> Json:
     }
 
 
+def _targets(
+    tools: Sequence[ToolRef] | None,
+    effects: Sequence[Effect] | None,
+    scopes: Sequence[str] | None,
+    tenants: Sequence[str] | None,
+) -> tuple[tuple[str, ...], tuple[Effect, ...], tuple[str, ...], tuple[str, ...]]:
+    """What a rule is for, in the order of its fields."""
+    return (
+        tool_names(tools),
+        named("effects", effects),
+        named("scopes", scopes),
+        named("tenants", tenants),
+    )
+
+
 def allow(
     name: str,
     *,
@@ -210,10 +225,7 @@ def allow(
         "allow",
         reason,
         when,
-        tool_names(tools),
-        named("effects", effects),
-        named("scopes", scopes),
-        named("tenants", tenants),
+        *_targets(tools, effects, scopes, tenants),
         None if tiers is None else named("tiers", tiers),
     )
 
@@ -234,10 +246,7 @@ def deny(
         "deny",
         reason,
         when,
-        tool_names(tools),
-        named("effects", effects),
-        named("scopes", scopes),
-        named("tenants", tenants),
+        *_targets(tools, effects, scopes, tenants),
         EVERY_TIER,
     )
 
@@ -265,10 +274,7 @@ def ask(
         "ask",
         reason,
         when,
-        tool_names(tools),
-        named("effects", effects),
-        named("scopes", scopes),
-        named("tenants", tenants),
+        *_targets(tools, effects, scopes, tenants),
         None if tiers is None else named("tiers", tiers),
         quorum_of(name, people, roles, next_roles),
     )

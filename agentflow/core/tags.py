@@ -6,6 +6,7 @@ from typing import cast
 
 from agentflow.contracts.tags import TAG
 from agentflow.contracts.wire import MAX_DEPTH, Json
+from agentflow.core.schema_parts import referenced
 
 Schema = Mapping[str, Json]
 _Path = tuple[str | int, ...]
@@ -51,7 +52,7 @@ class TagFinder:
             yield from (Tagged(str(kind), leaf, place) for leaf, place in _leaves(value, path))
             return
         if isinstance(reference := schema.get("$ref"), str):
-            yield from self._find(value, self._target(reference), path, hops + 1)
+            yield from self._find(value, referenced(self._schema, reference), path, hops + 1)
         for word in _PART_OF_ALL:
             for part in cast(Sequence[Json], schema.get(word) or ()):
                 yield from self._find(value, part, path, hops + 1)
@@ -65,15 +66,6 @@ class TagFinder:
             for index, part in enumerate(cast(Sequence[Json], value)):
                 inside = first[index] if index < len(first) else schema.get("items")
                 yield from self._find(part, inside, (*path, index), hops)
-
-    def _target(self, reference: str) -> Json:
-        """What a reference within the schema points to; ``None`` where that is nothing."""
-        found: Json = self._schema
-        for part in reference.removeprefix("#").split("/")[1:]:
-            if not isinstance(found, Mapping):
-                return None
-            found = cast(Schema, found).get(part.replace("~1", "/").replace("~0", "~"))
-        return found
 
 
 def without_tags(schema: Json) -> Json:

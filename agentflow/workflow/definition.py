@@ -2,7 +2,7 @@
 
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
@@ -94,24 +94,21 @@ class AgentDefinition(Generic[OutputT]):
     @cached_property
     def pinned(self) -> dict[str, Json]:
         """The agent by value, as the manifest has it (``contracts.pinned.PinnedAgent``)."""
+        same: dict[str, Any] = {name: getattr(self, name) for name in PINNED_AS_THEY_ARE}
         return PinnedAgent(
-            instructions=self.instructions,
-            untrusted_input=self.untrusted_input,
-            model_options=self.model_options,
-            tools=self.tools,
             rules=pin_rules(self.rules, code_source),
-            budget=self.budget,
             output_schema=self.output_form.schema,
-            approval_timeout=self.approval_timeout,
-            escalation_timeout=self.escalation_timeout,
-            loop_limits=self.loop_limits,
             compacts=self.compaction is not None,
-            max_history_bytes=self.max_history_bytes,
-            max_input_bytes=self.max_input_bytes,
-            verifier_method=self.verifier_method,
-            checks_task=self.checks_task,
-            checks_output=self.checks_output,
+            **same,
         ).as_sent()
+
+
+PINNED_AS_THEY_ARE = tuple(
+    field.name
+    for field in fields(AgentDefinition)
+    if field.name in PinnedAgent.model_fields and field.name != "rules"
+)
+"""Fields that a definition takes from a pinned agent, and gives to it, as they are."""
 
 
 def compile_definition(agent: Any) -> AgentDefinition[Any]:

@@ -15,7 +15,7 @@ from agentflow.core.catalog import Catalog, what_it_takes
 from agentflow.core.compaction import ClearToolOutputs
 from agentflow.core.pinned_rules import rules_as_pinned
 from agentflow.errors import RunDenied
-from agentflow.workflow.definition import AgentDefinition, tags_of
+from agentflow.workflow.definition import PINNED_AS_THEY_ARE, AgentDefinition, tags_of
 from agentflow.workflow.sources import code_source
 
 _CONTRACTS = TypeAdapter(tuple[ToolContract, ...])
@@ -44,32 +44,21 @@ def as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> AgentDefinit
     catalog = _catalog(canonical_json(manifest.pinned.get("tools", [])), manifest.release.scopes)
     # What shortens a conversation is code, and what it came to is in history: the class's has its place.
     compaction = (present.compaction or ClearToolOutputs()) if pinned.compacts else None
+    same: dict[str, Any] = {name: getattr(pinned, name) for name in PINNED_AS_THEY_ARE}
     return replace(
         present,
         name=manifest.agent,
-        instructions=pinned.instructions,
-        untrusted_input=pinned.untrusted_input,
-        model_options=pinned.model_options,
-        tools=pinned.tools,
+        release=manifest.release,
         catalog=catalog,
         offers=catalog.offers(),
         asked=rules_as_pinned(
             pinned.rules, present.rules, {tool.name: tool for tool in pinned.tools}, code_source
         ),
         rules_name=manifest.rules or present.rules_name,
-        budget=pinned.budget,
-        release=manifest.release,
         output_form=form_as_pinned(pinned.output_schema, present.output_form),
         tags=tags_of(catalog, present.tags.task, pinned.output_schema),
-        checks_task=pinned.checks_task,
-        checks_output=pinned.checks_output,
-        approval_timeout=pinned.approval_timeout,
-        escalation_timeout=pinned.escalation_timeout,
-        loop_limits=pinned.loop_limits,
         compaction=compaction,
-        max_history_bytes=pinned.max_history_bytes,
-        max_input_bytes=pinned.max_input_bytes,
-        verifier_method=pinned.verifier_method,
+        **same,
     )
 
 

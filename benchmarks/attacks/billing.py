@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 from unittest import mock
 
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
@@ -42,7 +42,7 @@ from agentflow.workflow.tool_charges import Charges
 AnswerT = TypeVar("AnswerT")
 Kind = Literal["read", "ask", "key", "probe"]
 """A read, or a write by its recovery."""
-KINDS: tuple[Kind, ...] = ("read", "ask", "key", "probe")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Fate = Literal[
     "fine",
@@ -55,17 +55,7 @@ Fate = Literal[
     "forbidden",
     "ledger away",
 ]
-FATES: tuple[Fate, ...] = (
-    "fine",
-    "answer lost",
-    "refused",
-    "unavailable",
-    "killed before",
-    "killed after",
-    "unheard",
-    "forbidden",
-    "ledger away",
-)
+FATES: tuple[Fate, ...] = get_args(Fate)
 """Of an attempt: what the outside does, where its worker dies, or what keeps it from calling."""
 _FINE: Literal["fine"] = "fine"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
