@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from agentflow.contracts.messages import CompactionMessage
-from agentflow.contracts.rules import Decision
+from agentflow.contracts.rules import Quorum, Verdict
 from agentflow.contracts.wire import Contract, is_none
 
 
@@ -16,10 +16,19 @@ class SummaryPlan(Contract):
     model: int
 
 
+class RecordedVerdict(Contract):
+    """What the rules said of a call. The call and the rule set's name are known wherever it is read."""
+
+    verdict: Verdict
+    rule: str
+    reason: str
+    quorum: Quorum | None = Field(default=None, exclude_if=is_none)
+
+
 class Recorded(Contract):
     """Argument and answer of the ``record`` local activity, which gives back what it is given."""
 
-    decision: Decision | None = Field(default=None, exclude_if=is_none)
+    decision: RecordedVerdict | None = Field(default=None, exclude_if=is_none)
     """What the rules said of a call."""
     problem: str | None = Field(default=None, exclude_if=is_none)
     """What a check found wrong, if anything; or why something could not be asked."""

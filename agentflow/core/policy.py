@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from agentflow.contracts.rules import Decision, Quorum, Verdict
-from agentflow.contracts.wire import Sha256
+from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.idempotency import arguments_hash
 from agentflow.core.person import folded, same_name, same_person
 from agentflow.core.rule_checks import quorum_problem
@@ -83,6 +83,18 @@ def explain(rules: Sequence[Rule], context: RuleContext, policies: Sequence[Poli
     return Explanation(decision, () if decision.arguments_hash == UNHASHABLE else findings)
 
 
+def binding_of(tool: str, arguments: Mapping[str, Json]) -> Sha256:
+    """The hash that binds a decision to the arguments of a call; ``UNHASHABLE`` where they have none."""
+    return _hashed(tool, arguments)[0]
+
+
+def _hashed(tool: str, arguments: Mapping[str, Json]) -> tuple[Sha256, str]:
+    try:
+        return arguments_hash(tool, arguments), ""
+    except (ValueError, TypeError, RecursionError) as error:
+        return UNHASHABLE, f"the arguments can't be hashed: {error}"
+
+
 def concerns(rule: Rule, context: RuleContext) -> bool:
     """Whether a rule is for calls of this tool, effect, scope and tenant, and its condition asked of them."""
     return _is_for_others(rule, context) is None
@@ -90,15 +102,9 @@ def concerns(rule: Rule, context: RuleContext) -> bool:
 
 def _decided(context: RuleContext, findings: Iterable[Finding]) -> Decision:
     """The decision that findings come to; no more of them are looked at than it takes."""
-    try:
-        binding = arguments_hash(context.tool.name, context.arguments)
-    except (ValueError, TypeError, RecursionError) as error:
-        return Decision(
-            verdict="deny",
-            rule="error",
-            reason=f"the arguments can't be hashed: {error}",
-            arguments_hash=UNHASHABLE,
-        )
+    binding, unhashable = _hashed(context.tool.name, context.arguments)
+    if unhashable:
+        return Decision(verdict="deny", rule="error", reason=unhashable, arguments_hash=binding)
     if context.frozen and context.tool.sure_effect != "read":
         reason = f"writes are frozen for {', '.join(context.frozen)}"
         return Decision(verdict="deny", rule="frozen", reason=reason, arguments_hash=binding)

@@ -6,12 +6,12 @@ from agentflow.contracts.messages import ToolCall
 from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolContract
-from agentflow.core.policy import decide
+from agentflow.core.policy import binding_of, decide
 from agentflow.core.rule_context import RuleContext
 from agentflow.errors import RunDenied
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import is_replay_safe, workflow_span
-from agentflow.workflow.recording import recorded
+from agentflow.workflow.recording import recorded, verdict_of
 from agentflow.workflow.run import Run
 
 
@@ -36,22 +36,29 @@ class Deciding:
         run, context = self._run, self._context(call, contract)
         asked, rules = run.definition.asked, run.definition.rules_name.id
         if not asked.needs_code(context):
-            return self._decided(context, rules)
+            return self._decided(context).model_copy(update={"rules": rules})
         missing = asked.missing(context)
-        found = Recorded(problem=missing) if missing else Recorded(decision=self._decided(context, rules))
-        kept = await recorded(run.calls, "decision", found, f"may {contract.name} be called?")
-        if kept.decision is None:
+        said = None if missing else verdict_of(self._decided(context))
+        kept = await recorded(run.calls, "decision", Recorded(problem=missing, decision=said))
+        if (then := kept.decision) is None:
             raise RunDenied(
                 f"the run is pinned to the rules {rules}, and its worker doesn't have {kept.problem} any more"
             )
-        return kept.decision
+        return Decision(
+            verdict=then.verdict,
+            rule=then.rule,
+            reason=then.reason,
+            quorum=then.quorum,
+            arguments_hash=binding_of(contract.name, call.arguments),
+            rules=rules,
+        )
 
-    def _decided(self, context: RuleContext, rules: str) -> Decision:
+    def _decided(self, context: RuleContext) -> Decision:
         asked = self._run.definition.asked
         with self._run.metrics.deciding(context.tool.name) as measured:
             decision = decide(asked.rules, context, asked.policies)
             measured[semconv.DECISION_VERDICT] = decision.verdict
-        return decision.model_copy(update={"rules": rules})
+        return decision
 
     def recorded(self, call: ToolCall, decision: Decision) -> Decision:
         """Put a decision on record, and answer it."""

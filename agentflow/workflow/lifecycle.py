@@ -265,7 +265,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             # Any other BaseException may be Temporal's, which ends an execution that is evicted.
             problem = f"{name} could not decide: {type(error).__name__}: {error}"
-        kept = await recorded(run.calls, name, Recorded(problem=problem), name)
+        kept = await recorded(run.calls, name, Recorded(problem=problem))
         if kept.problem is not None:
             run.note("check", False, f"{name}: {kept.problem}")
             raise RunDenied(kept.problem)

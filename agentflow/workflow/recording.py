@@ -10,7 +10,8 @@ from typing import TypeVar
 from temporalio.common import RetryPolicy
 
 from agentflow.contracts.names import RECORD_ACTIVITY
-from agentflow.contracts.recorded import Recorded, SummaryPlan
+from agentflow.contracts.recorded import Recorded, RecordedVerdict, SummaryPlan
+from agentflow.contracts.rules import Decision
 from agentflow.core.answer import Accepted, Unusable, as_recorded
 from agentflow.core.compaction import Planned, Summarise
 from agentflow.workflow.sealed_calls import Call, CallNames, as_sent, execute_locally
@@ -18,14 +19,13 @@ from agentflow.workflow.sealed_calls import Call, CallNames, as_sent, execute_lo
 AnswerT = TypeVar("AnswerT")
 
 
-async def recorded(calls: CallNames, kind: str, found: Recorded, summary: str) -> Recorded:
+async def recorded(calls: CallNames, kind: str, found: Recorded) -> Recorded:
     """Record what code came to, and answer what is on record.
 
     Args:
         calls: Names the call.
         kind: Of what is recorded: the kinds are counted apart.
         found: What the code of today comes to.
-        summary: Shown in the Web UI.
     """
     return await execute_locally(
         Call(
@@ -36,7 +36,13 @@ async def recorded(calls: CallNames, kind: str, found: Recorded, summary: str) -
             RetryPolicy(maximum_attempts=3),
         ),
         schedule_to_close_timeout=timedelta(seconds=30),
-        summary=summary,
+    )
+
+
+def verdict_of(decision: Decision) -> RecordedVerdict:
+    """What is recorded of a decision: the rest of it is known wherever it is read."""
+    return RecordedVerdict(
+        verdict=decision.verdict, rule=decision.rule, reason=decision.reason, quorum=decision.quorum
     )
 
 
@@ -51,7 +57,7 @@ async def recorded_check(
         answer: The answer as JSON, which is the run's if the check of then took it.
     """
     problem = found.problem if isinstance(found, Unusable) else None
-    kept = await recorded(calls, "answer", Recorded(problem=problem), "does the answer fit?")
+    kept = await recorded(calls, "answer", Recorded(problem=problem))
     return as_recorded(found, kept.problem, answer)
 
 
@@ -68,7 +74,6 @@ async def recorded_plan(calls: CallNames, found: Planned) -> Planned:
         calls,
         "compaction",
         Recorded(problem=problem or None, compaction=shorter, summary=as_summary),
-        "how does the conversation get shorter?",
     )
     if kept.summary is not None:
         said = kept.summary

@@ -73,9 +73,9 @@ def test_the_memory_of_a_worker_is_told_in_each_fifth_of_each_run() -> None:
 def test_history_is_linear_in_the_turns() -> None:
     found = measured("growth", "--sizes", "10,20,50", "--arms", "agentflow,agentflow_local")
     ten, twenty, fifty = found["agentflow_history_kb"]  # type: ignore[misc]
-    # 221 and 181 before decisions by rules with conditions in code were recorded: they are to come down again.
-    assert fifty <= 265
-    assert found["agentflow_local_history_kb"][-1] <= 226  # type: ignore[index]
+    assert fifty <= 260
+    # 190 before what code decides was recorded; to come down again.
+    assert found["agentflow_local_history_kb"][-1] <= 216  # type: ignore[index]
     assert found["agentflow_r2"] > 0.99
     assert twenty - ten == pytest.approx((fifty - twenty) / 3, rel=0.1)
 

@@ -137,7 +137,9 @@ class Calls:
         if said is not None:
             decision = said.decision
             if decision is not None:
-                finding.facts |= told(verdict=decision.verdict, rule=decision.rule, rules=decision.rules)
+                pinned = self._story.manifest and self._story.manifest.rules
+                rules = pinned and pinned.id
+                finding.facts |= told(verdict=decision.verdict, rule=decision.rule, rules=rules)
             finding.contents = told(problem=said.problem, reason=decision and decision.reason)
         self._story.add(finding)
 
