@@ -11,8 +11,9 @@ from itertools import groupby
 
 from agentflow.contracts.budget import Budget, Spend, Usage
 from agentflow.contracts.messages import AssistantMessage
-from agentflow.contracts.model import ModelPrice
+from agentflow.contracts.model import ChatResponse, ModelPrice, ModelSpec
 from agentflow.contracts.wire import canonical_json
+from agentflow.core.model_names import is_same_model
 from agentflow.core.pricing import cost_usd
 
 MOST_CHARACTERS_A_TOKEN = 128
@@ -48,6 +49,33 @@ class Answered:
     other_model: str | None = None
     """The name of the model that answered, if it is another one of unknown price."""
 
+    @classmethod
+    def by(cls, asked: ModelSpec, response: ChatResponse, prompt_bytes: int = 0) -> "Answered":
+        """The answer to a model call.
+
+        Args:
+            asked: The model that was asked.
+            response: As the run was told of it.
+            prompt_bytes: As the field.
+        """
+        others = (response.response_price,) if response.response_price else ()
+        is_known = others or is_same_model(asked.name, response.response_model, asked.answers_as)
+        unknown = None if is_known else response.response_model
+        return cls(response.usage, response.answer, prompt_bytes, (asked.price, *others), unknown)
+
+    @property
+    def reported_usd(self) -> Decimal:
+        """Dollars for what was reported, at the dearest of the prices."""
+        return max(cost_usd(self.usage, price) for price in self.prices)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why that can't be what the answer cost; nothing if it can."""
+        found = contradictions(self.usage, self.message, self.prompt_bytes)
+        if self.other_model is None:
+            return found
+        return (*found, f"{self.other_model} answered, whose price is unknown")
+
 
 def charge(answered: Answered, worst: Spend, budget: Budget) -> Charge:
     """What an answer is charged: never less than reported.
@@ -57,8 +85,7 @@ def charge(answered: Answered, worst: Spend, budget: Budget) -> Charge:
         worst: The attempt's worst case, at the price of the model that was asked.
         budget: The run's. Above the worst case is what costs more, or has more of the tokens that it limits.
     """
-    usage = answered.usage
-    cost = max(cost_usd(usage, price) for price in answered.prices)
+    usage, cost = answered.usage, answered.reported_usd
     reported = Spend(
         cost_usd=cost,
         input_tokens=usage.input_tokens,
@@ -66,9 +93,7 @@ def charge(answered: Answered, worst: Spend, budget: Budget) -> Charge:
         model_calls=1,
     )
     excess = _excess(reported, worst, budget)
-    doubts = contradictions(usage, answered.message, answered.prompt_bytes)
-    if answered.other_model is not None:
-        doubts = (*doubts, f"{answered.other_model} answered, whose price is unknown")
+    doubts = answered.doubts
     if not doubts:
         return Charge(reported, excess=excess)
     highest = Spend(

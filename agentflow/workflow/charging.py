@@ -36,19 +36,8 @@ def settle(run: Run, reserved: Reserved, response: ChatResponse) -> str | None:
         Why people must see the run before it goes on: the call cost more than was possible.
     """
     usage, model = response.usage, reserved.model
-    is_same = is_same_model(model.name, response.response_model, model.answers_as)
-    others = (response.response_price,) if response.response_price else ()
-    charged = charge(
-        Answered(
-            usage,
-            response.answer,
-            reserved.prompt_bytes,
-            (model.price, *others),
-            None if is_same or others else response.response_model,
-        ),
-        reserved.worst,
-        run.purse.budget,
-    )
+    answered = Answered.by(model, response, reserved.prompt_bytes)
+    charged = charge(answered, reserved.worst, run.purse.budget)
     # Attempts before this one died unheard; the provider may have billed them.
     died = min(response.attempt - 1, reserved.attempts)
     unheard = attempts(reserved.worst, died).model_copy(update={"model_calls": 0})
@@ -66,7 +55,7 @@ def settle(run: Run, reserved: Reserved, response: ChatResponse) -> str | None:
         cost_usd=str(charged.spend.cost_usd),
         tool_calls=len(response.answer.tool_calls),
     )
-    _record_other_model(run, model, response, is_same=is_same)
+    _record_other_model(run, model, response)
     if charged.doubts:
         _note(run, f"charged at the worst case, ${charged.spend.cost_usd:f}: {'; '.join(charged.doubts)}")
     if charged.excess is None:
@@ -88,9 +77,10 @@ def settle_failure(run: Run, reserved: Reserved, error: BaseException) -> None:
     run.purse = run.purse.settle(reserved.name, charged, possibly_billed_usd=charged.cost_usd)
 
 
-def _record_other_model(run: Run, asked: ModelSpec, response: ChatResponse, *, is_same: bool) -> None:
+def _record_other_model(run: Run, asked: ModelSpec, response: ChatResponse) -> None:
     """Record, once, that another model answers than the one that is asked, or one at another price."""
     name, price = response.response_model, response.response_price
+    is_same = is_same_model(asked.name, name, asked.answers_as)
     if (is_same and price is None) or (asked.name, name) in run.other_models:
         return
     run.other_models |= {(asked.name, name)}

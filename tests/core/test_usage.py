@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentflow.contracts.budget import Budget, Spend, Usage
 from agentflow.contracts.messages import AssistantMessage, ToolCall
-from agentflow.contracts.model import ModelPrice
+from agentflow.contracts.model import ChatResponse, ModelPrice, ModelSpec
 from agentflow.contracts.wire import ToolCallId
 from agentflow.core.pricing import cost_usd, worst_case
 from agentflow.core.usage import Answered, charge, contradictions, least_tokens
@@ -156,3 +156,22 @@ def test_a_longer_text_has_no_fewer_tokens_at_least(text, more):
 
 def test_no_report_of_an_empty_call_is_in_doubt_for_its_size():
     assert contradictions(Usage(input_tokens=1), AssistantMessage()) == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "usd", "in_doubt"),
+    [
+        ({}, cost_usd(Usage(**FINE), PRICE), False),
+        ({"response_model": "model-2025-09-29"}, cost_usd(Usage(**FINE), PRICE), False),
+        ({"response_model": "dear", "response_price": DEAR}, cost_usd(Usage(**FINE), DEAR), False),
+        ({"response_model": "dear"}, cost_usd(Usage(**FINE), PRICE), True),
+    ],
+)
+def test_whose_price_counts_is_told_by_the_answer_alone(
+    more: dict[str, Any], usd: Decimal, in_doubt: bool
+) -> None:
+    """So that reports of what was spent and the run itself come to the same."""
+    asked = ModelSpec(name="made:model", price=PRICE)
+    response = ChatResponse(text=TEXT.text, usage=Usage(**FINE), head="0" * 16, **more)
+    found = Answered.by(asked, response)
+    assert (found.reported_usd, bool(found.doubts)) == (usd, in_doubt)

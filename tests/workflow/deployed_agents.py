@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from pydantic import BaseModel, field_validator
 from temporalio import workflow
@@ -16,6 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from tests.workflow.agents import Banker
     from tests.workflow.tools import Bank, Report
 
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
 PAYS = ("pay", "pay_regardless", "wire")
 
 
@@ -139,12 +142,16 @@ class Question(BaseModel):
     urgent: bool = False
 
 
-@workflow.defn(name="Banker")
-class FullyReporting(AgentWorkflow[str, FullReport]):
-    """Its output type has one more field."""
+class LikeBanker(AgentWorkflow[InputT, OutputT], abstract=True):
+    """``Banker``, but for what goes in and what comes out."""
 
     instructions, tools, rules = Banker.instructions, Banker.tools, Banker.rules
     budget, model_options, release = Banker.budget, Banker.model_options, Banker.release
+
+
+@workflow.defn(name="Banker")
+class FullyReporting(LikeBanker[str, FullReport]):
+    """Its output type has one more field."""
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[FullReport]:
@@ -152,11 +159,8 @@ class FullyReporting(AgentWorkflow[str, FullReport]):
 
 
 @workflow.defn(name="Banker")
-class SurelyReporting(AgentWorkflow[str, SureReport]):
+class SurelyReporting(LikeBanker[str, SureReport]):
     """Its output type has a validator that refuses what was accepted."""
-
-    instructions, tools, rules = Banker.instructions, Banker.tools, Banker.rules
-    budget, model_options, release = Banker.budget, Banker.model_options, Banker.release
 
     @workflow.run
     async def run(self, task: AgentTask[str]) -> AgentOutcome[SureReport]:
@@ -164,11 +168,8 @@ class SurelyReporting(AgentWorkflow[str, SureReport]):
 
 
 @workflow.defn(name="Banker")
-class Asked(AgentWorkflow[Question, Report]):
+class Asked(LikeBanker[Question, Report]):
     """Its input type is another one."""
-
-    instructions, tools, rules = Banker.instructions, Banker.tools, Banker.rules
-    budget, model_options, release = Banker.budget, Banker.model_options, Banker.release
 
     @workflow.run
     async def run(self, task: AgentTask[Question]) -> AgentOutcome[Report]:

@@ -9,6 +9,7 @@ import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Resolution
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow import deployed_agents
@@ -56,6 +57,12 @@ class Deploys:
             self._bank = bank.bank
             yield bank
 
+    async def waiting(self) -> tuple[WorkflowHandle[Any, Any], ApprovalRequest]:
+        """A run of ``Banker`` that waits for an approval; its worker is gone."""
+        async with self.of(Banker) as bank:
+            handle = await bank.start(Banker)
+            return handle, await bank.pending(handle)
+
 
 @pytest.fixture
 def deploys(temporal: WorkflowEnvironment, tmp_path: Path) -> Deploys:
@@ -73,9 +80,7 @@ async def ended(handle: WorkflowHandle[Any, Any], agent: type) -> Any:
 
 @pytest.mark.parametrize("agent", DEPLOYS, ids=lambda agent: agent.__name__)
 async def test_a_run_that_waits_for_approval_goes_on_as_it_was_pinned(deploys: Deploys, agent: type) -> None:
-    async with deploys.of(Banker) as before:
-        handle = await before.start(Banker)
-        request = await before.pending(handle)
+    handle, request = await deploys.waiting()
     async with deploys.of(agent) as after:
         assert (await after.pending(handle)) == request
         receipt = await after.agents.approve(handle.id, request.id, by="ann")
@@ -90,9 +95,7 @@ async def test_a_run_that_waits_for_approval_goes_on_as_it_was_pinned(deploys: D
 
 @pytest.mark.parametrize("agent", [Instructed, Guarding, SurelyReporting], ids=lambda agent: agent.__name__)
 async def test_a_run_that_waits_goes_on_when_the_deploy_is_rolled_back(deploys: Deploys, agent: type) -> None:
-    async with deploys.of(Banker) as before:
-        handle = await before.start(Banker)
-        request = await before.pending(handle)
+    handle, request = await deploys.waiting()
     async with deploys.of(agent) as after:
         assert (await after.pending(handle)) == request
     async with deploys.of(Banker) as again:
@@ -110,9 +113,7 @@ async def test_a_new_run_is_of_the_new_class(deploys: Deploys) -> None:
 
 
 async def test_a_run_stops_where_a_rule_is_asked_whose_code_is_gone(deploys: Deploys) -> None:
-    async with deploys.of(Banker) as before:
-        handle = await before.start(Banker)
-        request = await before.pending(handle)
+    handle, request = await deploys.waiting()
     async with deploys.of(Recoded) as after:
         await after.agents.approve(handle.id, request.id, by="ann")
         outcome = await ended(handle, Recoded)
@@ -143,9 +144,7 @@ async def test_a_tool_that_the_class_no_longer_names_is_called_while_a_worker_ha
 ) -> None:
     again = call("pay_regardless", account="alice", amount="1.00")
     deploys = Deploys(temporal, tmp_path, ScriptedModel([LARGE, again, answer(REPORT)]))
-    async with deploys.of(Banker) as before:
-        handle = await before.start(Banker)
-        request = await before.pending(handle)
+    handle, request = await deploys.waiting()
     async with deploys.of(Toolless) as after:
         await after.agents.approve(handle.id, request.id, by="ann")
         outcome = await ended(handle, Toolless)

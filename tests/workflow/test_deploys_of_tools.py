@@ -1,13 +1,15 @@
 """What becomes of a run's calls where a deploy took their tool away, or put another one in its place."""
 
 from pathlib import Path
+from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow import Resolution, ToolContext, tool
+from agentflow import AgentOutcome, Resolution, ToolContext, tool
+from agentflow.contracts.escalation import Escalation
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker
-from tests.workflow.harness import serving
+from tests.workflow.harness import Harness, serving
 from tests.workflow.tools import Bank
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -53,14 +55,19 @@ class Closed:
     """Has no tools any more."""
 
 
+async def _refused_and_guided(bank: Harness) -> tuple[Escalation, AgentOutcome[Any]]:
+    """What a person is asked, and what becomes of the run once they say to leave it."""
+    handle = await bank.start(Banker)
+    escalation = await bank.escalation(handle)
+    await bank.agents.resolve(handle.id, Resolution(action="guide", by="ann", text="leave it"))
+    return escalation, await handle.result()
+
+
 async def test_a_write_that_takes_other_arguments_by_now_is_refused_and_certainly_not_made(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     async with serving(temporal, ScriptedModel([PAY, DONE]), tmp_path, bank=OtherBank()) as bank:
-        handle = await bank.start(Banker)
-        escalation = await bank.escalation(handle)
-        await bank.agents.resolve(handle.id, Resolution(action="guide", by="ann", text="leave it"))
-        outcome = await handle.result()
+        escalation, outcome = await _refused_and_guided(bank)
     assert escalation.effect is None
     assert "did not happen" in escalation.reason
     assert "a deploy changed it" in escalation.reason
@@ -71,10 +78,7 @@ async def test_a_read_that_takes_other_arguments_by_now_is_refused_and_a_person_
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     async with serving(temporal, ScriptedModel([LOOK, DONE]), tmp_path, bank=OtherBank()) as bank:
-        handle = await bank.start(Banker)
-        escalation = await bank.escalation(handle)
-        await bank.agents.resolve(handle.id, Resolution(action="guide", by="ann", text="leave it"))
-        outcome = await handle.result()
+        escalation, outcome = await _refused_and_guided(bank)
     assert "a deploy changed it" in escalation.reason
     assert (outcome.status, bank.bank.looks) == ("completed", [])
 

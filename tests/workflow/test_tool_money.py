@@ -8,8 +8,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentOutcome
-from agentflow.contracts.attention import Attention
-from agentflow.contracts.escalation import Resolution, ResolutionAction
+from agentflow.contracts.escalation import Resolution, ResolutionAction, RunStatus
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.harness import Harness, eventually, serving
 from tests.workflow.metered_agents import PRICE, Metered, Shop, Shopper
@@ -32,10 +31,11 @@ async def outcome_of(
 async def _answered(bank: Harness, handle: Any) -> AgentOutcome[Any]:
     answered = set[str]()
 
-    async def asked_anew() -> Attention | None:
-        # A word that was sent may not have been read yet.
-        waiting = await bank.agents.attention(handle.id)
-        return None if waiting.escalation and waiting.escalation.id in answered else waiting
+    async def asked_anew() -> RunStatus | None:
+        # A word that was sent may not have been read yet. A query is answered by a run that is over, too.
+        status = await bank.agents.status(handle.id)
+        is_new = status.escalation is not None and status.escalation.id not in answered
+        return status if is_new or status.outcome else None
 
     while (waiting := await eventually(asked_anew)).escalation is not None:
         asked = waiting.escalation

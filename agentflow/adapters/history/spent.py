@@ -23,7 +23,7 @@ from agentflow.adapters.history.payloads import Payloads, UnreadableError
 from agentflow.contracts import names
 from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
 from agentflow.contracts.wire import Json
-from agentflow.core.pricing import cost_usd
+from agentflow.core.usage import Answered
 
 _NONE = Decimal(0)
 _ENDS = {
@@ -256,7 +256,9 @@ class _Reading:
                 answer = None
             # Attempts before the one that answered may have been billed.
             if answer is not None and answer.attempt == 1:
-                cost = cost_usd(answer.usage, self.brief.model.price)
+                answered = Answered.by(self.brief.model, answer)
+                # What can't be is charged at the worst case, which is what was reserved.
+                cost = None if answered.doubts else answered.reported_usd
         self.unheard.append((event, cost))
 
     def _went_on(self, started: int) -> None:
