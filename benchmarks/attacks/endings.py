@@ -23,7 +23,7 @@ from agentflow.contracts.model import ModelAnswer, ModelCall, ToolOffer
 from agentflow.core import finish, turn
 from agentflow.core.answer import answer_form
 from agentflow.core.constrained import ReplyForm
-from agentflow.testing import ScriptedModel
+from agentflow.testing import ScriptedModel, answer
 from benchmarks.attacks.letters import marred, spelled
 from benchmarks.attacks.stage import Stage, Target
 from benchmarks.attacks.tried import Tally, Tried
@@ -168,9 +168,16 @@ _ON_STAGE: dict[str, ModelAnswer] = {}
 
 
 def _say(asked: ModelCall) -> ModelAnswer | Exception:
-    """The ending that the run's text names."""
+    """The ending that the run's text names; once a call of it was carried out, that it is done."""
     first = asked.messages[0]
     assert isinstance(first, UserMessage)
+    if any(message.kind == "tool" for message in asked.messages):
+        return ModelAnswer(
+            message=answer("done"),
+            usage=Usage(input_tokens=900, output_tokens=600),
+            response_model="",
+            finish_reason="stop",
+        )
     return _ON_STAGE[first.text]
 
 

@@ -89,8 +89,8 @@ async def outage(
 
         async def is_idle() -> bool | None:
             # A task that its worker takes along into its end would hold the server's clock up.
-            described = await handle.describe()
-            return None if described.raw_description.HasField("pending_workflow_task") else True
+            told = (await handle.describe()).raw_description
+            return None if told.HasField("pending_workflow_task") or told.pending_activities else True
 
         await eventually(is_idle)
     yield (
