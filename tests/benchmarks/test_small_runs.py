@@ -84,7 +84,7 @@ def test_pending_approvals_are_listed_and_decided_in_a_batch() -> None:
 def test_every_run_has_its_whole_trace_although_workers_are_killed() -> None:
     found = measured("traces", "--runs", "8", "--rounds", "0")
     assert (found["complete_share"], found["duplicate_spans"]) == (1.0, 0)
-    assert found["spans"] >= 15 * 8
+    assert found["spans"] >= 8 * 8
 
 
 @pytest.mark.slow
