@@ -1,4 +1,4 @@
-"""A small run of the engine benchmark, with generous bounds: the figures are the benchmark's own matter."""
+"""A small run of the engine benchmark. How fast it is, is the benchmark's own matter."""
 
 import json
 import subprocess
@@ -51,11 +51,10 @@ def test_arguments_that_make_no_sense_are_refused(
 
 
 @pytest.mark.slow
-def test_agentflow_keeps_up_with_the_workflow_written_by_hand_and_its_history_is_small() -> None:
+def test_the_history_of_agentflow_is_small_beside_the_workflow_written_by_hand() -> None:
     arms = ("--arms", "naive,agentflow,agentflow_local")
-    found = measured("--turns", "10", "--runs", "4", "--concurrency", "4", "--rounds", "1", *arms)
-    assert found["steps_s_ratio_naive"] > 0.5
-    assert found["steps_s_local_ratio_naive"] > 0.6
+    found = measured("--turns", "10", "--runs", "2", "--concurrency", "2", "--rounds", "1", *arms)
+    assert min(found["steps_s_ratio_naive"], found["steps_s_local_ratio_naive"]) > 0
     assert found["history_kb"] < 0.5 * found["history_kb_naive"]
     assert found["history_kb"] < 60
     assert found["history_kb_local"] < found["history_kb"]
@@ -82,8 +81,8 @@ def test_history_is_linear_in_the_turns() -> None:
 
 @pytest.mark.slow
 def test_runs_survive_the_loss_of_every_workers_memory_and_of_the_blobs() -> None:
-    found = measured("loss", "--runs", "4", "--turns", "20")
-    assert (found["completed"], found["lost"]) == (4, 0)
+    found = measured("loss", "--runs", "2", "--turns", "20")
+    assert (found["completed"], found["lost"]) == (2, 0)
     assert found["losses"] > 0
 
 
