@@ -121,6 +121,8 @@ class ChatActivity:
         response, head = kept, None
         if kept is not None:
             metrics.cache_hit("answer")
+            # Attempts between may have had a worker with another store, and bought another answer.
+            response = kept.model_copy(update={"attempt": max(kept.attempt, info.attempt - 1)})
         if response is None:
             if self._guard is not None:
                 await self._guard(news)

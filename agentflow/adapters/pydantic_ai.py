@@ -83,7 +83,7 @@ class PydanticAIModelClient:
         also = endpoint_of(call.model.name, self._endpoints).finished
         return ModelAnswer(
             message=message,
-            usage=to_usage(response.usage),
+            usage=to_usage(response),
             response_model=response.model_name or model.model_name,
             finish_reason=finish_reason(response, message, provider, also),
         )

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from agentflow.adapters.history.executions import Histories
 from agentflow.adapters.history.finding import Finding, document
 from agentflow.adapters.history.reader import read_run
-from agentflow.adapters.history.spent import spent_by
+from agentflow.adapters.history.spent import share_begins, spent_by
 from agentflow.adapters.history.story import Story
 from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.timeline import Step, StepKind, StepState, Timeline
@@ -59,6 +59,26 @@ async def timeline_of(
         steps=_steps(story, content=content),
         children=tuple(children),
     )
+
+
+async def model_costs(client: Client, workflow_id: str, run_id: str) -> list[tuple[str, Decimal]]:
+    """Models, and what each of their answers cost as reported, of one of a list of runs (``share_of``).
+
+    Raises:
+        temporalio.service.RPCError: there is no such run, or the server can't be reached.
+    """
+    executions = await Histories(client).of(workflow_id, run_id)
+    story = await read_run(client.data_converter, workflow_id, executions)
+    order = {execution.run_id: number for number, execution in enumerate(executions)}
+    begins = share_begins(executions)
+    since = (order[begins[0]], begins[1]) if begins else (0, 0)
+    return [
+        (str(finding.facts.get("model", "model")), Decimal(str(finding.facts["cost_usd"])))
+        for finding in story.findings
+        if finding.kind == "model_call"
+        and "cost_usd" in finding.facts
+        and (order[finding.execution], finding.facts["ended_event"]) > since
+    ]
 
 
 def _steps(story: Story, *, content: bool) -> tuple[Step, ...]:

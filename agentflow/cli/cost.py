@@ -10,7 +10,7 @@ import typer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from agentflow.adapters.run_timeline import timeline_of
+from agentflow.adapters.run_timeline import model_costs
 from agentflow.cli.exits import misused
 from agentflow.cli.options import AsJson
 from agentflow.cli.output import safe, table
@@ -58,7 +58,7 @@ def cost(
         client = session.client().temporal
         with session.output.progress("adding up runs"):
             found = session.run(with_spending(client, session.run(find_runs(client, wanted, limit))))
-            costs = session.run(_by_model(client, found)) if by == "model" else _by(found, by)
+            costs = session.run(model_shares(client, found)) if by == "model" else _by(found, by)
         lines, total = cost_lines(costs), total_line(costs)
         if len(found) == limit:
             session.output.note(f"there may be more: --limit is {limit}")
@@ -76,7 +76,8 @@ def _group(run: RunRow, by: By) -> str:
     return (run.agent if by == "agent" else run.tenant) or ""
 
 
-async def _by_model(client: Client, found: Sequence[RunRow]) -> list[RunCost]:
+async def model_shares(client: Client, found: Sequence[RunRow]) -> list[RunCost]:
+    """What runs cost, by the models that answered."""
     free = asyncio.Semaphore(READ_AT_ONCE)
 
     async def one(run: RunRow) -> list[RunCost]:
@@ -90,14 +91,13 @@ async def _models_of(client: Client, run: RunRow) -> list[RunCost]:
     """A run's cost by model, by its history; it adds up to what the run says."""
     left, by_model = run.cost_usd or Decimal(0), dict[str, Decimal]()
     try:
-        timeline = await timeline_of(client, run.workflow_id, depth=0)
+        answers = await model_costs(client, run.workflow_id, run.run_id)
     except RPCError:
         # Its history is gone by now; visibility still knows what it cost.
         return [_share(run, "(history gone)", left)]
-    for step in timeline.steps:
-        if step.kind == "model" and step.cost_usd is not None:
-            by_model[step.name] = by_model.get(step.name, Decimal(0)) + step.cost_usd
-            left -= step.cost_usd
+    for model, spent in answers:
+        by_model[model] = by_model.get(model, Decimal(0)) + spent
+        left -= spent
     if left > 0:
         by_model[OTHER] = left
     return [_share(run, model, spent) for model, spent in by_model.items()]

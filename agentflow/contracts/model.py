@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentflow.contracts.budget import Usage
+from agentflow.contracts.budget import MOST_TOKENS, Usage
 from agentflow.contracts.messages import AssistantMessage, Entry, Message, ToolCall
 from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.tools import RetryOptions
@@ -27,7 +27,7 @@ def _is_first(attempt: int) -> bool:
 class ModelOptions(Contract):
     """How models are called."""
 
-    max_output_tokens: int = Field(default=2048, ge=1)
+    max_output_tokens: int = Field(default=2048, ge=1, le=MOST_TOKENS)
     temperature: float | None = Field(default=0.0, ge=0, le=2)
     """``None`` leaves it to the provider, which some reasoning models need."""
     start_to_close_timeout: Duration = timedelta(minutes=2)

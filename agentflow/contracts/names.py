@@ -57,7 +57,7 @@ SEAL_METADATA = "af-seal"
 """Key in a payload's metadata: the seal of an activity's argument or answer."""
 FUNDS_METADATA = "af-funds"
 """Key in the metadata of what an activity is sent that may cost something: dollars settled by then, and
-reserved. History has them by it, however the run ends."""
+reserved; of a model call also the bytes of its prompt. History has them by it, however the run ends."""
 
 FAILURE_SEAL = "seal"
 """In the details of a failure: the seal of what it says."""

@@ -75,6 +75,16 @@ class Purse:
             possibly_billed_usd=self.possibly_billed_usd + possibly_billed_usd,
         )
 
+    def closed(self) -> "Purse":
+        """The purse of a run that ends, or goes on elsewhere: calls still under way may be billed in full."""
+        left = self.reserved
+        return replace(
+            self,
+            settled=self.settled + left,
+            reservations={},
+            possibly_billed_usd=self.possibly_billed_usd + left.cost_usd,
+        )
+
     @property
     def funds(self) -> str:
         """Dollars settled and reserved, as ``names.FUNDS_METADATA`` has them."""

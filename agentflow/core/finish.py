@@ -13,8 +13,8 @@ CUT_OFF = "length"
 MISSING = "missing"
 """The provider gave no word."""
 
-_NORMAL = frozenset({"stop", "tool_call", "tool_calls"})
-"""As pydantic-ai, OpenTelemetry and OpenAI have them."""
+WORDS = frozenset({"stop", "tool_call", "tool_calls"})
+"""For finished, as pydantic-ai, OpenTelemetry and OpenAI have them."""
 _CALLS = frozenset({"tool_call", "tool_calls", "tool_use", "function_call", "TOOL_CALL"})
 """Those that say that calls are wanted."""
 _CHAT = frozenset({"stop", "tool_calls", "function_call"})
@@ -56,7 +56,7 @@ def unfinished(model: str, reason: str, message: AssistantMessage) -> str | None
         reason: The word it ended with.
         message: The answer.
     """
-    if reason not in _NORMAL | words_of(model.partition(":")[0]):
+    if reason not in WORDS | words_of(model.partition(":")[0]):
         return reason or MISSING
     if reason in _CALLS and not message.tool_calls:
         return f"{reason} without a tool call"

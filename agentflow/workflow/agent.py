@@ -184,9 +184,10 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
                     await self.checkpoint(number + 1)
                 return len(task.input)
 
-        Call it where no tool call is under way: otherwise it does nothing.
+        Call it where no call of a tool or a model is under way: otherwise it does nothing.
         """
-        if not self._tool_calls.under_way and self._continuation.is_possible:
+        is_busy = self._tool_calls.under_way or self._run.purse.reservations
+        if not is_busy and self._continuation.is_possible:
             self._continuation.continue_as_new(None, progress)
 
     async def chat(self, prompt: str, *, output_type: type[AnswerT]) -> AnswerT:

@@ -65,6 +65,8 @@ class Carrying:
             problem = ToolProblem(kind="invalid_arguments", message=str(error))
             return self.done(allowed.call, allowed.decision, ToolResult(error=problem))
         except ActivityError as error:
+            # People may be asked for days: what no activity needs any more is free by then.
+            charges.settle(NOTHING)
             return await self._failed(course, error)
         except CancelledError:
             # The activity may have ended in the very workflow task that brought the cancellation.

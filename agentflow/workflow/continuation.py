@@ -80,6 +80,7 @@ class Continuation:
         run = self._run
         run.people.turn_away("the run continued as new")
         run.show_soon.never()
+        run.purse = run.purse.closed()
         limit, advice = run.manifest.max_payload_bytes, "; AgentflowPlugin(external_storage=) takes more"
         payload = _sealed_task(run, _carry(run, turn, progress))
         if payload.ByteSize() > limit:

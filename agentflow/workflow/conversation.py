@@ -230,6 +230,7 @@ class Conversation:
             self._options,
             turn=run.turn,
             attempts=reserved.attempts,
+            prompt_bytes=reserved.prompt_bytes,
             summary=summary,
             limit=run.manifest.max_payload_bytes,
         )

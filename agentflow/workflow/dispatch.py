@@ -74,6 +74,7 @@ async def chat(
     *,
     turn: int,
     attempts: int,
+    prompt_bytes: int,
     summary: str,
     limit: int,
 ) -> ChatResponse:
@@ -85,6 +86,8 @@ async def chat(
         options: Of the agent.
         turn: Of the run.
         attempts: How many the budget covers.
+        prompt_bytes: Length of the texts that the model reads, at least: a report of what it used is held
+            against it.
         summary: Shown in the Web UI.
         limit: The most bytes that a payload may have.
 
@@ -100,7 +103,7 @@ async def chat(
             sized("the model request", request, limit),
             ChatResponse,
             _retry_policy(options.retry, attempts),
-            calls.funds(),
+            f"{calls.funds()} {prompt_bytes}",
         ),
         start_to_close_timeout=options.start_to_close_timeout,
         schedule_to_close_timeout=options.schedule_to_close_timeout,

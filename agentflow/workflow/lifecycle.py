@@ -274,6 +274,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         self, status: OutcomeStatus, *, output: OutputT | None = None, reason: str = ""
     ) -> AgentOutcome[OutputT]:
         run = self._run
+        run.purse = run.purse.closed()
         whole = AgentOutcome(
             status=status,
             output=output,

@@ -350,6 +350,7 @@ class Run:
 
     def fail(self) -> dict[str, str]:
         """The run ends without an outcome: lists, and its failure, say what it has spent all the same."""
+        self.purse = self.purse.closed()
         self.visibility.fail(self._standing())
         return {SETTLED_USD: str(self.purse.settled.cost_usd)}
 

@@ -80,6 +80,15 @@ async def test_the_answer_says_which_attempt_got_it_so_that_no_other_is_charged(
     assert (await asked(model, blobs, attempt=3)).attempt == 2
 
 
+async def test_an_answer_bought_again_where_the_store_was_another_is_charged(
+    model: ScriptedModel, blobs: DirectoryBlobStore, tmp_path: Path
+) -> None:
+    await asked(model, blobs)
+    await asked(model, DirectoryBlobStore(tmp_path / "another worker's"), attempt=2)
+    assert (await asked(model, blobs, attempt=3)).attempt == 2
+    assert len(model.requests) == 2
+
+
 async def test_another_question_is_another_call(model: ScriptedModel, blobs: DirectoryBlobStore) -> None:
     await asked(model, blobs)
     other = REQUEST.model_copy(update={"messages": (UserMessage(text="goodbye"),)})

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_ai.messages import FinishReason, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import FinishReason, ModelResponse, TextPart, ThinkingPart, ToolCallPart
 from pydantic_ai.models import bedrock, cohere, google
 from pydantic_ai.models.anthropic._response import FINISH_REASON_MAP
+from pydantic_ai.usage import RequestUsage
 
 from agentflow.adapters.pydantic_ai_messages import to_assistant_message
-from agentflow.adapters.pydantic_ai_reports import finish_reason
+from agentflow.adapters.pydantic_ai_reports import finish_reason, to_usage
 from agentflow.core.finish import MISSING, unfinished
 
 FINISHED = {
@@ -96,11 +97,37 @@ def test_what_is_no_word_is_not_quoted(raw):
     assert ended("openai-chat", raw, "stop") == "unknown"
 
 
-@given(
-    st.sampled_from(["anthropic", "google", "openai-chat", "openai-responses", "cohere", "nobody"]),
-    st.none() | st.text(max_size=20) | st.sampled_from([word for _, word, _ in CASES]),
-    st.sampled_from([*typing.get_args(FinishReason), None]),
+@pytest.mark.parametrize(
+    "provider", ["anthropic", "google", "openai-chat", "openai-responses", "cohere", "no"]
 )
-def test_what_pydantic_ai_calls_cut_filtered_or_failed_is_never_finished(provider, raw, normal):
-    if normal in ("length", "content_filter", "error", None):
-        assert ended(provider, raw, normal, CALL) is not None
+@pytest.mark.parametrize("normal", ["length", "content_filter", "error", None])
+@pytest.mark.parametrize("state", ["complete", "suspended"])
+def test_what_pydantic_ai_calls_cut_filtered_or_failed_is_never_finished(provider, normal, state):
+    said = {"stop", "completed", "tool_call", "function_call", *(word for _, word, _ in CASES), None}
+    finished = [word for word in said if ended(provider, word, normal, CALL, state=state) is None]
+    assert finished == []
+
+
+@given(st.text(max_size=20), st.sampled_from(["length", "content_filter", "error", None]))
+def test_nor_is_any_other_word_of_it(raw, normal):
+    assert ended("nobody", raw, normal, CALL) is not None
+
+
+LONG = "Let me think about what the customer wants, one thing after the other. " * 20
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [ThinkingPart(LONG)],
+        [ThinkingPart(LONG), TextPart("no")],
+        [TextPart(LONG), ToolCallPart("answer", {"text": "yes"})],
+    ],
+)
+def test_what_is_not_kept_of_an_answer_is_held_against_its_report(parts):
+    few, enough = (
+        ModelResponse(parts=parts, usage=RequestUsage(input_tokens=500, output_tokens=tokens))
+        for tokens in (2, 400)
+    )
+    assert "output tokens for an answer of" in to_usage(few).doubt
+    assert to_usage(enough).doubt == ""

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from pydantic import ValidationError
 
 from agentflow.contracts.budget import Budget, Spend
+from agentflow.contracts.model import ModelOptions
 from agentflow.contracts.task import AgentTask
 from agentflow.core.budget import Purse, attempts, tightest
 from agentflow.errors import BudgetExhausted, ConfigurationError
@@ -201,3 +203,16 @@ def test_the_limits_a_task_leaves_out_are_the_agents_also_when_the_task_came_ove
     sent = AgentTask[str](input="hello", requested_by="ada", budget=Budget(cost_usd=Decimal("0.10")))
     received = AgentTask[str].model_validate_json(sent.model_dump_json())
     assert tightest(agent, received.budget) == agent.model_copy(update={"cost_usd": Decimal("0.10")})
+
+
+def test_what_is_under_way_as_a_run_ends_is_settled_in_full() -> None:
+    purse = Purse(Budget(), settled=Spend(cost_usd=Decimal("0.10"), tool_calls=1))
+    purse = purse.reserve("one", Spend(cost_usd=Decimal("0.20"), model_calls=1))
+    purse = purse.reserve("two", Spend(cost_usd=Decimal("0.30"), tool_calls=1)).closed()
+    assert purse.settled == Spend(cost_usd=Decimal("0.60"), model_calls=1, tool_calls=2)
+    assert (purse.reserved, purse.possibly_billed_usd) == (Spend(), Decimal("0.50"))
+
+
+def test_answers_of_a_length_that_no_sum_of_money_holds_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        ModelOptions(max_output_tokens=10**16)

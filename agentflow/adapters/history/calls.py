@@ -13,7 +13,7 @@ from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.effects import EffectInquiry, EffectReport
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.messages import ToolMessage
-from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
+from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse
 from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.timeline import StepState
 from agentflow.contracts.tools import ToolInvocation, ToolResult
@@ -167,9 +167,9 @@ class Calls:
         if request.brief and request.brief_in_full:
             story.briefs[request.brief] = request.brief_in_full
             story.add(_prompt(request.brief, request.brief_in_full, place))
-        if request.brief:
-            story.prompt, story.brief = request.brief, story.briefs.get(request.brief)
-        finding.facts |= told(prompt=story.prompt, model=story.brief and story.brief.model.name)
+        prompt = request.brief or story.answered_with.get((request.parent or "")[:HEAD_DIGITS])
+        brief = story.briefs.get(prompt) if prompt else None
+        finding.facts |= told(prompt=prompt, model=brief and brief.model.name)
         messages = [message.model_dump(mode="json") for message in request.messages]
         finding.contents = told(messages=messages)
         for message in request.messages:
@@ -256,8 +256,11 @@ class Calls:
             finding.facts["usage_in_doubt"] = list(doubts)
         if response.attempt > 1:
             finding.facts["attempts"] = response.attempt
-        if story.brief:
-            prices = (story.brief.model.price, response.response_price or story.brief.model.price)
+        prompt = finding.facts.get("prompt")
+        if prompt:
+            story.answered_with[response.head[:HEAD_DIGITS]] = prompt
+        if prompt and (brief := story.briefs.get(prompt)):
+            prices = (brief.model.price, response.response_price or brief.model.price)
             # As reported. What the run was charged for it is in its budget.
             cost = max(cost_usd(usage, price) for price in prices)
             story.cost_usd += cost

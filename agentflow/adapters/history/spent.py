@@ -5,13 +5,13 @@ server ended, nothing says it at the end: then it is what the run had settled wh
 cost something, what it was told since, and all that was reserved for what it never heard of.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.common import RawValue
@@ -21,11 +21,12 @@ from agentflow.adapters.history.executions import Execution, Histories
 from agentflow.adapters.history.finding import document
 from agentflow.adapters.history.payloads import Payloads, UnreadableError
 from agentflow.contracts import names
-from agentflow.contracts.model import Brief, ChatRequest, ChatResponse
+from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse
 from agentflow.contracts.wire import Json
 from agentflow.core.usage import Answered
 
 _NONE = Decimal(0)
+_BY_RETRY = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_RETRY
 _ENDS = {
     "activity_task_completed_event_attributes",
     "activity_task_failed_event_attributes",
@@ -76,46 +77,78 @@ async def spent_by(
 
 
 async def share_of(client: Client, workflow_id: str, run_id: str) -> Spent:
-    """What one of a list of runs has spent itself: one that came of a reset, only after the reset's point.
+    """What one of a list of runs has spent itself: after ``share_begins``.
 
-    What is before that point is the share of the execution that was reset, which is in the list as well.
+    What is before that is the share of another one, which is in the list as well.
 
     Raises:
         temporalio.service.RPCError: there is no such run, or the server can't be reached.
     """
     executions = await Histories(client).of(workflow_id, run_id)
     whole = await spent_in(client.data_converter, executions)
-    resets = [
-        (execution.run_id, event.event_id)
-        for execution in executions
-        for event in (execution.history.events if execution.history else ())
-        if event.workflow_task_failed_event_attributes.new_run_id
-    ]
-    if not resets:
-        return whole
-    return whole.beyond(await spent_in(client.data_converter, executions, until=resets[-1]))
+    begins = share_begins(executions)
+    return whole.beyond(await _spent_by_then(client.data_converter, executions, begins)) if begins else whole
 
 
-async def spent_in(
-    converter: DataConverter, executions: Sequence[Execution], *, until: tuple[str, int] | None = None
-) -> Spent:
+def share_begins(executions: Sequence[Execution]) -> tuple[str, int] | None:
+    """The execution and the event of it from which on a run is one of its own in a list of runs.
+
+    It is a reset's point, or the begin of what Temporal tries again; ``None`` is from the beginning.
+    """
+    return next(
+        (
+            (execution.run_id, event.event_id)
+            for execution in reversed(executions)
+            for event in reversed(execution.history.events if execution.history else ())
+            if event.workflow_task_failed_event_attributes.new_run_id
+            or event.workflow_execution_started_event_attributes.initiator == _BY_RETRY
+        ),
+        None,
+    )
+
+
+async def spent_in(converter: DataConverter, executions: Sequence[Execution]) -> Spent:
     """What a chain of executions has spent, as far as their histories are there.
 
     Args:
         converter: That the run's payloads need.
         executions: The first one first.
-        until: An execution and an event of it: only what is before that.
     """
     reading = _Reading(converter)
-    for execution in executions:
-        if execution.history is None:
-            continue
-        reading.next_execution()
-        for event in execution.history.events:
-            if (execution.run_id, event.event_id) == until:
-                return reading.spent
-            await reading.take(event)
+    for _, event in _events(executions):
+        await reading.take(event)
     return reading.spent
+
+
+async def _spent_by_then(
+    converter: DataConverter, executions: Sequence[Execution], point: tuple[str, int]
+) -> Spent:
+    """What a chain had spent before an event, no more than that: it is taken from what was spent in all.
+
+    A call that had ended counts as what the run settled once it heard of it. One under way counts after the
+    point: a reset begins it anew. Of tries that Temporal made before all counts.
+    """
+    reading, least = _Reading(converter), None
+    for run_id, event in _events(executions):
+        which = event.WhichOneof("attributes")
+        if (run_id, event.event_id) == point:
+            if which == "workflow_execution_started_event_attributes":
+                return reading.spent
+            least = reading.heard
+        elif least is not None and which in _ENDS:
+            # What the run settles next is of calls after the point as well.
+            return least
+        said = reading.times_said
+        await reading.take(event)
+        if least is not None and reading.times_said > said:
+            return Spent(reading.before.cost_usd + reading.settled)
+    return least or Spent()
+
+
+def _events(executions: Sequence[Execution]) -> Iterator[tuple[str, HistoryEvent]]:
+    for execution in executions:
+        for event in execution.history.events if execution.history else ():
+            yield execution.run_id, event
 
 
 async def _before_resets(
@@ -134,10 +167,20 @@ async def _before_resets(
             seen.add(base)
             chain = await histories.of(workflow_id, base)
             whole = await spent_in(client.data_converter, chain)
-            shared = await spent_in(client.data_converter, chain, until=(base, event.event_id))
+            shared = await _spent_by_then(client.data_converter, chain, (base, event.event_id))
             spent += whole.beyond(shared)
             spent += await _before_resets(client, workflow_id, chain, histories, seen)
     return spent
+
+
+@dataclass(frozen=True)
+class _Call:
+    """An activity that may cost something."""
+
+    kind: str
+    brief: Brief | None = None
+    """Of a model call, if it is known."""
+    prompt_bytes: int = 0
 
 
 @dataclass
@@ -145,6 +188,10 @@ class _Reading:
     """What is known so far."""
 
     converter: DataConverter
+    before: Spent = Spent()
+    """Of tries before this one: their settled dollars are none of this one's."""
+    times_said: int = 0
+    """How often the run has said what is settled."""
     settled: Decimal = _NONE
     """As the run said last."""
     reserved: Decimal = _NONE
@@ -153,31 +200,39 @@ class _Reading:
     """Of answers that the run has heard since."""
     is_unsure: bool = False
     """Whether it has heard since of what nobody can put a price on from here."""
-    brief: Brief | None = None
     briefs: dict[str, Brief] = field(default_factory=dict[str, Brief])
-    under_way: dict[int, str] = field(default_factory=dict[int, str])
+    """By name."""
+    answered_with: dict[str, Brief | None] = field(default_factory=dict[str, Brief | None])
+    """By the head of the conversation after the answer."""
+    under_way: dict[int, _Call] = field(default_factory=dict[int, _Call])
     """Activities that may cost something and have not ended, by the event that scheduled them."""
     unheard: list[tuple[int, Decimal | None]] = field(default_factory=list[tuple[int, Decimal | None]])
     """Those that have ended, while the run has not gone on: the event, and what it cost if that is known."""
-    attempts: dict[int, int] = field(default_factory=dict[int, int])
 
     def __post_init__(self) -> None:
         self._payloads = Payloads(self.converter)
 
     @property
+    def heard(self) -> Spent:
+        """What is certain."""
+        return Spent(self.before.cost_usd + self.settled + self._known)
+
+    @property
+    def _known(self) -> Decimal:
+        return self.told + sum((cost for _, cost in self.unheard if cost is not None), _NONE)
+
+    @property
     def spent(self) -> Spent:
-        known = self.told + sum((cost for _, cost in self.unheard if cost is not None), _NONE)
+        """With what may have been billed of calls that the run has not settled."""
+        known = self._known
         unsure = self.is_unsure or self.under_way or any(cost is None for _, cost in self.unheard)
         possibly = max(self.reserved - known, _NONE) if unsure else _NONE
-        return Spent(self.settled + known + possibly, possibly)
-
-    def next_execution(self) -> None:
-        """A new execution has nothing under way."""
-        self.under_way, self.unheard, self.attempts = {}, [], {}
+        return self.before + Spent(self.settled + known + possibly, possibly)
 
     def said(self, settled: Decimal, reserved: Decimal | None = None) -> None:
         """The run says what is settled, of all that it has heard of."""
         self.settled, self.told, self.is_unsure = settled, _NONE, False
+        self.times_said += 1
         if reserved is not None:
             self.reserved = reserved
 
@@ -195,8 +250,6 @@ class _Reading:
                 await self._started(attributes)
             case "activity_task_scheduled_event_attributes":
                 await self._scheduled(event.event_id, attributes)
-            case "activity_task_started_event_attributes":
-                self.attempts[attributes.scheduled_event_id] = attributes.attempt
             case _ if which in _ENDS:
                 await self._activity_ended(event.event_id, which, attributes)
             case "workflow_task_completed_event_attributes":
@@ -213,50 +266,59 @@ class _Reading:
 
     async def _started(self, attributes: Any) -> None:
         carried = document(document(await self._value(attributes.input.payloads)).get("carried"))
-        if not carried:
-            return
         settled = _dollars(document(carried.get("settled")).get("cost_usd", "0"))
-        if settled is not None:
+        whole = self.spent
+        # A new execution has nothing under way.
+        self.under_way, self.unheard = {}, []
+        if settled is not None and (carried or attributes.initiator == _BY_RETRY):
             self.said(settled, _NONE)
+        if attributes.initiator == _BY_RETRY:
+            # It begins with what the one that is tried again began with.
+            self.before = Spent(max(whole.cost_usd - self.settled, _NONE), whole.possibly_billed_usd)
 
     async def _scheduled(self, event: int, attributes: Any) -> None:
         payload = await self._payload(attributes.input.payloads)
         funds = payload.metadata.get(names.FUNDS_METADATA, b"").decode(errors="replace").split()
-        if len(funds) != 2:
+        if len(funds) not in (2, 3):
             return
-        settled, reserved = map(_dollars, funds)
+        settled, reserved = map(_dollars, funds[:2])
         if settled is None or reserved is None:
             return
         self.said(settled, reserved)
-        self.under_way[event] = attributes.activity_type.name
-        if attributes.activity_type.name == names.CHAT_ACTIVITY:
-            self._asked(await self._value([payload]))
+        call = _Call(attributes.activity_type.name)
+        if call.kind == names.CHAT_ACTIVITY:
+            length = funds[2] if len(funds) == 3 and funds[2].isdecimal() else "0"
+            call = replace(call, brief=self._brief(await self._value([payload])), prompt_bytes=int(length))
+        self.under_way[event] = call
 
-    def _asked(self, given: Json) -> None:
+    def _brief(self, given: Json) -> Brief | None:
+        """The brief of a model call: its own, or the one that its conversation was answered with so far."""
         try:
             request = ChatRequest.model_validate(given)
         except ValueError:
-            self.brief = None
-            return
-        if request.brief and request.brief_in_full:
+            return None
+        if request.brief is None:
+            return self.answered_with.get((request.parent or "")[:HEAD_DIGITS])
+        if request.brief_in_full:
             self.briefs[request.brief] = request.brief_in_full
-        if request.brief:
-            self.brief = self.briefs.get(request.brief)
+        return self.briefs.get(request.brief)
 
     async def _activity_ended(self, event: int, which: str, attributes: Any) -> None:
-        activity = self.under_way.pop(attributes.scheduled_event_id, None)
-        if activity is None:
+        call = self.under_way.pop(attributes.scheduled_event_id, None)
+        if call is None:
             return
         cost: Decimal | None = None
         is_answer = which == "activity_task_completed_event_attributes"
-        if is_answer and activity == names.CHAT_ACTIVITY and self.brief is not None:
+        if is_answer and call.brief is not None:
             try:
                 answer = ChatResponse.model_validate(await self._value(attributes.result.payloads))
             except ValueError:
                 answer = None
+            if answer is not None:
+                self.answered_with[answer.head[:HEAD_DIGITS]] = call.brief
             # Attempts before the one that answered may have been billed.
             if answer is not None and answer.attempt == 1:
-                answered = Answered.by(self.brief.model, answer)
+                answered = Answered.by(call.brief.model, answer, call.prompt_bytes)
                 # What can't be is charged at the worst case, which is what was reserved.
                 cost = None if answered.doubts else answered.reported_usd
         self.unheard.append((event, cost))

@@ -53,11 +53,9 @@ class Story:
     is_agent: bool = False
     """Whether it is a run of an agent of ours: it has a manifest."""
     manifest: Manifest | None = None
-    brief: Brief | None = None
-    """Under which the model was asked last."""
+    answered_with: dict[str, Sha256] = field(default_factory=dict[str, Sha256])
+    """Names of briefs, by the head of the conversation after an answer."""
     briefs: dict[Sha256, Brief] = field(default_factory=dict[Sha256, Brief])
-    prompt: Sha256 | None = None
-    """Names that brief."""
     calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     """What models asked for, by id."""
     outputs: dict[str, list[Output]] = field(default_factory=dict[str, list[Output]])
