@@ -4,10 +4,16 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from agentflow.adapters.cedar_schema import argument_names
+from agentflow.adapters.cedar_schema import CONTEXT_ATTRIBUTES, argument_names
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.tools import Effect, ToolContract
 
+_OWN: Mapping[str, Collection[str]] = {
+    "principal": (),
+    "resource": ("effect", "scopes"),
+    "context": CONTEXT_ATTRIBUTES,
+}
+"""Attributes of what a policy may look at: Cedar takes a look for any other, which is never there."""
 _COMPARED = ("==", "!=", "contains", "containsAny", "containsAll", "in")
 
 
@@ -52,11 +58,19 @@ def unknown_name(policy: Any, known: KnownNames) -> str | None:
         "scopes": known.scopes,
         "effect": get_args(Effect),
     }
+    called, meant = _heads(policy, "action"), _heads(policy, "resource")
+    if called and meant and called.isdisjoint(meant):
+        return (
+            f"the action {_listed(called)} and the resource {_listed(meant)}, which are one tool in each call"
+        )
     for part in _parts(policy):
         there = entities.get(f"{part.get('type')}")
         if there is not None and "id" in part and part["id"] not in there:
             return f'{part["type"]}::"{part["id"]}", and there is {_listed(there)}'
         looked: dict[str, Any] = part.get("has") or {}
+        its_own = _OWN.get(f"{cast(dict[str, Any], looked.get('left') or {}).get('Var')}")
+        if its_own is not None and looked["attr"] not in its_own:
+            return f"the attribute {looked['attr']!r}, and there is {_listed(its_own)}"
         is_argument = _attribute(looked.get("left")) in ("arguments", "amounts")
         if is_argument and looked["attr"] not in known.arguments:
             return f"the argument {looked['attr']!r}, and there is {_listed(known.arguments)}"
@@ -65,6 +79,13 @@ def unknown_name(policy: Any, known: KnownNames) -> str | None:
             if there is not None and (missing := [text for text in _texts(other) if text not in there]):
                 return f"{missing[0]!r} in {_attribute(one)}, and there is {_listed(there)}"
     return None
+
+
+def _heads(policy: Any, place: str) -> frozenset[str]:
+    """The names in a part of a policy's head; empty where it is for any."""
+    head: dict[str, Any] = cast(dict[str, Any], policy).get(place) or {}
+    named: list[dict[str, Any]] = [*head.get("entities", ()), *([head["entity"]] if "entity" in head else [])]
+    return frozenset(f"{one['id']}" for one in named if "id" in one)
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:

@@ -209,3 +209,7 @@ def _required(kind: str | dict[str, Any]) -> dict[str, Any]:
 
 def _optional(kind: dict[str, Any]) -> dict[str, Any]:
     return _attribute(kind, False)
+
+
+CONTEXT_ATTRIBUTES: tuple[str, ...] = tuple(_context({})["attributes"])
+"""Names of what the context of each call has."""

@@ -121,6 +121,7 @@ def context_of(
         past_calls=past,
         provenance=_provenance(agent, context, past),
         frozen=context.frozen,
+        known_arguments=agent.known_arguments,
     )
 
 

@@ -78,5 +78,9 @@ def _is_field(node: object) -> bool:
 def _of_field(node: Mapping[str, Any], name: str) -> Iterator[str]:
     if node.get("serialization_exclude"):
         yield f"{name}: it is left out when the arguments are written (exclude=True)"
+    if node.get("serialization_exclude_if"):
+        yield f"{name}: it may be left out when the arguments are written (exclude_if=)"
+    if node.get("init_only"):
+        yield f"{name}: an InitVar is read and never written: write a field"
     if node.get("validation_alias") != node.get("serialization_alias"):
         yield f"{name}: it is read under another name than it is written: write alias="

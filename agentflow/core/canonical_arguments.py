@@ -156,6 +156,10 @@ def _plain_parts(typed: object, parts: dict[str, Json]) -> dict[str, Json]:
         if len(values) == len(parts):
             return {key: _plain(value, parts[key]) for key, value in zip(parts, values, strict=True)}
     fields = _fields(cast(object, typed))
+    if parts.keys() < fields.keys():
+        # The tool would get it, and no rule see it.
+        unwritten = ", ".join(sorted(fields.keys() - parts.keys()))
+        raise ValueError(f"the tool's types leave out what they read when they write it: {unwritten[:200]}")
     return {key: _plain(fields[key], part) if key in fields else part for key, part in parts.items()}
 
 
@@ -163,10 +167,11 @@ def _fields(typed: object) -> dict[str, object]:
     """The values of an object by the names under which they are written."""
     if isinstance(typed, BaseModel):
         named = type(typed).model_fields
-        return {
+        own = {
             field.serialization_alias or field.alias or name: getattr(typed, name)
             for name, field in named.items()
         }
+        return {**(typed.model_extra or {}), **own}
     if dataclasses.is_dataclass(typed) and not isinstance(typed, type):
         return {field.name: getattr(typed, field.name, None) for field in dataclasses.fields(typed)}
     return {}

@@ -5,6 +5,7 @@ An object that names its properties takes no others, unless its schema says that
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import cast
@@ -22,6 +23,15 @@ _BESIDE = ("allOf", "then", "else", "dependentSchemas")
 _MAPS_OF_PARTS = ("properties", "patternProperties")
 _LISTS_OF_PARTS = ("prefixItems",)
 _PARTS = ("items", "additionalProperties", "unevaluatedProperties", "unevaluatedItems", "contains")
+_CONDITIONS = ("if", "not")
+"""What is in here only looks at the value. Closed, it would be met by less, and ``not`` would refuse less."""
+_DEFINITIONS = ("$defs", "definitions")
+_TO_DEFINITION = re.compile(r"#/(\$defs|definitions)/([^/%]+)")
+"""References to where schemas are closed, beside ``#``. What any other leads to may be open."""
+_LITERALS = ("const", "enum", "default", "examples")
+_DYNAMIC = ("$dynamicRef", "$recursiveRef")
+_AS_WRITTEN = ".as_written"
+"""How the names of definitions end that conditions have as they were written."""
 _CONSTRAINTS = (*_NAMES, *_ALTERNATIVES, *_BESIDE, *_CLOSES, "if", "$ref", "required")
 
 
@@ -38,7 +48,10 @@ def closed(schema: Mapping[str, Json]) -> Schema:
 
 
 def is_closed(schema: Mapping[str, Json]) -> bool:
-    """Whether every object that names its properties is closed, the arguments themselves included."""
+    """Whether every object that names its properties is closed, the arguments themselves included.
+
+    One that a reference leads to is closed if it is a definition at the schema's top, and open otherwise.
+    """
     return any(schema.get(word) is False for word in _CLOSES) and _is_closed(_as_text(schema))
 
 
@@ -58,7 +71,7 @@ def _closed(text: str) -> str:
 @lru_cache(maxsize=1_024)
 def _is_closed(text: str) -> bool:
     # The sandbox makes an agent's class anew for each run, with the same schemas.
-    return json.loads(_closed(text)) == json.loads(text)
+    return not _Closing(json.loads(text)).goes_astray and json.loads(_closed(text)) == json.loads(text)
 
 
 def _as_text(schema: Mapping[str, Json]) -> str:
@@ -75,20 +88,64 @@ class _Closing:
         """References to what is a whole object's schema, somewhere."""
         self._shared: set[str] = set()
         """References to what is a part of one, somewhere: it must stay open there."""
+        self._looked_at: set[str] = set()
+        """References in conditions, and in what these lead to."""
+        self.goes_astray: bool = False
+        """Whether a reference leads to where nothing is closed."""
         self._look(schema, is_part=False)
+        self._copied = self._copies()
 
     def made(self) -> Schema:
         made = self._closed(self._schema, is_part="#" in self._shared)
-        definitions: Json = made.get("$defs")
-        if isinstance(definitions, dict):
-            named = cast(Schema, definitions)
-            made["$defs"] = {name: self._definition(f"#/$defs/{name}", part) for name, part in named.items()}
+        for word, named in self._definitions():
+            parts = {name: self._definition(_to(word, name), part) for name, part in named.items()}
+            for name, part in named.items():
+                if (copied := self._copied.get(_to(word, name))) is not None:
+                    parts[copied.rpartition("/")[2].replace("~1", "/").replace("~0", "~")] = (
+                        self._as_looked_at(part)
+                    )
+            made[word] = parts
         return made
 
+    def _definitions(self) -> Iterator[tuple[str, Schema]]:
+        for word in _DEFINITIONS:
+            if isinstance(named := self._schema.get(word), dict):
+                yield word, cast(Schema, named)
+
     def _definition(self, reference: str, schema: Json) -> Json:
-        escaped = reference.replace("~", "~0").replace("/", "~1").replace("#~1$defs~1", "#/$defs/", 1)
-        is_part = bool({reference, escaped} & self._shared)
-        return self._closed(schema, is_part=is_part)
+        if reference in self._looked_at and reference not in self._shared | self._alone:
+            return self._as_looked_at(schema)
+        return self._closed(schema, is_part=reference in self._shared)
+
+    def _copies(self) -> Mapping[str, str]:
+        """The definitions that conditions have as they were written, by those that are closed."""
+        both = self._looked_at & (self._shared | self._alone)
+        self._copied: Mapping[str, str] = {}
+        differ = any(
+            _to(word, name) in both and self._definition(_to(word, name), part) != part
+            for word, named in self._definitions()
+            for name, part in named.items()
+        )
+        return {reference: reference + _AS_WRITTEN for reference in both if differ and reference != "#"}
+
+    def _look_into(self, condition: Json) -> None:
+        """Find out what a condition refers to."""
+        for reference in _references(condition):
+            if reference not in self._looked_at:
+                self._looked_at.add(reference)
+                self._look_into(referenced(self._schema, reference))
+
+    def _as_looked_at(self, condition: Json) -> Json:
+        """A condition, which refers to what was written."""
+        if isinstance(condition, list):
+            return [self._as_looked_at(part) for part in cast(list[Json], condition)]
+        if not isinstance(condition, dict):
+            return condition
+        given = cast(Schema, condition)
+        made = {word: part if word in _LITERALS else self._as_looked_at(part) for word, part in given.items()}
+        if isinstance(reference := given.get("$ref"), str):
+            made["$ref"] = self._copied.get(reference, reference)
+        return made
 
     def _look(self, schema: Json, *, is_part: bool) -> None:
         """Find out what each reference stands for."""
@@ -97,10 +154,14 @@ class _Closing:
         given = cast(Schema, schema)
         inner = is_part or _is_gathered(given)
         if isinstance(reference := given.get("$ref"), str):
+            self.goes_astray |= reference != "#" and not _TO_DEFINITION.fullmatch(reference)
             kinds = self._shared if inner else self._alone
             if reference not in kinds:
                 kinds.add(reference)
                 self._look(referenced(self._schema, reference), is_part=inner)
+        self.goes_astray |= any(word in given for word in _DYNAMIC)
+        for word in _CONDITIONS:
+            self._look_into(given.get(word))
         for part in _beside(given):
             self._look(part, is_part=inner)
         for part in _inside(given):
@@ -124,6 +185,8 @@ class _Closing:
 
     def _keyword(self, word: str, value: Json, *, inner: bool) -> Json:
         """What a keyword says, with the schemas in it closed; ``inner`` if it stands beside others."""
+        if word in _CONDITIONS:
+            return self._as_looked_at(value)
         is_part = inner and word in (*_ALTERNATIVES, *_BESIDE)
         if isinstance(value, dict) and word in (*_MAPS_OF_PARTS, "dependentSchemas"):
             parts = cast(Schema, value)
@@ -147,6 +210,25 @@ class _Closing:
             seen |= {reference}
             parts.append(referenced(self._schema, reference))
         return any(self._names(part, seen) for part in parts)
+
+
+def _to(word: str, name: str) -> str:
+    """The reference to a definition."""
+    return f"#/{word}/{name.replace('~', '~0').replace('/', '~1')}"
+
+
+def _references(schema: Json) -> Iterator[str]:
+    """All references in a schema."""
+    if isinstance(schema, list):
+        for part in cast(list[Json], schema):
+            yield from _references(part)
+    elif isinstance(schema, dict):
+        given = cast(Schema, schema)
+        if isinstance(reference := given.get("$ref"), str):
+            yield reference
+        for word, part in given.items():
+            if word not in _LITERALS:
+                yield from _references(part)
 
 
 def _is_gathered(schema: Schema) -> bool:

@@ -129,6 +129,8 @@ class Schemas:
         if not isinstance(schema, dict):
             raise ConfigurationError(f"{where}: a schema was expected, not {type(schema).__name__}")
         given = cast(Schema, schema)
+        if dynamic := [word for word in ("$dynamicRef", "$recursiveRef") if word in given]:
+            raise ConfigurationError(f"{where}: {dynamic[0]} can't be followed: write a $ref")
 
         def inner(part: Json) -> Json:
             return self._translated(part, where, names, depth + 1)

@@ -21,6 +21,7 @@ from typing import cast
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.defaults import without_defaults
+from agentflow.core.frozen_json import frozen
 
 MODEL = "model"
 """Origin of a value that was seen nowhere: the model made it."""
@@ -54,6 +55,11 @@ class PastCall:
     tool: str
     arguments: Mapping[str, Json]
     output: Json
+
+    def __post_init__(self) -> None:
+        """Freeze what it was: rules look at it, and citations rest on it."""
+        object.__setattr__(self, "arguments", frozen(dict(self.arguments)))
+        object.__setattr__(self, "output", frozen(self.output))
 
     @cached_property
     def said(self) -> str:

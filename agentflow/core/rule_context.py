@@ -1,6 +1,6 @@
 """What a rule may look at: one call, the run it belongs to, and where its arguments come from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -9,6 +9,7 @@ from agentflow.contracts.budget import Spend
 from agentflow.contracts.rules import Tier
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
+from agentflow.core.frozen_json import Arguments, frozen
 from agentflow.core.provenance import PastCall, Provenance, UntrustedSink
 from agentflow.core.tool_reference import ToolRef, tool_name_of
 from agentflow.core.typed_arguments import ReadsArguments
@@ -20,7 +21,7 @@ class RuleContext:
 
     tool: ToolContract
     arguments: Mapping[str, Json]
-    """They fit the tool's contract already."""
+    """They fit the tool's contract already. No rule can change them, at any depth."""
     tier: Tier
     tenant: str
     customer_tier: str
@@ -41,6 +42,14 @@ class RuleContext:
     """Whether anything but the starter's word says that ``requested_by`` asked for the run."""
     frozen: tuple[str, ...] = ()
     """The freezes that hold: nothing may be written."""
+    known_arguments: Collection[str] | None = None
+    """Names of arguments that some tool of the agent has: ``arguments`` answers for no others. ``None`` where
+    they aren't known."""
+
+    def __post_init__(self) -> None:
+        """Freeze what rules look at: what one took out, the next would not see, and a tool not get."""
+        object.__setattr__(self, "arguments", Arguments.of(self.arguments, self.known_arguments))
+        object.__setattr__(self, "task_input", frozen(self.task_input))
 
     def amount(self, argument: str) -> Decimal:
         """An argument as an exact amount.

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from agentflow.contracts.rules import Tier
 from agentflow.contracts.tools import Effect, ToolContract
-from agentflow.core.rule_reads import arguments_of, reads_of
+from agentflow.core.rule_reads import arguments_of, names_of_arguments, reads_of
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -83,11 +84,17 @@ def _unread(rule: "Rule", contracts: Sequence[ToolContract]) -> str | None:
     for name in sorted({*reads.tools, *rule.past_tools}):
         if name not in tools:
             return f"looks at the tool {name!r}, which isn't there{_instead(name, tools)}"
+    for kind, asked, there in (
+        ("tier", reads.tiers, get_args(Tier)),
+        ("effect", reads.effects, get_args(Effect)),
+    ):
+        if unknown := sorted(asked.difference(there)):
+            return f"looks for the {kind} {unknown[0]!r}, and there are {', '.join(there)}"
     arguments = arguments_of([contract for contract in contracts if may_match(rule, contract)])
-    listed = [names for names in arguments_of(contracts).values() if names is not None]
-    if len(listed) < len(contracts) or not reads.arguments:
+    known = names_of_arguments(contracts)
+    if known is None or not reads.arguments:
         return None
-    everywhere = sorted(frozenset[str]().union(*listed))
+    everywhere = sorted(known)
     for name in sorted(reads.arguments):
         if name not in everywhere:
             return f"reads the argument {name!r}, which no tool has{_instead(name, everywhere)}"

@@ -1,9 +1,11 @@
 """What an agent's class may call its attributes: a misspelt one would leave a default in its place."""
 
+import dis
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, cast
 
 from agentflow.contracts.budget import Budget
@@ -32,15 +34,23 @@ _ELSEWHERE: Mapping[str, str] = {
     "system": "instructions",
     "prompt": "instructions",
     "guards": "rules",
+    "guardrails": "rules",
+    "permissions": "rules",
     "policy": "rules",
     "policies": "rules",
     "limits": "budget",
     "max_cost": "budget",
     "max_cost_usd": "budget",
+    "cost_limit": "budget",
+    "spend_limit": "budget",
+    "max_turns": "budget",
+    "max_steps": "budget",
+    "max_iterations": "budget",
     "max_tokens": "model_options",
     "approvers": "approver_verifier",
     "verifier": "approver_verifier",
     "untrusted": "untrusted_input",
+    "untrusted_fields": "untrusted_input",
 }
 """Names under which others look for the same."""
 
@@ -61,6 +71,10 @@ def check_spelling(agent: Any, known: Sequence[str]) -> None:
         if kind.__module__.startswith(_OURS):
             behind = True
             continue
+        for name in _set_on_runs(kind, known):
+            raise WorkflowDefinitionError(
+                f"{kind.__name__} sets self.{name}, which no run sees: set {name} in the class's body"
+            )
         for name, value in _attributes(kind):
             if name not in known:
                 _check_unknown(agent, kind, name, value, known)
@@ -90,6 +104,21 @@ def _attributes(kind: type) -> Iterator[tuple[str, object]]:
     for name in dict.fromkeys([*own, *annotated]):
         if not name.startswith("_"):
             yield name, own.get(name, _NO_VALUE)
+
+
+def _set_on_runs(kind: type, known: Sequence[str]) -> Iterator[str]:
+    """The attributes that mean something, and that a method sets on the object in place of the class."""
+    for method in vars(kind).values():
+        if not inspect.isfunction(method) or not method.__code__.co_argcount:
+            continue
+        code = list(dis.get_instructions(method.__code__))
+        itself = method.__code__.co_varnames[0]
+        for before, one in pairwise(code):
+            loaded: object = before.argval if "LOAD_FAST" in before.opname else None
+            # One that loads two variables at once names both.
+            names = cast(tuple[object, ...], loaded) if isinstance(loaded, tuple) else (loaded,)
+            if one.opname == "STORE_ATTR" and one.argval in known and names[-1] == itself:
+                yield f"{one.argval}"
 
 
 def _is_default(kinds: Sequence[type], name: str) -> bool:

@@ -113,4 +113,5 @@ class Deciding:
             past_calls=run.past_calls,
             provenance=run.provenance,
             frozen=run.frozen,
+            known_arguments=run.definition.known_arguments,
         )

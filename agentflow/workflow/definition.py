@@ -25,6 +25,7 @@ from agentflow.core.catalog import Catalog
 from agentflow.core.compaction import CompactionStrategy
 from agentflow.core.person import look_alikes
 from agentflow.core.pinned_rules import RulesAsPinned, pin_rules, rules_at_hand
+from agentflow.core.rule_reads import names_of_arguments
 from agentflow.core.rules import Rule, RuleSet
 from agentflow.core.tags import AgentTags, TagFinder
 from agentflow.errors import WorkflowDefinitionError
@@ -90,6 +91,11 @@ class AgentDefinition(Generic[OutputT]):
     """What becomes of a write that an earlier run of the workflow id made."""
     verifier_method: str | None
     """How its own verifier names what it does; ``None`` of an agent without one."""
+
+    @cached_property
+    def known_arguments(self) -> frozenset[str] | None:
+        """Names of arguments that rules may ask for; ``None`` where a tool doesn't list its own."""
+        return names_of_arguments((*self.tools, *self.rules.contracts))
 
     @cached_property
     def pinned(self) -> dict[str, Json]:

@@ -27,6 +27,7 @@ from agentflow.contracts.wire import Json, Sha256
 from agentflow.core.budget import Purse, tightest
 from agentflow.core.consents import gone_keys
 from agentflow.core.freeze import FreezeVerb, hear
+from agentflow.core.frozen_json import frozen
 from agentflow.core.idempotency import run_fingerprint
 from agentflow.core.named import Named
 from agentflow.core.provenance import PastCall, Provenance
@@ -213,7 +214,7 @@ class Run:
         self.definition = definition
         self.redaction.adopt(definition)
         self.people.identities.own_method = definition.verifier_method
-        self.task_input = input_of(self.task, manifest.task_input)
+        self.task_input = frozen(input_of(self.task, manifest.task_input))
         self.redaction.of_task(self.task_input)
         self.provenance = Provenance.of_task(
             definition.instructions, self.task_input, definition.untrusted_input

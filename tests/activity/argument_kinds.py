@@ -15,8 +15,10 @@ from pydantic import (
     Field,
     PlainSerializer,
     RootModel,
+    SecretStr,
     StringConstraints,
     computed_field,
+    model_serializer,
 )
 from typing_extensions import TypedDict
 
@@ -94,6 +96,30 @@ class Sum(BaseModel):
 
 class Left(BaseModel):
     hidden: int = Field(1, exclude=True)
+
+
+class LeftAtTimes(BaseModel):
+    hidden: int = Field(1, exclude_if=lambda value: value == 1)
+
+
+@dataclasses.dataclass
+class ReadOnce:
+    kept: int = 1
+    read: dataclasses.InitVar[int] = 2
+
+
+class Unwritten(BaseModel):
+    to: str
+    limit: int = 5
+
+    @model_serializer(mode="wrap")
+    def _without_limit(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "limit" or value != 5}
+
+
+class Secrets(BaseModel):
+    __pydantic_extra__: dict[str, SecretStr]  # pyright: ignore[reportIncompatibleVariableOverride]
+    model_config = ConfigDict(extra="allow")
 
 
 class Renamed(BaseModel):

@@ -141,6 +141,10 @@ CASES: list[tuple[Any, Any, Any]] = [
     (dict, {"a": {"b": [1]}}, {"a": {"b": [1]}}),
     (JsonValue, {"a": 1}, {"a": 1}),
     (kinds.Clamped, 50, 10),
+    (kinds.Unwritten, {"to": "ann"}, REFUSED),
+    (kinds.Unwritten, {"to": "ann", "limit": 5}, REFUSED),
+    (kinds.Unwritten, {"to": "ann", "limit": 6}, {"to": "ann", "limit": 6}),
+    (kinds.Secrets, {"pin": "1234"}, {"pin": "1234"}),
     (kinds.Growing, 5, REFUSED),
     (kinds.Masked, "ann", REFUSED),
     (int | str, "1", "1"),
@@ -169,6 +173,11 @@ def test_arguments_are_as_the_tool_gets_them_or_refused(kind: Any, raw: Any, wan
         (Json[kinds.Payee], "x: Json hides what is in it"),
         (Iterable[int], "x: an Iterable can be read once only"),
         (kinds.Left, r"hidden: it is left out when the arguments are written \(exclude=True\)"),
+        (
+            list[kinds.LeftAtTimes],
+            r"hidden: it may be left out when the arguments are written \(exclude_if=\)",
+        ),
+        (kinds.ReadOnce, "read: an InitVar is read and never written"),
         (list[kinds.Renamed], "payTo: it is read under another name than it is written"),
     ],
 )

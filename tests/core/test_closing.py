@@ -83,6 +83,53 @@ def test_what_is_open_by_its_word_stays_open(part: Any) -> None:
     assert compile_schema(made, "x")({"x": {"anything": 1}}) is None
 
 
+@pytest.mark.parametrize("word", ["definitions", "$defs"])
+def test_a_contract_that_is_open_in_a_definition_is_refused(word: str) -> None:
+    schema = {"properties": {"x": {"$ref": f"#/{word}/A"}}, word: {"A": A}, "additionalProperties": False}
+    assert not is_closed(schema)
+    assert is_closed(closed(schema))
+
+
+@pytest.mark.parametrize(
+    "part", [{"$ref": "#/of-ours/A"}, {"$ref": "#A"}, {"$dynamicRef": "#A"}, {"$ref": "#/$defs/%41"}]
+)
+def test_a_contract_that_refers_to_where_nothing_is_closed_is_refused(part: Any) -> None:
+    schema = {
+        "properties": {"x": part},
+        "$defs": {"A": {"$anchor": "A", "$dynamicAnchor": "A", **A, "additionalProperties": False}},
+        "of-ours": {"A": A},
+        "additionalProperties": False,
+    }
+    assert not is_closed(closed(schema))
+
+
+@pytest.mark.parametrize("reference", ["Forbidden", "Deep"])
+@pytest.mark.parametrize("is_used", [False, True])
+def test_what_a_schema_refuses_its_closed_form_refuses(reference: str, is_used: bool) -> None:
+    schema = {
+        "properties": {
+            "x": {"properties": {"a": {}, "b": {}}, "not": {"$ref": f"#/$defs/{reference}"}},
+            "y": {
+                "properties": {"a": {}, "b": {}},
+                "if": {"$ref": f"#/$defs/{reference}"},
+                "then": {"required": ["b"]},
+            },
+            "z": {"$ref": "#/$defs/Forbidden"} if is_used else {},
+        },
+        "$defs": {
+            "Forbidden": {"properties": {"a": {"const": 1}}, "required": ["a"]},
+            "Deep": {"allOf": [{"$ref": "#/$defs/Forbidden"}]},
+        },
+    }
+    made = closed(schema)
+    check = compile_schema(made, "x")
+    assert is_closed(made)
+    assert check({"x": {"a": 2, "b": 1}, "y": {"a": 1, "b": 1}, "z": {"a": 1}}) is None
+    assert check({"x": {"a": 1, "b": 1}}) is not None
+    assert check({"y": {"a": 1}}) is not None
+    assert (check({"z": {"a": 1, "b": 1}}) is not None) == is_used
+
+
 _PLACES: list[Any] = [
     lambda inner: ({"items": inner[0]}, [inner[1]], [inner[2]]),
     lambda inner: ({"properties": {"p": inner[0]}}, {"p": inner[1]}, {"p": inner[2]}),

@@ -83,6 +83,10 @@ def test_annotations_map_to_effects_by_the_specifications_defaults(
         ({"inputSchema": None}, "has no inputSchema"),
         ({"inputSchema": {"type": "object", "properties": {"a": {"$ref": "#/$defs/Gone"}}}}, "leads nowhere"),
         ({"inputSchema": {"type": "object", "properties": {"a": {"$ref": "https://x"}}}}, "leads out"),
+        (
+            {"inputSchema": {"type": "object", "properties": {"a": {"$dynamicRef": "#a"}}}},
+            "can't be followed",
+        ),
     ],
 )
 def test_a_tool_that_can_not_be_ours_is_an_error(given: dict[str, Any], said: str) -> None:

@@ -1,6 +1,7 @@
 """A rule that names what isn't there would never match; it is refused when its agent or its set is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -73,6 +74,57 @@ def in_a_comprehension(context: RuleContext) -> bool:
     return any(context.label(name) == "model" and context.is_trusted("acount") for name in ("account",))
 
 
+def by_another_name(context: RuleContext) -> bool:
+    given = context.arguments
+    return given.get("acount") == "eve"
+
+
+def by_its_method(context: RuleContext) -> bool:
+    given = context.arguments.get
+    return given("acount") == "eve"
+
+
+def of_each(context: RuleContext) -> bool:
+    for name in ("account", "acount"):  # noqa: SIM110 - as people write it
+        if context.arguments.get(name) == "eve":
+            return True
+    return False
+
+
+def by_default(context: RuleContext, name: str = "acount") -> bool:
+    return context.arguments.get(name) == "eve"
+
+
+def is_eve(given: Mapping[str, Any], name: str) -> bool:
+    return given.get(name) == "eve"
+
+
+def opposite(of: Callable[[RuleContext], bool]) -> Callable[[RuleContext], bool]:
+    return lambda context: not of(context)
+
+
+@dataclass(frozen=True, slots=True)
+class IsEve:
+    argument: str
+
+    def __call__(self, context: RuleContext) -> bool:
+        return context.arguments.get(self.argument) == "eve"
+
+
+class Either:
+    def __init__(self, *parts: Callable[[RuleContext], bool]) -> None:
+        self.parts = parts
+
+    def __call__(self, context: RuleContext) -> bool:
+        return any(part(context) for part in self.parts)
+
+    def holds(self, call: RuleContext) -> bool:
+        return self._holds(given=call.arguments)
+
+    def _holds(self, given: Mapping[str, Any]) -> bool:
+        return given.get("acount") == "eve"
+
+
 SLIPS: dict[str, tuple[Callable[[], Rule], str]] = {
     "a deny of no tool": (lambda: deny("d", reason="", tools=("pya",)), "'pay' is"),
     "an allow of no tool": (lambda: allow("a", reason="", tools=("close_account",)), "RuleSet"),
@@ -118,6 +170,37 @@ SLIPS: dict[str, tuple[Callable[[], Rule], str]] = {
         lambda: deny("d", reason="", tools=("note",), when=lambda c: c.arguments.get("amount") == "1"),
         "which note has not",
     ),
+    "a name for the arguments": (lambda: deny("d", reason="", when=by_another_name), "acount"),
+    "a name for a method": (lambda: deny("d", reason="", when=by_its_method), "acount"),
+    "one of several": (lambda: deny("d", reason="", when=of_each), "acount"),
+    "a default": (lambda: deny("d", reason="", when=by_default), "acount"),
+    "a helper that is given the arguments": (
+        lambda: deny("d", reason="", when=lambda c: is_eve(c.arguments, name="acount")),
+        "acount",
+    ),
+    "an object": (lambda: deny("d", reason="", when=IsEve("acount")), "acount"),
+    "an object in an object": (
+        lambda: deny("d", reason="", when=Either(IsEve("text"), IsEve("acount"))),
+        "acount",
+    ),
+    "a method": (lambda: deny("d", reason="", when=Either().holds), "acount"),
+    "an opposite": (lambda: deny("d", reason="", when=opposite(IsEve("acount"))), "acount"),
+    "an exception of a ready rule": (
+        lambda: sinks_from_trusted_input(unless=lambda c: c.arguments.get("acount") != "eve"),
+        "acount",
+    ),
+    "a tool that is compared": (
+        lambda: deny("d", reason="", when=lambda c: c.tool.name in ("pya", "note")),
+        "'pay' is",
+    ),
+    "a tier that is compared": (
+        lambda: deny("d", reason="", when=lambda c: c.tier == "prod"),
+        "the tier 'prod'",
+    ),
+    "an effect that is compared": (
+        lambda: deny("d", reason="", when=lambda c: c.tool.effect != "reed"),
+        "the effect 'reed'",
+    ),
     "an output of no tool": (
         lambda: deny("d", reason="", when=lambda c: not c.outputs("fecth")),
         "'fetch' is",
@@ -158,6 +241,9 @@ SOUND: dict[str, Callable[[], Rule]] = {
     "a helper with a name": lambda: deny("d", reason="", when=lambda c: holds(c, "amount")),
     "a partial": lambda: ask("a", reason="", when=partial(over, "amount")),
     "a task's field": lambda: deny("d", reason="", when=lambda c: c.task_input["iban"] == "x"),
+    "a name for the arguments": lambda: deny("d", reason="", when=lambda c: is_eve(c.arguments, "account")),
+    "objects": lambda: deny("d", reason="", when=opposite(Either(IsEve("text"), IsEve("account")))),
+    "a tier": lambda: deny("d", reason="", when=lambda c: c.tier != "dev" and c.tool.name == "pay"),
     "a past call": lambda: deny("d", reason="", when=lambda c: c.calls(fetch) > 2 or bool(c.outputs("pay"))),
     "types": lambda: deny("d", reason="", tools=(pay,), when=lambda c: c.typed(pay).account == "e"),
 }
@@ -211,6 +297,21 @@ def test_an_argument_that_a_tool_has_not_denies_the_call(ask_of: str) -> None:
     )
     assert (decision.verdict, decision.rule) == ("deny", "error")
     assert "no argument 'amuont'" in decision.reason
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda c: c.arguments.get("am" + "uont") == "1",
+        lambda c: ("am" + "uont") in c.arguments,
+        lambda c: c.arguments["am" + "uont"] == "1",
+    ],
+)
+def test_the_arguments_answer_for_none_that_no_tool_has(condition: Any) -> None:
+    context = replace(rule_context({"amount": 1}), known_arguments={"amount", "text"})
+    decision = decide([deny("d", reason="", when=condition), allow("a", reason="")], context)
+    assert (decision.verdict, decision.rule) == ("deny", "error")
+    assert context.arguments.get("text") is None
 
 
 def test_outputs_and_calls_take_the_tool_itself() -> None:

@@ -42,6 +42,25 @@ class Poster(AgentWorkflow[str, str]):
         return await self.run_agent(task)
 
 
+def is_weighed(context: RuleContext) -> bool:
+    """Look at the weight, and take it away from whoever looks next."""
+    return context.arguments["parcel"].pop("weight") == "5"
+
+
+@workflow.defn
+class Meddler(AgentWorkflow[str, str]):
+    """Has a rule that changes what it looks at."""
+
+    tools = (Posts.post,)
+    rules = (allow("weighed", reason="light", tools=("post",), when=is_weighed),)
+    model_options = QUICK
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+
 @workflow.defn
 class Steady(AgentWorkflow[dict[str, Any], str]):
     """Sends what the task says, without a model."""

@@ -166,6 +166,22 @@ def test_a_slip_in_a_mixin_is_refused(step: int) -> None:
         made_of((Slipping, AgentWorkflow[str, str])[::step])
 
 
+def test_what_is_set_on_a_run_in_place_of_its_class_is_refused() -> None:
+    class Limited:
+        def __init__(self) -> None:
+            super().__init__()
+            self.budget = BUDGET
+
+    with pytest.raises(AgentflowError, match=r"Limited sets self\.budget, which no run sees"):
+        made_of((Limited, AgentWorkflow[str, str]))
+
+
+@pytest.mark.parametrize("name", ["max_turns", "guardrails", "cost_limit", "untrusted_fields"])
+def test_what_others_call_an_option_is_refused(name: str) -> None:
+    with pytest.raises(AgentflowError, match=f"{name} means nothing; .* does"):
+        made(**{name: 5})
+
+
 @pytest.mark.parametrize("name", ["buget", "budget", "rules", "approval_timeout"])
 def test_an_option_of_the_class_statement_is_refused(name: str) -> None:
     with pytest.raises(TypeError):

@@ -11,10 +11,10 @@ from agentflow import tools_of
 from agentflow.core.idempotency import arguments_hash
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.harness import chain, decoded, replayed, serving
-from tests.workflow.raw_agents import Poster, Steady
+from tests.workflow.raw_agents import Meddler, Poster, Steady
 from tests.workflow.raw_tools import Parcel, Posts, sent
 
-AGENTS = [Poster, Steady]
+AGENTS = [Meddler, Poster, Steady]
 LIGHT = ("ann@good.example", Parcel(weight=Decimal(5)), "USD")
 WHOLE = {"to": "ann@good.example", "parcel": {"weight": "1000", "label": "plain"}, "currency": "USD"}
 
@@ -84,3 +84,15 @@ async def test_code_that_calls_a_tool_is_held_to_the_same(
         unnamed = await bank.run(Steady, sent("ann@good.example", 5, seat_upgrade="+$0"))
         assert "'seat_upgrade' was unexpected" in str(unnamed.output)
     assert posts.sent == [LIGHT]
+
+
+async def test_a_rule_that_changes_what_it_looks_at_denies(
+    skipping: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    posts, model = Posts(), ScriptedModel([call("post", **sent("ann@good.example", 5)), answer("done")])
+    async with serving(skipping, model, tmp_path, more_tools=tools_of(posts), workflows=AGENTS) as bank:
+        await bank.run(Meddler)
+    assert posts.sent == []
+    said, asked = model.requests[-1].messages[-1], model.requests[-1].messages[-2]
+    assert "what a rule looks at can" in str(said)
+    assert asked.tool_calls[0].arguments["parcel"]["weight"] == "5"  # type: ignore[union-attr]
