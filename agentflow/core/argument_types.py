@@ -63,12 +63,19 @@ def _problems(schema: object, name: str) -> Iterator[str]:
             yield f"{name}: an Iterable can be read once only: write list[...]"
         if node.get("type") == "json":
             yield f"{name}: Json hides what is in it in a text: write the type itself"
+        if _imports(node.get("function")):
+            yield f"{name}: an ImportString lets a model say which code runs: write Literal[...] or an Enum"
         for word, part in node.items():
             if word not in _NO_SCHEMAS:
                 yield from _problems(part, word if _is_field(part) else name)
     elif isinstance(schema, Sequence) and not isinstance(schema, str | bytes):
         for part in cast(Sequence[object], schema):
             yield from _problems(part, name)
+
+
+def _imports(how: object) -> bool:
+    function = cast(Mapping[str, object], how).get("function") if isinstance(how, Mapping) else None
+    return getattr(function, "__name__", "") == "import_string" and _is_plain(function)
 
 
 def _is_field(node: object) -> bool:

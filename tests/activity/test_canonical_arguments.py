@@ -16,6 +16,7 @@ from pydantic import (
     Base64Str,
     ByteSize,
     HttpUrl,
+    ImportString,
     IPvAnyAddress,
     Json,
     JsonValue,
@@ -171,6 +172,8 @@ def test_arguments_are_as_the_tool_gets_them_or_refused(kind: Any, raw: Any, wan
         (dict[str, kinds.Payee | dict[str, str]], "of a type with names or else any object"),
         (kinds.Payee | JsonValue, "of a type with names or else any object"),
         (Json[kinds.Payee], "x: Json hides what is in it"),
+        (ImportString[Any], "x: an ImportString lets a model say which code runs"),
+        (ImportString, "x: an ImportString lets a model say which code runs"),
         (Iterable[int], "x: an Iterable can be read once only"),
         (kinds.Left, r"hidden: it is left out when the arguments are written \(exclude=True\)"),
         (
