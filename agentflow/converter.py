@@ -34,11 +34,15 @@ class _StrictJSONConverter(PydanticJSONPlainPayloadConverter):
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         try:
             value = super().from_payload(payload, type_hint)
-        except ValidationError as error:
+        except Exception as error:
             name = getattr(type_hint, "__name__", str(type_hint))
-            problem = f"malformed {name}: {describe_errors(error)}"
+            # Of an error that a type's own code raised, no more than its kind: its text may quote the input.
+            told = describe_errors(error) if isinstance(error, ValidationError) else type(error).__name__
+            problem = f"malformed {name}: {told}"
             if (task := _task_as_sent(payload, type_hint, problem)) is not None:
                 return task
+            if not isinstance(error, ValidationError):
+                raise
             raise ApplicationError(problem, type="MalformedInput", non_retryable=True) from None
         _keep(value, payload.data)
         return value

@@ -95,6 +95,9 @@ class ReplayedRuns:
             history: Its history.
         """
         assert self._results is not None  # nobody asks for what isn't known
+        if not any(event.HasField("workflow_task_scheduled_event_attributes") for event in history.events):
+            # It waits for its start, as between the executions of a cron. The replayer would wait for ever.
+            return Told((), KnownValues(), None)
         self._interceptor.watched = watched = _Watched(run_id)
         self._histories.put_nowait(history)
         replay = await anext(self._results)

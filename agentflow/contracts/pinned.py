@@ -84,6 +84,9 @@ class PinnedAgent(Contract):
     """The agent's; a task may ask for less."""
     output_schema: dict[str, Json] | None = None
     """JSON Schema of the answer; ``None`` for free text."""
+    task_tags: dict[str, Json] | None = None
+    """JSON Schema of the task's input, where it marks what is personal; empty where it marks nothing.
+    ``None`` in runs that began before it was pinned."""
     approval_timeout: Duration = timedelta(hours=24)
     escalation_timeout: Duration = timedelta(hours=24)
     loop_limits: LoopLimits = LoopLimits()

@@ -14,6 +14,8 @@ class SummaryPlan(Contract):
     end: int
     instructions: str
     model: int
+    strategy: str | None = Field(default=None, exclude_if=is_none)
+    """Name of the strategy; ``None`` in runs that began before it was recorded."""
 
 
 class RecordedVerdict(Contract):

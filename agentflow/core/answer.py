@@ -151,6 +151,9 @@ def _parsed(adapter: TypeAdapter[Any], text: str) -> Accepted[Any] | Unusable:
         return Unusable(describe_errors(error))
     except (ValueError, RecursionError) as error:
         return Unusable(f"not plain JSON: {error}")
+    except Exception as error:
+        # A type's own code may raise anything. What it can't judge it hasn't taken.
+        return Unusable(f"its type could not check it: {type(error).__name__}")
     return Accepted(value)
 
 

@@ -13,7 +13,7 @@ from agentflow.contracts.pinned import PinnedCondition, PinnedPolicies, PinnedRu
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Sha256, sha256_of
 from agentflow.core.policy import concerns
-from agentflow.core.ready_conditions import ReadyCondition, ready_condition, values_of
+from agentflow.core.ready_conditions import ReadyCondition, is_ready, ready_condition, values_of
 from agentflow.core.rule_content import SourceOf, condition_content
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Condition, Policies, RestorablePolicies, Rule, RuleSet, always
@@ -64,7 +64,7 @@ class RulesAsPinned:
 
 def rules_at_hand(rules: RuleSet) -> RulesAsPinned:
     """The rules of a run that was pinned to those of its worker's class."""
-    of_code = frozenset(rule.name for rule in rules.rules if _code_in((rule,)))
+    of_code = frozenset(rule.name for rule in rules.rules if _code_of(rule) is not None)
     return RulesAsPinned(rules.rules, rules.policies, of_code, frozenset())
 
 
@@ -92,13 +92,14 @@ def rules_as_pinned(
         tools: The contracts that the run is pinned to.
         source_of: Answers the source of a condition's code.
     """
-    code = {code_hash(condition, source_of): condition for condition in _code_in(present.rules)}
+    code = _Code.of(present.rules, source_of)
+    rules = tuple(_rule(rule, code) for rule in pinned.rules)
     policies = [_policies(one, present.policies, tools) for one in pinned.policies]
     return RulesAsPinned(
-        rules=tuple(_rule(rule, code) for rule in pinned.rules),
+        rules=rules,
         policies=tuple(one for one in policies if one is not None),
         of_code=frozenset(rule.name for rule in pinned.rules if rule.when.is_code),
-        gone=frozenset(rule.name for rule in pinned.rules if _codes(rule.when) - code.keys()),
+        gone=frozenset(rule.name for rule in rules if isinstance(_innermost(rule.when), GoneCondition)),
         engines_gone=None in policies,
     )
 
@@ -120,8 +121,8 @@ def _pinned(rule: Rule, source_of: SourceOf) -> PinnedRule:
 def _pinned_condition(condition: Condition, source_of: SourceOf) -> PinnedCondition:
     if condition is always:
         return PinnedCondition()
-    if isinstance(condition, ReadyCondition):
-        unless = getattr(condition, "unless", None)
+    if is_ready(condition):
+        unless = _unless(condition)
         return PinnedCondition(
             ready=condition.ready,
             values=values_of(condition),
@@ -130,37 +131,62 @@ def _pinned_condition(condition: Condition, source_of: SourceOf) -> PinnedCondit
     return PinnedCondition(code=code_hash(condition, source_of))
 
 
-def _rule(pinned: PinnedRule, code: Mapping[Sha256, Condition]) -> Rule:
+@dataclass(frozen=True)
+class _Code:
+    """The conditions of a worker's rules that are code, by their hash and then by their rule's name."""
+
+    by_hash: Mapping[Sha256, Mapping[str, Condition]]
+
+    @classmethod
+    def of(cls, rules: Sequence[Rule], source_of: SourceOf) -> "_Code":
+        found: dict[Sha256, dict[str, Condition]] = {}
+        for rule in rules:
+            if (condition := _code_of(rule)) is not None:
+                found.setdefault(code_hash(condition, source_of), {})[rule.name] = condition
+        return cls(found)
+
+    def find(self, code: Sha256, rule: str) -> Condition | None:
+        """The condition of a hash, from a rule of any name.
+
+        Of several, only the rule's own: they differ in something that the hash doesn't cover.
+        """
+        named = self.by_hash.get(code, {})
+        return named.get(rule) or (next(iter(named.values())) if len(named) == 1 else None)
+
+
+def _rule(pinned: PinnedRule, code: _Code) -> Rule:
     same: dict[str, Any] = {name: getattr(pinned, name) for name in _SAME}
-    return Rule(when=_condition(pinned.when, code), tiers=pinned.tiers, **same)
+    return Rule(when=_condition(pinned.when, pinned.name, code), tiers=pinned.tiers, **same)
 
 
-def _condition(pinned: PinnedCondition, code: Mapping[Sha256, Condition]) -> Condition:
+def _condition(pinned: PinnedCondition, rule: str, code: _Code) -> Condition:
     if pinned.code is not None:
-        return code.get(pinned.code) or GoneCondition(pinned.code)
+        return code.find(pinned.code, rule) or GoneCondition(pinned.code)
     if pinned.ready is None:
         return always
-    unless = _condition(pinned.unless, code) if pinned.unless is not None else None
+    unless = _condition(pinned.unless, rule, code) if pinned.unless is not None else None
     try:
         return ready_condition(pinned.ready, pinned.values, unless)
     except (KeyError, TypeError):
         return GoneCondition(pinned.ready)
 
 
-def _codes(condition: PinnedCondition) -> frozenset[Sha256]:
-    own = frozenset[Sha256]() if condition.code is None else frozenset((condition.code,))
-    return own if condition.unless is None else own | _codes(condition.unless)
+def _unless(condition: ReadyCondition) -> Condition | None:
+    """The condition under which a ready one lets a call be."""
+    return cast(Condition | None, getattr(condition, "unless", None))
 
 
-def _code_in(rules: Sequence[Rule]) -> list[Condition]:
-    found: list[Condition] = []
-    for rule in rules:
-        condition: Condition | None = rule.when
-        if isinstance(condition, ReadyCondition):
-            condition = cast(Condition | None, getattr(condition, "unless", None))
-        if condition is not None and condition is not always and not isinstance(condition, ReadyCondition):
-            found.append(condition)
-    return found
+def _innermost(condition: Condition) -> Condition:
+    """The last condition of a chain, each of which lets a call be where the next one holds."""
+    while is_ready(condition) and (unless := _unless(condition)) is not None:
+        condition = unless
+    return condition
+
+
+def _code_of(rule: Rule) -> Condition | None:
+    """The part of a rule's condition that is code."""
+    condition = _innermost(rule.when)
+    return None if condition is always or is_ready(condition) else condition
 
 
 def _digest(policies: Policies) -> Sha256:

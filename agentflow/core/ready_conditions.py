@@ -6,7 +6,7 @@ class with a new name.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeGuard, cast
 
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.rule_context import RuleContext
@@ -62,6 +62,11 @@ ReadyCondition = UntrustedSinks | UnverifiedRequester | PassesOn
 _BY_NAME: Mapping[str, type[ReadyCondition]] = {
     kind.ready: kind for kind in (UntrustedSinks, UnverifiedRequester, PassesOn)
 }
+
+
+def is_ready(condition: Condition) -> TypeGuard[ReadyCondition]:
+    """Whether a condition is one of the library's. A subclass is code: what it answers is its own."""
+    return type(condition) in _BY_NAME.values()
 
 
 def values_of(condition: ReadyCondition) -> dict[str, Json]:

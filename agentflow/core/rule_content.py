@@ -1,16 +1,18 @@
 """What a condition is, as a rule set's hash sees it.
 
 Its source, what it was made with (closure, defaults, fields of its object), and, by name, what it uses: the
-functions it calls, wherever they are written, and the constants it reads. Of classes and modules the name
-counts, and nothing more. So an unrelated change to a rule's module changes nothing, and one to a helper in
-another module does.
+functions it calls, wherever they are written, and the constants it reads: plain values, patterns, members of
+enumerations, dataclasses. Of classes, modules and other objects the name counts, and nothing more. So an
+unrelated change to a rule's module changes nothing, and one to a helper in another module does.
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from enum import Enum
 from types import CodeType, FunctionType, MethodType
 from typing import Any, cast
 
@@ -62,6 +64,9 @@ class _Reader:
         return [code.co_code.hex(), list(code.co_names), list(code.co_varnames), constants]
 
     def _value(self, value: object) -> Json:
+        if isinstance(value, Enum):
+            # Before the plain ones: the text of one that is a text, too, depends on the version of Python.
+            return [_named(type(value)), value.name, self._value(value.value)]
         if isinstance(value, _PLAIN):
             return f"{type(value).__name__}:{value}"
         if isinstance(value, Mapping):
@@ -79,8 +84,18 @@ class _Reader:
         if callable(value) and is_dataclass(value) and not isinstance(value, type):
             return self.content(cast(Callable[..., Any], value))
         # No repr: it may hold an address in memory, which is another one in each process.
-        named = value if isinstance(value, type) else type(value)
-        return f"{named.__module__}.{named.__qualname__}"
+        named = _named(value if isinstance(value, type) else type(value))
+        if isinstance(value, re.Pattern):
+            pattern = cast(re.Pattern[Any], value)
+            return [named, self._value(pattern.pattern), pattern.flags]
+        made_with = [self._value(part) for part in _fields(value)] if self._is_new(value) else None
+        return [named, made_with] if made_with else named
+
+    def _is_new(self, value: object) -> bool:
+        if id(value) in self._seen:
+            return False
+        self._seen.add(id(value))
+        return True
 
 
 def _function(condition: Callable[..., Any]) -> FunctionType:
@@ -111,6 +126,10 @@ def _parts(condition: Callable[..., Any]) -> Iterator[object]:
     yield from (function.__kwdefaults__ or {}).items()
     for cell in function.__closure__ or ():
         yield cell.cell_contents
+
+
+def _named(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _fields(owner: object) -> Iterator[tuple[str, object]]:

@@ -34,6 +34,11 @@ class TagFinder:
         self.has_tags: bool = schema is not None and _has_tag(schema, MAX_DEPTH)
         """Whether the schema marks anything."""
 
+    @property
+    def marking(self) -> dict[str, Json]:
+        """The schema, if it marks anything; else an empty one, which marks as little."""
+        return dict(self._schema) if self.has_tags else {}
+
     def find(self, value: Json) -> Iterator[Tagged]:
         """The marked values in a value, whether or not it fits the schema."""
         if self.has_tags:

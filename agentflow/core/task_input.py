@@ -11,7 +11,11 @@ def read_input(task: AgentTask[Any]) -> TaskInput:
     """What the agent's input type of today makes of a task's input."""
     if task.misfit:
         return TaskInput(problem=task.misfit)
-    made = task.model_dump(mode="json", include={"input"})["input"]
+    try:
+        made = task.model_dump(mode="json", include={"input"})["input"]
+    except Exception as error:
+        # A type's own code may raise anything. Of a run that is pinned already, nobody reads this.
+        return TaskInput(problem=f"the input can't be written as JSON again: {type(error).__name__}")
     try:
         is_as_sent = canonical_json(made) == canonical_json(task.given.get("input"))
     except (ValueError, TypeError):

@@ -120,7 +120,9 @@ class Continuation:
 
 def _sealed_task(run: Run, carried: CarriedRun) -> Payload:
     """The task that the next execution is started with."""
-    task = run.task.model_copy(update={"carried": carried.model_dump(mode="json"), "seal": None})
+    # As it was sent: a type that leaves a field out must not take it from the run.
+    sent = {name: value for name, value in run.task.given.items() if name != "seal"}
+    task = {**sent, "carried": carried.model_dump(mode="json")}
     payload = workflow.payload_converter().to_payload(task)
     given = from_json(payload.data)
     if (seal := sealing.seal_state(given)) is not None:

@@ -145,9 +145,10 @@ class Conversation:
         while self._compaction and (excess := self._excess()) > 0:
             outline, models = run.transcript.outline, len(run.manifest.models)
             found = planned(self._compaction, outline, excess, models)
-            plan, problem = await recorded_plan(run.calls, found)
+            strategy = str(self._compaction.name)
+            (plan, problem), strategy = await recorded_plan(run.calls, found, strategy)
             if isinstance(plan, Summarise):
-                summary = await self._summarised(plan, str(self._compaction.name))
+                summary = await self._summarised(plan, strategy)
                 plan, problem = shortening(run.transcript.outline, summary)
             if plan is None:
                 reason = f"the conversation is longer than the model's context, and {problem}"

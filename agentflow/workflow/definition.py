@@ -104,6 +104,7 @@ class AgentDefinition(Generic[OutputT]):
         return PinnedAgent(
             rules=pin_rules(self.rules, code_source),
             output_schema=self.output_form.schema,
+            task_tags=self.tags.task.marking,
             compacts=self.compaction is not None,
             **same,
         ).as_sent()

@@ -155,8 +155,8 @@ class Lifecycle(Generic[InputT, OutputT]):
             _refuse_retried_cron()
             await self._pin()
             run.set_budget()
-            plain = task.model_copy(update={"carried": None, "seal": None})
-            dispatch.sized("the task", plain, run.definition.max_input_bytes)
+            # As it was sent: what the input type makes of it has another size when a deploy changes the type.
+            dispatch.sized("the task", task.given, run.definition.max_input_bytes)
         run.has_taken_up()
 
     async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:

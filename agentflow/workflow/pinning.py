@@ -14,6 +14,7 @@ from agentflow.core.answer import describe_errors, form_as_pinned
 from agentflow.core.catalog import Catalog, what_it_takes
 from agentflow.core.compaction import ClearToolOutputs
 from agentflow.core.pinned_rules import rules_as_pinned
+from agentflow.core.tags import TagFinder
 from agentflow.errors import RunDenied
 from agentflow.workflow.definition import PINNED_AS_THEY_ARE, AgentDefinition, tags_of
 from agentflow.workflow.sources import code_source
@@ -34,7 +35,7 @@ def as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> AgentDefinit
     Raises:
         RunDenied: a later version of the library pinned the run.
     """
-    if manifest.pinned == present.pinned:
+    if _is_as_pinned(present, manifest):
         return present
     try:
         pinned = PinnedAgent.read(manifest.pinned)
@@ -56,7 +57,7 @@ def as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> AgentDefinit
         ),
         rules_name=manifest.rules or present.rules_name,
         output_form=form_as_pinned(pinned.output_schema, present.output_form),
-        tags=tags_of(catalog, present.tags.task, pinned.output_schema),
+        tags=tags_of(catalog, _task_tags(pinned, present), pinned.output_schema),
         compaction=compaction,
         **same,
     )
@@ -75,6 +76,9 @@ def lacking(pinned: AgentDefinition[Any], present: AgentDefinition[Any]) -> tupl
     ]
     if pinned.asked.engines_gone:
         found.append("its policies are others now: its next decision ends the run as denied")
+    method = pinned.verifier_method
+    if method not in (None, present.verifier_method):
+        found.append(f"the class no longer has the verifier {method}: what people decide counts for nothing")
     tools = {contract.name: contract for contract in present.tools}
     for contract in pinned.tools:
         name = contract.name
@@ -83,6 +87,21 @@ def lacking(pinned: AgentDefinition[Any], present: AgentDefinition[Any]) -> tupl
         elif what_it_takes(contract) != what_it_takes(tools[name]):
             found.append(f"the tool {name} takes or does something else: a call of it is left to a person")
     return tuple(found)
+
+
+def _is_as_pinned(present: AgentDefinition[Any], manifest: Manifest) -> bool:
+    """Whether a worker's class is in nothing another one than the run was pinned to."""
+    beside = (manifest.agent, manifest.release, manifest.rules or present.rules_name)
+    return manifest.pinned == present.pinned and beside == (
+        present.name,
+        present.release,
+        present.rules_name,
+    )
+
+
+def _task_tags(pinned: PinnedAgent, present: AgentDefinition[Any]) -> TagFinder:
+    """What the input type marked as the run began."""
+    return present.tags.task if pinned.task_tags is None else TagFinder(pinned.task_tags)
 
 
 @lru_cache(maxsize=256)

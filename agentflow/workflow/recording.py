@@ -61,11 +61,23 @@ async def recorded_check(
     return as_recorded(found, kept.problem, answer)
 
 
-async def recorded_plan(calls: CallNames, found: Planned) -> Planned:
-    """A plan to make a conversation shorter, as it first came out."""
+async def recorded_plan(calls: CallNames, found: Planned, strategy: str) -> tuple[Planned, str]:
+    """A plan to make a conversation shorter, as it first came out, and the name of the strategy it is of.
+
+    Args:
+        calls: Names the call.
+        found: What the strategy of today plans.
+        strategy: Its name.
+    """
     plan, problem = found
     as_summary = (
-        SummaryPlan(start=plan.start, end=plan.end, instructions=plan.instructions, model=plan.model)
+        SummaryPlan(
+            start=plan.start,
+            end=plan.end,
+            instructions=plan.instructions,
+            model=plan.model,
+            strategy=strategy,
+        )
         if isinstance(plan, Summarise)
         else None
     )
@@ -77,5 +89,6 @@ async def recorded_plan(calls: CallNames, found: Planned) -> Planned:
     )
     if kept.summary is not None:
         said = kept.summary
-        return Summarise(said.start, said.end, said.instructions, said.model), ""
-    return kept.compaction, kept.problem or ""
+        summarise = Summarise(said.start, said.end, said.instructions, said.model)
+        return (summarise, ""), said.strategy or strategy
+    return (kept.compaction, kept.problem or ""), strategy

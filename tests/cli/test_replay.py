@@ -1,9 +1,14 @@
 """``agentflow replay``: recorded runs against today's code."""
 
+import asyncio
 import shutil
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from temporalio.client import Client
 
 from tests.cli.harness import MODULE, CommandLine, eventually
 
@@ -63,6 +68,22 @@ def test_before_a_deploy_each_run_at_work_is_told_of_that_lacks_something_then(
         "the code of rule large_wires is gone: a decision that asks it ends the run as denied",
         "the class no longer has the tool wire: if no worker has it, a person is asked",
     ]
+
+
+@pytest.mark.parametrize(
+    "waits", [{"start_delay": timedelta(days=1)}, {"cron_schedule": "0 0 1 1 *"}], ids=["delayed", "cron"]
+)
+def test_a_run_that_waits_for_its_start_holds_nothing_up(agentflow: CommandLine, waits: Any) -> None:
+    async def start() -> str:
+        client = await Client.connect(agentflow.address)
+        task = {"input": "answer 1.00", "requested_by": "rita"}
+        name = f"waits-{uuid4()}"
+        await client.start_workflow("Cashier", task, id=name, task_queue="nobody", **waits)
+        return name
+
+    workflow_id = asyncio.run(start())
+    replayed = agentflow.process("replay", workflow_id, "--workflows", MODULE, "--json")
+    assert [one["result"] for one in replayed.document["histories"]] == ["ok"]
 
 
 def test_a_run_that_is_over_lacks_nothing(agentflow: CommandLine, history: Path) -> None:

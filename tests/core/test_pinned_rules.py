@@ -87,6 +87,43 @@ def test_only_code_that_is_gone_is_missing() -> None:
     assert [type(rule.when) for rule in asked.rules[6:]] == [UnverifiedRequester, PassesOn]
 
 
+class OtherwiseTrusted(UntrustedSinks):
+    """Code, though its base is one of the library's."""
+
+    def __call__(self, context: RuleContext) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [OtherwiseTrusted(), UntrustedSinks(OtherwiseTrusted()), UntrustedSinks(UntrustedSinks(is_small))],
+)
+def test_what_is_code_within_a_condition_is_code_before_and_after_it_was_pinned(condition: Any) -> None:
+    rules = RuleSet("one", "1", (deny("it", reason="a test", when=condition),))
+    assert rules_at_hand(rules).of_code == {"it"}
+    asked = rules_as_pinned(sent(rules), rules, {}, code_source)
+    assert (asked.of_code, asked.gone) == ({"it"}, frozenset())
+    assert asked.rules[0].when == condition
+
+
+class Limit:
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+
+def over(limit: Limit) -> Any:
+    return lambda context: context.amount("amount") > limit.most
+
+
+def test_of_conditions_with_one_hash_a_rule_has_its_own_or_none() -> None:
+    much, very_much = over(Limit(5)), over(Limit(500))
+    rules = RuleSet("two", "1", (deny("a", reason="r", when=much), deny("b", reason="r", when=very_much)))
+    asked = rules_as_pinned(sent(rules), rules, {}, code_source)
+    assert [rule.when for rule in asked.rules] == [much, very_much]
+    renamed = RuleSet("two", "1", (deny("c", reason="r", when=much), deny("d", reason="r", when=very_much)))
+    assert rules_as_pinned(sent(rules), renamed, {}, code_source).gone == {"a", "b"}
+
+
 def test_code_is_found_by_what_it_is_and_not_by_its_rule() -> None:
     moved = RuleSet(
         "moved", "2", (deny("another", reason="it is small", tools=(pay,), when=is_small),), tools=(pay,)

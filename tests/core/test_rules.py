@@ -1,6 +1,8 @@
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from enum import Enum
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -117,6 +119,11 @@ class Under:
         return context.amount("amount") < self.limit
 
 
+class Size(Enum):
+    SMALL = "5"
+    LARGE = "6"
+
+
 @dataclass(frozen=True)
 class Limits:
     limit: int
@@ -136,6 +143,10 @@ class Limits:
         (Under(Decimal(5)), Under(Decimal(6))),
         (under(under(5)), under(under(6))),
         (Limits(5).holds, Limits(6).holds),
+        (under(Limits(5)), under(Limits(6))),
+        (under(re.compile("a")), under(re.compile("b"))),
+        (under(re.compile("a")), under(re.compile("a", re.IGNORECASE))),
+        (under(Size.SMALL), under(Size.LARGE)),
     ],
 )
 def test_what_a_condition_was_made_with_is_in_the_hash(one: Any, other: Any) -> None:

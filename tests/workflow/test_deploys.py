@@ -1,15 +1,10 @@
 """A deploy changes an agent's class while runs of it are at work: they go on as they were pinned."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow.contracts.approval import ApprovalRequest
 from agentflow.contracts.escalation import Resolution
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow import deployed_agents
@@ -23,7 +18,7 @@ from tests.workflow.deployed_agents import (
     SurelyReporting,
     Toolless,
 )
-from tests.workflow.harness import Harness, replayed, serving
+from tests.workflow.deploying import Deploys, ended
 
 SMALL = call("pay", account="alice", amount="10.00")
 LARGE = call("pay", account="alice", amount="600.00")
@@ -37,45 +32,9 @@ DEPLOYS = [
 """All that is pinned by value, or recorded."""
 
 
-class Deploys:
-    """Workers of several deploys that serve one task queue, one after the other."""
-
-    def __init__(self, temporal: WorkflowEnvironment, directory: Path, model: ScriptedModel) -> None:
-        self._temporal, self._directory, self.model = temporal, directory, model
-        self._queue, self._bank = f"deploys-{directory.name}", None
-
-    @asynccontextmanager
-    async def of(self, *agents: type) -> AsyncIterator[Harness]:
-        async with serving(
-            self._temporal,
-            self.model,
-            self._directory,
-            queue=self._queue,
-            bank=self._bank,
-            workflows=list(agents),
-        ) as bank:
-            self._bank = bank.bank
-            yield bank
-
-    async def waiting(self) -> tuple[WorkflowHandle[Any, Any], ApprovalRequest]:
-        """A run of ``Banker`` that waits for an approval; its worker is gone."""
-        async with self.of(Banker) as bank:
-            handle = await bank.start(Banker)
-            return handle, await bank.pending(handle)
-
-
 @pytest.fixture
 def deploys(temporal: WorkflowEnvironment, tmp_path: Path) -> Deploys:
     return Deploys(temporal, tmp_path, ScriptedModel([SMALL, LARGE, SMALL, answer(REPORT)]))
-
-
-async def ended(handle: WorkflowHandle[Any, Any], agent: type) -> Any:
-    """The outcome of a run that no workflow task of failed, and which replays on the agent."""
-    outcome, history = await handle.result(), await handle.fetch_history()
-    failures = [event for event in history.events if event.HasField("workflow_task_failed_event_attributes")]
-    assert failures == []
-    await replayed(history, agent)
-    return outcome
 
 
 @pytest.mark.parametrize("agent", DEPLOYS, ids=lambda agent: agent.__name__)

@@ -70,6 +70,11 @@ class Bank:
         """A page of the account's statement."""
         return f"page {page} " + "x" * size
 
+    @tool(effect="read", scopes=("books",))
+    async def ledger(self) -> str:
+        """All that was paid."""
+        return "\n".join(map(str, self.paid))
+
     @tool(effect="write", recovery="key", options=ToolOptions(retry=QUICK))
     async def pay(self, context: ToolContext, account: str, amount: str) -> str:
         """Pay an amount to an account."""
