@@ -1,12 +1,14 @@
 """``agentflow replay``."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from temporalio.client import WorkflowHistory
+from temporalio.client import Client, WorkflowHistory
+from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.adapters.visibility import quoted
 from agentflow.audit.replaying import ReplayedRuns
@@ -21,12 +23,16 @@ from agentflow.cli.project import workflows_of_project
 from agentflow.cli.quiet import quiet_temporal
 from agentflow.cli.selection import Directory, Files, OneRun, Query, select
 from agentflow.cli.session import Session, open_session
+from agentflow.contracts.names import AGENT_NAME
 from agentflow.private_files import write_file
 
 ReplayResult = Literal["ok", "lacking", "diverged", "unknown_type"]
 """``ok``: today's code does what the run did. ``lacking``: it does, but an open run is pinned to something
 that it doesn't have, such as the code of a rule. ``diverged``: it doesn't, and open runs of this kind would
 stand still. ``unknown_type``: no agent that was given has the run's workflow type."""
+
+OTHERS_AT_MOST = 1_000
+"""How many runs at work of other agents are counted."""
 
 STYLES = {"ok": "green", "lacking": "yellow", "diverged": "red", "unknown_type": "red"}
 
@@ -64,7 +70,8 @@ def replay(
     """Replay runs against today's code, in the sandbox. Exit 1 if one would do something else.
 
     A run that isn't over replays as far as it got. Nothing is called, and nothing is changed. Before a
-    deploy, --running says which runs at work it would stop, and why.
+    deploy, --running says which runs at work it would stop, and why. Runs at work of agents that aren't
+    among yours are counted: those of a class that was renamed or removed have no worker after the deploy.
     """
     with open_session(context, as_json=as_json) as session:
         if query and running:
@@ -78,9 +85,14 @@ def replay(
         with session.output.progress("replaying") as progress, quiet_temporal():
             every = _every(runs, found)
             results = session.run(_replay_all(every, agents, namespace_of(session.connection), progress))
+        others = session.run(_others_at_work(session.client().temporal, agents)) if running else {}
+        for name, count in others.items():
+            session.output.note(
+                f"not replayed: {count} runs at work of {name}, which is none of these agents"
+            )
         bad = [result for result in results if result.result != "ok"]
         session.output.result(
-            {"histories": results, "ok": not bad},
+            {"histories": results, "ok": not bad, "others_at_work": others},
             table(("RESULT", "WORKFLOW TYPE", "EVENTS", "HISTORY", "WHY"), map(_cells, results)),
         )
         if bad:
@@ -110,8 +122,29 @@ def _gather(
 
 def _of_running(agents: Collection[str]) -> str:
     """The query for the runs at work of agents."""
-    kinds = ", ".join(map(quoted, sorted(agents)))
-    return f"ExecutionStatus = 'Running' AND WorkflowType IN ({kinds})"
+    return f"ExecutionStatus = 'Running' AND WorkflowType IN ({_types(agents)})"
+
+
+def _types(agents: Collection[str]) -> str:
+    return ", ".join(map(quoted, sorted(agents)))
+
+
+async def _others_at_work(client: Client, agents: Collection[str]) -> dict[str, int]:
+    """How many runs are at work of agents that weren't given, by workflow type.
+
+    Another service's may be among them, so this refuses nothing.
+    """
+    query = (
+        f"ExecutionStatus = 'Running' AND {AGENT_NAME} IS NOT NULL AND WorkflowType NOT IN ({_types(agents)})"
+    )
+    found = client.list_workflows(query, limit=OTHERS_AT_MOST, rpc_timeout=RPC_TIMEOUT)
+    try:
+        return dict(Counter([run.workflow_type async for run in found]))
+    except RPCError as error:
+        if error.status is RPCStatusCode.INVALID_ARGUMENT:
+            # The namespace doesn't have agentflow's search attributes: no run of an agent can be told.
+            return {}
+        raise
 
 
 def _queried(session: Session, query: str, *, only_last: bool) -> AsyncIterator[RecordedRun] | None:

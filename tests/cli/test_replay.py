@@ -14,6 +14,7 @@ from tests.cli.harness import MODULE, CommandLine, eventually
 
 CHANGED = "tests.cli.changed_agents"
 LACKING = "tests.cli.lacking_agents"
+OTHER = "workflows.support_refund"
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +69,20 @@ def test_before_a_deploy_each_run_at_work_is_told_of_that_lacks_something_then(
         "the code of rule large_wires is gone: a decision that asks it ends the run as denied",
         "the class no longer has the tool wire: if no worker has it, a person is asked",
     ]
+
+
+def test_before_a_deploy_runs_at_work_of_agents_that_are_gone_are_counted(agentflow: CommandLine) -> None:
+    agentflow.waiting("pay 1.00")
+
+    def others() -> dict[str, int]:
+        found = agentflow("replay", "--running", "--workflows", OTHER, "--json")
+        assert found.exit_code == 0
+        counted: dict[str, int] = found.document["others_at_work"]
+        return counted
+
+    eventually(lambda: others().get("Cashier", 0) > 0)
+    told = agentflow("replay", "--running", "--workflows", OTHER)
+    assert "runs at work of Cashier, which is none of these agents" in told.stderr
 
 
 @pytest.mark.parametrize(
