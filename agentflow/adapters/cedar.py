@@ -30,7 +30,7 @@ from agentflow.adapters.cedar_schema import (
 )
 from agentflow.contracts.rules import MAX_PEOPLE, Quorum
 from agentflow.contracts.tools import ToolContract
-from agentflow.contracts.wire import Json
+from agentflow.contracts.wire import Contract, Json
 from agentflow.core.rule_checks import quorum_of
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Match
@@ -69,6 +69,13 @@ class _Parsed:
     policies: Mapping[str, _Policy]
 
 
+class _ByValue(Contract):
+    """As a manifest has the policies."""
+
+    policies: str
+    tools: tuple[str, ...]
+
+
 class CedarPolicies:
     """Cedar policies over an agent's tools. Make them with ``cedar_policies``."""
 
@@ -98,16 +105,21 @@ class CedarPolicies:
 
     @property
     def by_value(self) -> Json:
-        """The policies' text."""
-        return self._text
+        """The policies' text, and the tools that they are over."""
+        return {"policies": self._text, "tools": sorted(self._contracts)}
 
     def restored(self, by_value: Json, tools: Mapping[str, ToolContract]) -> "CedarPolicies":
         """The policies of a run that was pinned to another text, or to other tools.
 
+        Tools of other agents, where one text is for several, are taken as they are today.
+
         Raises:
             ConfigurationError: this version of Cedar takes them no more.
+            KeyError: a tool of another agent is gone.
         """
-        return CedarPolicies(str(by_value), tools)
+        pinned = _ByValue.model_validate(by_value)
+        known = {**self._contracts, **tools}
+        return CedarPolicies(pinned.policies, {name: known[name] for name in pinned.tools})
 
     def judge(self, context: RuleContext) -> Sequence[Match]:
         """What the policies say of a call.

@@ -13,6 +13,7 @@ from agentflow.adapters.cedar import cedar_policies
 from agentflow.adapters.cedar_schema import arguments_as_cedar, schema_of
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.rules import Tier
+from agentflow.core.pinned_rules import pin_rules, rules_as_pinned
 from agentflow.core.policy import decide, explain
 from agentflow.core.provenance import Provenance
 from agentflow.core.rule_context import RuleContext
@@ -227,6 +228,18 @@ def test_engine_and_policies_are_in_the_rule_sets_hash() -> None:
     other = RuleSet("r", "1", (), (cedar_policies(PERMIT.replace("100.00", "200.00"), TOOLS),))
     assert one.named(code_source).hash != other.named(code_source).hash
     assert one.named(code_source).engines == (f"cedar {version('cedarpy')}",)
+
+
+def test_a_runs_own_policies_are_made_again_though_they_are_for_other_agents_too() -> None:
+    dearer = PERMIT.replace("100.00", "200.00")
+    pinned = pin_rules(RuleSet("r", "1", (), (cedar_policies(PERMIT, TOOLS),)), code_source)
+    present = RuleSet("r", "2", (), (cedar_policies(dearer, TOOLS),))
+    # The run's agent has one of the tools.
+    found = rules_as_pinned(pinned, present, {"pay": pay.contract}, code_source)
+    call = context_of({"to": "bob", "amount": "150.00"})
+    assert not found.engines_gone
+    assert decide((), call, present.policies).verdict == "allow"
+    assert decide(found.rules, call, found.policies).verdict == "ask"
 
 
 def test_an_explanation_names_the_policies() -> None:
