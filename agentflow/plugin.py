@@ -51,6 +51,7 @@ from agentflow.activity.verification import VerificationActivity
 from agentflow.activity.worker_tool import WorkerTool
 from agentflow.adapters.chains import first_run_of
 from agentflow.adapters.history.pins import pin_before
+from agentflow.adapters.history.tries import spent_before
 from agentflow.adapters.ledger_purge import check_retention
 from agentflow.adapters.ledger_upkeep import DEFAULT_RETENTION, ledger_kept
 from agentflow.adapters.memory_blobs import MemoryBlobStore
@@ -301,6 +302,7 @@ class AgentflowPlugin(SimplePlugin):
                 redacts=self._redacts,
                 requesters=self._requesters,
                 ledger=ledger,
+                tries_before=partial(spent_before, settings["client"]),
             )
             verification = VerificationActivity(_own_verifiers(workflows))
             served += [

@@ -12,7 +12,7 @@ from agentflow.activity.bounded import answered, close_unawaited, in_bounded_tim
 from agentflow.activity.ledger_calls import LedgerCalls
 from agentflow.activity.outside import OutsideTool
 from agentflow.contracts.identity import ApproverKey, SignatureTerms
-from agentflow.contracts.manifest import Manifest, ManifestRequest
+from agentflow.contracts.manifest import Manifest, ManifestRequest, SpentBefore
 from agentflow.contracts.model import ModelPrice, ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import Tier
@@ -44,6 +44,10 @@ KEYS_SECONDS = 10.0
 
 FrozenFor = Callable[[str, str], Awaitable[tuple[str, ...]]]
 """Answers the freezes that concern an agent and a tenant."""
+
+TriesBefore = Callable[[str, str], Awaitable[SpentBefore]]
+"""Answers, for a workflow id and the run id of an execution that is a later try, what those before it spent.
+Raises ``OutsideError`` where asking again may help."""
 
 
 def _no_aliases() -> Mapping[str, str]:
@@ -189,6 +193,7 @@ class ManifestActivity:
         redacts: bool = False,
         requesters: RequesterSource | None = None,
         ledger: LedgerCalls | None = None,
+        tries_before: TriesBefore | None = None,
     ) -> None:
         self._registry = registry
         self._tier: Tier = tier
@@ -204,6 +209,7 @@ class ManifestActivity:
         self._redacts = redacts
         self._requesters = requesters
         self._ledger = ledger
+        self._tries_before = tries_before
 
     async def resolve_manifest(self, request: ManifestRequest) -> Manifest:
         """Pin a run. An unknown model or price is part of the answer: the run is then denied."""
@@ -233,6 +239,7 @@ class ManifestActivity:
             models=tuple(models),
             problem=problem,
             was_reset=info.workflow_run_id != request.execution,
+            spent_before=await self._spent_before() if request.tried_before else None,
             frozen=await self._frozen(request),
             approver_keys=await keys_of(self._approvers) if self._approvers else None,
             signature_terms=self._signature_terms,
@@ -250,6 +257,13 @@ class ManifestActivity:
             max_payload_bytes=self._max_payload_bytes,
             agentflow_version=installed_version(),
         )
+
+    async def _spent_before(self) -> SpentBefore:
+        """Spending of the tries before. While it can't be read, no try begins: its budget would be whole."""
+        if self._tries_before is None:
+            return SpentBefore(problem="this worker can't read what Temporal's tries before this one spent")
+        info = activity.info()
+        return await self._tries_before(info.workflow_id or "", info.workflow_run_id or "")
 
     async def _policy(self) -> RequesterPolicy | None:
         """Whose word is taken for who asked. What is no policy is an error: no run begins without one."""

@@ -1,5 +1,7 @@
 """What a run is pinned to, from its first step to its last."""
 
+from decimal import Decimal
+
 from pydantic import Field
 
 from agentflow.contracts.effects import EarlierEffects
@@ -7,7 +9,7 @@ from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.model import ModelSpec
 from agentflow.contracts.requester import RequesterPolicy
 from agentflow.contracts.rules import RuleSetName, Tier
-from agentflow.contracts.wire import Contract, Json, Sha256, is_empty, is_false, is_none
+from agentflow.contracts.wire import Contract, Json, Sha256, Usd, is_empty, is_false, is_none, is_zero
 
 MAX_PAYLOAD_BYTES = 1_900_000
 """Longest single value, where it isn't said otherwise. Temporal refuses 2 MiB; the rest is room for what the
@@ -39,6 +41,17 @@ class TaskInput(Contract):
     """Why it does not fit the type: the run fails."""
 
 
+class SpentBefore(Contract):
+    """Cost of the tries that Temporal made of a run before the one that asks: at the most."""
+
+    cost_usd: Usd = Decimal(0)
+    """Of all of them, with what they began with."""
+    possibly_billed_usd: Usd = Field(default=Decimal(0), exclude_if=is_zero)
+    """The part of it that was reserved for calls whose end none of them heard of."""
+    problem: str | None = Field(default=None, exclude_if=is_none)
+    """Why it can't be told any more: the run is denied with this text."""
+
+
 class ManifestRequest(Contract):
     """What the workflow's code declares; the worker resolves the rest."""
 
@@ -58,6 +71,8 @@ class ManifestRequest(Contract):
     """Which run of its workflow id it is: ``core.idempotency.chain_of``."""
     execution: str = ""
     """The run id of the execution before it was ever reset."""
+    tried_before: bool = Field(default=False, exclude_if=is_false)
+    """Whether Temporal tries the run again in this execution, by a workflow retry policy."""
     earlier_effects: EarlierEffects = "ask"
     """Of the agent."""
     pinned: dict[str, Json] = Field(default_factory=dict[str, Json])
@@ -90,6 +105,9 @@ class Manifest(Contract):
     """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
     was_reset: bool = Field(default=False, exclude_if=is_false)
     """Whether the execution that it was resolved in came of a reset."""
+    spent_before: SpentBefore | None = Field(default=None, exclude_if=is_none)
+    """Spending of the tries before this one, which the budget begins with. ``None`` in a run's first try, and
+    in tries that began before they asked."""
     frozen: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The freezes that held as it was resolved."""
     approver_keys: tuple[ApproverKey, ...] | None = Field(default=None, exclude_if=is_none)

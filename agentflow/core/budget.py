@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from agentflow.contracts.budget import Budget, Spend, UsageReport
+from agentflow.contracts.manifest import SpentBefore
 from agentflow.errors import BudgetExhausted, ConfigurationError
 
 _LIMITS = ("cost_usd", "input_tokens", "output_tokens", "model_calls", "tool_calls")
@@ -26,6 +27,8 @@ class Purse:
     settled: Spend = field(default_factory=Spend)
     reservations: Mapping[str, Spend] = field(default_factory=_no_reservations)
     possibly_billed_usd: Decimal = Decimal(0)
+    before: SpentBefore | None = None
+    """The part of ``settled`` that tries before this one spent."""
 
     @property
     def reserved(self) -> Spend:
@@ -38,8 +41,13 @@ class Purse:
         for limit in _LIMITS:
             most, would_be = getattr(self.budget, limit), getattr(after, limit)
             if most is not None and would_be > most:
-                return f"{limit} would reach {would_be}, the budget is {most}"
+                return f"{limit} would reach {would_be}, the budget is {most}{self._by_tries(limit)}"
         return None
+
+    def _by_tries(self, limit: str) -> str:
+        if limit != "cost_usd" or self.before is None or not self.before.cost_usd:
+            return ""
+        return f", of which tries of this run before this one spent {self.before.cost_usd}"
 
     def affordable_attempts(self, worst: Spend, most: int) -> int:
         """How many attempts of a call fit, each of which may be billed in full: 0 to ``most``."""
@@ -93,6 +101,22 @@ class Purse:
     def carried_over(self, settled: Spend, possibly_billed_usd: Decimal) -> "Purse":
         """The purse of a run that continued as new: what was spent before counts."""
         return replace(self, settled=settled, possibly_billed_usd=possibly_billed_usd)
+
+    def after_tries(self, before: SpentBefore) -> "Purse":
+        """The purse of a run that Temporal tries again: what the tries before spent counts.
+
+        What the last execution of them was started with is in that, and in this purse already.
+        """
+        known = self.before or SpentBefore()
+        spent = max(self.settled.cost_usd, before.cost_usd)
+        return replace(
+            self,
+            settled=self.settled.model_copy(update={"cost_usd": spent}),
+            possibly_billed_usd=self.possibly_billed_usd
+            - known.possibly_billed_usd
+            + before.possibly_billed_usd,
+            before=before,
+        )
 
     def report(self) -> UsageReport:
         """The purse as the ``usage`` query shows it."""

@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 
 from agentflow.contracts.effects import EarlierEffects
 from agentflow.contracts.guards import OutputCheck, OutputVerdict
-from agentflow.contracts.manifest import Manifest, ManifestRequest
+from agentflow.contracts.manifest import Manifest, ManifestRequest, SpentBefore
 from agentflow.contracts.outcome import AgentOutcome, OutcomeStatus
 from agentflow.contracts.recorded import Recorded
 from agentflow.contracts.task import AgentTask
@@ -200,12 +200,17 @@ class Lifecycle(Generic[InputT, OutputT]):
             raise ApplicationError(problem, type="MalformedInput", non_retryable=True)
         if manifest.problem:
             raise RunDenied(manifest.problem)
+        if manifest.spent_before:
+            _refuse_unknown(manifest.spent_before)
         if manifest.requesters is not None:
             self._run.requester = requester_of_start(self._run, manifest.requesters)
 
     async def _compare_release(self) -> None:
         """Record whose code goes on from here: a worker of another release may have taken up the run."""
         pinned, present = self._run.manifest, await self._manifest()
+        if present.spent_before:
+            _refuse_unknown(present.spent_before)
+            self._run.tried_before(present.spent_before)
         self._run.freeze_too(present.frozen)
         self._run.identify_too(present.approver_keys, present.signature_terms)
         if present.requesters and not present.requesters.unverified and not was_verified(self._run.requester):
@@ -240,6 +245,8 @@ class Lifecycle(Generic[InputT, OutputT]):
             },
             chain=chain(),
             execution=workflow.info().original_execution_run_id,
+            # One that continued as new has one attempt again, and its purse with it.
+            tried_before=workflow.info().attempt > 1,
             earlier_effects=_earlier_effects(definition),
             pinned=definition.pinned if self._is_first else {},
             task_input=read_input(self._run.task) if self._is_first else None,
@@ -312,6 +319,16 @@ def _refuse_retried_cron() -> None:
             "a run with a cron schedule must not have a retry policy: its activities have their own, and the "
             "retry of an execution can't be told from the next one"
         )
+
+
+def _refuse_unknown(before: SpentBefore) -> None:
+    """No try begins with a whole budget.
+
+    Raises:
+        RunDenied: nobody can tell what the tries before this one spent.
+    """
+    if before.problem is not None:
+        raise RunDenied(before.problem)
 
 
 class _WallTimeOverError(AgentflowError):

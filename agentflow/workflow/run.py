@@ -5,6 +5,7 @@ Only ``core`` makes new states; this is where they are kept, and where the world
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ from agentflow.contracts.attention import Attention
 from agentflow.contracts.escalation import RunStatus
 from agentflow.contracts.identity import ApproverKey, SignatureTerms
 from agentflow.contracts.loops import Circles
-from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest
+from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES, Manifest, SpentBefore
 from agentflow.contracts.names import FREEZE_SIGNAL, SETTLED_USD, UNFREEZE_SIGNAL
 from agentflow.contracts.outcome import Evidence, ToolCallSummary
 from agentflow.contracts.requester import Requester, RequesterProof
@@ -205,11 +206,13 @@ class Run:
         Raises:
             ConfigurationError: the task asks for more.
         """
-        self.purse = Purse(tightest(self.definition.budget, self.task.budget))
+        self.purse = replace(self.purse, budget=tightest(self.definition.budget, self.task.budget))
 
     def _adopt(self, manifest: Manifest) -> None:
         """Go on as the agent that the run is pinned to."""
         self._manifest = manifest
+        if manifest.spent_before is not None:
+            self.purse = self.purse.after_tries(manifest.spent_before)
         definition = as_pinned(self._present, manifest)
         self.definition = definition
         self.redaction.adopt(definition)
@@ -286,6 +289,11 @@ class Run:
         self.frozen = (*self.frozen, *new)
         if new:
             self.note("freeze", True, f"frozen as it began: {', '.join(new)}")
+
+    def tried_before(self, before: SpentBefore) -> None:
+        """This execution is the first of a try, and was taken along what one before it had done."""
+        self._manifest = self.manifest.model_copy(update={"spent_before": before})
+        self.purse = self.purse.after_tries(before)
 
     def identify_too(self, keys: Sequence[ApproverKey] | None, terms: SignatureTerms | None) -> None:
         """Let the keys count that the worker has now: people come and go while a run goes on.
@@ -420,7 +428,9 @@ class Run:
     def _standing(self) -> Standing:
         pending = tuple(approval.shown() for approval in self.people.approvals.pending)
         listed = tuple(map(self.redaction.request, pending))
-        return Standing(self._state, pending, listed, self.purse.settled.cost_usd)
+        # A list has a row for each try.
+        before = self.purse.before.cost_usd if self.purse.before else 0
+        return Standing(self._state, pending, listed, self.purse.settled.cost_usd - before)
 
     def _details(self, standing: Standing) -> str:
         view = RunView(

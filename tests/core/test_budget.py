@@ -8,6 +8,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from pydantic import ValidationError
 
 from agentflow.contracts.budget import Budget, Spend
+from agentflow.contracts.manifest import SpentBefore
 from agentflow.contracts.model import ModelOptions
 from agentflow.contracts.task import AgentTask
 from agentflow.core.budget import Purse, attempts, tightest
@@ -216,3 +217,14 @@ def test_what_is_under_way_as_a_run_ends_is_settled_in_full() -> None:
 def test_answers_of_a_length_that_no_sum_of_money_holds_are_refused() -> None:
     with pytest.raises(ValidationError):
         ModelOptions(max_output_tokens=10**16)
+
+
+def test_what_tries_before_spent_is_settled_once_and_named_where_it_leaves_too_little() -> None:
+    began = SpentBefore(cost_usd=Decimal("0.10"), possibly_billed_usd=Decimal("0.02"))
+    more = SpentBefore(cost_usd=Decimal("0.40"), possibly_billed_usd=Decimal("0.05"))
+    purse = Purse(Budget(cost_usd=Decimal("0.50"))).after_tries(began)
+    purse = purse.carried_over(Spend(cost_usd=Decimal("0.30")), Decimal("0.03")).after_tries(more)
+    assert (purse.settled.cost_usd, purse.possibly_billed_usd) == (Decimal("0.40"), Decimal("0.06"))
+    said = purse.shortfall(Spend(cost_usd=Decimal("0.20")))
+    assert said is not None
+    assert said.endswith("the budget is 0.50, of which tries of this run before this one spent 0.40")

@@ -62,3 +62,44 @@ class Again(Shopper):
         if workflow.info().attempt < 3:
             raise ApplicationError("once more")
         return "done"
+
+
+@workflow.defn
+class AgainLater(Shopper):
+    """Continues as new, and fails then in a way that Temporal may try again."""
+
+    max_history_bytes = 1
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        if self.progress is None:
+            for number in range(5):
+                await self.call_tool(Shop.look_up, {"item": str(number)})
+            await self.checkpoint(True)
+        await self.call_tool(Shop.look_up, {"item": "tea"})
+        raise ApplicationError("once more")
+
+
+@workflow.defn
+class LaterAgain(Shopper):
+    """Fails in a way that Temporal may try again, and continues as new then."""
+
+    max_history_bytes = 1
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        if self.progress is None:
+            await self.call_tool(Shop.look_up, {"item": "tea"})
+            if workflow.info().attempt == 1:
+                raise ApplicationError("once more")
+            for number in range(4):
+                await self.call_tool(Shop.look_up, {"item": str(number)})
+            await self.checkpoint(True)
+        await self.call_tool(Shop.look_up, {"item": "more"})
+        return "done"

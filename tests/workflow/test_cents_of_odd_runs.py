@@ -10,11 +10,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 
 from agentflow import AgentTask
+from agentflow.adapters.history import tries
 from agentflow.adapters.history.spent import spent_by
 from agentflow.adapters.run_timeline import timeline_of
 from agentflow.cli.cost import model_shares
@@ -29,14 +30,15 @@ from agentflow.contracts.names import (
 from agentflow.testing import ScriptedModel, answer
 from tests.workflow.chatting_agents import Summarising
 from tests.workflow.harness import Harness, chain, eventually, serving
-from tests.workflow.hasty_agents import Again, Hasty, HastyInChat
-from tests.workflow.metered_agents import Metered, Shop, Shopper, Waiting
+from tests.workflow.hasty_agents import Again, AgainLater, Hasty, HastyInChat, LaterAgain
+from tests.workflow.metered_agents import PRICE, Metered, Shop, Shopper, Waiting
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.test_compaction import CONTEXT, pages
 from tests.workflow.test_every_cent import LOOKS, ORDERS, reports, sleeps
 from tests.workflow.unreachable import Unreachable, make_outages_short
 
 TASK: Any = AgentTask(input="go", requested_by="rita")
+SMALL = {"input": "go", "requested_by": "rita"}
 
 
 async def listed(bank: Harness, name: str, runs: int) -> list[RunRow]:
@@ -95,22 +97,150 @@ async def test_no_run_goes_on_in_a_new_execution_while_its_model_is_asked(
     assert outcome.cost_usd > shop.billed
 
 
+async def begun(bank: Harness, agent: str, task: Any = TASK, **more: Any) -> WorkflowHandle[Any, Any]:
+    """A run that Temporal may try three times."""
+    policy = RetryPolicy(maximum_attempts=3, initial_interval=timedelta(milliseconds=10))
+    name = f"again-{uuid4()}"
+    settings: Any = {"id": name, "task_queue": bank.task_queue, "retry_policy": policy, **more}
+    return await bank.client.start_workflow(agent, task, **settings)
+
+
 async def test_what_temporal_tries_again_is_in_every_report(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
-    shop, name = Shop(), f"again-{uuid4()}"
-    policy = RetryPolicy(maximum_attempts=3, initial_interval=timedelta(milliseconds=10))
+    shop = Shop()
     async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[Again]) as bank:
-        handle = await bank.client.start_workflow(
-            "Again", TASK, id=name, task_queue=bank.task_queue, retry_policy=policy
-        )
-        await handle.result()
+        handle = await begun(bank, "Again")
+        outcome = await handle.result()
         said = await reports(bank, handle)
-        in_all, _ = await by_model(bank, await listed(bank, name, 3))
-    # The audit is of the try that stands.
-    del said["audit"]
+        rows = await listed(bank, handle.id, 3)
+        in_all, _ = await by_model(bank, rows)
+    said["outcome"] = Decimal(outcome["cost_usd"])
     assert set(said.values()) == {shop.billed} == {in_all}
+    assert [row.cost_usd for row in rows] == [PRICE] * 3
     assert shop.billed == Decimal("0.30")
+
+
+async def test_a_list_of_one_try_has_what_that_one_spent(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=Shop(), workflows=[Again]) as bank:
+        handle = await begun(bank, "Again")
+        await handle.result()
+        await listed(bank, handle.id, 3)
+        query = runs_query(status="completed", extra=f"WorkflowId = '{handle.id}'")
+        rows = await with_spending(bank.client, await find_runs(bank.client, query, 10))
+    assert [row.cost_usd for row in rows] == [PRICE]
+
+
+async def test_all_tries_of_a_run_have_one_budget(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+    shop, task = Shop(), {**SMALL, "budget": {"cost_usd": "0.15"}}
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[Again]) as bank:
+        handle = await begun(bank, "Again", task)
+        outcome = await handle.result()
+        said = await reports(bank, handle)
+    assert shop.billed == PRICE
+    assert outcome["status"] == "budget_exhausted"
+    assert "tries of this run before this one spent 0.1" in outcome["reason"]
+    said["outcome"] = Decimal(outcome["cost_usd"])
+    assert set(said.values()) == {PRICE}
+
+
+async def test_what_a_try_that_timed_out_may_have_spent_is_in_the_next_ones_budget(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    shop, task = Shop(hangs=True), {**SMALL, "budget": {"cost_usd": "0.15"}}
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[Again]) as bank:
+        handle = await begun(bank, "Again", task, run_timeout=timedelta(seconds=3))
+        outcome = await handle.result()
+        told = await spent_by(bank.client, handle.id)
+    assert shop.billed == PRICE
+    assert outcome["status"] == "budget_exhausted"
+    assert told.cost_usd == told.possibly_billed_usd == Decimal(outcome["cost_usd"]) == PRICE
+
+
+async def test_an_execution_that_went_on_in_a_new_one_is_tried_again_with_what_its_try_spent(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    shop, task = Shop(), {**SMALL, "budget": {"cost_usd": "0.75"}}
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[AgainLater]) as bank:
+        handle = await begun(bank, "AgainLater", task)
+        outcome = await handle.result()
+        said = await reports(bank, handle)
+        rows = await listed(bank, handle.id, 3)
+    # Five before it went on, and one in each try after.
+    assert shop.billed == 7 * PRICE
+    assert outcome["status"] == "budget_exhausted"
+    said["outcome"] = Decimal(outcome["cost_usd"])
+    assert set(said.values()) == {shop.billed}
+    assert sorted(row.cost_usd or 0 for row in rows) == [0, PRICE, 6 * PRICE]
+
+
+async def test_a_try_that_continues_as_new_takes_along_what_those_before_it_spent(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    shop, task = Shop(), {**SMALL, "budget": {"cost_usd": "0.65"}}
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[LaterAgain]) as bank:
+        handle = await begun(bank, "LaterAgain", task)
+        outcome = await handle.result()
+        said = await reports(bank, handle)
+        rows = await listed(bank, handle.id, 2)
+    # One, five, and none.
+    assert shop.billed == 6 * PRICE
+    assert outcome["status"] == "budget_exhausted"
+    said["outcome"] = Decimal(outcome["cost_usd"])
+    assert set(said.values()) == {shop.billed}
+    assert sorted(row.cost_usd or 0 for row in rows) == [PRICE, 5 * PRICE]
+
+
+async def test_a_try_spends_nothing_where_those_before_it_can_not_be_read(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "MAX_EVENTS", 3)
+    shop = Shop()
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[Again]) as bank:
+        handle = await begun(bank, "Again")
+        outcome = await handle.result()
+        told = await spent_by(bank.client, handle.id)
+    assert outcome["status"] == "denied"
+    assert "can't be told, so this one may spend nothing" in outcome["reason"]
+    assert shop.billed == told.cost_usd == PRICE
+
+
+async def test_a_run_fails_while_temporal_can_not_say_what_its_tries_spent(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "READ_TIME", timedelta(0))
+    shop = Shop()
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[Again]) as bank:
+        handle = await begun(bank, "Again")
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        said = await reports(bank, handle)
+    assert shop.billed == PRICE
+    assert set(said.values()) == {PRICE}
+
+
+async def test_a_try_that_is_reset_to_its_beginning_begins_with_what_those_before_it_spent(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    shop = Shop()
+    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[Again]) as bank:
+        handle = await begun(bank, "Again")
+        await handle.result()
+        run_id, history = (
+            (await handle.describe()).run_id,
+            await bank.client.get_workflow_handle(handle.id).fetch_history(),
+        )
+        completed = "workflow_task_completed_event_attributes"
+        point = next(event.event_id for event in history.events if event.HasField(completed))
+        await reset_to(bank, handle.id, run_id, point)
+        outcome = await bank.client.get_workflow_handle(handle.id).result()
+        rows = await listed(bank, handle.id, 4)
+        told = await spent_by(bank.client, handle.id)
+    assert shop.billed == 4 * PRICE == told.cost_usd == spent_in_all(rows)
+    # What it spent itself before the reset is not in its budget.
+    assert Decimal(outcome["cost_usd"]) == 3 * PRICE
 
 
 @pytest.mark.parametrize("task", [2, 3, 4, 5, 6])

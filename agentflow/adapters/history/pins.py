@@ -11,10 +11,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.activity.arrivals import reset_from
-from agentflow.activity.history import LOCAL_ACTIVITY
 from agentflow.activity.reconcile import Asker
 from agentflow.adapters.history.executions import begun_by_cron, goes_on_from
 from agentflow.adapters.history.finding import document, time_of
+from agentflow.adapters.history.manifests import manifest_in
 from agentflow.adapters.history.payloads import Payloads, UnreadableError
 from agentflow.adapters.history.sealed_values import SealedValues
 from agentflow.adapters.visibility import quoted
@@ -224,12 +224,8 @@ class _Execution:
             self._before = ""
 
     async def _marker(self, marker: Any) -> None:
-        if marker.marker_name != LOCAL_ACTIVITY or not {"data", "result"} <= set(marker.details):
-            return
-        about = document(await self._plain.value(marker.details["data"].payloads))
-        if about.get("activity_type") == names.RESOLVE_MANIFEST_ACTIVITY:
+        if (manifest := await manifest_in(marker, self._plain)) is not None:
             self._manifest_pins = False
-            manifest = document(await self._plain.value(marker.details["result"].payloads))
             self._pin_to({"id": manifest.get("ledger")})
 
     async def _scheduled(self, event_id: int, scheduled: Any) -> None:

@@ -19,6 +19,7 @@ from temporalio.converter import DataConverter
 
 from agentflow.adapters.history.executions import Execution, Histories
 from agentflow.adapters.history.finding import document
+from agentflow.adapters.history.manifests import manifest_in
 from agentflow.adapters.history.payloads import Payloads, UnreadableError
 from agentflow.contracts import names
 from agentflow.contracts.model import HEAD_DIGITS, Brief, ChatRequest, ChatResponse
@@ -120,6 +121,27 @@ async def spent_in(converter: DataConverter, executions: Sequence[Execution]) ->
     return reading.spent
 
 
+async def spent_at_most(converter: DataConverter, executions: Sequence[Execution]) -> Spent:
+    """The same as ``spent_in``, for a budget.
+
+    Raises:
+        UnreadableError: more may have been spent, as something can't be decoded.
+    """
+    reading = _Reading(converter)
+    for _, event in _events(executions):
+        await reading.take(event)
+    if reading.unread is not None:
+        raise reading.unread
+    return reading.spent
+
+
+def said_before(manifest: Json) -> Spent | None:
+    """Spending of the tries before one, as its manifest has it; ``None`` if it doesn't say."""
+    said = document(document(manifest).get("spent_before"))
+    cost, possibly = _dollars(said.get("cost_usd")), _dollars(said.get("possibly_billed_usd", "0"))
+    return None if cost is None or possibly is None or said.get("problem") else Spent(cost, possibly)
+
+
 async def _spent_by_then(
     converter: DataConverter, executions: Sequence[Execution], point: tuple[str, int]
 ) -> Spent:
@@ -189,7 +211,15 @@ class _Reading:
 
     converter: DataConverter
     before: Spent = Spent()
-    """Of tries before this one: their settled dollars are none of this one's."""
+    """Of tries before this one, as far as this one does not say it is settled: from its manifest on, the
+    dollars are."""
+    begun_with: Decimal = _NONE
+    """Dollars of tries before, which this one has settled as well: lists are told of the others only."""
+    awaits_manifest: bool = False
+    """Whether a try has begun, and nobody has told it yet of those before."""
+    has_begun: bool = False
+    unread: UnreadableError | None = None
+    """Why more may have been spent than is known."""
     times_said: int = 0
     """How often the run has said what is settled."""
     settled: Decimal = _NONE
@@ -248,6 +278,8 @@ class _Reading:
         match which:
             case "workflow_execution_started_event_attributes":
                 await self._started(attributes)
+            case "marker_recorded_event_attributes" if self.awaits_manifest:
+                await self._marker(attributes)
             case "activity_task_scheduled_event_attributes":
                 await self._scheduled(event.event_id, attributes)
             case _ if which in _ENDS:
@@ -265,7 +297,12 @@ class _Reading:
                 pass
 
     async def _started(self, attributes: Any) -> None:
-        carried = document(document(await self._value(attributes.input.payloads)).get("carried"))
+        given = await self._value(attributes.input.payloads, is_needed=True)
+        carried = document(document(given).get("carried"))
+        known = said_before(carried.get("manifest"))
+        if known is not None and not self.has_begun:
+            self.before = Spent(possibly_billed_usd=known.possibly_billed_usd)
+        self.has_begun = True
         settled = _dollars(document(carried.get("settled")).get("cost_usd", "0"))
         whole = self.spent
         # A new execution has nothing under way.
@@ -275,6 +312,23 @@ class _Reading:
         if attributes.initiator == _BY_RETRY:
             # It begins with what the one that is tried again began with.
             self.before = Spent(max(whole.cost_usd - self.settled, _NONE), whole.possibly_billed_usd)
+        self.awaits_manifest = attributes.initiator == _BY_RETRY
+        if carried or self.awaits_manifest:
+            self.begun_with = known.cost_usd if known else _NONE
+
+    async def _marker(self, marker: Any) -> None:
+        try:
+            manifest = await manifest_in(marker, self._payloads)
+        except UnreadableError as error:
+            self.unread = error
+            return
+        if manifest is None:
+            return
+        self.awaits_manifest = False
+        if (before := said_before(manifest)) is not None:
+            self.said(max(self.settled, before.cost_usd))
+            self.begun_with = before.cost_usd
+            self.before = Spent(possibly_billed_usd=before.possibly_billed_usd)
 
     async def _scheduled(self, event: int, attributes: Any) -> None:
         payload = await self._payload(attributes.input.payloads)
@@ -334,16 +388,18 @@ class _Reading:
         if names.AGENT_COST_USD in fields:
             settled = _dollars(fields[names.AGENT_COST_USD].data.decode(errors="replace"))
             if settled is not None:
-                self.said(settled)
+                self.said(self.begun_with + settled)
 
     def _over(self, settled: Json) -> None:
         if (dollars := _dollars(settled)) is not None:
             self.ended(dollars)
 
-    async def _value(self, payloads: Sequence[Payload]) -> Json:
+    async def _value(self, payloads: Sequence[Payload], *, is_needed: bool = False) -> Json:
         try:
             return await self._payloads.value(payloads)
-        except UnreadableError:
+        except UnreadableError as error:
+            if is_needed:
+                self.unread = error
             return None
 
     async def _payload(self, payloads: Sequence[Payload]) -> Payload:
@@ -354,7 +410,8 @@ class _Reading:
             return payloads[0]
         try:
             raw: list[RawValue] = await self.converter.decode(payloads[:1], [RawValue])
-        except Exception:
+        except Exception as error:
+            self.unread = UnreadableError("unreadable_payload", error)
             return Payload()
         return raw[0].payload
 
