@@ -1,6 +1,6 @@
 """JSON values that rules may look at and not change: what one rule takes out, the next would not see."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, cast
 
 from agentflow.contracts.wire import MAX_DEPTH, Json
@@ -13,8 +13,14 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 class FrozenObject(dict[str, Any]):
     """A JSON object that stays as it is."""
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
-    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    __setitem__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    __delitem__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    __ior__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    clear: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    pop: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    popitem: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    setdefault: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    update: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __copy__(self) -> dict[str, Json]:
         return dict(self)
@@ -29,8 +35,18 @@ class FrozenObject(dict[str, Any]):
 class FrozenArray(list[Any]):
     """A JSON array that stays as it is."""
 
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
-    append = clear = extend = insert = pop = remove = reverse = sort = _refuse  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    __setitem__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    __delitem__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    __iadd__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    __imul__: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    append: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    clear: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    extend: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    insert: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    pop: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    remove: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    reverse: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
+    sort: Callable[..., NoReturn] = _refuse  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __copy__(self) -> list[Json]:
         return list(self)
