@@ -15,6 +15,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
+from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ToolCallPart
 from pydantic_ai.usage import RequestUsage
 
 from agentflow.adapters.pydantic_ai_reports import to_usage
@@ -199,7 +200,9 @@ def _lie(random: Random) -> Lie:
     }
 
     def reported(odd: Odd = lambda *_: {}) -> Usage:
-        return to_usage(RequestUsage(**{**true, **odd(random, true, prompt)}))
+        return to_usage(
+            ModelResponse(_parts(message), usage=RequestUsage(**{**true, **odd(random, true, prompt)}))
+        )
 
     kind = random.choice([*ODD, "far above", "unknown model", "dear model"])
     name = random.choice(VERSIONS)
@@ -212,6 +215,11 @@ def _lie(random: Random) -> Lie:
             return Lie(kind, reported(), message, prompt, _other(random), DEAR, "dear")
         case _:
             return Lie(kind, reported(ODD[kind]), message, prompt, name)
+
+
+def _parts(message: AssistantMessage) -> list[ModelResponsePart]:
+    calls = [ToolCallPart(call.tool, call.arguments, tool_call_id=call.id) for call in message.tool_calls]
+    return [*([TextPart(message.text)] if message.text else []), *calls]
 
 
 def _other(random: Random) -> str:

@@ -50,14 +50,18 @@ class Outage:
 
     async def times(self, kind: "EventType.ValueType") -> list[datetime]:
         """When the run's events of a kind were, by the server."""
-        events = self.handle.fetch_history_events()
-        return [e.event_time.ToDatetime(UTC) async for e in events if e.event_type == kind]
+        return await _times(self.handle, kind)
 
     async def activities(self, name: str) -> int:
         """How many activities of a type the execution has asked for."""
         events = self.handle.fetch_history_events()
         asked = [e.activity_task_scheduled_event_attributes.activity_type.name async for e in events]
         return asked.count(name)
+
+
+async def _times(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") -> list[datetime]:
+    events = handle.fetch_history_events()
+    return [event.event_time.ToDatetime(UTC) async for event in events if event.event_type == kind]
 
 
 @asynccontextmanager
@@ -90,7 +94,10 @@ async def outage(
         async def is_idle() -> bool | None:
             # A task that its worker takes along into its end would hold the server's clock up.
             told = (await handle.describe()).raw_description
-            return None if told.HasField("pending_workflow_task") or told.pending_activities else True
+            if told.HasField("pending_workflow_task") or told.pending_activities:
+                return None
+            # One that continued as new a moment ago is made to wait for its first task.
+            return True if await _times(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED) else None
 
         await eventually(is_idle)
     yield (
