@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 
 from agentflow import AgentClient, tools_of
 from agentflow.adapters.process import free_port
@@ -80,13 +80,14 @@ async def main(address: str, way: str) -> None:
         plugin = scripted_plugin(ScriptedModel(script), tools=tools_of(bank), directory=Path(directory))
         async with configure_metrics(prometheus=port, prometheus_host="127.0.0.1") as metering:
             client = await Client.connect(address, plugins=[plugin], runtime=metering.runtime)
-            # Without a cache each workflow task is a replay of all before it.
-            async with Worker(client, task_queue=queue, workflows=WORKFLOWS, max_cached_workflows=0):
+            async with Worker(client, task_queue=queue, workflows=WORKFLOWS):
                 handle = await work(Harness(client, AgentClient(client), bank, queue))
                 if way == "waiting":
                     await WaitingRuns(client).measure()
                     await handle.cancel()
                 await handle.result()
+            replayer = Replayer(workflows=WORKFLOWS, plugins=[plugin], runtime=metering.runtime)
+            await replayer.replay_workflow(await handle.fetch_history())
             print(await eventually(lambda: fetched(port)))
 
 

@@ -41,7 +41,7 @@ def approved(temporal: WorkflowEnvironment) -> Samples:
     return measured(temporal, "approved")
 
 
-def test_a_run_is_counted_once_though_each_step_is_a_replay(approved: Samples) -> None:
+def test_a_run_is_counted_once_though_it_is_replayed(approved: Samples) -> None:
     run = {"gen_ai_agent_name": "Banker", "agentflow_outcome": "completed"}
     assert told(approved, "agentflow_run_outcomes_total", **run) == 1
     assert told(approved, "agentflow_run_cost_usd_sum", **run) > 0

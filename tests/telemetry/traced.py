@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 
 from agentflow import AgentClient, tools_of
 from agentflow.contracts.escalation import Resolution
@@ -107,10 +107,13 @@ async def main(address: str, way: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         plugin = scripted_plugin(ScriptedModel(script), tools=tools_of(bank), directory=Path(directory))
         client = await Client.connect(address, plugins=[plugin])
-        # Without a cache each workflow task is a replay of all before it.
-        async with Worker(client, task_queue=queue, workflows=WORKFLOWS, max_cached_workflows=0):
+        async with Worker(client, task_queue=queue, workflows=WORKFLOWS):
             handle = await work(Harness(client, AgentClient(client), bank, queue))
             await handle.result()
+        sent = len(kept.get_finished_spans())
+        replayer = Replayer(workflows=WORKFLOWS, plugins=[plugin])
+        await replayer.replay_workflow(await handle.fetch_history())
+        assert len(kept.get_finished_spans()) == sent, "a replay sends spans"
     for span in kept.get_finished_spans():
         print(json.dumps(as_document(span)))
 

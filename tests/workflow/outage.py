@@ -84,8 +84,7 @@ async def outage(
         **settings: Of ``serving``.
     """
     skipper = TimeSkipper(environment.client, config=TimeSkippingConfig(enabled=False))
-    # A worker without a cache leaves no queue of its own behind, on which tasks would wait for it.
-    options = {"client": skipper.client, "worker": {"max_cached_workflows": 0}, **settings}
+    options = {"client": skipper.client, **settings}
     async with serving(environment, model, directory, **options) as bank:
         handle = await bank.start(agent)
         found = await until(bank, handle)

@@ -25,7 +25,6 @@ from tests.workflow.harness import ALL_AGENTS, Harness, eventually, replayed, se
 from tests.workflow.outside_doors import reset_to
 from tests.workflow.retried_agents import Stumbler
 from tests.workflow.test_forbidden_now import WORKFLOWS_ONLY
-from tests.workflow.test_slipping import UNCACHED
 from tests.workflow.unreachable import make_outages_short
 
 PAID = ("alice", "10.00")
@@ -183,7 +182,7 @@ async def test_a_run_that_asks_as_its_histories_can_not_be_read_for_a_while_find
     model = ScriptedModel(PAYS)
     handle, first = await paid_with_one(temporal, tmp_path, model)
     await reset_to(first, handle.id, str(handle.first_execution_run_id), FIRST_TASK)
-    settings: dict[str, Any] = {"bank": first.bank, "queue": first.task_queue, "worker": UNCACHED}
+    settings: dict[str, Any] = {"bank": first.bank, "queue": first.task_queue}
     one, two = ledger_of(tmp_path, "one"), ledger_of(tmp_path, "two")
     with monkeypatch.context() as unreadable:
         unreadable.setattr(pins, "READ_TIME", timedelta(0))

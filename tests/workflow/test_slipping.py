@@ -24,9 +24,6 @@ from tests.workflow.slipping_agents import Slipping
 from tests.workflow.slipping_tools import Slips
 from tests.workflow.unreachable import make_outages_short
 
-UNCACHED = {"max_cached_workflows": 0}
-"""A worker without a cache leaves no queue of its own behind, on which tasks would wait for it."""
-
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> SQLiteLedger:
@@ -159,9 +156,7 @@ async def test_a_worker_that_lacks_the_tool_leaves_the_call_to_another_one_and_n
     temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, slips: Slips
 ) -> None:
     model = calling("pay_slowly")
-    async with with_slips(
-        temporal, model, tmp_path, slips, ledger=ledger, more_tools=[], worker=UNCACHED
-    ) as bank:
+    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger, more_tools=[]) as bank:
         handle = await bank.start(Slipping)
 
         async def refused() -> bool | None:
@@ -246,7 +241,7 @@ async def test_a_worker_that_shuts_down_before_a_call_began_leaves_no_question(
         return await identity()
 
     model = calling("pay_slowly")
-    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger, worker=UNCACHED) as bank:
+    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger) as bank:
         ledger.identity = slow  # type: ignore[method-assign]
         handle = await bank.start(Slipping)
         await looking.wait()
@@ -261,7 +256,7 @@ async def test_an_attempt_that_a_worker_without_agentflow_answers_may_have_follo
     temporal: WorkflowEnvironment, tmp_path: Path, ledger: SQLiteLedger, slips: Slips
 ) -> None:
     model = calling("pay_and_fail")
-    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger, worker=UNCACHED) as bank:
+    async with with_slips(temporal, model, tmp_path, slips, ledger=ledger) as bank:
         handle = await bank.start(Slipping)
         await has_failed(handle)
     emptying(tmp_path)()
