@@ -24,6 +24,10 @@ from agentflow.workflow.facts import UNSEALED, UNSEALED_STATE, is_kept
 LIFETIME = timedelta(hours=24)
 """How long what is sent may wait to be acted on, where no time-out of its own ends it earlier."""
 
+_LATER = timedelta(minutes=5)
+"""By how much what is sent may be later than the run's clock, which stands still within a workflow task: as
+long as that lasts, local activities included. Temporal's own time-outs count from when it is sent."""
+
 STATE = "state"
 """Purpose of the seal of a state."""
 STATE_DEPTH = 400
@@ -75,7 +79,7 @@ def seal_argument(
         info.first_execution_run_id,
         info.run_id,
         call,
-        int((workflow.now() + (lifetime or LIFETIME)).timestamp()),
+        int((workflow.now() + (lifetime or LIFETIME) + _LATER).timestamp()),
         attempts,
     )
     if (seal := _sealed(scope, dict(payload.metadata), payload.data)) is not None:

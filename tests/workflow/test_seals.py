@@ -33,7 +33,10 @@ from agentflow.testing.settings import TEST_SEAL_KEYS
 from tests.workflow.agents import Banker
 from tests.workflow.harness import eventually, replayed, serving
 from tests.workflow.outside_doors import alone, ordered, reset_to
+from tests.workflow.slipping_agents import Slipping
+from tests.workflow.slipping_tools import Slips
 from tests.workflow.strangers import Stranger, arguments_of
+from tests.workflow.test_slipping import calling, with_slips
 
 DONE = answer({"account": "alice", "amount": "5.00"})
 PAYS = [call("pay", account="alice", amount="5.00"), DONE]
@@ -253,3 +256,25 @@ async def test_what_a_local_activity_is_asked_is_good_however_late_another_worke
         await bank.run(Banker)
     assert lifetimes
     assert min(lifetimes) > timedelta(days=3_650)
+
+
+async def test_what_an_activity_is_sent_is_good_for_longer_than_temporal_lets_it_wait_and_run(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run's clock stands at the begin of the workflow task that sends it, which lasts ten seconds and more.
+    check, longer = Seals.check, list[timedelta]()
+
+    async def seen(seals: Seals, payload: Payload) -> Seal:
+        found, info = await check(seals, payload), activity.info()
+        if not info.is_local and info.activity_type == "pay_in_time":
+            assert info.schedule_to_close_timeout
+            ends = info.scheduled_time + info.schedule_to_close_timeout
+            longer.append(datetime.fromtimestamp(found.expires, UTC) - ends)
+        return found
+
+    monkeypatch.setattr(Seals, "check", seen)
+    ledger = SQLiteLedger(tmp_path / "effects.sqlite")
+    async with with_slips(temporal, calling("pay_in_time"), tmp_path, Slips(), ledger=ledger) as bank:
+        await bank.run(Slipping)
+    assert longer
+    assert min(longer) > timedelta(minutes=1)
