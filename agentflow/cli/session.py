@@ -32,8 +32,12 @@ class Session:
         self._client: AgentClient | None = None
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run a coroutine to its end."""
-        return self._runner.run(work)
+        """Run a coroutine to its end.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
+        return self._runner.run(_or_cancelled(work))
 
     def client(self) -> AgentClient:
         """The connected client; the first call connects.
@@ -52,6 +56,17 @@ class Session:
             CommandFailed: Temporal can't be reached.
         """
         return AgentClient(self.run(replace(self.connection, namespace=namespace).connect()))
+
+
+async def _or_cancelled(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    try:
+        return await work
+    except Exception:
+        # What Ctrl-C cancels may end in an error of its own, such as a call of Temporal's client.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
 
 
 _NAMES = ("agent", "by", "requested_by", "role", "subject", "tenant", "to")
