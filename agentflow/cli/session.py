@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import typer
+from temporalio.service import RPCError, RPCStatusCode
 
 from agentflow.cli.connection import Connection
 from agentflow.cli.exits import ExitCode, misused
@@ -61,10 +62,10 @@ class Session:
 async def _or_cancelled(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     try:
         return await work
-    except Exception:
-        # What Ctrl-C cancels may end in an error of its own, such as a call of Temporal's client.
+    except RPCError as error:
+        # A call of Temporal's client that Ctrl-C cancels may end in an error of its own.
         task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if error.status is RPCStatusCode.CANCELLED and task is not None and task.cancelling():
             raise asyncio.CancelledError from None
         raise
 
