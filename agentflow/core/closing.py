@@ -92,6 +92,8 @@ class _Closing:
         """References in conditions, and in what these lead to."""
         self.goes_astray: bool = False
         """Whether a reference leads to where nothing is closed."""
+        self._copied: frozenset[str] = frozenset()
+        """References to definitions that conditions have as they were written, beside the closed ones."""
         self._look(schema, is_part=False)
         self._copied = self._copies()
 
@@ -100,10 +102,8 @@ class _Closing:
         for word, named in self._definitions():
             parts = {name: self._definition(_to(word, name), part) for name, part in named.items()}
             for name, part in named.items():
-                if (copied := self._copied.get(_to(word, name))) is not None:
-                    parts[copied.rpartition("/")[2].replace("~1", "/").replace("~0", "~")] = (
-                        self._as_looked_at(part)
-                    )
+                if _to(word, name) in self._copied:
+                    parts[name + _AS_WRITTEN] = self._as_looked_at(part)
             made[word] = parts
         return made
 
@@ -117,16 +117,14 @@ class _Closing:
             return self._as_looked_at(schema)
         return self._closed(schema, is_part=reference in self._shared)
 
-    def _copies(self) -> Mapping[str, str]:
-        """The definitions that conditions have as they were written, by those that are closed."""
+    def _copies(self) -> frozenset[str]:
         both = self._looked_at & (self._shared | self._alone)
-        self._copied: Mapping[str, str] = {}
         differ = any(
             _to(word, name) in both and self._definition(_to(word, name), part) != part
             for word, named in self._definitions()
             for name, part in named.items()
         )
-        return {reference: reference + _AS_WRITTEN for reference in both if differ and reference != "#"}
+        return frozenset(both - {"#"}) if differ else frozenset()
 
     def _look_into(self, condition: Json) -> None:
         """Find out what a condition refers to."""
@@ -144,7 +142,7 @@ class _Closing:
         given = cast(Schema, condition)
         made = {word: part if word in _LITERALS else self._as_looked_at(part) for word, part in given.items()}
         if isinstance(reference := given.get("$ref"), str):
-            made["$ref"] = self._copied.get(reference, reference)
+            made["$ref"] = reference + (_AS_WRITTEN if reference in self._copied else "")
         return made
 
     def _look(self, schema: Json, *, is_part: bool) -> None:

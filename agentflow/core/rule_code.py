@@ -223,11 +223,10 @@ class Code:
             if loads[0].argval == _HERE
         }
         values = {name: self._value(loads) for name, loads in named.items() if name not in chains}
-        return (
-            Handed(function, Names({**dict(zip(parameters, bound_to, strict=False)), **values}, chains))
-            if (chains)
-            else None
-        )
+        if not chains:
+            return None
+        bound = dict(zip(parameters, bound_to, strict=False))
+        return Handed(function, Names({**bound, **values}, chains))
 
 
 _TIMES = 2

@@ -23,6 +23,7 @@ from agentflow.core.compaction import ClearToolOutputs, SummariseOldest
 with workflow.unsafe.imports_passed_through():
     from agentflow.contracts.tags import Personal
     from tests.workflow.agents import is_large
+    from tests.workflow.deployed_agents import SureReport
     from tests.workflow.desk import Desk
     from tests.workflow.settings import ENDLESS, PROVEN, QUICK
     from tests.workflow.tools import Bank, Report
@@ -112,15 +113,6 @@ LONG: dict[str, Any] = {
 }
 LongOrdered = agent("LongOrdered", "LongOrdered", Order, **LONG)
 LongOrderedShortly = agent("LongOrderedShortly", "LongOrdered", ShortOrder, **LONG)
-
-
-class SureReport(Report):
-    @field_validator("account")
-    @classmethod
-    def _is_bob(cls, account: str) -> str:
-        if account != "bob":
-            raise ValueError("only bob has accounts")
-        return account
 
 
 class FailingReport(Report):

@@ -105,6 +105,22 @@ async def begun(bank: Harness, agent: str, task: Any = TASK, **more: Any) -> Wor
     return await bank.client.start_workflow(agent, task, **settings)
 
 
+async def used_up(
+    environment: WorkflowEnvironment, directory: Path, agent: type, budget: str, *, listed_as: int
+) -> tuple[Decimal, list[Decimal]]:
+    """What was billed of a run whose tries use its budget up, as every report says, and each row's share."""
+    shop, task = Shop(), {**SMALL, "budget": {"cost_usd": budget}}
+    async with serving(environment, ScriptedModel([]), directory, bank=shop, workflows=[agent]) as bank:
+        handle = await begun(bank, agent.__name__, task)
+        outcome = await handle.result()
+        said = await reports(bank, handle)
+        rows = await listed(bank, handle.id, listed_as)
+    assert outcome["status"] == "budget_exhausted"
+    said["outcome"] = Decimal(outcome["cost_usd"])
+    assert set(said.values()) == {shop.billed}
+    return shop.billed, sorted(row.cost_usd or Decimal(0) for row in rows)
+
+
 async def test_what_temporal_tries_again_is_in_every_report(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
@@ -162,35 +178,19 @@ async def test_what_a_try_that_timed_out_may_have_spent_is_in_the_next_ones_budg
 async def test_an_execution_that_went_on_in_a_new_one_is_tried_again_with_what_its_try_spent(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
-    shop, task = Shop(), {**SMALL, "budget": {"cost_usd": "0.75"}}
-    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[AgainLater]) as bank:
-        handle = await begun(bank, "AgainLater", task)
-        outcome = await handle.result()
-        said = await reports(bank, handle)
-        rows = await listed(bank, handle.id, 3)
+    billed, rows = await used_up(temporal, tmp_path, AgainLater, "0.75", listed_as=3)
     # Five before it went on, and one in each try after.
-    assert shop.billed == 7 * PRICE
-    assert outcome["status"] == "budget_exhausted"
-    said["outcome"] = Decimal(outcome["cost_usd"])
-    assert set(said.values()) == {shop.billed}
-    assert sorted(row.cost_usd or 0 for row in rows) == [0, PRICE, 6 * PRICE]
+    assert billed == 7 * PRICE
+    assert rows == [0, PRICE, 6 * PRICE]
 
 
 async def test_a_try_that_continues_as_new_takes_along_what_those_before_it_spent(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:
-    shop, task = Shop(), {**SMALL, "budget": {"cost_usd": "0.65"}}
-    async with serving(temporal, ScriptedModel([]), tmp_path, bank=shop, workflows=[LaterAgain]) as bank:
-        handle = await begun(bank, "LaterAgain", task)
-        outcome = await handle.result()
-        said = await reports(bank, handle)
-        rows = await listed(bank, handle.id, 2)
+    billed, rows = await used_up(temporal, tmp_path, LaterAgain, "0.65", listed_as=2)
     # One, five, and none.
-    assert shop.billed == 6 * PRICE
-    assert outcome["status"] == "budget_exhausted"
-    said["outcome"] = Decimal(outcome["cost_usd"])
-    assert set(said.values()) == {shop.billed}
-    assert sorted(row.cost_usd or 0 for row in rows) == [PRICE, 5 * PRICE]
+    assert billed == 6 * PRICE
+    assert rows == [PRICE, 5 * PRICE]
 
 
 async def test_a_try_spends_nothing_where_those_before_it_can_not_be_read(
