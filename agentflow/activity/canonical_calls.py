@@ -11,7 +11,7 @@ from agentflow.contracts.messages import AssistantMessage, ToolCall
 from agentflow.contracts.model import ToolOffer
 from agentflow.contracts.wire import Json
 from agentflow.core.canonical_calls import canonical_call
-from agentflow.core.typed_arguments import WritesCanonically
+from agentflow.core.typed_arguments import writes_canonically
 from agentflow.ports.tooling import HasContract
 
 TYPES_SECONDS = 5.0
@@ -57,7 +57,7 @@ class CanonicalCalls:
             pairs = ((call, known.get(call.id)) for call in message.tool_calls)
             return tuple(_made(call, tool, offered[call.tool]) if tool else call for call, tool in pairs)
 
-        if not any(isinstance(tool, WritesCanonically) and tool.types_run_code for tool in known.values()):
+        if not any(writes_canonically(tool) and tool.types_run_code for tool in known.values()):
             # A thread takes ten times as long as what it would do.
             return message.model_copy(update={"tool_calls": made()})
         try:

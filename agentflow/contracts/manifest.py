@@ -101,7 +101,7 @@ class Manifest(Contract):
     """The task's input as the run goes on with it."""
     models: tuple[ModelSpec, ...]
     """Resolved and priced, the preferred one first."""
-    problem: str | None = None
+    problem: str | None = Field(default=None, exclude_if=is_none)
     """Why no model can be used (unknown price, unknown alias); the run is denied with this text."""
     was_reset: bool = Field(default=False, exclude_if=is_false)
     """Whether the execution that it was resolved in came of a reset."""

@@ -45,9 +45,9 @@ class ModelPrice(Contract):
 
     input_usd_per_mtok: Price
     output_usd_per_mtok: Price
-    cache_read_usd_per_mtok: Price | None = None
+    cache_read_usd_per_mtok: Price | None = Field(default=None, exclude_if=is_none)
     """``None`` prices cached input as input."""
-    cache_write_usd_per_mtok: Price | None = None
+    cache_write_usd_per_mtok: Price | None = Field(default=None, exclude_if=is_none)
     request_usd: Price = Decimal(0)
     """Charged for each request."""
     source: str = "configuration"

@@ -8,7 +8,7 @@ from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.defaults import with_defaults
 from agentflow.core.schema_parts import without_words
-from agentflow.core.typed_arguments import WritesCanonically
+from agentflow.core.typed_arguments import writes_canonically
 
 MAX_PROBLEM = 2_000
 """Characters of what the types say is wrong."""
@@ -41,6 +41,8 @@ def canonical_call(
         text = str(error) if isinstance(error, ValueError) else raised
         problem = text.encode(errors="replace").decode()[:MAX_PROBLEM] or "the tool's types refuse them"
         return call.model_copy(update={"problem": problem})
+    if not _is_other(call.arguments, made):
+        return call.model_copy(update={"arguments": made, "written": {}})
     written = {
         name: value
         for name, value in call.arguments.items()
@@ -54,7 +56,7 @@ def _canonical(
 ) -> dict[str, Json]:
     if tool.contract.source is not None:
         return arguments
-    if isinstance(tool, WritesCanonically) and _says_the_same(tool.contract.input_schema, offered):
+    if writes_canonically(tool) and _says_the_same(tool.contract.input_schema, offered):
         return tool.canonical(arguments)
     return with_defaults(offered, arguments)
 

@@ -9,11 +9,14 @@ activity type, in one direction), namespace, workflow id, chain of executions, e
 Nothing of what it covers is parsed before it has been checked.
 """
 
+import base64
+import binascii
 import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from agentflow.contracts.names import FAILURE_SEAL
 from agentflow.contracts.wire import Json, canonical_json
@@ -21,13 +24,15 @@ from agentflow.contracts.wire import Json, canonical_json
 MIN_KEY_BYTES = 32
 MAC_BYTES = 16
 MAX_CHARACTERS = 800
-"""Of a seal as text; most have some 130."""
+"""Of a seal as text; most have some 100."""
 
 _VERSION = "1"
 _KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_HEX = re.compile(rf"[0-9a-f]{{{2 * MAC_BYTES}}}")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _NAME = re.compile(r"[A-Za-z0-9_:-]{1,200}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SHORT = "~"
+"""How a run id begins that is written in base64: Temporal's are UUIDs, and there is a seal in every event."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,9 @@ class Seal:
         )
 
     def __str__(self) -> str:
-        run_id = "" if self.run_id == self.chain else self.run_id
+        run_id = "" if self.run_id == self.chain else _shortened(self.run_id)
         limits = (str(self.expires), str(self.attempts))
-        parts = (_VERSION, self.kid, *limits, self.chain, run_id, self.call, self.mac.hex())
+        parts = (_VERSION, self.kid, *limits, _shortened(self.chain), run_id, self.call, _base64(self.mac))
         return ".".join(parts)
 
     @classmethod
@@ -157,13 +162,16 @@ class Seal:
         parts = text.split(".") if len(text) <= MAX_CHARACTERS else []
         if len(parts) != 8 or parts[0] != _VERSION:
             return None
-        _, kid, expires, attempts, chain, run_id, call, mac = parts
-        run_id = run_id or chain
+        _, kid, expires, attempts, chain, run_id, call, code = parts
+        chain = _in_full(chain)
+        run_id, mac = _in_full(run_id) or chain, _bytes_of(code)
         names = ((_NAME, name) for name in (chain, run_id, call))
-        forms = ((_KID, kid), (_NUMBER, expires), (_NUMBER, attempts), (_HEX, mac), *names)
-        if not all(form.fullmatch(part) for form, part in forms):
+        forms = ((_KID, kid), (_NUMBER, expires), (_NUMBER, attempts), *names)
+        if mac is None or not all(form.fullmatch(part) for form, part in forms):
             return None
-        return cls(kid, bytes.fromhex(mac), chain, run_id, call, int(expires), int(attempts))
+        seal = cls(kid, mac, chain, run_id, call, int(expires), int(attempts))
+        # There is one way to write it.
+        return seal if str(seal) == text else None
 
 
 def failure_data(kind: str | None, non_retryable: bool, facts: Mapping[str, Json]) -> bytes:
@@ -178,6 +186,29 @@ def failure_data(kind: str | None, non_retryable: bool, facts: Mapping[str, Json
     return canonical_json(
         [kind, non_retryable, {name: facts[name] for name in facts if name != FAILURE_SEAL}]
     )
+
+
+def _shortened(run_id: str) -> str:
+    return f"{_SHORT}{_base64(UUID(run_id).bytes)}" if _UUID.fullmatch(run_id) else run_id
+
+
+def _in_full(written: str) -> str:
+    """A run id as it was before ``_shortened``; what is none stays as it is, and is no name."""
+    known = _bytes_of(written[1:]) if written.startswith(_SHORT) else None
+    return written if known is None else str(UUID(bytes=known))
+
+
+def _base64(code: bytes) -> str:
+    return base64.urlsafe_b64encode(code).decode().rstrip("=")
+
+
+def _bytes_of(text: str) -> bytes | None:
+    """The 16 bytes of a text in base64."""
+    try:
+        found = base64.b64decode(f"{text}==", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return found if len(found) == MAC_BYTES else None
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """What a tool's own types make of a call's arguments."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
@@ -21,9 +21,10 @@ class ReadsArguments(Protocol):
         ...
 
 
-@runtime_checkable
 class WritesCanonically(Protocol):
     """Anything that knows the canonical form of a tool's arguments."""
+
+    contract: ToolContract
 
     @property
     def types_run_code(self) -> bool:
@@ -37,3 +38,8 @@ class WritesCanonically(Protocol):
             ValueError: they don't fit. The text is for the model.
         """
         ...
+
+
+def writes_canonically(tool: object) -> TypeGuard[WritesCanonically]:
+    """Whether it is a ``WritesCanonically``: ``isinstance`` would look the protocol through at each call."""
+    return hasattr(type(tool), "canonical") and hasattr(type(tool), "types_run_code")

@@ -3,7 +3,7 @@
 from temporalio import workflow
 
 from agentflow.contracts.messages import ToolCall
-from agentflow.contracts.recorded import Recorded
+from agentflow.contracts.recorded import Recorded, RecordedVerdict
 from agentflow.contracts.rules import Decision, DecisionRecord
 from agentflow.contracts.tools import ToolContract
 from agentflow.core.policy import binding_of, decide
@@ -11,8 +11,16 @@ from agentflow.core.rule_context import RuleContext
 from agentflow.errors import RunDenied
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import is_replay_safe, workflow_span
+from agentflow.workflow.facts import NOT_ALLOWED, is_kept
 from agentflow.workflow.recording import recorded, verdict_of
 from agentflow.workflow.run import Run
+
+ALLOWED_THEN = RecordedVerdict(
+    verdict="allow",
+    rule="not_recorded",
+    reason="it was allowed when the run came to it, by rules whose code has been changed since",
+)
+"""What is known of a call that was allowed, where today's rules don't allow it any more."""
 
 
 class Deciding:
@@ -24,7 +32,8 @@ class Deciding:
     async def decide(self, call: ToolCall, contract: ToolContract) -> Decision:
         """Ask the rules that the run was pinned to.
 
-        What depends on code, which a deploy may change, is recorded: a replay gets the decision of then.
+        What depends on code, which a deploy may change, is recorded unless it is to allow the call: a replay
+        gets the decision of then.
 
         Args:
             call: What the model asks for.
@@ -39,11 +48,7 @@ class Deciding:
             return self._decided(context).model_copy(update={"rules": rules})
         missing = asked.missing(context)
         said = None if missing else verdict_of(self._decided(context))
-        kept = await recorded(run.calls, "decision", Recorded(problem=missing, decision=said))
-        if (then := kept.decision) is None:
-            raise RunDenied(
-                f"the run is pinned to the rules {rules}, and its worker doesn't have {kept.problem} any more"
-            )
+        then = await self._as_first_said(call, said, missing)
         return Decision(
             verdict=then.verdict,
             rule=then.rule,
@@ -52,6 +57,28 @@ class Deciding:
             arguments_hash=binding_of(contract.name, call.arguments),
             rules=rules,
         )
+
+    async def _as_first_said(
+        self, call: ToolCall, said: RecordedVerdict | None, missing: str | None
+    ) -> RecordedVerdict:
+        """What was said of a call when the run came to it, which is what is said now unless this is a replay.
+
+        Most calls are allowed. Those cost nothing: that there is no marker says it.
+        """
+        calls = self._run.calls
+        name = calls.name("decision", call.id, call.tool)
+        if said is not None and said.verdict == "allow":
+            if not workflow.unsafe.is_replaying() or not is_kept(NOT_ALLOWED, name):
+                return said
+        elif not is_kept(NOT_ALLOWED, name):
+            return ALLOWED_THEN
+        kept = await recorded(calls, "decision", Recorded(problem=missing, decision=said))
+        if kept.decision is None:
+            rules = self._run.definition.rules_name.id
+            raise RunDenied(
+                f"the run is pinned to the rules {rules}, and its worker doesn't have {kept.problem} any more"
+            )
+        return kept.decision
 
     def _decided(self, context: RuleContext) -> Decision:
         asked = self._run.definition.asked

@@ -13,8 +13,10 @@ UNSEALED = "unsealed:"
 """An answer that no worker of the fleet sealed."""
 UNSEALED_STATE = "unsealed-state"
 """A state that no execution of the run sealed."""
+NOT_ALLOWED = "not-allowed:"
+"""A call that rules did not simply allow: what they said is recorded."""
 
-_ALL = (UNSEALED, UNSEALED_STATE)
+_ALL = (UNSEALED, UNSEALED_STATE, NOT_ALLOWED)
 
 
 def is_kept(kind: str, which: str = "") -> bool:

@@ -128,6 +128,11 @@ class Lifecycle(Generic[InputT, OutputT]):
 
     async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
         await self._begin(task)
+        if not self._is_first:
+            # Before the timer. A local activity may end in a later workflow task than it was called in,
+            # and in a replay ends in the same one: a timer that is started before it and cancelled after it
+            # would not be in the replay at all.
+            await self._compare_release()
         limit = self._run.purse.budget.wall_time
         left = limit - (workflow.now() - self._run.started_at) if limit else None
         clock = asyncio.timeout(max(left.total_seconds(), 0) if left is not None else None)
@@ -161,9 +166,7 @@ class Lifecycle(Generic[InputT, OutputT]):
 
     async def _start_to_end(self, task: AgentTask[InputT]) -> OutputT:
         definition = self._run.definition
-        if not self._is_first:
-            await self._compare_release()
-        elif definition.checks_task:
+        if self._is_first and definition.checks_task:
             await self._checked("preflight", self._steps.preflight(task))
         output = await self._steps.perform(task)
         self._run.redaction.of_answer(output)

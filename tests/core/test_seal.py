@@ -2,9 +2,10 @@
 
 from dataclasses import fields, replace
 from typing import Any
+from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentflow.core.seal import ANY_EXECUTION, Scope, Seal, SealKeys
@@ -63,11 +64,20 @@ def test_a_seal_is_read_as_it_was_written() -> None:
     assert Seal.read(str(seal)) == Seal.read(str(seal).encode()) == seal
     first = Seal.over(replace(scope, run_id="chain-1"), KEYS.mac(b""))
     assert Seal.read(str(first)) == first
+    uuids = replace(seal, chain=str(UUID(int=7)), run_id=str(UUID(int=2**128 - 1)))
+    assert Seal.read(str(uuids)) == uuids
+    assert len(str(uuids)) < len(str(replace(uuids, chain="c" * 36, run_id="r" * 36)))
     nowhere = Seal("k1", bytes(16), ANY_EXECUTION, ANY_EXECUTION, ANY_EXECUTION, 0)
     assert Seal.read(str(nowhere)) == nowhere
 
 
-@given(st.one_of(st.text(), st.binary(), st.text(alphabet="1.k-0a", max_size=60)))
+@given(st.one_of(st.text(), st.binary(), st.text(alphabet="1.k-0a~", max_size=60)))
+@example(f"1.k.0.0.-..-.{'A' * 21}B")
+@example(f"1.k.0.0.~{'A' * 21}B..-.{'A' * 22}")
+@example(f"1.k.0.0.~{'A' * 22}.~{'A' * 22}.-.{'A' * 22}")
+@example(f"1.k.007.0.-..-.{'A' * 22}")
+@example(f"1.k.0.0.-.-.-.{'A' * 22}")
+@example(f"1.k.0.0.{UUID(int=0)}..-.{'A' * 22}")
 def test_anything_else_is_no_seal_and_no_error(text: Any) -> None:
     seal = Seal.read(text)
     assert seal is None or str(seal) == (text if isinstance(text, str) else text.decode())

@@ -1,5 +1,6 @@
 """A deploy changes an agent's class while runs of it are at work: they go on as they were pinned."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.workflow.deployed_agents import (
     Toolless,
 )
 from tests.workflow.deploying import Deploys, ended
+from tests.workflow.harness import decoded
 
 SMALL = call("pay", account="alice", amount="10.00")
 LARGE = call("pay", account="alice", amount="600.00")
@@ -80,6 +82,33 @@ async def test_a_run_stops_where_a_rule_is_asked_whose_code_is_gone(deploys: Dep
     assert f"pinned to the rules {Banker._definition.rules_name.id}" in outcome.reason
     assert "the condition of large and huge and frozen" in outcome.reason
     assert after.bank.paid == [("alice", "10.00")]
+
+
+async def test_a_call_that_was_allowed_stays_so_where_the_code_that_allowed_it_is_gone(
+    deploys: Deploys,
+) -> None:
+    handle, request = await deploys.waiting()
+    async with deploys.of(Recoded) as after:
+        await after.agents.approve(handle.id, request.id, by="ann")
+        outcome = await ended(handle, Recoded)
+    assert [one.rule for one in outcome.tool_calls] == ["not_recorded"]
+    assert after.bank.paid == [("alice", "10.00")]
+
+
+async def test_only_what_rules_do_not_simply_allow_is_recorded(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    frozen = call("pay", account="frozen", amount="1.00")
+    deploys = Deploys(temporal, tmp_path, ScriptedModel([SMALL, frozen, LARGE, SMALL, answer(REPORT)]))
+    async with deploys.of(Banker) as bank:
+        handle = await bank.start(Banker)
+        request = await bank.pending(handle)
+        await bank.agents.approve(handle.id, request.id, by="ann")
+        await ended(handle, Banker)
+    text = decoded((await handle.fetch_history()).to_json())
+    said = re.findall(r'\{"decision": \{"verdict": "(\w+)"', text)
+    # The last is what they say once more after the approval.
+    assert said == ["deny", "ask", "ask"]
 
 
 async def test_an_answer_that_was_refused_stays_refused_whatever_the_type_takes_now(
