@@ -5,6 +5,7 @@ import base64
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -24,7 +25,7 @@ class Order:
     payload: str
     """In base64, sent as it is."""
     seal: str = ""
-    """Put in its place: ``RUN`` in it stands for the run id of the workflow that sends it."""
+    """Put in its place. ``RUN`` in it stands for the run id of the workflow that sends it."""
 
     @classmethod
     def of(cls, activity: str, task_queue: str, payload: Payload, seal: str = "") -> "Order":
@@ -50,14 +51,23 @@ class Impostor:
     async def run(self, agent: str, task_queue: str, task: dict[str, Any]) -> None:
         """Become the agent."""
         if isinstance(seal := task.get("seal"), str):
-            task["seal"] = seal.replace("RUN", workflow.info().run_id)
+            task["seal"] = seal.replace("RUN", _run_id_in_seals())
         workflow.continue_as_new(args=[task], workflow=agent, task_queue=task_queue)
+
+
+def _run_id_in_seals() -> str:
+    return f"~{in_base64(UUID(workflow.info().run_id).bytes)}"
+
+
+def in_base64(code: bytes) -> str:
+    """As a seal has its code and run ids."""
+    return base64.urlsafe_b64encode(code).decode().rstrip("=")
 
 
 async def _carried_out(order: Order) -> str:
     payload = Payload.FromString(base64.b64decode(order.payload))
     if order.seal:
-        payload.metadata[SEAL] = order.seal.replace("RUN", workflow.info().run_id).encode()
+        payload.metadata[SEAL] = order.seal.replace("RUN", _run_id_in_seals()).encode()
     try:
         await workflow.execute_activity(
             order.activity,
