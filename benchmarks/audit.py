@@ -23,9 +23,10 @@ from temporalio.worker import Worker
 from agentflow import AgentClient, AgentTask, tools_of
 from agentflow.adapters.dev_server import DevServer
 from agentflow.adapters.key_directory import KeyDirectory
-from agentflow.audit.bundle import DECISIONS, files_of
+from agentflow.audit.bundle import CONTENTS, DECISIONS
 from agentflow.audit.chain import leaf_hash
 from agentflow.audit.export import ExportSettings, export
+from agentflow.audit.listing import listing_of
 from agentflow.audit.log_check import check_lines, read_line
 from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.selection import from_server
@@ -103,7 +104,7 @@ async def measured(runs: int, rounds: int, mutations: int, seed: int) -> dict[st
         chance = random.Random(seed)
         found, named = _log_mutations(bundle, mutations, chance)
         in_files, of_files = await _file_mutations(bundle, signer, chance)
-        size = sum((bundle / name).stat().st_size for name in files_of(bundle))
+        size = sum((bundle / name).stat().st_size for name in listing_of(bundle, (CONTENTS,)).files)
         return {
             "runs": runs,
             "export_s_per_10k": _per_10k(exports, runs),
@@ -165,7 +166,7 @@ def _spoiled(lines: list[bytes], chance: random.Random) -> tuple[list[bytes], se
 
 async def _file_mutations(bundle: Path, signer: ExportSigner, chance: random.Random) -> tuple[int, int]:
     """A byte changed in a file, at several places: how many are found, of how many."""
-    names = files_of(bundle)
+    names = sorted(listing_of(bundle, (CONTENTS,)).files)
     # Of the contents, which are alike, some; all others.
     some = [name for name in names if "/" not in name] + chance.sample(
         [name for name in names if "/" in name], min(20, len(names) - 4)

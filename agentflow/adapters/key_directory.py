@@ -123,6 +123,9 @@ class KeyDirectory:
 
     def _find(self, key_id: str) -> RunKey | None:
         path = self._path(key_id, _KEY)
+        if self._path(key_id, _DELETED).exists():
+            # Who deleted it may have died before the file was gone.
+            return None
         try:
             file = json.loads(path.read_bytes())
             expires = datetime.fromisoformat(file["expires"])
@@ -141,7 +144,8 @@ class KeyDirectory:
     def _delete(self, key_id: str) -> bool:
         path = self._path(key_id, _KEY)
         try:
-            # First that it is gone: if this dies in between, the key is deleted again, and not made again.
+            # First that it is gone: if this dies in between, nobody finds the key or makes it again, and the
+            # next try, or the next look for keys that are overdue, removes what is left.
             write_whole(self._path(key_id, _DELETED), b"{}")
             if not path.exists():
                 return False
@@ -161,7 +165,10 @@ class KeyDirectory:
             paths = sorted(self._directory.glob(f"*{_KEY}"))
         except OSError as error:
             raise AuditError(f"the keys in {self._directory} can't be listed: {error}") from None
-        return [path.stem for path in paths if _expires(path) <= now]
+        # One that was deleted, and whose file is still there, is to be deleted for good.
+        return [
+            path.stem for path in paths if self._path(path.stem, _DELETED).exists() or _expires(path) <= now
+        ]
 
     def _path(self, key_id: str, suffix: str) -> Path:
         if not _ID.fullmatch(key_id) or key_id.startswith("."):

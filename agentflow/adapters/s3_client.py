@@ -38,6 +38,7 @@ class _Client(Protocol):
     def get_object(self, **request: Any) -> Any: ...
     def put_object(self, **request: Any) -> Any: ...
     def head_object(self, **request: Any) -> Any: ...
+    def list_object_versions(self, **request: Any) -> Any: ...
     def head_bucket(self, **request: Any) -> Any: ...
 
 
@@ -84,7 +85,32 @@ class S3Bucket:
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
 
-    async def get(self, key: str) -> bytes | None:
+    async def versions(self, prefix: str) -> list[tuple[str, str]]:
+        """The keys below a prefix, each with its versions, hidden ones too; of a deletion there is none.
+
+        Raises:
+            S3Error: S3 can't be asked.
+        """
+
+        def read(client: _Client) -> list[tuple[str, str]]:
+            found: list[tuple[str, str]] = []
+            asked: dict[str, str] = {}
+            while True:
+                page = client.list_object_versions(Bucket=self.name, Prefix=prefix, **asked)
+                found += [(each["Key"], each["VersionId"]) for each in page.get("Versions", ())]
+                if not page.get("IsTruncated"):
+                    return found
+                asked = {
+                    "KeyMarker": page["NextKeyMarker"],
+                    "VersionIdMarker": page.get("NextVersionIdMarker", ""),
+                }
+
+        try:
+            return await self._call(read, prefix)
+        except _RefusedError as refused:
+            raise refused.error from None
+
+    async def get(self, key: str, version: str | None = None) -> bytes | None:
         """An object's bytes, or ``None`` if there is no such object.
 
         Raises:
@@ -92,7 +118,8 @@ class S3Bucket:
         """
 
         def read(client: _Client) -> bytes:
-            return client.get_object(Bucket=self.name, Key=key)["Body"].read()
+            which = {"VersionId": version} if version else {}
+            return client.get_object(Bucket=self.name, Key=key, **which)["Body"].read()
 
         try:
             return await self._call(read, key)

@@ -90,6 +90,20 @@ class S3Vault:
             raise AuditError(f"{self.place_of(export)} has no {name}")
         return data
 
+    async def all_of(self, name: str) -> list[bytes]:
+        """That file of all bundles, with versions that others were written over, or that were marked deleted.
+
+        Raises:
+            S3Error: S3 can't be reached, or refused.
+        """
+        found: list[bytes] = []
+        for key, version in await self._bucket.versions(self._prefix):
+            parts = key.removeprefix(self._prefix).split("/")
+            if len(parts) == 2 and parts[1] == name:
+                data = await self._bucket.get(key, version)
+                found += [] if data is None else [data]
+        return found
+
     async def _put(self, export: str, directory: Path, name: str, until: datetime) -> bool:
         key, data = self._key(export, name), await asyncio.to_thread((directory / name).read_bytes)
         digest = sha256(data).hexdigest()

@@ -31,10 +31,27 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync_tree(directory: Path) -> None:
+    """Have a directory with all that is in it on the disk.
+
+    Raises:
+        OSError: it could not be.
+    """
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            # To be written: some systems flush no other handle.
+            handle = os.open(os.path.join(folder, name), os.O_RDWR)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        sync_folder(Path(folder))
+
+
+def sync_folder(folder: Path) -> None:
     """Have the directory's entry for a new file on the disk; not every system can."""
     if os.name == "nt":
         return

@@ -5,13 +5,11 @@ decisions.jsonl   the decision log: one record a line, each with the hash of the
 leaves.bin        the records' hashes, 32 bytes each: the leaves of the tree that is signed
 contents/N.bin    what was said in the Nth run, encrypted under the run's key
 digest.json       the hashes of all these files and the tree's root, signed
+
+The form that may be given away has no contents, and texts.jsonl in their place, under a signature of its own
+(``agentflow.audit.cover``).
 """
 
-import os
-import shutil
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from pathlib import Path
 
@@ -19,46 +17,24 @@ from pydantic import ValidationError
 
 from agentflow.adapters.whole_file import write_whole
 from agentflow.audit.signing import ExportSigner, ExportVerifier
-from agentflow.contracts.bundle import BundleManifest, Digest, FileEntry, PreviousExport
+from agentflow.contracts.bundle import BundleManifest, Digest, FileEntry
 from agentflow.contracts.wire import Sha256, canonical_json
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
-from agentflow.private_files import make_folder, write_file
+from agentflow.private_files import write_file
 
 MANIFEST = "manifest.json"
 DECISIONS = "decisions.jsonl"
 LEAVES = "leaves.bin"
 DIGEST = "digest.json"
 CONTENTS = "contents"
+TEXTS = "texts.jsonl"
 LEAF_BYTES = 32
 
 
 def contents_file(number: int) -> str:
     """Of the run with that number, from 1."""
     return f"{CONTENTS}/{number:06}.bin"
-
-
-@contextmanager
-def new_directory(place: Path) -> Generator[Path]:
-    """A directory to fill. It is at its place once it is whole, and nowhere if that fails.
-
-    Raises:
-        AuditError: the place exists, or can't be written to.
-    """
-    if place.exists():
-        raise AuditError(f"{place} exists; nothing is written over: give another place")
-    try:
-        make_folder(place.parent)
-        aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-    except OSError as error:
-        raise AuditError(f"{place} can't be written: {error}") from None
-    try:
-        yield aside
-        os.rename(aside, place)
-    except OSError as error:
-        raise AuditError(f"{place} can't be written: {error}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_manifest(directory: Path, manifest: BundleManifest) -> None:
@@ -73,15 +49,22 @@ def read_manifest(directory: Path) -> BundleManifest:
         AuditError: it isn't there, isn't one, or is of a version that isn't known here.
     """
     try:
-        return BundleManifest.model_validate_json(_read(directory, MANIFEST))
+        return BundleManifest.model_validate_json(read_file(directory / MANIFEST))
     except ValidationError as error:
         raise AuditError(f"{directory / MANIFEST} is no manifest: {describe_errors(error)}") from None
 
 
 def sign(directory: Path, digest: Digest, signer: ExportSigner) -> Digest:
-    """Write the digest, with its signature."""
+    """Write the digest, with its signature.
+
+    Raises:
+        AuditError: it can't be written.
+    """
     signed = digest.model_copy(update={"signature": signer.signature(_signed_bytes(digest))})
-    write_file(directory / DIGEST, canonical_json(signed.model_dump(mode="json")) + b"\n")
+    try:
+        write_whole(directory / DIGEST, canonical_json(signed.model_dump(mode="json")) + b"\n")
+    except OSError as error:
+        raise AuditError(f"{directory / DIGEST} can't be written: {error}") from None
     return signed
 
 
@@ -91,13 +74,21 @@ def read_digest(directory: Path) -> Digest:
     Raises:
         AuditError: it isn't there, isn't one, or isn't written as it was signed.
     """
-    data = _read(directory, DIGEST)
+    return parsed_digest(read_file(directory / DIGEST), directory / DIGEST)
+
+
+def parsed_digest(data: bytes, where: Path | str) -> Digest:
+    """The digest with those bytes, whoever signed it.
+
+    Raises:
+        AuditError: they are none, or not written as they were signed.
+    """
     try:
         digest = Digest.model_validate_json(data)
     except ValidationError as error:
-        raise AuditError(f"{directory / DIGEST} is no digest: {describe_errors(error)}") from None
+        raise AuditError(f"{where} is no digest: {describe_errors(error)}") from None
     if canonical_json(digest.model_dump(mode="json")) + b"\n" != data:
-        raise AuditError(f"{directory / DIGEST} isn't written as it was signed")
+        raise AuditError(f"{where} isn't written as it was signed")
     return digest
 
 
@@ -108,7 +99,7 @@ def is_signed_by(digest: Digest, verifier: ExportVerifier) -> bool:
 
 def digest_hash(directory: Path) -> Sha256:
     """Names the export in the one after it."""
-    return Sha256(sha256(_read(directory, DIGEST)).hexdigest())
+    return Sha256(sha256(read_file(directory / DIGEST)).hexdigest())
 
 
 def file_entry(path: Path) -> FileEntry:
@@ -121,45 +112,17 @@ def file_entry(path: Path) -> FileEntry:
         return FileEntry(sha256=Sha256(file_digest(file, "sha256").hexdigest()), bytes=path.stat().st_size)
 
 
-def files_of(directory: Path) -> list[str]:
-    """All files below, by their names as a digest has them."""
-    return sorted(
-        path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()
-    )
-
-
 def _signed_bytes(digest: Digest) -> bytes:
     return canonical_json(digest.model_dump(mode="json", exclude={"signature"}))
 
 
-def _read(directory: Path, name: str) -> bytes:
-    try:
-        return (directory / name).read_bytes()
-    except OSError as error:
-        raise AuditError(f"{directory / name} can't be read: {error.strerror}") from None
-
-
-def read_chain(path: Path) -> PreviousExport | None:
-    """Which export was the last one, by the file that remembers it.
+def read_file(path: Path) -> bytes:
+    """A file of a bundle.
 
     Raises:
-        AuditError: the file isn't one.
+        AuditError: it can't be read.
     """
     try:
-        return PreviousExport.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise AuditError(f"{path} doesn't say which export was last: {error}") from None
-
-
-def write_chain(path: Path, last: PreviousExport) -> None:
-    """Remember the last export.
-
-    Raises:
-        AuditError: the file can't be written.
-    """
-    try:
-        write_whole(path, canonical_json(last.model_dump(mode="json")) + b"\n")
+        return path.read_bytes()
     except OSError as error:
-        raise AuditError(f"{path} can't be written: {error}") from None
+        raise AuditError(f"{path} can't be read: {error.strerror}") from None

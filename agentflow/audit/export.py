@@ -1,8 +1,7 @@
 """Writes bundles."""
 
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,9 @@ from temporalio.converter import DataConverter
 from agentflow.adapters.history.finding import Finding
 from agentflow.audit import bundle
 from agentflow.audit.chain import NO_RECORD, leaf_hash, line_of, merkle_root
+from agentflow.audit.last_export import last_export
+from agentflow.audit.listing import listing_of
+from agentflow.audit.placing import new_directory
 from agentflow.audit.reading import RunFindings, findings_of
 from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.sealing import Sealer, about
@@ -30,10 +32,8 @@ from agentflow.contracts.bundle import (
     RunEntry,
 )
 from agentflow.contracts.wire import Json, Sha256, sha256_of
-from agentflow.errors import AuditError
 from agentflow.ports.keys import KeyProvider, checked_key
-from agentflow.private_files import make_folder, new_file, open_file, write_file
-from agentflow.telemetry.file_lock import locked
+from agentflow.private_files import make_folder, new_file, write_file
 from agentflow.version import installed_version
 
 KNOWN_VALUES = "known_values"
@@ -106,38 +106,86 @@ async def export(
         AuditError: the place exists or can't be written, or a key can't be used.
         temporalio.service.RPCError: the server can't be reached, or lacks a run.
     """
-    with bundle.new_directory(place) as directory:
-        make_folder(directory / bundle.CONTENTS)
-        now = datetime.now(UTC)
-        retention = settings.retention(now)
-        with new_file(directory / bundle.DECISIONS) as log:
-            writer = _Writer(directory, str(uuid4()), settings, retention, log)
-            async with replayed or nullcontext():
-                async for run in runs:
-                    await writer.add(await findings_of(run, converter, replayed))
-                    progress(len(writer.runs))
-        manifest = BundleManifest(
-            export=writer.export,
-            created_at=now,
-            namespace=settings.namespace,
-            selection=selection,
-            agentflow_version=installed_version(),
-            retention=retention,
-            runs=tuple(writer.runs),
-            gaps=sum(len(run.gaps) for run in writer.runs),
+    with new_directory(place) as new:
+        draft = await drafted(
+            runs, new.path, selection, settings, converter=converter, replayed=replayed, progress=progress
         )
-        bundle.write_manifest(directory, manifest)
-        write_file(directory / bundle.LEAVES, b"".join(map(bytes.fromhex, writer.leaves)))
-        with ExitStack() as stack:
-            _hold(stack, settings.chain)
-            before = bundle.read_chain(settings.chain)
-            digest = _digest(directory, manifest, writer.leaves, settings.signer)
-            bundle.sign(directory, digest.model_copy(update={"previous": before}), settings.signer)
-            # It is remembered before it is in its place: a last export that isn't there is noticed, and one
-            # that nobody remembers would be followed by another of the same number.
-            this = PreviousExport(export=manifest.export, digest=bundle.digest_hash(directory))
-            bundle.write_chain(settings.chain, this)
-    return manifest
+        new.sync()
+        async with last_export(settings.chain) as last:
+            draft.sign(last.export)
+            last.move_on(draft.this, new)
+    return draft.manifest
+
+
+async def drafted(
+    runs: AsyncIterator[SelectedRun],
+    directory: Path,
+    selection: str,
+    settings: ExportSettings,
+    *,
+    converter: DataConverter,
+    replayed: ReplayedRuns | None = None,
+    progress: Callable[[int], None] = lambda number: None,
+) -> "Draft":
+    """Write all of a bundle that doesn't depend on the export before it, into a directory that is there.
+
+    Takes what ``export`` takes.
+
+    Raises:
+        AuditError: a key can't be used.
+        OSError: a file can't be written.
+        temporalio.service.RPCError: the server can't be reached, or lacks a run.
+    """
+    make_folder(directory / bundle.CONTENTS)
+    now = datetime.now(UTC)
+    retention = settings.retention(now)
+    with new_file(directory / bundle.DECISIONS) as log:
+        writer = _Writer(directory, str(uuid4()), settings, retention, log)
+        async with replayed or nullcontext():
+            async for run in runs:
+                await writer.add(await findings_of(run, converter, replayed))
+                progress(len(writer.runs))
+    manifest = BundleManifest(
+        export=writer.export,
+        created_at=now,
+        namespace=settings.namespace,
+        selection=selection,
+        agentflow_version=installed_version(),
+        retention=retention,
+        runs=tuple(writer.runs),
+        gaps=sum(len(run.gaps) for run in writer.runs),
+    )
+    bundle.write_manifest(directory, manifest)
+    write_file(directory / bundle.LEAVES, b"".join(map(bytes.fromhex, writer.leaves)))
+    return Draft(directory, manifest, _digest(directory, manifest, writer.leaves, settings.signer), settings)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A bundle that isn't signed yet."""
+
+    directory: Path
+    manifest: BundleManifest
+    digest: Digest
+    settings: ExportSettings
+
+    def sign(self, before: PreviousExport | None) -> Digest:
+        """Sign it, as the export after that one.
+
+        Raises:
+            AuditError: it can't be written.
+        """
+        digest = self.digest.model_copy(update={"previous": before})
+        return bundle.sign(self.directory, digest, self.settings.signer)
+
+    @property
+    def this(self) -> PreviousExport:
+        """The export as the next one names it, once it is signed.
+
+        Raises:
+            AuditError: it isn't.
+        """
+        return PreviousExport(export=self.manifest.export, digest=bundle.digest_hash(self.directory))
 
 
 @dataclass
@@ -230,24 +278,13 @@ def _entry(run: RunFindings, findings: list[Finding], **in_bundle: Any) -> RunEn
 
 
 def _digest(directory: Path, manifest: BundleManifest, leaves: list[Sha256], signer: ExportSigner) -> Digest:
+    names = listing_of(directory, (bundle.CONTENTS,)).files
     return Digest(
         export=manifest.export,
         created_at=manifest.created_at,
         records=len(leaves),
         root=merkle_root(leaves),
         last=leaves[-1] if leaves else NO_RECORD,
-        files={name: bundle.file_entry(directory / name) for name in bundle.files_of(directory)},
+        files={name: bundle.file_entry(directory / name) for name in sorted(names)},
         public_key=signer.public.encoded,
     )
-
-
-def _hold(stack: ExitStack, chain: Path) -> None:
-    """Only one export at a time may follow the last one."""
-    try:
-        make_folder(chain.parent)
-        handle = open_file(chain.with_name(f"{chain.name}.lock"), os.O_CREAT | os.O_RDWR)
-    except OSError as error:
-        raise AuditError(f"{chain} can't be written: {error}") from None
-    stack.callback(os.close, handle)
-    if not locked(handle):
-        raise AuditError(f"another export is being signed ({chain}): try again")

@@ -4,23 +4,33 @@ bundle/          the bundle, as any export
 timeline.csv     what happened in all of them, in the order of time
 reports/N.html   a page for each run
 index.html       the runs, with their ends and gaps
+incident.json    the hashes of all these files, signed by the key that signed the bundle
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from temporalio.converter import DataConverter
+
 from agentflow.adapters.history.finding import Finding
 from agentflow.audit import bundle
+from agentflow.audit.cover import BUNDLE, INCIDENT, REPORTS, signed_cover, write_cover
+from agentflow.audit.export import ExportSettings, drafted
+from agentflow.audit.last_export import last_export
+from agentflow.audit.listing import listing_of
+from agentflow.audit.placing import new_directory
+from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.report import words
-from agentflow.audit.report.html import html_of, rendered
+from agentflow.audit.report.html import check_extra, html_of, rendered
 from agentflow.audit.report.told import ToldRun, of_bundle
-from agentflow.contracts.bundle import RunEntry
+from agentflow.audit.selection import SelectedRun
+from agentflow.contracts.bundle import BundleManifest, RunEntry
 from agentflow.ports.keys import KeyProvider
 from agentflow.private_files import make_folder, open_file, write_file
 
-BUNDLE, TIMELINE, REPORTS, INDEX = "bundle", "timeline.csv", "reports", "index.html"
+TIMELINE, INDEX = "timeline.csv", "index.html"
 COLUMNS = ("at", "workflow_id", "record", "step", "name", "state", "rule", "by", "event", "execution")
 
 
@@ -33,21 +43,57 @@ class Row:
     """The page's place."""
 
 
-async def write_incident(directory: Path, title: str, keys: KeyProvider) -> int:
-    """Write what goes beside the bundle. How many runs there are.
+async def export_incident(
+    runs: AsyncIterator[SelectedRun],
+    place: Path,
+    selection: str,
+    settings: ExportSettings,
+    *,
+    title: str,
+    converter: DataConverter,
+    replayed: ReplayedRuns | None = None,
+    progress: Callable[[int], None] = lambda number: None,
+) -> BundleManifest:
+    """Export runs, as ``export`` does, and write what goes beside the bundle: all of it, or nothing.
 
     Args:
-        directory: With the bundle in it.
+        runs: Of the incident.
+        place: The directory; it must not exist, and exists only once it is whole.
+        selection: What was asked for, in words.
+        settings: How bundles are made.
         title: What the incident is about.
-        keys: Of what was said.
+        converter: That the runs' payloads need.
+        replayed: Replays runs, where their code is at hand.
+        progress: Is told how many runs are in it.
+
+    Returns:
+        What is in the bundle.
 
     Raises:
-        AuditError: the bundle can't be read.
         MissingExtraError: the ``audit`` extra isn't installed.
+        AuditError: the place exists or can't be written, or a key can't be used.
+        temporalio.service.RPCError: the server can't be reached, or lacks a run.
     """
-    source = directory / BUNDLE
-    manifest = bundle.read_manifest(source)
-    runs = await of_bundle(source, keys)
+    check_extra()
+    with new_directory(place) as new:
+        source = new.path / BUNDLE
+        make_folder(source)
+        draft = await drafted(
+            runs, source, selection, settings, converter=converter, replayed=replayed, progress=progress
+        )
+        await _write_pages(new.path, draft.manifest, title, settings.keys)
+        names = listing_of(new.path, (REPORTS,)).files
+        files = {name: bundle.file_entry(new.path / name) for name in sorted(names)}
+        new.sync()
+        async with last_export(settings.chain) as last:
+            digest = draft.sign(last.export)
+            write_cover(new.path / INCIDENT, signed_cover("incident", source, digest, files, settings.signer))
+            last.move_on(draft.this, new, BUNDLE)
+    return draft.manifest
+
+
+async def _write_pages(directory: Path, manifest: BundleManifest, title: str, keys: KeyProvider) -> None:
+    runs = await of_bundle(directory / BUNDLE, keys)
     make_folder(directory / REPORTS)
     rows: list[Row] = []
     for number, (entry, run) in enumerate(zip(manifest.runs, runs, strict=True), start=1):
@@ -57,7 +103,6 @@ async def write_incident(directory: Path, title: str, keys: KeyProvider) -> int:
     _write_timeline(directory / TIMELINE, manifest.runs, runs)
     index = rendered("index.html.j2", title=title, rows=rows, manifest=manifest, gaps=words.GAPS)
     write_file(directory / INDEX, index.encode())
-    return len(rows)
 
 
 def _write_timeline(path: Path, entries: Sequence[RunEntry], runs: Sequence[ToldRun]) -> None:

@@ -1,9 +1,13 @@
 """Who vouches for a bundle: an Ed25519 key (RFC 8032)."""
 
 import base64
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
+from uuid import uuid4
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -12,8 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from agentflow.adapters.whole_file import write_whole
 from agentflow.errors import AuditError
 
-_CONTEXT = b"agentflow audit digest v1\n"
-"""What is signed begins with it: a signature made for something else is none here."""
+Signed = Literal["digest", "cover"]
+"""What a signature is over."""
+
+
+def _context(what: Signed) -> bytes:
+    """What is signed begins with it: a signature made for something else is none here."""
+    return f"agentflow audit {what} v1\n".encode()
 
 
 @dataclass(frozen=True)
@@ -31,25 +40,43 @@ class ExportSigner:
         """
         try:
             if not path.exists():
-                made = cls(Ed25519PrivateKey.generate())
-                write_whole(public_path(path), made.public.pem, mode=0o644)
-                write_whole(path, made._pem)
-                return made
+                cls._make(path)
             key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            if not isinstance(key, Ed25519PrivateKey):
+                raise AuditError(f"the signing key {path} is no Ed25519 key")
+            signer = cls(key)
+            if not public_path(path).exists():
+                write_whole(public_path(path), signer.public.pem, mode=0o644)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise AuditError(f"the signing key {path} can't be used: {error}") from None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise AuditError(f"the signing key {path} is no Ed25519 key")
-        return cls(key)
+        return signer
+
+    @classmethod
+    def _make(cls, path: Path) -> None:
+        if public_path(path).exists():
+            # All that was exported names it; another one in its place would make none of that verify.
+            raise AuditError(
+                f"the signing key {path} is gone, and {public_path(path)} is there: restore it, or begin "
+                "anew in another home"
+            )
+        # The private half first: the public one follows from it.
+        aside = path.with_name(f".{path.name}.{uuid4().hex}")
+        write_whole(aside, cls(Ed25519PrivateKey.generate())._pem)
+        try:
+            # Of two at once, one makes the key and both use it.
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        finally:
+            aside.unlink()
 
     @property
     def public(self) -> "ExportVerifier":
         """The public half."""
         return ExportVerifier(self.key.public_key())
 
-    def signature(self, data: bytes) -> str:
+    def signature(self, data: bytes, what: Signed = "digest") -> str:
         """Of bytes, in base64."""
-        return base64.b64encode(self.key.sign(_CONTEXT + data)).decode()
+        return base64.b64encode(self.key.sign(_context(what) + data)).decode()
 
     @property
     def _pem(self) -> bytes:
@@ -108,10 +135,10 @@ class ExportVerifier:
         """SHA-256 of its 32 bytes: what people compare."""
         return sha256(self._raw).hexdigest()
 
-    def verifies(self, signature: str, data: bytes) -> bool:
+    def verifies(self, signature: str, data: bytes, what: Signed = "digest") -> bool:
         """Whether the key signed the bytes."""
         try:
-            self.key.verify(base64.b64decode(signature, validate=True), _CONTEXT + data)
+            self.key.verify(base64.b64decode(signature, validate=True), _context(what) + data)
         except (InvalidSignature, ValueError):
             return False
         return True

@@ -1,13 +1,19 @@
 """Bundles on their way to a vault and back."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from agentflow.audit import bundle
-from agentflow.contracts.bundle import Digest
+from agentflow.audit.placing import new_directory
+from agentflow.audit.signing import ExportVerifier
+from agentflow.audit.succession import heads
+from agentflow.audit.verify import verify
+from agentflow.contracts.bundle import Digest, PreviousExport
+from agentflow.contracts.wire import Sha256
 from agentflow.core.answer import describe_errors
 from agentflow.errors import AuditError
 from agentflow.private_files import make_folder, write_file
@@ -22,13 +28,17 @@ async def upload(
 ) -> tuple[str, int]:
     """Put a bundle into a vault, locked as long as its manifest says. What is there already stays.
 
+    It is verified first: what is locked stays as it is for good.
+
     Returns:
         Its id, and how many files were written.
 
     Raises:
-        AuditError: it can't be read, or something else is in its place, or the vault doesn't lock.
+        AuditError: it isn't as it was signed, or something else is in its place, or the vault doesn't lock.
         S3Error: the vault can't be reached, or refused.
     """
+    for problem in (await verify(directory)).problems:
+        raise AuditError(f"{directory} isn't as it was signed: {problem.where}: {problem.detail}")
     digest, retention = bundle.read_digest(directory), bundle.read_manifest(directory).retention
     files = {
         name: retention.contents_until if name.startswith(f"{bundle.CONTENTS}/") else retention.log_until
@@ -47,7 +57,8 @@ async def fetch(vault: "S3Vault", export: str, place: Path) -> int:
         AuditError: it isn't there, or not whole, or the place exists.
         S3Error: the vault can't be reached, or refused.
     """
-    with bundle.new_directory(place) as directory:
+    with new_directory(place) as new:
+        directory = new.path
         data = await vault.fetch(export, bundle.DIGEST)
         try:
             names = sorted(Digest.model_validate_json(data).files)
@@ -59,6 +70,37 @@ async def fetch(vault: "S3Vault", export: str, place: Path) -> int:
             make_folder(path.parent)
             write_file(path, await vault.fetch(export, name))
     return len(names) + 1
+
+
+async def newest_in(vault: "S3Vault", expected: ExportVerifier) -> PreviousExport | None:
+    """The newest export that was put into a vault, whatever was laid over it since.
+
+    Args:
+        vault: The vault.
+        expected: The exporter's key: others may put things there, too.
+
+    Returns:
+        Its head; ``None`` if there is no export.
+
+    Raises:
+        AuditError: two exports follow the same one.
+        S3Error: the vault can't be reached, or refused.
+    """
+    found: dict[Sha256, Digest] = {}
+    for data in await vault.all_of(bundle.DIGEST):
+        try:
+            digest = bundle.parsed_digest(data, bundle.DIGEST)
+        except AuditError:
+            continue
+        if bundle.is_signed_by(digest, expected):
+            found[Sha256(sha256(data).hexdigest())] = digest
+    last = heads(found)
+    if len(last) > 1:
+        named = ", ".join(sorted(each.export for each in last))
+        raise AuditError(
+            f"each of these exports is the last of its own chain, and there should be one: {named}"
+        )
+    return last[0] if last else None
 
 
 def _checked(name: str) -> str:

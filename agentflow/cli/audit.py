@@ -3,6 +3,7 @@
 import typer
 
 from agentflow.cli.audit_export import audit_export
+from agentflow.cli.audit_head import audit_head
 from agentflow.cli.audit_keys import audit_erase, audit_expire
 from agentflow.cli.audit_report import audit_incident, audit_report
 from agentflow.cli.audit_share import audit_ocsf, audit_share
@@ -14,6 +15,7 @@ audit_app: typer.Typer = typer.Typer(
 )
 audit_app.command("export")(audit_export)
 audit_app.command("verify")(audit_verify)
+audit_app.command("head")(audit_head)
 audit_app.command("report")(audit_report)
 audit_app.command("incident")(audit_incident)
 audit_app.command("share")(audit_share)

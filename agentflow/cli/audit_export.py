@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
+from agentflow.audit.bundle import digest_hash
 from agentflow.audit.export import ExportSettings, export
 from agentflow.cli.audit_home import AuditHome, Home, KmsKey
 from agentflow.cli.connection import namespace_of, reading_converter
@@ -92,6 +93,7 @@ def report_of(manifest: BundleManifest, out: Path, warnings: Sequence[str]) -> d
     return {
         "bundle": str(out),
         "export": manifest.export,
+        "head": digest_hash(out),
         "runs": len(manifest.runs),
         "records": sum(run.records for run in manifest.runs),
         "retention": manifest.retention,
@@ -108,6 +110,7 @@ def views(manifest: BundleManifest, out: Path) -> list[RenderableType]:
             [
                 ("bundle", out),
                 ("export", manifest.export),
+                ("head", digest_hash(out)),
                 ("runs", len(manifest.runs)),
                 ("records", sum(run.records for run in manifest.runs)),
                 ("contents until", retention.contents_until.date()),

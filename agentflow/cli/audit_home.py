@@ -75,6 +75,17 @@ class AuditHome:
         """
         return ExportSigner.load_or_make(self.signing_key)
 
+    def own_signer(self) -> ExportSigner:
+        """The signing key of an export that was made here; none is made.
+
+        Raises:
+            AuditError: it can't be read.
+            CommandFailed: there is none.
+        """
+        if not self.signing_key.is_file():
+            raise misused(f"there is no {self.signing_key}: give --home of whoever exported the bundle")
+        return self.signer()
+
     def keys(self) -> KeyDirectory:
         """The runs' keys.
 

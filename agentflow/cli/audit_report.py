@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from agentflow.adapters.whole_file import write_whole
-from agentflow.audit import bundle as files
-from agentflow.audit.incident import BUNDLE, INDEX, write_incident
+from agentflow.audit.bundle import digest_hash
+from agentflow.audit.cover import BUNDLE
+from agentflow.audit.incident import INDEX, export_incident
 from agentflow.audit.reading import findings_of
-from agentflow.audit.report.html import html_of
+from agentflow.audit.report.html import check_extra, html_of
 from agentflow.audit.report.told import ToldRun, of_bundle, of_history
-from agentflow.cli.audit_export import write_bundle
+from agentflow.cli.audit_export import PROGRESS_EVERY
 from agentflow.cli.audit_home import AuditHome, Home, KmsKey
 from agentflow.cli.connection import namespace_of, reading_converter
 from agentflow.cli.exits import ExitCode, misused
@@ -86,15 +87,34 @@ def audit_incident(
         query = window(since, until, tenant=tenant, agent=agent)
         place = AuditHome(home, kms_key)
         settings = place.settings(namespace_of(session.connection))
-        with files.new_directory(out) as directory:
-            selection = select(session, (), query)
-            manifest = write_bundle(session, selection, directory / BUNDLE, settings, workflows)
-            title = f"Runs since {since}" + (f" of {tenant}" if tenant else "")
-            with session.output.progress("writing reports"):
-                runs = session.run(write_incident(directory, title, settings.keys))
+        check_extra()
+        selection = select(session, (), query)
+        title = f"Runs since {since}" + (f" of {tenant}" if tenant else "")
+        replayed = agents_at_hand(session, settings.namespace, workflows)
+        with session.output.progress("exporting") as progress, quiet_temporal():
+            manifest = session.run(
+                export_incident(
+                    selection.runs,
+                    out,
+                    selection.words,
+                    settings,
+                    title=title,
+                    converter=reading_converter(),
+                    replayed=replayed,
+                    progress=progress.counting("exporting: {} runs", PROGRESS_EVERY),
+                )
+            )
+        runs, head = len(manifest.runs), digest_hash(out / BUNDLE)
         session.output.result(
-            {"incident": str(out), "query": query, "runs": runs, "gaps": manifest.gaps},
-            facts([("incident", out / INDEX), ("runs", runs), ("gaps", manifest.gaps or None)]),
+            {"incident": str(out), "query": query, "runs": runs, "gaps": manifest.gaps, "head": head},
+            facts(
+                [
+                    ("incident", out / INDEX),
+                    ("runs", runs),
+                    ("head", head),
+                    ("gaps", manifest.gaps or None),
+                ]
+            ),
         )
         if manifest.gaps:
             raise typer.Exit(ExitCode.INCOMPLETE)

@@ -32,11 +32,15 @@ def audit_share(
 
     Values that types mark as personal or secret are left out wherever they turn up, and cards, IBANs, social
     security numbers, e-mail addresses, telephone numbers and keys. Names in free text that nothing marks are
-    not found. Exit 5 if of some runs nothing that was said is told.
+    not found. The bundle is verified first, and what is written is signed by the key of its export.
+
+    Exit 5 if of some runs nothing that was said is told.
     """
     with open_session(context, as_json=as_json) as session:
+        place = AuditHome(home, kms_key)
+        signer = place.own_signer()
         with session.output.progress("redacting"):
-            shared = session.run(share(bundle, out, AuditHome(home, kms_key).keys(), Redactor()))
+            shared = session.run(share(bundle, out, place.keys(), Redactor(), signer))
         without = ", ".join(f"{count} ({why})" for why, count in shared.without_texts.items())
         session.output.result(
             {"bundle": str(out), "texts": shared.texts, "runs_without_texts": dict(shared.without_texts)},

@@ -1,4 +1,4 @@
-"""What lies beside the decision log in a bundle: the manifest, and the digest that is signed."""
+"""What lies beside the decision log in a bundle: the manifest, and what is signed."""
 
 from typing import Literal
 
@@ -87,6 +87,20 @@ class PreviousExport(Contract):
     """Of the bytes of its ``digest.json``."""
 
 
+class PendingExport(Contract):
+    """An export that is being put in its place. Whoever dies between is followed up by the next export."""
+
+    this: PreviousExport
+    before: PreviousExport | None = None
+    """What was the last export until then."""
+    aside: str
+    """Directory in which it was written."""
+    place: str
+    """Directory that it becomes."""
+    bundle: str
+    """The bundle in it, which may be all of it (``.``)."""
+
+
 class Digest(Contract):
     """Stands for a bundle, and is signed."""
 
@@ -101,6 +115,26 @@ class Digest(Contract):
     """Hash of the last record."""
     files: dict[str, FileEntry]
     previous: PreviousExport | None = Field(default=None, exclude_if=is_none)
+    public_key: str
+    """Ed25519, 32 bytes in base64."""
+    signature: str = ""
+    """In base64, over the canonical JSON of all the rest."""
+
+
+CoverForm = Literal["shared", "incident"]
+"""``shared``: what may be given away. ``incident``: reports beside a bundle."""
+
+
+class Cover(Contract):
+    """Stands for what goes with a bundle besides what its digest names. It is signed by the same key."""
+
+    format: Literal["agentflow-audit"] = FORMAT
+    version: int = VERSION
+    form: CoverForm
+    export: str
+    digest: Sha256
+    """Of the bytes of the bundle's ``digest.json``."""
+    files: dict[str, FileEntry]
     public_key: str
     """Ed25519, 32 bytes in base64."""
     signature: str = ""

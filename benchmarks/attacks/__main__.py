@@ -11,6 +11,7 @@ from random import Random
 import benchmarks.attacks
 from benchmarks.attacks import (
     bills,
+    bundles,
     claims,
     delays,
     doors,
@@ -38,6 +39,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "endings": (endings.attack, 0.75),
     "raw_arguments": (raw_arguments.attack, 1.6),
     "bills": (bills.attack, 1.2),
+    "bundles": (bundles.attack, 2.0),
 }
 """Each with its share of the attempts."""
 
@@ -81,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=positive_int, default=11_800)
+    parser.add_argument("--attempts", type=positive_int, default=13_800)
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"

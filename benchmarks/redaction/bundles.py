@@ -7,14 +7,14 @@ from pathlib import Path
 from temporalio.client import Client
 
 from agentflow.adapters.key_directory import KeyDirectory
-from agentflow.audit.bundle import read_manifest
+from agentflow.audit.bundle import TEXTS, read_manifest
 from agentflow.audit.chain import line_of
 from agentflow.audit.export import ExportSettings, export
 from agentflow.audit.log_check import read_records
 from agentflow.audit.ocsf import events
 from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.selection import from_server
-from agentflow.audit.sharing import TEXTS, share
+from agentflow.audit.sharing import share
 from agentflow.audit.signing import ExportSigner
 from agentflow.audit.verify import verify
 from agentflow.redaction import Redactor
@@ -38,7 +38,7 @@ async def read_bundle(
         replayed=ReplayedRuns([Clerk], client.namespace),
     )
     assert manifest.gaps == 0, [run.gaps for run in manifest.runs]
-    shared = await share(place / "bundle", place / "shared", keys, redactor)
+    shared = await share(place / "bundle", place / "shared", keys, redactor, signer)
     assert not shared.without_texts, shared
     assert (await verify(place / "shared", signer.public, log_only=True)).ok
     records = list(read_records(place / "shared"))

@@ -13,7 +13,8 @@ from agentflow.adapters.s3_client import S3Error
 from agentflow.adapters.s3_vault import S3Vault
 from agentflow.adapters.stores import open_vault
 from agentflow.audit.bundle import read_manifest
-from agentflow.audit.vault import fetch, upload
+from agentflow.audit.succession import digests_of, heads, verify_chain
+from agentflow.audit.vault import fetch, newest_in, upload
 from agentflow.errors import AuditError, ConfigurationError
 from tests.adapters.s3_server import S3Server
 from tests.audit.places import Desk, recorded
@@ -123,3 +124,64 @@ async def test_a_server_that_is_down_is_told_of(desk: Desk, aws_credentials: Non
 def test_what_is_no_vault_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError, match="no address of a vault"):
         open_vault(address)
+
+
+async def test_the_newest_export_is_asked_of_the_vault(desk: Desk, s3: S3Server, bucket: str) -> None:
+    place = vault(s3, bucket)
+    assert await newest_in(place, desk.signer.public) is None
+    await desk.export(desk.home / "second", [recorded("circling")])
+    for name in ("bundle", "second"):
+        await upload(desk.home / name, place)
+    newest = await newest_in(place, desk.signer.public)
+    verdicts = [await desk.verify(desk.home / name) for name in ("bundle", "second")]
+    assert [newest] == heads(digests_of(verdicts))
+    assert newest is not None
+    assert verify_chain(verdicts, newest.digest) == []
+    (problem,) = verify_chain(verdicts[:1], newest.digest)
+    assert problem.where == newest.digest
+
+
+async def test_what_was_laid_over_the_newest_export_does_not_hide_it(
+    desk: Desk, s3: S3Server, bucket: str
+) -> None:
+    place = vault(s3, bucket)
+    export, _ = await upload(desk.home / "bundle", place)
+    newest = await newest_in(place, desk.signer.public)
+    key = f"audit/{export}/digest.json"
+    s3.client().put_object(Bucket=bucket, Key=key, Body=b"{}")
+    assert await newest_in(place, desk.signer.public) == newest
+    s3.client().delete_object(Bucket=bucket, Key=key)
+    assert await newest_in(place, desk.signer.public) == newest
+
+
+async def test_an_export_that_another_key_signed_is_not_the_newest(
+    desk: Desk, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    place = vault(s3, bucket)
+    other = Desk(tmp_path / "other")
+    await other.export(other.home / "theirs", [recorded("circling")])
+    await upload(other.home / "theirs", place)
+    assert await newest_in(place, desk.signer.public) is None
+
+
+async def test_an_export_that_forks_the_chain_is_told_by_the_vault(
+    desk: Desk, s3: S3Server, bucket: str
+) -> None:
+    """Whoever sets the home's file back, to leave an export out, makes two that follow the same one."""
+    place, last = vault(s3, bucket), (desk.home / "last.json").read_bytes()
+    for name in ("second", "instead"):
+        (desk.home / "last.json").write_bytes(last)
+        await desk.export(desk.home / name, [recorded("circling")])
+    for name in ("bundle", "second", "instead"):
+        await upload(desk.home / name, place)
+    with pytest.raises(AuditError, match="last of"):
+        await newest_in(place, desk.signer.public)
+
+
+async def test_what_is_no_longer_as_it_was_signed_is_not_locked(
+    desk: Desk, s3: S3Server, bucket: str
+) -> None:
+    (desk.home / "bundle" / "leaves.bin").write_bytes(b"")
+    with pytest.raises(AuditError, match="isn't as it was signed"):
+        await upload(desk.home / "bundle", vault(s3, bucket))
+    assert objects(s3, bucket) == []

@@ -8,12 +8,15 @@ from temporalio.client import WorkflowHistory
 
 from agentflow.adapters.key_directory import KeyDirectory
 from agentflow.audit.export import ExportSettings, export
+from agentflow.audit.incident import export_incident
 from agentflow.audit.replaying import ReplayedRuns
 from agentflow.audit.selection import from_histories
+from agentflow.audit.sharing import Shared, share
 from agentflow.audit.signing import ExportSigner
 from agentflow.audit.verify import Verdict, verify
 from agentflow.contracts.bundle import BundleManifest
 from agentflow.converter import agentflow_data_converter
+from agentflow.redaction import Redactor
 from tests.replay.test_replay import AGENTS
 
 HISTORIES = Path(__file__).parents[1] / "replay" / "histories"
@@ -57,6 +60,22 @@ class Desk:
             converter=agentflow_data_converter,
             replayed=ReplayedRuns(agents, "default"),
         )
+
+    async def export_incident(
+        self, place: Path, histories: Sequence[WorkflowHistory], *, agents: Sequence[type] = AGENTS
+    ) -> BundleManifest:
+        return await export_incident(
+            from_histories(histories),
+            place,
+            "some",
+            self.settings(),
+            title="Something happened",
+            converter=agentflow_data_converter,
+            replayed=ReplayedRuns(agents, "default"),
+        )
+
+    async def share(self, bundle: Path, place: Path) -> Shared:
+        return await share(bundle, place, self.keys, Redactor(), self.signer)
 
     async def verify(self, place: Path, **more: bool) -> Verdict:
         return await verify(place, self.signer.public, self.keys, **more)

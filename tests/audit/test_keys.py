@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from agentflow.adapters.key_directory import KeyDirectory
 from agentflow.audit.bundle import read_manifest
 from agentflow.audit.export import ExportSettings
+from agentflow.audit.signing import ExportSigner, ExportVerifier, public_path
 from agentflow.errors import AuditError
+from tests.audit.half_way import failing_at
 from tests.audit.places import Desk, recorded
 
 SOON = datetime.now(UTC) + timedelta(days=30)
@@ -129,3 +132,42 @@ def test_the_default_retention_is_what_the_law_asks(desk: Desk) -> None:
     retention = settings.retention(SOON)
     assert (retention.contents_until - SOON).days == 30
     assert (retention.log_until - SOON).days == 183
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is injected is POSIX's")
+async def test_a_key_whose_deletion_fails_half_way_is_gone_or_there_and_the_next_try_ends_it(
+    tmp_path: Path,
+) -> None:
+    keys = KeyDirectory(tmp_path / "keys")
+    for number in range(12):
+        key_id = f"run-{number}"
+        made = await keys.obtain(key_id, SOON)
+        try:
+            with failing_at(number):
+                await keys.delete(key_id)
+        except AuditError:
+            assert await keys.find(key_id) in (made, None)
+        overdue = await keys.overdue(datetime.now(UTC))
+        assert overdue in ([], [key_id])
+        await keys.delete(key_id)
+        assert await keys.find(key_id) is None
+        assert not (tmp_path / "keys" / f"{key_id}.key").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is injected is POSIX's")
+def test_a_signing_key_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / str(number) / "signing-key.pem"
+        with suppress(AuditError), failing_at(number):
+            ExportSigner.load_or_make(path)
+        signer = ExportSigner.load_or_make(path)
+        assert ExportVerifier.load(public_path(path)) == signer.public
+        assert ExportSigner.load_or_make(path).public == signer.public
+
+
+def test_a_signing_key_that_is_gone_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "signing-key.pem"
+    ExportSigner.load_or_make(path)
+    path.unlink()
+    with pytest.raises(AuditError, match="restore it"):
+        ExportSigner.load_or_make(path)

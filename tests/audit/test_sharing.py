@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agentflow.audit.bundle import DECISIONS, read_manifest
+from agentflow.audit.bundle import DECISIONS, TEXTS, read_manifest
 from agentflow.audit.log_check import read_records
 from agentflow.audit.ocsf import events
-from agentflow.audit.sharing import TEXTS, share
+from agentflow.audit.sharing import share
 from agentflow.core.schema import compile_schema
 from agentflow.errors import AuditError
 from agentflow.redaction import Redactor
@@ -21,13 +21,13 @@ def texts(place: Path) -> list[Any]:
 
 
 async def test_the_log_verifies_without_what_was_said(desk: Desk, bundle: Path, tmp_path: Path) -> None:
-    await share(bundle, tmp_path / "s", desk.keys, Redactor())
+    await share(bundle, tmp_path / "s", desk.keys, Redactor(), desk.signer)
     assert (await desk.verify(tmp_path / "s", log_only=True)).ok
     assert not (await desk.verify(tmp_path / "s")).ok
 
 
 async def test_an_edited_record_is_found_in_it(desk: Desk, bundle: Path, tmp_path: Path) -> None:
-    await share(bundle, tmp_path / "s", desk.keys, Redactor())
+    await share(bundle, tmp_path / "s", desk.keys, Redactor(), desk.signer)
     log = tmp_path / "s" / DECISIONS
     log.write_bytes(log.read_bytes().replace(b'"ann"', b'"eve"', 1))
     assert not (await desk.verify(tmp_path / "s", log_only=True)).ok
@@ -43,7 +43,7 @@ async def test_what_is_told_by_its_form_is_left_out(desk: Desk, tmp_path: Path) 
     said["reason"] = "call +44 20 7946 0958, card 4242 4242 4242 4242"
     accepted.input.args.payloads[0].data = json.dumps(said).encode()
     await desk.export(tmp_path / "b", [history])
-    await share(tmp_path / "b", tmp_path / "s", desk.keys, Redactor())
+    await share(tmp_path / "b", tmp_path / "s", desk.keys, Redactor(), desk.signer)
     reasons = [each["texts"].get("reason") for each in texts(tmp_path / "s")]
     assert "call [phone], card [card]" in reasons
     assert "4242" not in (tmp_path / "s" / TEXTS).read_text()
@@ -51,7 +51,7 @@ async def test_what_is_told_by_its_form_is_left_out(desk: Desk, tmp_path: Path) 
 
 async def test_of_a_run_whose_marks_nobody_knows_nothing_is_told(desk: Desk, tmp_path: Path) -> None:
     await desk.export(tmp_path / "b", [recorded("told-of-approvals")], agents=())
-    shared = await share(tmp_path / "b", tmp_path / "s", desk.keys, Redactor())
+    shared = await share(tmp_path / "b", tmp_path / "s", desk.keys, Redactor(), desk.signer)
     assert shared.without_texts == {"marked values unknown": 1}
     assert texts(tmp_path / "s") == []
 
@@ -59,14 +59,14 @@ async def test_of_a_run_whose_marks_nobody_knows_nothing_is_told(desk: Desk, tmp
 async def test_of_a_run_that_was_erased_nothing_is_told(desk: Desk, bundle: Path, tmp_path: Path) -> None:
     for run in read_manifest(bundle).runs:
         await desk.keys.delete(run.key_id)
-    shared = await share(bundle, tmp_path / "s", desk.keys, Redactor())
+    shared = await share(bundle, tmp_path / "s", desk.keys, Redactor(), desk.signer)
     assert shared.without_texts == {"erased": 4}
 
 
 async def test_tokens_and_hashes_of_what_was_said_are_not_shared(
     desk: Desk, bundle: Path, tmp_path: Path
 ) -> None:
-    await share(bundle, tmp_path / "s", desk.keys, Redactor())
+    await share(bundle, tmp_path / "s", desk.keys, Redactor(), desk.signer)
     names = {name for each in texts(tmp_path / "s") for name in each["texts"]}
     assert "arguments" in names
     assert not names & {"token", "arguments_hash", "transcript_head", "known_values"}
@@ -75,7 +75,7 @@ async def test_tokens_and_hashes_of_what_was_said_are_not_shared(
 async def test_nothing_is_written_over(desk: Desk, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     with pytest.raises(AuditError, match="exists"):
-        await share(bundle, tmp_path / "s", desk.keys, Redactor())
+        await share(bundle, tmp_path / "s", desk.keys, Redactor(), desk.signer)
 
 
 # What OCSF 1.6 requires of an API Activity: its base event, and the class's own.

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentflow.audit.bundle import DECISIONS, DIGEST, LEAVES, MANIFEST, files_of, read_digest, sign
+from agentflow.audit.bundle import CONTENTS, DECISIONS, DIGEST, LEAVES, MANIFEST, read_digest, sign
 from agentflow.audit.chain import leaf_hash, merkle_root
+from agentflow.audit.listing import listing_of
 from agentflow.audit.log_check import check_lines, read_line
 from agentflow.audit.signing import ExportSigner
-from agentflow.audit.verify import verify, verify_chain
+from agentflow.audit.succession import verify_chain
+from agentflow.audit.verify import verify
 from agentflow.contracts.wire import Sha256, canonical_json
 from tests.audit.places import Desk, recorded
 
@@ -40,7 +42,7 @@ async def test_a_bundle_that_nobody_touched_verifies(desk: Desk, bundle: Path) -
 
 
 async def test_one_byte_changed_in_any_file_is_found(desk: Desk, bundle: Path) -> None:
-    for name in files_of(bundle):
+    for name in listing_of(bundle, (CONTENTS,)).files:
         path = bundle / name
         whole = path.read_bytes()
         for place in (0, len(whole) // 2, len(whole) - 1):
@@ -108,7 +110,7 @@ async def test_a_bundle_that_another_key_signed_is_found_out(
     other = ExportSigner.load_or_make(tmp_path / "other.pem")
     digest = read_digest(bundle).model_copy(update={"public_key": other.public.encoded})
     sign(bundle, digest, other)
-    assert (await verify(bundle)).ok
+    assert (await verify(bundle)).is_as_signed
     verdict = await desk.verify(bundle)
     assert [(each.kind, each.where) for each in verdict.problems] == [("signature", DIGEST)]
     assert not verdict.is_known_signer
@@ -116,8 +118,8 @@ async def test_a_bundle_that_another_key_signed_is_found_out(
 
 async def test_without_a_key_to_expect_nobody_vouches_for_the_signer(bundle: Path) -> None:
     verdict = await verify(bundle)
-    assert verdict.ok
-    assert not verdict.is_known_signer
+    assert verdict.is_as_signed
+    assert not verdict.ok
 
 
 @pytest.mark.parametrize("name", [DECISIONS, LEAVES, MANIFEST, "contents/000001.bin"])

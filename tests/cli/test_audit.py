@@ -1,6 +1,7 @@
 """``agentflow audit``: from a run on the server to what an auditor reads."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,113 @@ def test_what_is_shared_verifies_as_a_log(audit: Auditor, paid: str, tmp_path: P
     shared = audit("share", str(tmp_path / "b"), "--out", str(tmp_path / "s"), "--json")
     assert (shared.exit_code, shared.document["runs_without_texts"]) == (0, {})
     assert audit("verify", str(tmp_path / "s"), "--log-only").exit_code == 0
+
+
+def test_forged_texts_of_what_is_shared_exit_1(audit: Auditor, paid: str, tmp_path: Path) -> None:
+    audit.export(paid, out=tmp_path / "b")
+    audit("share", str(tmp_path / "b"), "--out", str(tmp_path / "s"))
+    (tmp_path / "s" / "texts.jsonl").write_text("")
+    verified = audit("verify", str(tmp_path / "s"), "--log-only")
+    assert verified.exit_code == 1
+    assert "texts.jsonl" in verified.stdout
+
+
+def test_who_has_no_signing_key_shares_nothing(
+    audit: Auditor, agentflow: CommandLine, paid: str, tmp_path: Path
+) -> None:
+    audit.export(paid, out=tmp_path / "b")
+    shared = Auditor(agentflow, tmp_path / "other")(
+        "share", str(tmp_path / "b"), "--out", str(tmp_path / "s")
+    )
+    assert shared.exit_code == 2
+    assert "--home" in shared.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_bundle_of_a_key_that_nobody_expects_does_not_exit_0(
+    audit: Auditor, agentflow: CommandLine, paid: str, tmp_path: Path
+) -> None:
+    audit.export(paid, out=tmp_path / "b")
+    nobody = Auditor(agentflow, tmp_path / "nobody")
+    verified = nobody("verify", str(tmp_path / "b"), "--json")
+    assert verified.exit_code == 5
+    assert verified.document["ok"] is False
+    assert verified.document["bundles"][0]["is_as_signed"] is True
+
+
+@pytest.fixture
+def two(audit: Auditor, paid: str, tmp_path: Path) -> Path:
+    """A directory with two bundles."""
+    for name in ("first", "second"):
+        audit.export(paid, out=tmp_path / "bundles" / name)
+    return tmp_path / "bundles"
+
+
+def test_a_bundle_that_is_withheld_is_found_by_the_newest_head(audit: Auditor, two: Path) -> None:
+    head = audit("head", "--json").document["head"]
+    verified = audit("verify", str(two), "--expect-head", head, "--json")
+    assert verified.exit_code == 0, verified.stdout
+    assert verified.document["head"]["digest"] == head
+    withheld = two.parent / "withheld"
+    (two / "second").rename(withheld)
+    assert audit("verify", str(two)).exit_code == 0
+    assert audit("verify", str(two), "--expect-head", head).exit_code == 1
+    # Nor is it enough to show the newest alone.
+    assert audit("verify", str(withheld), "--expect-head", head).exit_code == 1
+
+
+def test_a_head_that_has_been_followed_is_not_the_newest(audit: Auditor, paid: str, tmp_path: Path) -> None:
+    old = audit.export(paid, out=tmp_path / "bundles" / "first")["head"]
+    audit.export(paid, out=tmp_path / "bundles" / "second")
+    assert audit("verify", str(tmp_path / "bundles"), "--expect-head", old).exit_code == 1
+
+
+@pytest.mark.parametrize("head", ["", "latest", "0" * 63, "A" * 64])
+def test_a_head_that_is_none_is_refused(audit: Auditor, two: Path, head: str) -> None:
+    assert audit("verify", str(two), "--expect-head", head).exit_code == 2
+
+
+def test_without_an_export_there_is_no_head(audit: Auditor) -> None:
+    assert audit("head").exit_code == 4
+
+
+@pytest.mark.parametrize("stranger", ["file", "folder", "link", "without its digest"])
+def test_what_is_no_bundle_among_bundles_is_told(audit: Auditor, two: Path, stranger: str) -> None:
+    match stranger:
+        case "file":
+            (two / "notes.txt").write_text("x")
+        case "folder":
+            (two / "notes").mkdir()
+        case "link":
+            (two / "latest").symlink_to(two / "second")
+        case _:
+            (two / "second" / "digest.json").unlink()
+    assert audit("verify", str(two)).exit_code == 1
+
+
+def test_an_incident_is_verified_with_its_pages(audit: Auditor, paid: str, tmp_path: Path) -> None:
+    out = tmp_path / "incident"
+    audit("incident", "--since", "1h", "--workflows", MODULE, "--out", str(out))
+    assert audit("verify", str(out)).exit_code == 0
+    page = out / "reports" / "000001.html"
+    page.write_text(page.read_text("utf-8") + "<!-- forged -->", "utf-8")
+    verified = audit("verify", str(out))
+    assert verified.exit_code == 1
+    assert "reports/000001.html" in verified.stdout
+
+
+def test_an_incident_without_the_extra_leaves_the_chain_as_it_was(
+    audit: Auditor, paid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit.export(paid, out=tmp_path / "audits" / "first")
+    head = audit("head", "--json").document
+    with monkeypatch.context() as missing:
+        missing.setitem(sys.modules, "jinja2", None)
+        out = tmp_path / "audits" / "incident"
+        assert audit("incident", "--since", "1h", "--workflows", MODULE, "--out", str(out)).exit_code == 2
+    assert audit("head", "--json").document == head
+    audit.export(paid, out=tmp_path / "audits" / "second")
+    assert audit("verify", str(tmp_path / "audits")).exit_code == 0
 
 
 def test_the_log_is_printed_as_ocsf(audit: Auditor, paid: str, tmp_path: Path) -> None:

@@ -19,16 +19,27 @@ def html_of(run: ToldRun) -> str:
     return rendered("page.html.j2", page=_plain(page_of(run)))
 
 
+def check_extra() -> None:
+    """See that pages can be made, before anything is done that one is made of.
+
+    Raises:
+        MissingExtraError: the ``audit`` extra isn't installed.
+    """
+    try:
+        import jinja2  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError as error:
+        raise MissingExtraError("the report", "audit") from error
+
+
 def rendered(template: str, **values: Any) -> str:
     """A template of this folder, filled in. What is others' text can't be markup.
 
     Raises:
         MissingExtraError: the ``audit`` extra isn't installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtraError("the report", "audit") from error
+    check_extra()
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
