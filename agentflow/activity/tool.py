@@ -16,17 +16,18 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import SchemaError
 from temporalio import workflow
 
 from agentflow.activity.context import ToolContext
 from agentflow.contracts.tools import LOCAL_LIMIT, Effect, Recovery, Sink, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
-from agentflow.core.argument_types import without_canonical_form
+from agentflow.core.argument_types import in_pythons_engine, without_canonical_form
 from agentflow.core.canonical_arguments import ArgumentForm
 from agentflow.core.closing import closed, mixes_names_with_any
 from agentflow.core.schema import compile_schema
-from agentflow.errors import ToolDefinitionError
+from agentflow.errors import ConfigurationError, ToolDefinitionError
 
 P = ParamSpec("P")
 BoundP = ParamSpec("BoundP")
@@ -288,6 +289,10 @@ def _contract(
         output_schema = TypeAdapter[Any](hints["return"]).json_schema(mode="serialization")
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise ToolDefinitionError(f"{label}: a type has no JSON Schema: {error}") from error
+    except SchemaError as error:
+        # A pattern, for one, that pydantic's own engine doesn't take: look-around, back-references.
+        said = " ".join(f"{error}".split())
+        raise ToolDefinitionError(f"{label}: a type can't be checked in bounded work: {said}") from error
     input_schema.pop("title", None)
     if not workflow.unsafe.in_sandbox():
         # For each run the sandbox makes tools anew, of types that were looked at before.
@@ -313,8 +318,12 @@ def _contract(
 
 
 def _check_types(label: str, arguments: type[BaseModel], schema: dict[str, Json]) -> None:
-    """See to it that what rules look at is what the function gets."""
-    problems = list(without_canonical_form(arguments))
+    """See to it that what rules look at is what the function gets, and can be checked."""
+    try:
+        compile_schema(schema, "its input schema")
+    except ConfigurationError as error:
+        raise ToolDefinitionError(f"{label}: {error}") from error
+    problems = [*without_canonical_form(arguments), *in_pythons_engine(arguments)]
     if mixes_names_with_any(schema):
         problems.append(
             "an argument is of a type with names or else any object, which takes what the names leave out: "

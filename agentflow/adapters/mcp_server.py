@@ -105,8 +105,11 @@ class McpServer(OutsideSystem):
     async def _drift(self, contract: ToolContract, *, fresh: bool = True) -> str | None:
         source = cast(McpSource, contract.source)
         found = (await self._listed(fresh=fresh)).get(source.operation)
+        if found is None:
+            return drift_of(contract, lambda: None)
+        without = source.without_patterns
         return drift_of(
-            contract, lambda: mcp_contract(source.server, found, contract.name) if found else None
+            contract, lambda: mcp_contract(source.server, found, contract.name, without_patterns=without)
         )
 
     async def _call(

@@ -33,6 +33,8 @@ class Source:
     mcp: str | None = None
     passed_on: Sequence[str] = ()
     bearer_from: str | None = None
+    without_patterns: bool = False
+    """Leave out patterns that can't be tested in linear time."""
 
 
 def source_of(
@@ -53,9 +55,17 @@ def source_of(
         str | None,
         typer.Option(metavar="NAME", help="Environment variable with the token for an MCP server's URL."),
     ] = None,
+    without_patterns: Annotated[
+        bool,
+        typer.Option(
+            "--without-patterns",
+            help="Leave out patterns that can't be tested in linear time (look-around, back-references): "
+            "only the outside system tests them.",
+        ),
+    ] = False,
 ) -> Source:
     """What the options say; for ``taking``."""
-    return Source(openapi, mcp, env or (), bearer_from)
+    return Source(openapi, mcp, env or (), bearer_from, without_patterns)
 
 
 @dataclass(frozen=True)
@@ -92,9 +102,10 @@ def offered_by(session: Session, source: Source) -> list[Offered]:
     if source.openapi and source.mcp:
         raise misused("name one source: --openapi or --mcp")
     if source.openapi:
-        return _of_document(OpenApiDocument(session.run(read_openapi(source.openapi))))
+        document = OpenApiDocument(session.run(read_openapi(source.openapi)))
+        return _of_document(document, without_patterns=source.without_patterns)
     if source.mcp:
-        return _of_server(*session.run(_listed(source)))
+        return _of_server(*session.run(_listed(source)), without_patterns=source.without_patterns)
     return _of_project()
 
 
@@ -108,9 +119,10 @@ def chosen(session: Session, source: Source, selectors: Sequence[str]) -> list[T
     if bool(source.openapi) == bool(source.mcp):
         raise misused("say where the tools are from: --openapi FILE or --mcp COMMAND")
     if source.openapi:
-        return list(OpenApiDocument(session.run(read_openapi(source.openapi))).contracts(selectors))
+        document = OpenApiDocument(session.run(read_openapi(source.openapi)))
+        return list(document.contracts(selectors, without_patterns=source.without_patterns))
     server, tools = session.run(_listed(source))
-    return list(mcp_contracts(server, tools, selectors))
+    return list(mcp_contracts(server, tools, selectors, without_patterns=source.without_patterns))
 
 
 async def _listed(source: Source) -> tuple[str, dict[str, Mapping[str, Any]]]:
@@ -134,7 +146,7 @@ def _server(source: Source) -> McpServer:
     return McpServer(command=command, environment=environment, secrets=secrets)
 
 
-def _of_document(document: OpenApiDocument) -> list[Offered]:
+def _of_document(document: OpenApiDocument, *, without_patterns: bool) -> list[Offered]:
     found: list[Offered] = []
     ids = [operation.id for operation in document.operations]
     for operation in document.operations:
@@ -142,18 +154,22 @@ def _of_document(document: OpenApiDocument) -> list[Offered]:
         name = operation.id if operation.id and is_unique else operation.label
         about = f"{operation.label}  {operation.summary}" if is_unique else operation.summary
         try:
-            found.append(Offered(name, about, document.contract(operation.label)))
+            found.append(
+                Offered(name, about, document.contract(operation.label, without_patterns=without_patterns))
+            )
         except ConfigurationError as error:
             found.append(Offered(name, about, None, str(error)))
     return found
 
 
-def _of_server(server: str, tools: Mapping[str, Mapping[str, Any]]) -> list[Offered]:
+def _of_server(
+    server: str, tools: Mapping[str, Mapping[str, Any]], *, without_patterns: bool
+) -> list[Offered]:
     found: list[Offered] = []
     for name, tool in tools.items():
         about = str(tool.get("description") or "")
         try:
-            found.append(Offered(name, about, mcp_contract(server, tool)))
+            found.append(Offered(name, about, mcp_contract(server, tool, without_patterns=without_patterns)))
         except ConfigurationError as error:
             found.append(Offered(name, about, None, str(error)))
     return found

@@ -44,6 +44,8 @@ class _Source(Contract):
     """Arguments that are always these; the model doesn't see them."""
     key_argument: str | None = Field(default=None, exclude_if=is_none)
     """The argument that takes an idempotency key; the model doesn't see it."""
+    without_patterns: bool = Field(default=False, exclude_if=is_false)
+    """Whether patterns that can't be tested in linear time were left out. The outside system tests them."""
     digest: Sha256
     """Of the contract as it was imported: another one is refused."""
 

@@ -1,5 +1,6 @@
 """Types of arguments that have no canonical form, found in pydantic's own description of them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -76,6 +77,37 @@ def _problems(schema: object, name: str) -> Iterator[str]:
 def _imports(how: object) -> bool:
     function = cast(Mapping[str, object], how).get("function") if isinstance(how, Mapping) else None
     return getattr(function, "__name__", "") == "import_string" and _is_plain(function)
+
+
+def in_pythons_engine(model: type[BaseModel]) -> Iterator[str]:
+    """Say which arguments are held to a pattern in Python's engine, which may take exponential time.
+
+    Args:
+        model: Of the arguments.
+    """
+    yield from dict.fromkeys(_pythons(cast(Any, model).__pydantic_core_schema__, "", is_pythons=False))
+
+
+def _pythons(schema: object, name: str, *, is_pythons: bool) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        node = cast(Mapping[str, Any], schema)
+        read = node.get("validation_alias") if _is_field(node) else None
+        name = read if isinstance(read, str) else name
+        config: Mapping[str, Any] = node.get("config") or {}
+        engine: str | None = node.get("regex_engine") or config.get("regex_engine")
+        is_pythons = engine == "python-re" if engine else is_pythons
+        pattern = node.get("pattern") if node.get("type") == "str" else None
+        if isinstance(pattern, re.Pattern) or (pattern and is_pythons):
+            yield (
+                f"{name}: its pattern runs in Python's engine, which can take for ever: write it as text, "
+                'without regex_engine="python-re"'
+            )
+        for word, part in node.items():
+            if word not in _NO_SCHEMAS:
+                yield from _pythons(part, word if _is_field(part) else name, is_pythons=is_pythons)
+    elif isinstance(schema, Sequence) and not isinstance(schema, str | bytes):
+        for part in cast(Sequence[object], schema):
+            yield from _pythons(part, name, is_pythons=is_pythons)
 
 
 def _is_field(node: object) -> bool:

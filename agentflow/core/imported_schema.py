@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from agentflow.contracts.wire import Json
+from agentflow.core.ecma_pattern import PatternError, compiled
 from agentflow.errors import ConfigurationError
 
 MAX_SCHEMA_DEPTH = 60
@@ -57,9 +58,17 @@ _KEPT = [
 class Schemas:
     """The schemas of one document."""
 
-    def __init__(self, document: Mapping[str, Json], *, is_3_0: bool) -> None:
+    def __init__(self, document: Mapping[str, Json], *, is_3_0: bool, without_patterns: bool = False) -> None:
+        """Take a document.
+
+        Args:
+            document: As it was read.
+            is_3_0: Whether it is of OpenAPI 3.0.
+            without_patterns: Leave out patterns that can't be tested in linear time.
+        """
         self._document = document
         self._is_3_0 = is_3_0
+        self._without_patterns = without_patterns
 
     def standing_alone(self, schema: Json, where: str) -> Schema:
         """A schema with all that it refers to under ``$defs``. One that refers to itself goes on doing so.
@@ -69,7 +78,8 @@ class Schemas:
             where: Named in errors.
 
         Raises:
-            ConfigurationError: a reference leads nowhere or out of the document, or it is nested too deep.
+            ConfigurationError: a reference leads nowhere or out of the document, it is nested too deep, or a
+                pattern can't be tested in linear time.
         """
         names: dict[str, str] = {}
         made = self._translated(schema, where, names, 0)
@@ -132,6 +142,8 @@ class Schemas:
         if dynamic := [word for word in ("$dynamicRef", "$recursiveRef") if word in given]:
             raise ConfigurationError(f"{where}: {dynamic[0]} can't be followed: write a $ref")
 
+        given = self._with_testable_patterns(given, where)
+
         def inner(part: Json) -> Json:
             return self._translated(part, where, names, depth + 1)
 
@@ -141,6 +153,29 @@ class Schemas:
             # Before 3.1, what stands beside a reference means nothing.
             made = reference if self._is_3_0 else {**reference, **made}
         return _modern(made, given) if self._is_3_0 else made
+
+    def _with_testable_patterns(self, given: Schema, where: str) -> Schema:
+        by_pattern = given.get("patternProperties")
+        named = list(cast(Schema, by_pattern)) if isinstance(by_pattern, dict) else []
+        pattern = given.get("pattern")
+        slow: list[str] = []
+        for one in (*([pattern] if isinstance(pattern, str) else []), *named):
+            try:
+                compiled(one)
+            except PatternError as error:
+                if not self._without_patterns:
+                    said = f"{where}: {error}; or import it --without-patterns: the outside system tests it"
+                    raise ConfigurationError(said) from None
+                slow.append(one)
+        if not slow:
+            return given
+        kept: Schema = {
+            word: value for word, value in given.items() if word != "pattern" or value not in slow
+        }
+        if isinstance(by_pattern, dict):
+            parts = cast(Schema, by_pattern)
+            kept["patternProperties"] = {name: part for name, part in parts.items() if name not in slow}
+        return kept
 
 
 def _with_parts(given: Schema, inner: Callable[[Json], Json]) -> Schema:

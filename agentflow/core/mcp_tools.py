@@ -19,7 +19,9 @@ TEXT: Schema = {"type": "string"}
 """Output of a tool that says nothing of it: the texts that it answers with."""
 
 
-def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None) -> ToolContract:
+def mcp_contract(
+    server: str, tool: Mapping[str, Json], name: str | None = None, *, without_patterns: bool = False
+) -> ToolContract:
     """The contract of a tool as a server lists it.
 
     Its annotations are hints, "untrusted unless they come from trusted servers" (the specification): none at
@@ -30,6 +32,7 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
         server: As it names itself.
         tool: An element of ``tools/list``: ``name``, ``description``, ``inputSchema`` and so on.
         name: The tool's name here; made from the server's by default.
+        without_patterns: Leave out patterns that can't be tested in linear time.
 
     Raises:
         ConfigurationError: it can't be a tool.
@@ -39,14 +42,14 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
     given = tool.get("inputSchema")
     if not isinstance(given, dict):
         raise ConfigurationError(f"{where} has no inputSchema")
-    schema = Schemas(cast(Schema, given), is_3_0=False).standing_alone(given, where)
+    schema = _standing_alone(cast(Schema, given), where, without_patterns=without_patterns)
     # What the schema doesn't name is not sent, whatever the server would take.
     schema: Schema = {"type": "object", "properties": {}, **schema}
     if schema.get("additionalProperties") is not False:
         schema.pop("additionalProperties", None)
     output = tool.get("outputSchema")
     if isinstance(output, dict):
-        output = Schemas(cast(Schema, output), is_3_0=False).standing_alone(output, where)
+        output = _standing_alone(cast(Schema, output), where, without_patterns=without_patterns)
     annotations = tool.get("annotations")
     effect = _effect(cast(Schema, annotations) if isinstance(annotations, dict) else {})
     try:
@@ -57,7 +60,9 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
             output_schema=output or TEXT,
             effect=effect,
             effect_is_claimed=effect == "read",
-            source=McpSource(server=server, operation=theirs, digest=NO_DIGEST),
+            source=McpSource(
+                server=server, operation=theirs, without_patterns=without_patterns, digest=NO_DIGEST
+            ),
         )
     except ValidationError as error:
         raise ConfigurationError(f"{where} can't be a tool: {describe_errors(error)}") from None
@@ -65,7 +70,11 @@ def mcp_contract(server: str, tool: Mapping[str, Json], name: str | None = None)
 
 
 def mcp_contracts(
-    server: str, tools: Mapping[str, Mapping[str, Json]], selectors: Sequence[str]
+    server: str,
+    tools: Mapping[str, Mapping[str, Json]],
+    selectors: Sequence[str],
+    *,
+    without_patterns: bool = False,
 ) -> tuple[ToolContract, ...]:
     """The contracts of the tools that are listed, and of no others.
 
@@ -73,6 +82,7 @@ def mcp_contracts(
         server: As it names itself.
         tools: What it offers, by its names.
         selectors: Its names, with ``=name`` for one of one's own.
+        without_patterns: Leave out patterns that can't be tested in linear time.
 
     Raises:
         ConfigurationError: nothing is listed; one is unknown or can't be a tool; two would have one name.
@@ -85,13 +95,17 @@ def mcp_contracts(
         if theirs not in tools:
             known = ", ".join(sorted(tools)) or "none"
             raise ConfigurationError(f"{server} has no tool {selector!r}; there are: {known}")
-        contract = mcp_contract(server, tools[theirs], ours)
+        contract = mcp_contract(server, tools[theirs], ours, without_patterns=without_patterns)
         if contract.name in [other.name for other in made]:
             raise ConfigurationError(
                 f"two tools would be named {contract.name}: write '{theirs}=another_name'"
             )
         made.append(contract)
     return tuple(made)
+
+
+def _standing_alone(schema: Schema, where: str, *, without_patterns: bool) -> Schema:
+    return Schemas(schema, is_3_0=False, without_patterns=without_patterns).standing_alone(schema, where)
 
 
 def _effect(annotations: Schema) -> Effect:

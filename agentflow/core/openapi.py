@@ -68,7 +68,8 @@ class OpenApiDocument:
         self.title: str = str(about.get("title") or "untitled API")
         self.version: str = str(about.get("version") or "")
         self._document = given
-        self._schemas = Schemas(given, is_3_0=version.startswith("3.0"))
+        self._is_3_0 = version.startswith("3.0")
+        self._schemas = Schemas(given, is_3_0=self._is_3_0)
         self.operations: tuple[Operation, ...] = tuple(self._found())
 
     def _found(self) -> list[Operation]:
@@ -87,11 +88,14 @@ class OpenApiDocument:
                     found.append(Operation(method, path, str(name) if name else None, summary, given, shared))
         return found
 
-    def contracts(self, selectors: Sequence[str]) -> tuple[ToolContract, ...]:
+    def contracts(
+        self, selectors: Sequence[str], *, without_patterns: bool = False
+    ) -> tuple[ToolContract, ...]:
         """The contracts of the operations that are listed, and of no others.
 
         Args:
             selectors: ``operationId`` or ``GET /path``, either with ``=name`` for a tool name of one's own.
+            without_patterns: Leave out patterns that can't be tested in linear time.
 
         Raises:
             ConfigurationError: nothing is listed; one is unknown, or the name of two; two tools would have
@@ -101,7 +105,7 @@ class OpenApiDocument:
             raise ConfigurationError(
                 f"{self.title} has {len(self.operations)} operations: list those that the agent needs"
             )
-        made = tuple(self.contract(selector) for selector in selectors)
+        made = tuple(self.contract(selector, without_patterns=without_patterns) for selector in selectors)
         names = [contract.name for contract in made]
         for contract, selector in zip(made, selectors, strict=True):
             if names.count(contract.name) > 1:
@@ -110,10 +114,11 @@ class OpenApiDocument:
                 )
         return made
 
-    def contract(self, selector: str) -> ToolContract:
+    def contract(self, selector: str, *, without_patterns: bool = False) -> ToolContract:
         """One operation's contract; see ``contracts``."""
         operation, name = self._selected(selector)
-        return self._contract(operation, name or tool_name(operation.id or operation.label))
+        name = name or tool_name(operation.id or operation.label)
+        return self._contract(operation, name, without_patterns=without_patterns)
 
     def current(self, source: OpenApiSource, name: str) -> ToolContract | None:
         """What an import of a source's operation would be today; ``None`` if there is none.
@@ -123,7 +128,7 @@ class OpenApiDocument:
         """
         for operation in self.operations:
             if operation.label == source.operation:
-                return self._contract(operation, name)
+                return self._contract(operation, name, without_patterns=source.without_patterns)
         return None
 
     def _selected(self, selector: str) -> tuple[Operation, str | None]:
@@ -140,9 +145,10 @@ class OpenApiDocument:
             f"{self.title} has no operation {selector!r} among its {len(self.operations)}{hint}"
         )
 
-    def _contract(self, operation: Operation, name: str) -> ToolContract:
+    def _contract(self, operation: Operation, name: str, *, without_patterns: bool) -> ToolContract:
         where = f"operation {operation.label}"
-        request = _Request(self._schemas, operation, where)
+        schemas = Schemas(self._document, is_3_0=self._is_3_0, without_patterns=without_patterns)
+        request = _Request(schemas, operation, where)
         source = OpenApiSource(
             server=self.title,
             version=self.version,
@@ -152,6 +158,7 @@ class OpenApiDocument:
             media_type=request.media_type,
             auth=self._auth(operation, where),
             key_header=request.key_header,
+            without_patterns=without_patterns,
             digest=NO_DIGEST,
         )
         said = (str(operation.definition.get(key) or "").strip() for key in ("summary", "description"))
@@ -159,8 +166,8 @@ class OpenApiDocument:
             contract = ToolContract(
                 name=name,
                 description="\n\n".join(dict.fromkeys(text for text in said if text)) or operation.label,
-                input_schema=closed(self._schemas.standing_alone(request.schema(), where)),
-                output_schema=self._output_schema(operation, where),
+                input_schema=closed(schemas.standing_alone(request.schema(), where)),
+                output_schema=self._output_schema(schemas, operation, where),
                 effect="read" if operation.method in _READS else "write",
                 recovery="key" if request.key_header and operation.method not in _READS else "ask",
                 source=source,
@@ -169,7 +176,7 @@ class OpenApiDocument:
             raise ConfigurationError(f"{where} can't be a tool: {describe_errors(error)}") from None
         return with_digest(contract)
 
-    def _output_schema(self, operation: Operation, where: str) -> Schema:
+    def _output_schema(self, using: Schemas, operation: Operation, where: str) -> Schema:
         """What the successful responses have: JSON as it is, other texts as a string, nothing as ``null``."""
         responses: Json = operation.definition.get("responses")
         given = cast(Schema, responses) if isinstance(responses, dict) else {}
@@ -186,7 +193,7 @@ class OpenApiDocument:
                 schemas.append(schema)
         if not schemas:
             return {}
-        return self._schemas.standing_alone(schemas[0] if len(schemas) == 1 else {"anyOf": schemas}, where)
+        return using.standing_alone(schemas[0] if len(schemas) == 1 else {"anyOf": schemas}, where)
 
     def _auth(self, operation: Operation, where: str) -> tuple[tuple[AuthScheme, ...], ...]:
         wanted: Json = operation.definition.get("security", self._document.get("security"))

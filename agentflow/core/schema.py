@@ -11,6 +11,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 
 from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.bounded_schema import BoundedValidator, TooMuchWorkError, begin, problem_of
 from agentflow.core.tags import TagFinder
 from agentflow.errors import ConfigurationError
 
@@ -27,14 +28,14 @@ class SchemaCheck(Protocol):
 
 
 def compile_schema(schema: Mapping[str, Json], what: str) -> SchemaCheck:
-    """Compile a schema into a check.
+    """Compile a schema into a check, whose work is bounded whatever it is asked of.
 
     Args:
         schema: JSON Schema, Draft 2020-12. References may point only into the schema itself.
         what: Named in errors.
 
     Raises:
-        ConfigurationError: it isn't a valid schema.
+        ConfigurationError: it isn't a valid schema, or has a pattern that can't be tested in linear time.
     """
     try:
         text = canonical_json(dict(schema)).decode()
@@ -54,15 +55,20 @@ def _compiled(schema: str) -> SchemaCheck:
     """
     parsed: dict[str, Json] = json.loads(schema)
     Draft202012Validator.check_schema(parsed)
+    if problem := problem_of(parsed):
+        raise ValueError(problem)
     # Without a registry of our own, jsonschema would fetch what a reference names, files included.
     nothing_else: Registry[Any] = Registry()
-    validator: Any = Draft202012Validator(parsed, registry=nothing_else)
+    validator: Any = BoundedValidator(parsed, registry=nothing_else)
     sentence = _sentence_without_values if TagFinder(parsed).has_tags else _sentence
 
     def check(value: Json) -> str | None:
+        begin()
         try:
             found: Iterator[ValidationError] = validator.iter_errors(value)
             errors = list(islice(found, MAX_PROBLEMS))
+        except TooMuchWorkError as error:
+            return f"value: can't be checked, {error}: make it shorter, or less nested"
         except Exception as error:
             # NaN where a multiple is asked for, a number or a depth beyond Python's, a dangling reference.
             return f"value: can't be checked ({type(error).__name__})"

@@ -126,6 +126,12 @@ class Renamed(BaseModel):
     to: str = Field(validation_alias="payTo")
 
 
+class InPythonsEngine(BaseModel):
+    model_config = ConfigDict(regex_engine="python-re")
+
+    code: str = Field(pattern="^(a+)+$")
+
+
 class Fresh(BaseModel):
     to: str
     id: str = Field(default_factory=lambda: uuid4().hex)

@@ -1,11 +1,12 @@
 import asyncio
 import json
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from pydantic import (
     AnyUrl,
     Base64Str,
     ByteSize,
+    Field,
     HttpUrl,
     ImportString,
     IPvAnyAddress,
@@ -181,6 +183,9 @@ def test_arguments_are_as_the_tool_gets_them_or_refused(kind: Any, raw: Any, wan
             r"hidden: it may be left out when the arguments are written \(exclude_if=\)",
         ),
         (kinds.ReadOnce, "read: an InitVar is read and never written"),
+        (Annotated[str, Field(pattern=re.compile("^(a+)+$"))], "x: its pattern runs in Python's engine"),
+        (list[kinds.InPythonsEngine], "code: its pattern runs in Python's engine"),
+        (Annotated[str, Field(pattern="^(?=a)")], "in bounded work: .* look-around"),
         (list[kinds.Renamed], "payTo: it is read under another name than it is written"),
     ],
 )

@@ -359,6 +359,35 @@ def test_unsupported_authentication_is_an_error() -> None:
         ).contract("get_order")
 
 
+LOOKS_AHEAD = {"type": "string", "pattern": "^(?!test-).+$", "minLength": 3}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"parameters": [parameter("q", schema=LOOKS_AHEAD)]},
+        {"responses": {"200": {"content": {"application/json": {"schema": LOOKS_AHEAD}}}}},
+    ],
+)
+def test_a_pattern_that_can_not_be_tested_is_refused_with_a_way_out(given: dict[str, Any]) -> None:
+    orders = document({"/orders": {"get": operation(**given)}})
+    with pytest.raises(ConfigurationError, match=r"GET /orders.* looks ahead .*--without-patterns"):
+        orders.contract("get_order")
+    contract = orders.contract("get_order", without_patterns=True)
+    assert '"pattern"' not in contract.model_dump_json()
+    assert "minLength" in contract.model_dump_json()
+    assert source_of(contract).without_patterns
+    assert orders.current(source_of(contract), contract.name) == contract
+
+
+def test_patterns_of_names_are_left_out_alone() -> None:
+    schema = {"type": "object", "patternProperties": {"^(?=x)": {}, "^x-": {"type": "integer"}}}
+    orders = document({"/orders": {"post": operation(requestBody=body(schema))}})
+    contract = orders.contract("get_order", without_patterns=True)
+    assert "(?=x)" not in contract.model_dump_json()
+    assert "^x-" in contract.model_dump_json()
+
+
 @pytest.mark.slow
 def test_every_operation_of_a_large_public_api_can_be_imported() -> None:
     found = OpenApiDocument(parse_openapi(AIRFLOW_API.read_bytes()))

@@ -1,0 +1,159 @@
+"""Draft 2020-12 in bounded work, whatever a schema and a value are: both may come from outside.
+
+``jsonschema`` has three ways to take for ever. A ``pattern`` runs in Python's engine of regular
+expressions, which can take exponential time. ``uniqueItems`` compares each item with each other. And
+where alternatives refer to each other, each level of a value may be looked at twice as often as the one
+above it. Here patterns are tested in linear time, items are compared by their canonical JSON, and each
+keyword that is looked at counts.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
+
+from agentflow.contracts.wire import Json, canonical_json
+from agentflow.core.ecma_pattern import compiled
+
+MAX_STEPS = 300_000
+"""Keywords that are looked at in one check: some 0.5 s. 3,000 objects with ten fields each take 70,000."""
+
+_ERROR_STEPS, _CHARACTERS_A_STEP = 10, 20
+"""What an error counts: it takes as long to make as so many keywords that fit."""
+_VALUES_A_STEP = 20
+"""Of an ``enum``."""
+
+_STEPS: ContextVar[int] = ContextVar("steps")
+
+Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+
+
+class TooMuchWorkError(Exception):
+    """A value takes more than ``MAX_STEPS`` to check."""
+
+
+def begin() -> None:
+    """Begin to count for one check."""
+    _STEPS.set(0)
+
+
+def problem_of(schema: Json) -> str | None:
+    """What of a schema can't be checked in bounded work, or ``None``.
+
+    Raises:
+        PatternError: a pattern of it can't be tested in linear time.
+    """
+    if isinstance(schema, list):
+        return next(filter(None, map(problem_of, cast(list[Json], schema))), None)
+    if not isinstance(schema, dict):
+        return None
+    words = cast(dict[str, Json], schema)
+    if isinstance(pattern := words.get("pattern"), str):
+        compiled(pattern)
+    by_pattern = words.get("patternProperties")
+    if isinstance(by_pattern, dict):
+        for pattern in cast(dict[str, Json], by_pattern):
+            compiled(pattern)
+    if _has(words, "unevaluatedProperties") and _has(words, "patternProperties"):
+        return (
+            "unevaluatedProperties and patternProperties can't be checked together: say additionalProperties"
+        )
+    return next(filter(None, map(problem_of, words.values())), None)
+
+
+def _has(schema: Json, keyword: str) -> bool:
+    if isinstance(schema, list):
+        return any(_has(part, keyword) for part in cast(list[Json], schema))
+    if not isinstance(schema, dict):
+        return False
+    words = cast(dict[str, Json], schema)
+    return keyword in words or any(_has(part, keyword) for part in words.values())
+
+
+def _counted(keyword: Keyword) -> Keyword:
+    @functools.wraps(keyword)
+    def look(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        _work(1 + (len(cast(list[Json], asked)) // _VALUES_A_STEP if isinstance(asked, list) else 0))
+        for error in keyword(validator, asked, instance, schema) or ():
+            # It quotes the value, at each level of alternatives anew.
+            _work(_ERROR_STEPS + len(error.message) // _CHARACTERS_A_STEP)
+            yield error
+
+    return look
+
+
+def _work(steps: int) -> None:
+    done = _STEPS.get(0) + steps
+    if done > MAX_STEPS:
+        raise TooMuchWorkError(f"it takes more than {MAX_STEPS:,} steps")
+    _STEPS.set(done)
+
+
+def _pattern(validator: Any, asked: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and not compiled(asked)(instance):
+        yield ValidationError(f"{instance!r} does not match {asked!r}")
+
+
+def _pattern_properties(
+    validator: Any, asked: Mapping[str, Any], instance: Any, schema: Any
+) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    for pattern, part in asked.items():
+        test = compiled(pattern)
+        for name, value in instance.items():
+            if test(name):
+                yield from validator.descend(value, part, path=name, schema_path=pattern)
+
+
+def _additional_properties(
+    validator: Any, asked: Any, instance: Any, schema: Any
+) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    known, tests = (
+        schema.get("properties", {}),
+        [compiled(one) for one in schema.get("patternProperties", {})],
+    )
+    extras = [name for name in instance if name not in known and not any(test(name) for test in tests)]
+    if validator.is_type(asked, "object"):
+        for name in extras:
+            yield from validator.descend(instance[name], asked, path=name)
+    elif extras and not asked:
+        were = "was" if len(extras) == 1 else "were"
+        names = ", ".join(map(repr, sorted(extras)))
+        yield ValidationError(f"Additional properties are not allowed ({names} {were} unexpected)")
+
+
+def _unique_items(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if asked and validator.is_type(instance, "array"):
+        written = [canonical_json(_as_one(item)) for item in instance]
+        if len(set(written)) < len(written):
+            yield ValidationError(f"{instance!r} has non-unique elements")
+
+
+def _as_one(value: Any) -> Json:
+    """A value in which what JSON Schema takes for the same number is written the same: 1 and 1.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _as_one(part) for name, part in cast(dict[str, Any], value).items()}
+    return list(map(_as_one, cast(list[Any], value))) if isinstance(value, list) else value
+
+
+_KEYWORDS: Mapping[str, Keyword] = {
+    **cast(Any, Draft202012Validator).VALIDATORS,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _unique_items,
+}
+
+BoundedValidator: Any = cast(Any, extend)(
+    Draft202012Validator, {name: _counted(keyword) for name, keyword in _KEYWORDS.items()}
+)
+"""``Draft202012Validator``, in bounded work."""
