@@ -102,7 +102,7 @@ def context_of(
 ) -> RuleContext:
     """What the rules are given of a call, as a run would give it."""
     past = tuple(
-        PastCall(f"call-{number}", call.tool, call.arguments, call.output)
+        PastCall(f"call-{number}", call.tool, call.arguments, call.output, _output_schema(agent, call.tool))
         for number, call in enumerate(context.past_calls)
     )
     return RuleContext(
@@ -123,6 +123,11 @@ def context_of(
         frozen=context.frozen,
         known_arguments=agent.known_arguments,
     )
+
+
+def _output_schema(agent: PolicyAgent, tool: str) -> Json:
+    contract = agent.catalog.contracts.get(tool)
+    return contract.output_schema if contract else None
 
 
 def _provenance(agent: PolicyAgent, context: CaseContext, past: Iterable[PastCall]) -> Provenance:

@@ -7,21 +7,22 @@ to pay or what to delete, a rule can have a person asked.
 
 Values are compared exactly, code point by code point. Short ones (under three characters, or whole numbers of
 fewer than four digits) are no evidence in a text, where "13" may be a day: they count only in a field that
-has the argument's name.
+has the argument's name. An id is the same with and without ``#`` before it.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import cast
 
-from agentflow.contracts.tools import ToolContract
-from agentflow.contracts.wire import Json, canonical_json
+from agentflow.contracts.tools import Sink, ToolContract
+from agentflow.contracts.wire import Json
 from agentflow.core.defaults import without_defaults
 from agentflow.core.frozen_json import frozen
+from agentflow.core.leaves import Leaf, argument_schema, canonical, leaves
+from agentflow.core.links import unknown_links
 
 MODEL = "model"
 """Origin of a value that was seen nowhere: the model made it."""
@@ -37,14 +38,8 @@ _SEPARATOR = "\0"
 # date, a time or a word.
 _NUMBER = re.compile(r"(?<![\w.,:/-])([$€£¥]\s?)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/:-]|[.,]\d)")
 
-# Each alternative begins where no character of its own kind comes before, so that a long text is read once.
-_LINK = re.compile(
-    r"""(?<![\w+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>"']+"""
-    r"""|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"""
-    r"""|(?<![\w@.-])(?:[\w-]+\.)+[^\W\d_]{2,24}(?::\d+)?(?:/[^\s<>"']*)?"""
-    r"""|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])""",
-    re.IGNORECASE,
-)
+_ID = re.compile(r"(?=[^\d]*\d)[A-Za-z0-9-]+", re.ASCII)
+"""Of letters and digits, with a digit at least."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,8 @@ class PastCall:
     tool: str
     arguments: Mapping[str, Json]
     output: Json
+    output_schema: Json = None
+    """By the tool's contract, where it is known: the names of properties in it are no values."""
 
     def __post_init__(self) -> None:
         """Freeze what it was: rules look at it, and citations rest on it."""
@@ -63,13 +60,17 @@ class PastCall:
 
     @cached_property
     def said(self) -> str:
-        """The output as text, made when it is first looked at."""
-        return _text(self.output)
+        """The values as one text, made when it is first looked at."""
+        return _SEPARATOR.join(sorted(self.values))
 
     @cached_property
     def values(self) -> frozenset[str]:
-        """What the output says, taken apart: each value as text."""
-        return frozenset(_canonical(leaf) for leaf, _ in _leaves(self.output, ""))
+        """What the output says, taken apart: each key and each value as text.
+
+        Raises:
+            ValueError: it is no JSON, or nested too deep.
+        """
+        return frozenset(leaf.text for leaf in leaves(self.output, "", self.output_schema))
 
 
 @dataclass(frozen=True)
@@ -82,20 +83,29 @@ class _Source:
     """Those in the text that are evidence."""
     fields: Mapping[str, frozenset[str]]
     """Each value, and the names of the fields that have it."""
+    keys: Mapping[str, frozenset[str]]
+    """Each key of an object, and the names of the fields that have it. No evidence for values: a directory
+    may have a field ``admin``, and say of nobody that they are one."""
 
-    def has(self, value: str | Decimal, field: str) -> bool:
-        names = self.fields.get(_canonical(value))
-        if names is not None and (_is_telling(value) or field in names):
+    def has(self, leaf: Leaf) -> bool:
+        return any(self._has(form, leaf) for form in _spellings(leaf.value))
+
+    def _has(self, value: str | Decimal, leaf: Leaf) -> bool:
+        names = self._names(canonical(value), leaf.is_key)
+        if names is not None and (_is_telling(value) or leaf.field in names):
             return True
         if isinstance(value, Decimal):
             # A small whole number is as likely an id that somebody chose to be found.
             return value in self.numbers and (_has_fraction(value) or _is_telling(value))
         return _is_telling(value) and _occurs(value, self.text)
 
-    def mentions(self, value: str | Decimal) -> bool:
+    def mentions(self, leaf: Leaf) -> bool:
         """Whether it says a value at all, be it too short to be evidence."""
-        text = _canonical(value)
-        return text in self.fields or _occurs(text, self.text)
+        return self._names(leaf.text, leaf.is_key) is not None or _occurs(leaf.text, self.text)
+
+    def _names(self, text: str, is_key: bool) -> frozenset[str] | None:
+        names = self.fields.get(text)
+        return self.keys.get(text) if names is None and is_key else names
 
 
 @dataclass(frozen=True)
@@ -136,17 +146,18 @@ class Provenance:
         What has no canonical form is left out: nothing is trusted for its sake.
         """
         try:
-            leaves = list(_leaves(value, ""))
+            found = list(leaves(value, ""))
         except (ValueError, ArithmeticError, RecursionError):
             return self
-        fields: dict[str, set[str]] = {}
-        for leaf, field in leaves:
-            fields.setdefault(_canonical(leaf), set()).add(field)
-        texts = [leaf for leaf, _ in leaves if isinstance(leaf, str)] if as_text else []
+        values = [leaf for leaf in found if not leaf.is_key]
+        texts = [leaf.value for leaf in values if isinstance(leaf.value, str)] if as_text else []
         text = _SEPARATOR.join(texts)
-        amounts = {leaf for leaf, _ in leaves if isinstance(leaf, Decimal) and _has_fraction(leaf)}
-        names = {value: frozenset(found) for value, found in fields.items()}
-        return Provenance((*self.sources, _Source(label, text, _numbers(text) | amounts, names)))
+        amounts = {
+            leaf.value for leaf in values if isinstance(leaf.value, Decimal) and _has_fraction(leaf.value)
+        }
+        keys = _by_text(leaf for leaf in found if leaf.is_key)
+        source = _Source(label, text, _numbers(text) | amounts, _by_text(values), keys)
+        return Provenance((*self.sources, source))
 
     def after(self, contract: ToolContract, call: PastCall) -> "Provenance":
         """With a tool's output, if its contract vouches for it and no argument was untrusted.
@@ -157,22 +168,24 @@ class Provenance:
         if not contract.trusted_output:
             return self
         given = without_defaults(contract.input_schema, call.arguments)
-        if any(self.label(value, name) is None for name, value in given.items()):
+        if any(self.label(value, name, contract) is None for name, value in given.items()):
             return self
         # By whole values only: a name in a directory may be a sentence that somebody chose.
         return self.plus(f"tool:{call.tool}", call.output, as_text=False)
 
-    def label(self, value: Json, field: str) -> str | None:
+    def label(self, value: Json, field: str, contract: ToolContract | None = None) -> str | None:
         """The label of what a value is trusted for, or ``None``. Of a list or object, all parts must be.
 
         Args:
             value: An argument, or a part of one.
             field: The argument's name.
+            contract: Of its tool, if it is a whole argument. The names of properties in its schema are the
+                contract's word; every other key must be trusted as a value must.
         """
         label = NOTHING
         try:
-            for leaf, name in _leaves(value, field):
-                found = next((source.label for source in self.sources if source.has(leaf, name)), None)
+            for leaf in _parts(value, field, contract):
+                found = next((source.label for source in self.sources if source.has(leaf)), None)
                 if found is None:
                     return None
                 label = found
@@ -188,36 +201,61 @@ class Provenance:
         Where the contract doesn't say which arguments are sinks, all are. A default is the contract's own
         word: whoever leaves the argument out says the same.
         """
-        return tuple(
-            UntrustedSink(argument, value)
-            for argument, value in _sink_values(contract, without_defaults(contract.input_schema, arguments))
-            if self.label(value, argument) is None
-        )
+        given = without_defaults(contract.input_schema, arguments)
+        found: list[UntrustedSink] = []
+        for sink in _sinks(contract, given):
+            value = given.get(sink.argument)
+            if sink.kind == "value":
+                untrusted = [value] if self.label(value, sink.argument, contract) is None else []
+            else:
+                untrusted = self._untrusted_parts(sink, value, contract)
+            found += (UntrustedSink(sink.argument, part) for part in untrusted)
+        return tuple(found)
 
-    def origins(self, arguments: Mapping[str, Json], past_calls: Sequence[PastCall]) -> dict[str, str]:
+    def _untrusted_parts(self, sink: Sink, value: Json, contract: ToolContract) -> list[Json]:
+        """The words or links of an argument that nothing trusted has."""
+
+        def is_known(part: str) -> bool:
+            return self.label(part, sink.argument) is not None
+
+        try:
+            texts = [leaf.text for leaf in _parts(value, sink.argument, contract)]
+        except (ValueError, ArithmeticError, RecursionError):
+            return [value]
+        if sink.kind == "words":
+            return [word for text in texts for word in text.split() if not is_known(word)]
+        return [link for text in texts for link in unknown_links(text, is_known)]
+
+    def origins(
+        self,
+        arguments: Mapping[str, Json],
+        past_calls: Sequence[PastCall],
+        contract: ToolContract | None = None,
+    ) -> dict[str, str]:
         """For each argument, for the person who must decide: what it is trusted for, or else its origin.
 
         ``instruction``, ``task``, ``person``, ``tool:<name>``, or ``model`` when its value was seen nowhere.
         With a question mark, as in ``task?``, where the value is there and too short to be evidence.
         """
         return {
-            name: self.label(value, name) or self._origin(value, past_calls)
+            name: self.label(value, name, contract) or self._origin(value, name, past_calls, contract)
             for name, value in arguments.items()
         }
 
-    def _origin(self, value: Json, past_calls: Sequence[PastCall]) -> str:
+    def _origin(
+        self, value: Json, name: str, past_calls: Sequence[PastCall], contract: ToolContract | None
+    ) -> str:
         """Who said a value first. Coarse, and meant for reading."""
         try:
-            leaves = [leaf for leaf, _ in _leaves(value, "")]
+            parts = list(_parts(value, name, contract))
+            for source in self.sources:
+                if all(source.mentions(leaf) for leaf in parts):
+                    return f"{source.label}?"
+            for call in past_calls:
+                if all(leaf.text in call.said for leaf in parts):
+                    return f"tool:{call.tool}"
         except (ValueError, ArithmeticError, RecursionError):
             return MODEL
-        for source in self.sources:
-            if all(source.mentions(leaf) for leaf in leaves):
-                return f"{source.label}?"
-        written = [_text(_canonical(leaf)).strip('"') for leaf in leaves]
-        for call in past_calls:
-            if all(needle in call.said for needle in written):
-                return f"tool:{call.tool}"
         return MODEL
 
 
@@ -231,16 +269,6 @@ def without(value: Json, pointers: Sequence[str]) -> Json:
             value, [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
         )
     return value
-
-
-def links(text: str) -> tuple[str, ...]:
-    """The places that a text names: URLs, host names, e-mail addresses.
-
-    Full-width dots and invisible characters hide none; words made of them on purpose ("evil dot com") do.
-    """
-    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    found = (match[0].rstrip(".,;:!?)]}") for match in _LINK.finditer(visible))
-    return tuple(dict.fromkeys(found))
 
 
 def _without(value: Json, path: Sequence[str]) -> Json:
@@ -258,58 +286,32 @@ def _without(value: Json, path: Sequence[str]) -> Json:
     return value
 
 
-def _sink_values(contract: ToolContract, arguments: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
-    if contract.sinks is None:
-        yield from arguments.items()
-        return
-    for sink in contract.sinks:
-        value = arguments.get(sink.argument)
-        if sink.kind == "value":
-            yield sink.argument, value
-            continue
-        texts = [leaf for leaf, _ in _leaves(value, "") if isinstance(leaf, str)]
-        if sink.kind == "words":
-            yield from ((sink.argument, word) for text in texts for word in text.split())
-        else:
-            yield from ((sink.argument, link) for link in links(_SEPARATOR.join(texts)))
+def _parts(value: Json, field: str, contract: ToolContract | None) -> Iterator[Leaf]:
+    """The keys and leaves of an argument."""
+    if contract is None:
+        return leaves(value, field)
+    return leaves(value, field, argument_schema(contract.input_schema, field), contract.input_schema)
 
 
-def _leaves(value: Json, field: str) -> Iterator[tuple[str | Decimal, str]]:
-    """The values of a JSON value that say something, each with the name of the field it is in."""
-    if value is None or value == "":
-        return
-    if isinstance(value, dict):
-        for name, part in cast(dict[str, Json], value).items():
-            yield from _leaves(part, name)
-    elif isinstance(value, list | tuple):
-        for part in cast(Sequence[Json], value):
-            yield from _leaves(part, field)
-    elif isinstance(value, bool):
-        yield Decimal(value), field
-    elif isinstance(value, int | float):
-        number = Decimal(str(value))
-        if not number.is_finite():
-            raise ValueError("JSON has no infinity, and nothing that is not a number")
-        yield number, field
-    elif isinstance(value, str):
-        yield Decimal(value) if _is_amount(value) else value, field
-    else:
-        raise ValueError(f"{type(value).__name__} is not JSON")
+def _sinks(contract: ToolContract, arguments: Mapping[str, Json]) -> Sequence[Sink]:
+    return list(map(Sink.of, arguments)) if contract.sinks is None else contract.sinks
 
 
-def _is_amount(text: str) -> bool:
-    """Whether a text is a number with a fraction. Whole ones are left as they are: "007" is no 7."""
-    return re.fullmatch(r"-?\d{1,30}\.\d{1,30}", text, re.ASCII) is not None
+def _by_text(found: Iterable[Leaf]) -> dict[str, frozenset[str]]:
+    """The names of the fields that have each of them."""
+    fields: dict[str, set[str]] = {}
+    for leaf in found:
+        fields.setdefault(leaf.text, set()).add(leaf.field)
+    return {text: frozenset(names) for text, names in fields.items()}
 
 
-def _canonical(value: str | Decimal) -> str:
+def _spellings(value: str | Decimal) -> Iterator[str | Decimal]:
+    """The value, and an id with and without the sign that says that it is one: ``#W4711`` is ``W4711``."""
+    yield value
     if isinstance(value, str):
-        return value
-    if abs(value.adjusted()) > 60:
-        return str(value)
-    # "12.00" and 12 are one number.
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+        bare = value.removeprefix("#")
+        if _ID.fullmatch(bare) and _is_telling(bare):
+            yield f"#{bare}" if bare == value else bare
 
 
 def _has_fraction(value: Decimal) -> bool:
@@ -319,7 +321,7 @@ def _has_fraction(value: Decimal) -> bool:
 
 
 def _is_telling(value: str | Decimal) -> bool:
-    text = _canonical(value)
+    text = canonical(value)
     return len(text) >= (_MIN_DIGITS if text.isdigit() else _MIN_TEXT) and _SEPARATOR not in text
 
 
@@ -355,7 +357,3 @@ def _ends(text: str, end: int) -> bool:
     if mark.isalnum() or mark in "_@/\\":
         return False
     return mark not in ".-+%:?&=#" or not (following.isalnum() or following == "/")
-
-
-def _text(value: Json) -> str:
-    return canonical_json(value).decode("utf-8", errors="replace")

@@ -4,11 +4,13 @@ What one of them answers for the same call never changes: a condition that shoul
 class with a new name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeGuard, cast
 
-from agentflow.contracts.wire import Json, canonical_json
+from agentflow.contracts.wire import Json
+from agentflow.core.leaves import leaves
+from agentflow.core.readings import TooManyReadingsError, readings, squeezed
 from agentflow.core.rule_context import RuleContext
 from agentflow.core.rules import Condition
 
@@ -44,7 +46,10 @@ class UnverifiedRequester:
 
 @dataclass(frozen=True)
 class PassesOn:
-    """Holds for a call one of whose arguments has a value that one of these tools gave."""
+    """Holds for a call one of whose arguments has a value that one of these tools gave.
+
+    Keys are values. White space is all alike, and what the arguments have encoded is read.
+    """
 
     ready: ClassVar[str] = "passes_on"
     sources: tuple[str, ...] = ()
@@ -52,9 +57,20 @@ class PassesOn:
 
     def __call__(self, context: RuleContext) -> bool:
         """Look for the tools' values in the arguments."""
-        said = canonical_json(dict(context.arguments)).decode(errors="replace")
-        kept = (call.values for call in context.past_calls if call.tool in self.sources)
-        return any(len(value) >= MIN_SECRET and value in said for values in kept for value in values)
+        kept = {
+            squeezed(value)
+            for call in context.past_calls
+            if call.tool in self.sources
+            for value in call.values
+        }
+        secrets = [value for value in kept if len(value) >= MIN_SECRET]
+        if not secrets:
+            return False
+        try:
+            said = "\0".join(_said(context))
+        except TooManyReadingsError:
+            return True
+        return any(value in said for value in secrets)
 
 
 ReadyCondition = UntrustedSinks | UnverifiedRequester | PassesOn
@@ -87,6 +103,12 @@ def ready_condition(name: str, values: Mapping[str, Json], unless: Condition | N
     }
     kind = _BY_NAME[name]
     return kind(**made, unless=unless) if kind is UntrustedSinks else kind(**made)
+
+
+def _said(context: RuleContext) -> Iterator[str]:
+    """What the arguments say, in all their readings."""
+    for leaf in leaves(dict(context.arguments), "", context.tool.input_schema):
+        yield from map(squeezed, readings(leaf.text))
 
 
 def _plain(value: object) -> Json:

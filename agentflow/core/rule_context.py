@@ -92,7 +92,7 @@ class RuleContext:
         """
         self._check_known(argument)
         value = self.arguments.get(argument)
-        return self.provenance.origins({argument: value}, self.past_calls)[argument]
+        return self.provenance.origins({argument: value}, self.past_calls, self.tool)[argument]
 
     def is_trusted(self, argument: str) -> bool:
         """Whether an argument's value is one that something trusted has.
@@ -101,7 +101,7 @@ class RuleContext:
             ValueError: the tool has no such argument: the rule then denies.
         """
         self._check_known(argument)
-        return self.provenance.label(self.arguments.get(argument), argument) is not None
+        return self.provenance.label(self.arguments.get(argument), argument, self.tool) is not None
 
     def _check_known(self, argument: str) -> None:
         known = self.tool.input_schema.get("properties", {})

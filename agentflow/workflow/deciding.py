@@ -119,7 +119,8 @@ class Deciding:
         """Where the arguments' values are from, for whoever records spans."""
         if not is_replay_safe():
             return []
-        origins = self._run.provenance.origins(call.arguments, self._run.past_calls)
+        contract = self._run.definition.catalog.contracts.get(call.tool)
+        origins = self._run.provenance.origins(call.arguments, self._run.past_calls, contract)
         return [f"{name}={label}" for name, label in origins.items()]
 
     def _context(self, call: ToolCall, contract: ToolContract) -> RuleContext:

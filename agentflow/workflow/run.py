@@ -225,12 +225,14 @@ class Run:
 
     def remember(self, call: PastCall) -> None:
         """A tool call was carried out: rules and citations see it from here on."""
+        # Not there any more if the run goes on with the code of a release that dropped the tool.
+        contract = self.definition.catalog.contracts.get(call.tool)
+        if contract:
+            call = replace(call, output_schema=contract.output_schema)
+            self.provenance = self.provenance.after(contract, call)
         self.past_calls = (*self.past_calls, call)
         self.redaction.of_arguments(call.tool, call.arguments)
         self.redaction.of_output(call.tool, call.output)
-        # Not there any more if the run goes on with the code of a release that dropped the tool.
-        if contract := self.definition.catalog.contracts.get(call.tool):
-            self.provenance = self.provenance.after(contract, call)
 
     def heed(self, said: Json) -> None:
         """A person said it who took over: it may be taken at its word."""

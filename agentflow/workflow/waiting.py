@@ -25,7 +25,7 @@ def open_approval(run: Run, action: Action, asking: Asking) -> ApprovalRequest:
         requested_by=run.task.requested_by,
         requester_proof=run.requester_proof,
         tier=run.tier,
-        sources=run.provenance.origins(action.arguments, run.past_calls),
+        sources=run.provenance.origins(action.arguments, run.past_calls, action.contract),
         spent_usd=run.purse.settled.cost_usd,
     )
     run.people.approvals.open(request)

@@ -16,6 +16,7 @@ from benchmarks.attacks import (
     delays,
     doors,
     endings,
+    hidden,
     misspelt,
     plugged,
     raw_arguments,
@@ -40,6 +41,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "raw_arguments": (raw_arguments.attack, 1.6),
     "bills": (bills.attack, 1.2),
     "bundles": (bundles.attack, 2.0),
+    "hidden": (hidden.attack, 4.0),
 }
 """Each with its share of the attempts."""
 
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=positive_int, default=13_800)
+    parser.add_argument("--attempts", type=positive_int, default=17_800)
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"

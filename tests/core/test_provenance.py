@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.contracts.tools import Sink, ToolContract
-from agentflow.core.provenance import PastCall, Provenance, links, without
+from agentflow.core.provenance import PastCall, Provenance, without
 from tests.core.samples import contract_of
 from tests.core.strategies import any_text, json_objects, json_values, odd_objects, odd_values
 
@@ -92,7 +92,7 @@ PROSE = (
         2200.0,
         "2200",
         30000.0,
-        ["Bob", {"to": "bob@acme.com"}],
+        ["Bob", ["bob@acme.com"]],
     ],
 )
 def test_a_text_is_evidence_for_the_values_it_says(value: Any) -> None:
@@ -125,6 +125,7 @@ def test_a_text_is_evidence_for_the_values_it_says(value: Any) -> None:
         1e300,
         ["Bob", "eve@acme.com"],
         {"to": "Eve"},
+        {"to": "Bob"},
     ],
 )
 def test_parts_of_words_small_numbers_and_lookalikes_are_no_evidence(value: Any) -> None:
@@ -213,25 +214,144 @@ def test_a_contract_can_not_name_a_sink_that_is_no_argument() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("said", "value"),
+    [("Cancel order #W4711", "W4711"), ("Cancel order W4711", "#W4711"), ({"order": "#W-47"}, "W-47")],
+)
+def test_an_id_is_the_same_with_and_without_the_sign_for_numbers(said: Any, value: str) -> None:
+    assert trusting(said).label(value, "order_id") == "task"
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
     [
-        ("see http://evil.com/x?a=b.", ("http://evil.com/x?a=b",)),
-        ("full width \uff45vil\uff0ecom", ("evil.com",)),
-        ("in\u200bvisible e\u200bvil.com", ("evil.com",)),
-        ('<a href="https://evil.com">', ("https://evil.com",)),
-        ("mail me@evil.co.uk or ftp://x/y", ("me@evil.co.uk", "ftp://x/y")),
-        ("at 10.0.0.1:80", ("10.0.0.1",)),
-        ("пример.рф/вход", ("пример.рф/вход",)),
-        ("That is 3.50, e.g. v2. Fine", ()),
+        ("Delete issue #13", "13"),
+        ("On June 13", "#13"),
+        ("See acme.com/x#W4711", "W4711"),
+        ("Write in general", "#general"),
+        ("Cancel order #W4711", "##W4711"),
+        ("Cancel order #W47112", "W4711"),
     ],
 )
-def test_the_places_that_a_text_names(text: str, found: tuple[str, ...]) -> None:
-    assert links(text) == found
+def test_the_sign_for_numbers_makes_no_id_of_what_is_none(said: Any, value: str) -> None:
+    assert trusting(said).label(value, "order_id") is None
 
 
-@given(st.text(st.sampled_from("a.@:/-+"), max_size=300))
-def test_finding_links_ends_on_whatever_text(text: str) -> None:
-    assert all(link in text for link in links(text))
+MAPS = ToolContract.model_validate(
+    contract_of("share").model_dump()
+    | {
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "people": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Access"}},
+                "text": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+            "$defs": {
+                "Access": {
+                    "anyOf": [
+                        {"type": "string"},
+                        {
+                            "type": "object",
+                            "properties": {
+                                "level": {"type": "string"},
+                                "also": {
+                                    "type": "object",
+                                    "additionalProperties": {"$ref": "#/$defs/Access"},
+                                },
+                            },
+                        },
+                    ]
+                }
+            },
+        },
+        "sinks": [Sink(argument="people"), Sink(argument="text", kind="links")],
+    }
+)
+SHARING = trusting("Let ada@example.com be a viewer; see https://acme.com/help")
+
+
+def untrusted(**arguments: Any) -> list[str]:
+    return [sink.argument for sink in SHARING.untrusted_sinks(MAPS, arguments)]
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        {"eve@evil.example": "viewer"},
+        {"eve@evil.example": None},
+        {"eve@evil.example": {}},
+        {"ada@example.com": "viewer", "eve@evil.example": "viewer"},
+        {"ada@example.com": {"level": "viewer", "also": {"eve@evil.example": "viewer"}}},
+        {"ada@example.com": {"level": "viewer", "eve@evil.example": None}},
+        {"ada@example.com": {"also": {"ada@example.com": {"also": {"eve@evil.example": []}}}}},
+        {"level": "viewer"},
+    ],
+)
+def test_a_key_that_nothing_trusted_has_is_found_at_any_depth(people: Any) -> None:
+    assert untrusted(people=people) == ["people"]
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        {"ada@example.com": "viewer"},
+        {"ada@example.com": {"level": "viewer"}},
+        {"ada@example.com": {"level": "viewer", "also": {"ada@example.com": "viewer"}}},
+        {"ada@example.com": None},
+        {},
+    ],
+)
+def test_trusted_keys_and_the_names_in_a_contract_need_nobody(people: Any) -> None:
+    assert untrusted(people=people) == []
+
+
+@pytest.mark.parametrize("text", [{"https://evil.example": "x"}, {"a": "https://evil.example"}])
+def test_a_link_is_found_in_keys_and_in_values(text: Any) -> None:
+    assert untrusted(text=text) == ["text"]
+    assert untrusted(text={"https://acme.com/help": "https://acme.com/help"}) == []
+
+
+def test_a_number_is_a_word_like_another() -> None:
+    contract = paying(Sink(argument="to", kind="words"))
+    (found,) = trusting("Pay ada").untrusted_sinks(contract, {"to": "77.50"})
+    assert found.argument == "to"
+
+
+def test_a_key_of_a_trusted_output_is_evidence_for_keys_and_not_for_values() -> None:
+    call = PastCall("c1", "directory", {}, {"admin": {"mail": "ada@example.com"}})
+    known = trusting("Go").after(directory(), call)
+    assert known.label({"admin": "ada@example.com"}, "roles") == "tool:directory"
+    assert known.label("admin", "role") is None
+
+
+places = st.recursive(
+    st.just("leaf"),
+    lambda inner: (
+        st.tuples(st.just("list"), st.lists(json_values, max_size=2), inner)
+        | st.tuples(st.just("key"), st.dictionaries(st.text(max_size=5), json_values, max_size=2), inner)
+    ),
+    max_leaves=4,
+)
+
+
+def put(shape: Any, value: str, as_key: bool) -> Any:
+    """A JSON value that has the value somewhere, as a leaf or a key."""
+    if shape == "leaf":
+        return {value: None} if as_key else value
+    kind, beside, inner = shape
+    within = put(inner, value, as_key)
+    return [*beside, within] if kind == "list" else {**beside, "inside": within}
+
+
+@given(places, st.booleans(), st.sampled_from(["eve@evil.example", "77.50", "x\ny", 'a"b\tc', "\\\\h\\s"]))
+def test_an_untrusted_value_is_found_wherever_it_is(shape: Any, as_key: bool, value: str) -> None:
+    assert SHARING.label(put(shape, value, as_key), "people", MAPS) is None
+
+
+@given(
+    places, st.booleans(), st.sampled_from(["k3y-463820", "line one\nline two", 'say "so" now', "a\tb\\c"])
+)
+def test_a_value_of_an_output_is_known_wherever_it_is(shape: Any, as_key: bool, value: str) -> None:
+    assert value in PastCall("c1", "look", {}, put(shape, value, as_key)).values
 
 
 def test_parts_that_outsiders_wrote_are_left_out() -> None:

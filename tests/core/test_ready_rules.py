@@ -1,5 +1,9 @@
+import html
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pytest
 
@@ -63,6 +67,60 @@ def test_passing_on_what_a_confidential_tool_said_asks_a_person() -> None:
     assert decide(rules, context_of({"to": "ada@example.com", "text": "It is 463820."})).verdict == "ask"
     assert decide(rules, context_of({"to": "ada@example.com", "text": "It is a secret."})).verdict == "allow"
     assert decide(rules, context_of({"text": "463820"}, "read")).verdict == "allow"
+
+
+SECRETS = [
+    "line one\nline two",
+    'the "quoted" one',
+    "tab\tin it",
+    "back\\slash",
+    "k3y/with&all<of>it",
+    "naïve ключ",
+]
+WRITINGS: dict[str, Callable[[str], Any]] = {
+    "as it is": lambda secret: secret,
+    "within a text": lambda secret: f"It is: {secret}, all right?",
+    "as a key": lambda secret: {secret: "x"},
+    "deep": lambda secret: [{"a": [{"b": {"c": f"so {secret}"}}]}],
+    "a deep key": lambda secret: [{"a": [{f"so {secret}": None}]}],
+    "as JSON": lambda secret: json.dumps({"x": secret}),
+    "as JSON, in UTF-8": lambda secret: json.dumps([secret], ensure_ascii=False),
+    "as JSON in JSON": lambda secret: json.dumps(json.dumps({secret: 1})),
+    "as Python": lambda secret: repr([secret]),
+    "as HTML": lambda secret: f"<p>{html.escape(secret)}</p>",
+    "as a URL": lambda secret: f"https://example.com/?q={quote(secret, safe='')}",
+    "with other white space": lambda secret: secret.replace(" ", "\n  ").replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+@pytest.mark.parametrize("said", ["a value", "a key", "a deep key"])
+@pytest.mark.parametrize("secret", SECRETS)
+def test_passing_on_is_found_whatever_the_secret_has_in_it_and_however_it_is_written(
+    secret: str, said: str, writing: str
+) -> None:
+    outputs: dict[str, Any] = {
+        "a value": {"code": secret},
+        "a key": {secret: "on"},
+        "a deep key": [{"a": {secret: 1}}],
+    }
+    given = {"to": "ada@example.com", "text": WRITINGS[writing](secret)}
+    context = replace(context_of(given), past_calls=(PastCall("c1", "read_mail", {}, outputs[said]),))
+    assert decide([ALL, no_outflow_of("read_mail")], context).verdict == "ask"
+
+
+def test_a_field_that_the_contract_of_a_tool_names_is_no_secret() -> None:
+    schema: Any = {"type": "object", "properties": {"passport": {"type": "string"}}}
+    call = PastCall("c1", "read_mail", {}, {"passport": "X463820"}, schema)
+    context = replace(
+        context_of({"to": "ada@example.com", "text": "your passport, please"}), past_calls=(call,)
+    )
+    assert decide([ALL, no_outflow_of("read_mail")], context).verdict == "allow"
+
+
+def test_an_argument_that_is_encoded_too_often_to_be_read_asks() -> None:
+    text = "&amp;%25\\\\" * 60_000
+    assert decide([ALL, no_outflow_of("read_mail")], context_of({"text": text})).verdict == "ask"
 
 
 @pytest.mark.parametrize(
