@@ -12,7 +12,7 @@ import typer
 from rich.prompt import Prompt
 
 from agentflow.cli.exits import misused, refused
-from agentflow.core.words import visible
+from agentflow.core.visible import visible
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 

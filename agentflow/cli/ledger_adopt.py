@@ -13,7 +13,7 @@ from agentflow.cli.output import safe
 from agentflow.cli.session import Session, open_session
 from agentflow.contracts.ledger import Adoption, LedgerIdentity
 from agentflow.core.answer import describe_errors
-from agentflow.core.words import visible
+from agentflow.core.visible import visible
 from agentflow.errors import LedgerMovedError
 
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from agentflow.cli.exits import CommandFailed
 from agentflow.contracts.wire import Json
-from agentflow.core.words import visible
+from agentflow.core.visible import visible
 
 PIPE_WIDTH = 200
 """Columns where there is no terminal: an id that is folded can't be pasted or grepped."""

@@ -1,17 +1,21 @@
 """The marked values that a run has seen, found again wherever they turn up."""
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from urllib.parse import quote
 
 from agentflow.contracts.tags import ToldValues
 from agentflow.contracts.wire import Json
+from agentflow.core.escapes import unescaped
+from agentflow.core.folding import as_folded, folded, normalised, without_plus
 from agentflow.core.patterns import Finding
-from agentflow.core.scrub import forms_of
 from agentflow.core.tags import Tagged
+from agentflow.core.views import DEPTH, View
 
 MAX_KNOWN = 2_000
 """Values of one run. With more of them, nothing that might hold one is told any more."""
@@ -23,9 +27,8 @@ MAX_VALUE = 2_000
 
 # A number of people's: a phone's, an account's. Written with other separators it is the same.
 _NUMBER = re.compile(r"\+?[\d\s().\-/]{7,40}")
-_SEPARATORS = re.compile(r"[\s().\-/]{0,3}")
+_SEPARATORS = re.compile(r"[\s().\-/+\u2010-\u2015\u2212]{0,3}")
 _MIN_NUMBER = 7
-_SPACE = re.compile(r"\s")
 _MIN_LETTERS = 2
 _MIN_DIGITS = 4
 _NO_PART = 4
@@ -75,35 +78,44 @@ class KnownValues:
         return KnownValues(kinds, self.is_full)
 
     def find(self, text: str) -> Iterator[Finding]:
-        """Where the values are in a text.
+        """Where the values are in a text that stands as it reads (``core.views``).
 
-        As they are, in other capitals, and as JSON, URLs and basic authentication write them; numbers with
-        any separators.
+        In any capitals, spaces and digits, composed or not; numbers with any separators. As JSON, URLs and
+        base64 write a value by itself it is found without being decoded.
 
         Raises:
             TooManyValuesError: there are more than are known, so that nobody can tell.
         """
         if self.is_full:
             raise TooManyValuesError
-        folded = _folded(text)
-        for form in self._forms:
-            yield from form.find(folded)
+        view = folded(normalised(View(text)))
+        yield from _placed(view, (finding for form in self._forms for finding in form.find(view.text)))
         if self._numbers:
-            yield from _find_numbers(text, self._numbers)
+            yield from _placed(view, _find_numbers(view.text, self._numbers))
+        spaced = without_plus(view)
+        if spaced is not view:
+            found = (finding for form in self._spaced_forms for finding in form.find(spaced.text))
+            yield from _placed(spaced, found)
 
     @cached_property
     def _forms(self) -> list["_Form"]:
-        return [
-            _Form(_folded(form), kind)
-            for value, kind in self.kinds.items()
-            for form in dict.fromkeys(_written(value))
-        ]
+        forms = {
+            as_folded(form): kind for value, kind in self.kinds.items() for form in reversed(_written(value))
+        }
+        # A form of what can't be seen alone would be anywhere.
+        return [_Form(text, kind) for text, kind in forms.items() if text.strip()]
+
+    @cached_property
+    def _spaced_forms(self) -> list["_Form"]:
+        """Those that read otherwise where a plus is a space."""
+        forms = {without_plus(View(form.text)).text.strip(): form.kind for form in self._forms}
+        return [_Form(text, kind) for text, kind in forms.items() if " " in text]
 
     @cached_property
     def _numbers(self) -> dict[str, str]:
         """Digits of the values that are numbers of people's, and their kinds."""
         found = {value: kind for value, kind in self.kinds.items() if _NUMBER.fullmatch(value)}
-        digits = {re.sub(r"\D", "", value): kind for value, kind in found.items()}
+        digits = {re.sub(r"\D", "", as_folded(value)): kind for value, kind in found.items()}
         return {number: kind for number, kind in digits.items() if len(number) >= _MIN_NUMBER}
 
 
@@ -124,20 +136,37 @@ class _Form:
             start = folded.find(self.text, start + 1)
 
 
-def _written(value: str) -> Iterator[str]:
-    yield value
-    if len(value) >= _NO_PART:
-        yield from forms_of(value)
-        yield json.dumps(value)[1:-1]
-        yield json.dumps(value, ensure_ascii=False)[1:-1]
+def _placed(view: View, findings: Iterable[Finding]) -> Iterator[Finding]:
+    return (Finding(*view.place(found.start, found.end), found.kind) for found in findings)
 
 
-def _folded(text: str) -> str:
-    """The text in small letters and with plain spaces, as long as it was."""
-    small = text.lower()
-    if len(small) != len(text):
-        small = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    return _SPACE.sub(" ", small)
+def _written(value: str) -> list[str]:
+    """A value as it is looked for in texts that are decoded as far as they go."""
+    if len(value) < _NO_PART:
+        return [value]
+    data = value.encode(errors="surrogatepass")
+    forms = [
+        value,
+        # Decoding takes what looks like an escape in the value for one.
+        *_decoded(value),
+        # Decoding can't tell these from what is around them.
+        value.replace("'", "''"),
+        value.replace('"', '""'),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        # As of any other bytes, nobody can tell of a value without letters that it is a text.
+        quote(data, safe=""),
+        base64.b64encode(data).decode(),
+    ]
+    return list(dict.fromkeys(form for form in forms if len(form) >= _NO_PART))
+
+
+def _decoded(value: str) -> Iterator[str]:
+    view: View | None = View(value)
+    for _ in range(DEPTH):
+        if (view := unescaped(view)) is None:
+            return
+        yield view.text
 
 
 def _is_word(text: str, start: int, end: int) -> bool:

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,9 @@ from agentflow.contracts.wire import Json
 from agentflow.core.approver_page import escalation_page, page
 from agentflow.core.escalation import answers_to
 from agentflow.core.idempotency import arguments_hash
+from agentflow.core.visible import visible
+
+_LAYOUT = re.compile(r"[ \t\r\n]+")
 
 MAX_SHOWN = 4_000
 """Characters of one value: Temporal bounds the details, and a person reads no more."""
@@ -185,18 +187,13 @@ def _is_exact(request: ApprovalRequest) -> bool:
 
 
 def _as_text(value: Json) -> str:
-    return _visible(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _visible(text: str) -> str:
-    """The text with JSON's escapes for what turns it around or takes no room: "12" must not read as "21"."""
-    invisible = (character for character in set(text) if unicodedata.category(character) in ("Cc", "Cf"))
-    escapes = {ord(character): json.dumps(character)[1:-1] for character in invisible if character != "\n"}
-    return text.translate(escapes)
+    # Counted as it is shown: an escape is longer than its character.
+    return visible(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _fenced(text: str, language: str) -> str:
     """A code block that its own content can't close: an argument must not write the approver's page."""
+    text = visible(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
@@ -204,7 +201,8 @@ def _fenced(text: str, language: str) -> str:
 
 def _quoted(text: str) -> str:
     """One line of text in which Markdown and HTML mean nothing."""
-    line = _visible(" ".join(text.split())[:MAX_SHOWN])
+    # Markdown shows spaces, tabs and line breaks as one space; every other space is written out.
+    line = visible(_LAYOUT.sub(" ", text).strip(" ")[:MAX_SHOWN])
     line = re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", line)
     # What makes a list, a rule or a heading stands at the start of a line.
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", line)

@@ -26,19 +26,3 @@ def near(wanted: str, known: Sequence[str]) -> str:
     """What may have been meant, as the end of a sentence that says there is no such name; or nothing."""
     found = difflib.get_close_matches(wanted, known, 3)
     return f"; is it {' or '.join(found)}?" if found else ""
-
-
-def visible(text: str) -> str:
-    """The text with all that isn't plainly visible written out as Python escapes it; lines stay lines.
-
-    Names, arguments and reasons come from models and strangers: no control sequences, nothing invisible,
-    nothing that changes the direction of reading.
-    """
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else _escaped(character)
-        for character in text
-    )
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -8,6 +8,8 @@ from typing import Any
 from opentelemetry import trace
 from temporalio import activity, workflow
 
+from agentflow.core.visible import visible_line
+
 ALLOWED = frozenset(
     {
         "event",
@@ -64,7 +66,7 @@ def bounded(value: object) -> object:
     text = str(value)
     cut = text if len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}… {len(text) - MAX_FIELD} more"
     # A terminal obeys what it is sent, and a line break makes a second line that nobody wrote.
-    return cut if cut.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+    return visible_line(cut)
 
 
 def ids() -> dict[str, object]:

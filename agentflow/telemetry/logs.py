@@ -11,6 +11,7 @@ import structlog
 from temporalio import workflow
 
 from agentflow.core.known_values import KnownValues
+from agentflow.core.visible import visible_line
 from agentflow.private_files import make_file, make_folder
 from agentflow.telemetry import log_fields
 from agentflow.telemetry.redactor import NOTHING_KNOWN, Redactor
@@ -85,6 +86,8 @@ def configure_logs(
         processors=[
             _Allowlist(frozenset(fields)),
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            # JSON is ASCII; a terminal shows what it is sent, or obeys it.
+            *([] if log_format == "json" else [_seen]),
             renderer,
         ],
     )
@@ -113,6 +116,11 @@ class _Allowlist:
             texts.setdefault("error", error)
         shown = {name: log_fields.bounded(value) for name, value in told.items() if value is not None}
         return {**shown, **_clean(texts), **meta}
+
+
+def _seen(logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line's texts, each on one line and without what can't be seen."""
+    return {name: visible_line(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 def _clean(texts: MutableMapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from opentelemetry.metrics import Counter, Histogram
 from temporalio import workflow
 
 from agentflow.contracts.budget import Usage
+from agentflow.core.visible import visible_line
 from agentflow.telemetry import semconv
 
 Labels = Mapping[str, str]
@@ -220,7 +221,7 @@ class BoundedValues:
 
     def bounded(self, value: str) -> str:
         """The value, printable and not too long, or ``other`` once there are too many."""
-        value = "".join(c if c.isprintable() else "?" for c in value[:MAX_LABEL])
+        value = visible_line(value[:MAX_LABEL])[:MAX_LABEL]
         with self._lock:
             if value in self._known:
                 return value

@@ -12,7 +12,8 @@ from agentflow.contracts.wire import Json
 from agentflow.core.durations import checked
 from agentflow.core.known_values import KnownValues
 from agentflow.core.patterns import Finding
-from agentflow.core.redaction import DROPPED, MAX_SCANNED, PATTERNS, map_texts, redacted
+from agentflow.core.redaction import DROPPED, MAX_SCANNED, PATTERNS, map_texts, redacted, replaced
+from agentflow.core.views import REACH, Reach
 from agentflow.ports.detectors import Detector
 from agentflow.telemetry import metrics
 
@@ -32,20 +33,22 @@ class Redactor:
     run's types mark; and what further detectors find.
     """
 
-    def __init__(self, *detectors: Detector, timeout: timedelta = TIMEOUT) -> None:
+    def __init__(self, *detectors: Detector, timeout: timedelta = TIMEOUT, reach: Reach = REACH) -> None:
         """Put it together.
 
         Args:
             *detectors: Such as ``DetectSecrets()`` and ``Presidio(...)``.
             timeout: For one detector and one text.
+            reach: How far what is encoded in a text is decoded; a text with more in it is dropped.
         """
+        self._reach = reach
         seconds = checked("timeout", timeout).total_seconds()
         self._watched = [_Watched(detector, seconds) for detector in detectors]
 
     def text(self, text: str, known: KnownValues = NOTHING_KNOWN) -> str:
         """The text with ``[kind]`` in place of what must not leave. Never raises."""
         # In the order of their cost; what is dropped for one needn't be looked at by the next.
-        clean = redacted(text, (known.find, *PATTERNS))
+        clean = redacted(text, (known.find, *PATTERNS), self._reach)
         if clean.startswith(DROPPED):
             metrics.dropped("texts")
             return clean
@@ -54,7 +57,7 @@ class Redactor:
             if found is None:
                 metrics.dropped("texts")
                 return f"{DROPPED}{watched.name} could not look at it]"
-            clean = redacted(clean, [lambda _, found=found: found])
+            clean = replaced(clean, found)
         return clean
 
     def json(self, value: Json, known: KnownValues = NOTHING_KNOWN, limit: int | None = None) -> Json:

@@ -15,6 +15,7 @@ from benchmarks.attacks import (
     claims,
     delays,
     doors,
+    encodings,
     endings,
     hidden,
     misspelt,
@@ -42,6 +43,7 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "bills": (bills.attack, 1.2),
     "bundles": (bundles.attack, 2.0),
     "hidden": (hidden.attack, 4.0),
+    "encodings": (encodings.attack, 2.6),
 }
 """Each with its share of the attempts."""
 
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=positive_int, default=17_800)
+    parser.add_argument("--attempts", type=positive_int, default=20_400)
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"

@@ -3,13 +3,15 @@
 import os
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from agentflow.audit.report.html import html_of
+from agentflow.audit.report.html import html_of, rendered
 from agentflow.audit.report.told import of_bundle
 from tests.audit.places import Desk, recorded
 
@@ -123,7 +125,7 @@ async def test_what_is_missing_is_said_in_words(desk: Desk, tmp_path: Path, page
 
 async def test_what_somebody_wrote_is_text_and_nothing_else(desk: Desk, tmp_path: Path, page: Page) -> None:
     history = recorded("told-of-approvals")
-    evil = "<img src=x onerror=alert(1)><script>document.title='owned'</script>\u202egnp.exe"
+    evil = "<img src=x onerror=alert(1)><script>document.title='owned'</script>\u202egnp.exe\u3164"
     signal = next(e for e in history.events if e.HasField("workflow_execution_started_event_attributes"))
     task = signal.workflow_execution_started_event_attributes.input.payloads[0]
     task.data = task.data.replace(b'"hello"', f'"{evil}"'.encode()).replace(b'"rita"', b'"<b>rita</b>"')
@@ -135,7 +137,7 @@ async def test_what_somebody_wrote_is_text_and_nothing_else(desk: Desk, tmp_path
     assert dialogs == []
     assert await page.title() != "owned"
     assert "<b>rita</b> asked for this run" in await page.inner_text("main")
-    assert "\u202e" not in await page.content()
+    assert not set("\u202e\u3164") & set(await page.content())
 
 
 async def test_the_page_can_be_read_by_who_does_not_see_it(desk: Desk, tmp_path: Path, page: Page) -> None:
@@ -151,3 +153,10 @@ async def test_a_run_of_a_thousand_steps_makes_a_page(desk: Desk, tmp_path: Path
     many = type(run)(run.workflow_id, run.workflow_type, [*run.findings] * 40, proof=run.proof)
     await show(page, tmp_path, html_of(many), NARROW)
     assert await page.evaluate("document.documentElement.scrollWidth") == NARROW
+
+
+def test_what_can_not_be_seen_is_written_out_on_every_page() -> None:
+    manifest = SimpleNamespace(created_at=datetime(2026, 11, 22, tzinfo=UTC), export="e\u2028")
+    page = rendered("index.html.j2", title="9\u316400 <b>", rows=[], manifest=manifest, gaps={})
+    assert "9\\u316400 &lt;b&gt;" in page
+    assert not set("\u3164\u2028") & set(page)

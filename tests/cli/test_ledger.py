@@ -99,7 +99,7 @@ async def test_an_empty_list_says_so(beside: CommandLine) -> None:
 async def test_hostile_text_has_no_power_in_a_list(beside: CommandLine) -> None:
     await kept(beside.ledger, a_record(workflow_id=HOSTILE))
     shown = beside("ledger", "list").stdout
-    assert "[red]1[/red]\\x1b[2J\\u202e\\n9" in shown
+    assert "[red]1[/red]\\u001b[2J\\u202e\\n9" in shown
     assert len(shown.splitlines()) == 2
 
 

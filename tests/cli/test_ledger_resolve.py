@@ -357,7 +357,7 @@ async def test_nul_and_hostile_text_are_kept_readable(beside: CommandLine) -> No
     )
     assert closed.exit_code == 0, closed.stderr
     assert "\x1b" not in closed.stdout + closed.stderr
-    assert "[red]\\x1b[2J" in closed.stdout
+    assert "[red]\\u001b[2J" in closed.stdout
 
 
 # The workers' seal, where a record is closed without its run.

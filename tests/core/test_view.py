@@ -161,7 +161,7 @@ def test_an_effect_in_doubt_shows_its_arguments_and_the_commands_that_say_what_h
 
 
 # Turn text around, or take no room: an account may read as another one.
-INVISIBLE = "\u200b\u200f\u202e\u2066\u2069\ufeff\u00ad\x1b"
+INVISIBLE = "\u200b\u200f\u202e\u2066\u2069\ufeff\u00ad\x1b\u2028\u00a0\u3164\u2800\ufe0f\U000e0041"
 
 
 @given(st.lists(st.sampled_from([*INVISIBLE, "a", "1", " "]), min_size=1).map("".join))

@@ -104,6 +104,16 @@ def test_a_value_with_control_characters_stays_in_its_line(
     assert len(text) < MAX_FIELD + 500
 
 
+def test_a_text_that_can_not_be_seen_is_written_out_on_a_terminal(
+    logged: Callable[..., Lines], tmp_path: Path
+) -> None:
+    logged(log_format="console", texts=Redactor())
+    logging.getLogger("shop").warning("pay 9\u316400\nroot: \x1b[2J\u2028")
+    text = (tmp_path / "log").read_text()
+    assert "pay 9\\u316400\\nroot: \\u001b[2J\\u2028" in text
+    assert text.count("\n") == 1
+
+
 def test_a_line_names_the_trace_that_it_is_from(logged: Callable[..., Lines]) -> None:
     lines = logged()
     here = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))

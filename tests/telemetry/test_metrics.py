@@ -107,7 +107,7 @@ def test_values_that_outsiders_make_up_are_bounded() -> None:
 
 
 def test_a_value_with_control_characters_or_without_end_is_made_a_label() -> None:
-    assert BoundedValues().bounded("a\nb\x00\u202ec") == "a?b??c"
+    assert BoundedValues().bounded("a\nb\x00\u202ec") == "a\\nb\\u0000\\u202ec"
     assert len(BoundedValues().bounded("x" * 10_000_000)) == MAX_LABEL
 
 

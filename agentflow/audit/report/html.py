@@ -1,12 +1,11 @@
 """The report as one page of HTML that needs nothing else: no script, no picture, no network."""
 
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from agentflow.audit.report.told import ToldRun
 from agentflow.audit.report.view import page_of
-from agentflow.core.words import visible
+from agentflow.core.visible import visible
 from agentflow.errors import MissingExtraError
 
 
@@ -16,7 +15,7 @@ def html_of(run: ToldRun) -> str:
     Raises:
         MissingExtraError: the ``audit`` extra isn't installed.
     """
-    return rendered("page.html.j2", page=_plain(page_of(run)))
+    return rendered("page.html.j2", page=page_of(run))
 
 
 def check_extra() -> None:
@@ -43,6 +42,7 @@ def rendered(template: str, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -50,12 +50,6 @@ def rendered(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _plain(value: Any) -> Any:
-    """The page without what can't be seen, or changes the order of what can: it is others' text."""
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, tuple):
-        return tuple(_plain(part) for part in cast(tuple[Any, ...], value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return value
+def _seen(value: Any) -> Any:
+    """A template's value without what can't be seen, or changes the order of what can: it is others' text."""
+    return visible(value) if type(value) is str else value
