@@ -38,7 +38,7 @@ class CanonicalCalls:
     ) -> AssistantMessage:
         """The answer with the arguments of its calls as the tools get them.
 
-        A call that can't be has a ``problem``. One of a tool that isn't here stays as it is; where its
+        A call that can't be has a ``problem``; one that has one already stays as it is. One of a tool that isn't here stays as it is; where its
         types aren't those on offer, it has the defaults on offer and is else as it was written. The worker
         that carries it out then refuses what isn't canonical.
         """
@@ -48,7 +48,7 @@ class CanonicalCalls:
         known = {
             call.id: tool
             for call in message.tool_calls
-            if call.tool in offered and (tool := self._tool(call.tool, workflow_type))
+            if call.tool in offered and not call.problem and (tool := self._tool(call.tool, workflow_type))
         }
         if not known:
             return message

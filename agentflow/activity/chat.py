@@ -27,6 +27,7 @@ from agentflow.contracts.model import (
     ModelSpec,
 )
 from agentflow.contracts.wire import Sha256, exactly
+from agentflow.core.answer_bounds import too_many_calls, with_shallow_arguments
 from agentflow.core.compaction import compacted
 from agentflow.core.constrained import encodable
 from agentflow.core.idempotency import run_root
@@ -127,8 +128,7 @@ class ChatActivity:
             if self._guard is not None:
                 await self._guard(news)
             answer = await self._call(brief, name, (*before.messages, *news), key, sending)
-            message = await self._calls.of(answer.message, brief.tools, info.workflow_type or "")
-            answer = answer.model_copy(update={"message": message})
+            answer = await self._bounded(answer, brief, info.workflow_type or "")
             head = node_hash(root, request.parent, (*sent, answer.message), name)
             price = await self._other_price(brief.model, answer.response_model)
             response = _response(answer, head, asked_for=brief.model.name, price=price)
@@ -199,6 +199,16 @@ class ChatActivity:
                 }
             )
         return answer
+
+    async def _bounded(self, answer: ModelAnswer, brief: Brief, workflow_type: str) -> ModelAnswer:
+        """The answer as the run may use it: with its calls in their canonical form, or why it is none."""
+        if why := too_many_calls(answer.message, brief.max_tool_calls):
+            # Nor does it get into history: thousands of calls would be a payload that Temporal refuses.
+            without = answer.message.model_copy(update={"tool_calls": ()})
+            return answer.model_copy(update={"message": without, "finish_reason": why})
+        message = with_shallow_arguments(answer.message)
+        message = await self._calls.of(message, brief.tools, workflow_type)
+        return answer.model_copy(update={"message": message})
 
     async def _other_price(self, asked: ModelSpec, answered: str) -> ModelPrice | None:
         """The price of the model that answered, where that is not the one that the run is pinned to.

@@ -138,7 +138,11 @@ def _response(message: AssistantMessage) -> ModelResponse:
 
 
 def _arguments(part: ToolCallPart) -> Schema:
-    raw = _arguments_text(part)
+    try:
+        raw = _arguments_text(part)
+    except (ValueError, TypeError, RecursionError):
+        # An object that some SDK has parsed, and that can't be written: nested too deep, with NaN.
+        return invalid_arguments("an object that can't be written as JSON, or is nested too deep")
     found = json_object(raw)
     return invalid_arguments(raw) if found is None else found
 

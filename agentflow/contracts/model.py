@@ -38,6 +38,8 @@ class ModelOptions(Contract):
     heartbeat_timeout: Duration = timedelta(seconds=20)
     """An attempt whose worker is silent this long counts as dead."""
     retry: RetryOptions = RetryOptions()
+    max_tool_calls: int = Field(default=100, ge=1, le=1_000)
+    """Of one answer. One with more is not used: the next model is asked, then a person."""
 
 
 class ModelPrice(Contract):
@@ -87,6 +89,7 @@ class Brief(Contract):
     """JSON Schema that the final answer must fit; ``None`` for free text."""
     output_name: str = "final_answer"
     max_output_tokens: int
+    max_tool_calls: int = 100
     temperature: float | None = None
     timeout: Duration
     rules: str | None = Field(default=None, exclude_if=is_none)

@@ -9,6 +9,7 @@ from agentflow.contracts.tools import ToolContract, ToolOptions
 from agentflow.contracts.tools import ToolError as ToolProblem
 from agentflow.contracts.wire import Json, Sha256, canonical_json, exactly, sha256_of
 from agentflow.core.closing import is_closed
+from agentflow.core.constrained import INVALID_JSON
 from agentflow.core.schema import SchemaCheck, compile_schema
 from agentflow.core.schema_parts import without_words
 from agentflow.errors import ToolDefinitionError
@@ -73,7 +74,9 @@ class Catalog:
             return ToolProblem(
                 kind="unknown_tool", message=f"there is no tool {call.tool[:80]!r}; there are: {known}"
             )
-        problem = self.checks[call.tool](call.arguments) or call.problem or None
+        # What stands in the place of arguments that can't be written has its own reason.
+        own = call.problem if INVALID_JSON in call.arguments else ""
+        problem = own or self.checks[call.tool](call.arguments) or call.problem or None
         if problem is None:
             problem = _too_large(call.arguments, contract.options.max_argument_bytes)
         return None if problem is None else ToolProblem(kind="invalid_arguments", message=problem)

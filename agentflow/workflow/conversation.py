@@ -248,6 +248,7 @@ class Conversation:
                 tools=() if bare else self._tools,
                 output_schema=None if bare else self._output_schema,
                 max_output_tokens=self._options.max_output_tokens,
+                max_tool_calls=self._options.max_tool_calls,
                 temperature=self._options.temperature,
                 timeout=self._options.start_to_close_timeout,
                 rules=self._rules_id(),

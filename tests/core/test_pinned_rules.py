@@ -168,6 +168,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "schedule_to_close_timeout": None,
         "heartbeat_timeout": timedelta(seconds=20),
         "retry": RetryOptions(),
+        "max_tool_calls": 100,
     },
     RetryOptions: {
         "max_attempts": 4,

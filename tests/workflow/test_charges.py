@@ -14,6 +14,7 @@ from agentflow.activity.manifest import ModelRegistry
 from agentflow.contracts.budget import Usage
 from agentflow.contracts.messages import AssistantMessage
 from agentflow.contracts.model import ModelAnswer, ModelCall, ModelPrice
+from agentflow.contracts.wire import Json, ToolCallId
 from agentflow.core.usage import least_output_tokens
 from agentflow.errors import ModelError, ModelRejectedError, ModelUnavailableError
 from agentflow.start_checks import warn_of_poor_agents
@@ -242,6 +243,46 @@ async def test_nothing_of_an_answer_that_is_not_finished_is_used(
     assert outcome.cost_usd == FINE_USD
     assert bank.bank.paid == []
     assert len(model.requests) == 1
+
+
+async def test_an_answer_with_too_many_calls_is_charged_and_not_used(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    one = call("pay", account="eve", amount="5.00").tool_calls[0]
+    calls = tuple(one.model_copy(update={"id": ToolCallId(f"call_{number}")}) for number in range(10_000))
+    many = ModelAnswer(
+        message=AssistantMessage(tool_calls=calls),
+        usage=FINE,
+        response_model="model",
+        finish_reason="tool_call",
+    )
+    async with serving(temporal, ScriptedModel([many, said()]), tmp_path) as bank:
+        handle = await bank.start(Banker)
+        reason = await abort(bank, handle)
+        outcome = await handle.result()
+        size = len((await handle.fetch_history()).to_json())
+    assert "10,000 tool calls at once, and 100 are the most (ModelOptions.max_tool_calls)" in reason
+    assert outcome.cost_usd > 0
+    assert bank.bank.paid == []
+    assert size < 100_000
+
+
+async def test_arguments_that_are_nested_too_deep_are_refused_and_the_model_is_told(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    deep: Json = "x"
+    for _ in range(150):
+        deep = [deep]
+    model = ScriptedModel([call("pay", account=deep, amount="5.00"), answer({"account": "a", "amount": "1"})])
+    async with serving(temporal, model, tmp_path) as bank:
+        outcome = await bank.run(Banker)
+    assert outcome.status == "completed"
+    told = model.requests[-1].messages[-1]
+    assert told.kind == "tool"
+    assert told.is_error
+    assert "nested deeper than 80 levels" in str(told.content)
+    assert bank.bank.paid == []
+    assert len(model.requests) == 2
 
 
 async def test_after_a_persons_word_the_model_is_asked_again_without_the_half_answer(
