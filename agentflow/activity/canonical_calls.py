@@ -38,9 +38,9 @@ class CanonicalCalls:
     ) -> AssistantMessage:
         """The answer with the arguments of its calls as the tools get them.
 
-        A call that can't be has a ``problem``; one that has one already stays as it is. One of a tool that isn't here stays as it is; where its
-        types aren't those on offer, it has the defaults on offer and is else as it was written. The worker
-        that carries it out then refuses what isn't canonical.
+        A call that can't be has a ``problem``; one that has one already stays as it is. So does one of a tool
+        that isn't here; where its types aren't those on offer, it has the defaults on offer and is else as it
+        was written. The worker that carries it out then refuses what isn't canonical.
         """
         if not message.tool_calls:
             return message
