@@ -48,7 +48,7 @@ def test_what_is_told_by_its_form_is_found_in_each_encoding(kind: str, encoding:
     assert f"[{kind}]" in redacted(f"it was {ENCODINGS[encoding](FORMS[kind])} so", PATTERNS)
 
 
-@pytest.mark.parametrize("look", set(LOOKS) - {"capitals"})
+@pytest.mark.parametrize("look", sorted(set(LOOKS) - {"capitals"}))
 @pytest.mark.parametrize("kind", FORMS)
 def test_what_is_told_by_its_form_is_found_however_its_characters_are_written(kind: str, look: str) -> None:
     assert redacted(f"it was <{LOOKS[look](FORMS[kind])}> so", PATTERNS) == f"it was <[{kind}]> so"
