@@ -36,6 +36,7 @@ PASSED_THROUGH = (
     "joserfc",
     "cryptography",
     "_cffi_backend",
+    "ada_url",
     "_openssl",
     # Slow to import and free of side effects: pydantic's and jsonschema's own parts.
     "annotated_types",

@@ -108,7 +108,7 @@ def test_no_attack_gets_through_and_each_family_breaches_a_twin_without_its_guar
     assert attacked["breaches"] == 0, attacked["examples"]
     assert attacked["families"].keys() == {
         *("doors", "spellings", "claims", "delays", "plugged"),
-        *("misspelt", "reports", "endings", "raw_arguments", "bills", "bundles"),
+        *("misspelt", "reports", "endings", "raw_arguments", "bills", "bundles", "hidden", "encodings"),
     }
     for family in attacked["families"].values():
         assert family["attempts"] > 20
