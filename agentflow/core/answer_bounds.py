@@ -27,10 +27,7 @@ def too_many_calls(message: AssistantMessage, most: int) -> str | None:
 
 def with_shallow_arguments(message: AssistantMessage) -> AssistantMessage:
     """The answer. A call whose arguments are nested too deep to be written down is refused, without them."""
-    if not any(_is_deep(cast(Json, call.arguments), MAX_ARGUMENTS_DEPTH) for call in message.tool_calls):
-        return message
-    calls = (_shallow(call) for call in message.tool_calls)
-    return message.model_copy(update={"tool_calls": tuple(calls)})
+    return message.model_copy(update={"tool_calls": tuple(map(_shallow, message.tool_calls))})
 
 
 def _shallow(call: ToolCall) -> ToolCall:

@@ -18,6 +18,7 @@ from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariabl
 
 from agentflow.contracts.wire import Json, canonical_json
 from agentflow.core.ecma_pattern import compiled
+from agentflow.core.schema_parts import subschemas
 
 MAX_STEPS = 300_000
 """Keywords that are looked at in one check: some 0.5 s. 3,000 objects with ten fields each take 70,000."""
@@ -47,22 +48,18 @@ def problem_of(schema: Json) -> str | None:
     Raises:
         PatternError: a pattern of it can't be tested in linear time.
     """
-    if isinstance(schema, list):
-        return next(filter(None, map(problem_of, cast(list[Json], schema))), None)
-    if not isinstance(schema, dict):
-        return None
-    words = cast(dict[str, Json], schema)
-    if isinstance(pattern := words.get("pattern"), str):
-        compiled(pattern)
-    by_pattern = words.get("patternProperties")
-    if isinstance(by_pattern, dict):
-        for pattern in cast(dict[str, Json], by_pattern):
+    for part in subschemas(schema):
+        if isinstance(pattern := part.get("pattern"), str):
             compiled(pattern)
-    if _has(words, "unevaluatedProperties") and _has(words, "patternProperties"):
+        by_pattern = part.get("patternProperties")
+        for name in cast(dict[str, Json], by_pattern) if isinstance(by_pattern, dict) else ():
+            compiled(name)
+    # Wherever they stand: a reference may lead into a literal, too.
+    if _has(schema, "unevaluatedProperties") and _has(schema, "patternProperties"):
         return (
             "unevaluatedProperties and patternProperties can't be checked together: say additionalProperties"
         )
-    return next(filter(None, map(problem_of, words.values())), None)
+    return None
 
 
 def _has(schema: Json, keyword: str) -> bool:

@@ -1,6 +1,6 @@
 """Parts of JSON Schemas: what a reference points to, and what is left without the words for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from agentflow.contracts.wire import Json
@@ -17,6 +17,22 @@ def referenced(root: Json, reference: str) -> Json:
         key = step.replace("~1", "/").replace("~0", "~")
         found = cast(Mapping[str, Json], found).get(key) if isinstance(found, Mapping) else None
     return found
+
+
+def subschemas(schema: Json) -> Iterator[Mapping[str, Json]]:
+    """A schema, and each schema in it. What a literal or an example holds is none, whatever it looks like."""
+    if isinstance(schema, list):
+        for part in cast(list[Json], schema):
+            yield from subschemas(part)
+    if not isinstance(schema, Mapping):
+        return
+    words = cast(Mapping[str, Json], schema)
+    yield words
+    for word, part in words.items():
+        if word in _MAPS and isinstance(part, Mapping):
+            yield from subschemas(list(cast(Mapping[str, Json], part).values()))
+        elif word not in (*_LITERALS, *_WORDS):
+            yield from subschemas(part)
 
 
 def without_words(schema: Json) -> Json:

@@ -72,6 +72,18 @@ def test_a_pattern_that_can_not_be_tested_is_refused_wherever_it_stands(schema: 
         compile_schema(schema, "x")
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"const": {"pattern": "(?=a)"}},
+        {"default": {"pattern": "(?=a)"}, "examples": [{"pattern": "(?=a)"}]},
+        {"properties": {"pattern": {"type": "string"}}},
+    ],
+)
+def test_what_only_looks_like_a_pattern_is_none(schema: dict[str, Json]) -> None:
+    assert compile_schema(schema, "x")({"pattern": "(?=a)"}) is None
+
+
 def test_what_would_be_matched_in_pythons_engine_elsewhere_is_refused() -> None:
     schema: dict[str, Json] = {"patternProperties": {"^x-": {}}, "allOf": [{"unevaluatedProperties": False}]}
     with pytest.raises(ConfigurationError, match="say additionalProperties"):
