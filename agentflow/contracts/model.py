@@ -24,6 +24,10 @@ def _is_first(attempt: int) -> bool:
     return attempt == 1
 
 
+MAX_TOOL_CALLS = 100
+"""Of one answer, unless its agent says otherwise."""
+
+
 class ModelOptions(Contract):
     """How models are called."""
 
@@ -38,7 +42,7 @@ class ModelOptions(Contract):
     heartbeat_timeout: Duration = timedelta(seconds=20)
     """An attempt whose worker is silent this long counts as dead."""
     retry: RetryOptions = RetryOptions()
-    max_tool_calls: int = Field(default=100, ge=1, le=1_000)
+    max_tool_calls: int = Field(default=MAX_TOOL_CALLS, ge=1, le=1_000)
     """Of one answer. One with more is not used: the next model is asked, then a person."""
 
 
@@ -89,7 +93,7 @@ class Brief(Contract):
     """JSON Schema that the final answer must fit; ``None`` for free text."""
     output_name: str = "final_answer"
     max_output_tokens: int
-    max_tool_calls: int = 100
+    max_tool_calls: int = MAX_TOOL_CALLS
     temperature: float | None = None
     timeout: Duration
     rules: str | None = Field(default=None, exclude_if=is_none)
