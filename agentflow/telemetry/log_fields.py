@@ -45,6 +45,7 @@ ALLOWED = frozenset(
         "status",
         "missing",
         "damaged",
+        "dropped",
         "records",
         "older_than",
         "spans",

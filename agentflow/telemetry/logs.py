@@ -4,6 +4,9 @@ import logging
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import partial
+from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,6 +17,7 @@ from agentflow.core.known_values import KnownValues
 from agentflow.core.visible import visible_line
 from agentflow.private_files import make_file, make_folder
 from agentflow.telemetry import log_fields
+from agentflow.telemetry.log_writer import LOG_WRITER
 from agentflow.telemetry.redactor import NOTHING_KNOWN, Redactor
 
 LogFormat = Literal["json", "console"]
@@ -49,7 +53,8 @@ def configure_logs(
 ) -> None:
     """Send structlog's events, and the standard library's, to one place in one format.
 
-    For applications (a worker's ``main``); the library never calls it. A line has the ids of the run and of
+    For applications (a worker's ``main``); the library never calls it. Lines are written by a thread of their
+    own: nothing waits for a reader that stalls. A line has the ids of the run and of
     the trace that it is from. Fields that may hold anything (reasons, errors, messages of other loggers) are
     left out, and named in ``withheld``, unless ``texts`` says what they go through.
 
@@ -66,7 +71,8 @@ def configure_logs(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # A run's lines have one already, of when it spoke.
+        structlog.processors.MaybeTimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
@@ -80,7 +86,9 @@ def configure_logs(
     if file:
         make_folder(file.parent)
         make_file(file)
-    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    handler = _QueuedHandler(
+        logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
@@ -93,6 +101,30 @@ def configure_logs(
     )
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def flush_logs(seconds: float = 2.0) -> bool:
+    """Wait until all that was logged is written. Answers whether it is, in so many seconds.
+
+    At the end of the interpreter it is done anyway; call it where a process leaves by ``os._exit``.
+    """
+    return LOG_WRITER.flush(seconds)
+
+
+class _QueuedHandler(QueueHandler):
+    """Makes a line where it is logged, and has it written elsewhere."""
+
+    def __init__(self, writes: logging.Handler) -> None:
+        super().__init__(cast(Any, LOG_WRITER))
+        self._writes = writes
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        LOG_WRITER.put(partial(self._writes.handle, record))
+
+    def close(self) -> None:
+        LOG_WRITER.flush()
+        self._writes.close()
+        super().close()
 
 
 class _Allowlist:
@@ -177,18 +209,23 @@ class RunLog:
     def debug(self, event: str, **fields: object) -> None:
         """A step was taken; at each turn there are several."""
         # Where nobody has configured structlog it prints whatever it is given.
-        if structlog.is_configured() and not workflow.unsafe.is_replaying():
-            self._log.debug(event, **self._told(fields))
+        if structlog.is_configured():
+            self._tell(self._log.debug, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
         """Something happened."""
-        if not workflow.unsafe.is_replaying():
-            self._log.info(event, **self._told(fields))
+        self._tell(self._log.info, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Something was refused, or needs a person."""
+        self._tell(self._log.warning, event, fields)
+
+    def _tell(self, tell: Callable[..., object], event: str, fields: dict[str, object]) -> None:
         if not workflow.unsafe.is_replaying():
-            self._log.warning(event, **self._told(fields))
+            # What the line says of here and now; it is made and written by another thread.
+            at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            told = {"timestamp": at, **log_fields.ids(), **self._told(fields)}
+            LOG_WRITER.put(partial(tell, event, **told))
 
     def _told(self, fields: dict[str, object]) -> dict[str, object]:
         redactor = _Texts.redactor

@@ -7,6 +7,7 @@ import pytest
 import structlog
 from temporalio.testing import WorkflowEnvironment
 
+from agentflow.telemetry.logs import flush_logs
 from agentflow.testing import ScriptedModel, answer
 from tests.workflow.chatting_agents import Forgetful
 from tests.workflow.harness import serving
@@ -20,6 +21,7 @@ async def logged(
     """Whether a run's beginning is logged, and whether each of its steps is."""
     async with serving(temporal, ScriptedModel([answer("ok")]), directory) as bank:
         await bank.run(Forgetful)
+    assert flush_logs()
     printed = capsys.readouterr().out
     return "run started" in printed, "model answered" in printed
 

@@ -22,7 +22,7 @@ from agentflow.contracts.wire import ApprovalId
 from agentflow.core.action import Action, Asking, request_for
 from agentflow.inbox import Inbox
 from agentflow.redaction import Redactor
-from agentflow.telemetry.logs import configure_logs
+from agentflow.telemetry.logs import configure_logs, flush_logs
 from agentflow.testing import ScriptedModel, answer, call
 from agentflow.workflow.redaction import RunRedaction
 from tests.workflow.desk import Desk
@@ -198,6 +198,7 @@ def test_whatever_is_marked_is_not_in_what_may_be_seen_of_an_action(email: str, 
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
+    assert flush_logs()
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
@@ -216,6 +217,7 @@ async def test_no_text_is_logged_unless_it_is_asked_for(
 ) -> None:
     configure_logs(level=logging.DEBUG, file=tmp_path / "log")
     await failing(temporal, tmp_path, f"broken for {EMAIL}")
+    assert flush_logs()
     text = (tmp_path / "log").read_text()
     assert "broken" not in text
     assert EMAIL not in text
