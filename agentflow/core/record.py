@@ -1,7 +1,7 @@
 """The run's decision log, as the ``decisions`` query returns it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentflow.contracts.rules import DecisionRecord
 
@@ -41,9 +41,13 @@ class DecisionLog:
             dropped += 1
         return DecisionLog(tuple(records), dropped, size)
 
+    def counting_one_more(self) -> "DecisionLog":
+        """With one line more that is left out from the first."""
+        return replace(self, dropped=self.dropped + 1)
+
     def quiet(self) -> "DecisionLog":
         """Without what goes first: where what a run takes along is too long otherwise."""
-        kept = tuple(record for record in self.records if not (_is_noise(record) or _is_anybodys(record)))
+        kept = tuple(record for record in self.records if not (has_no_effect(record) or _is_anybodys(record)))
         return DecisionLog(kept, self.dropped + len(self.records) - len(kept))
 
     def shown(self) -> tuple[DecisionRecord, ...]:
@@ -57,15 +61,15 @@ class DecisionLog:
         return (gone, *self.records)
 
 
-def _first_to_go(records: list[DecisionRecord]) -> int:
-    kinds: tuple[Callable[[DecisionRecord], bool], ...] = (_is_noise, _is_anybodys)
-    found = (next((at for at, one in enumerate(records) if is_kind(one)), None) for is_kind in kinds)
-    return next((at for at in found if at is not None), 0)
-
-
-def _is_noise(record: DecisionRecord) -> bool:
+def has_no_effect(record: DecisionRecord) -> bool:
     """Whether somebody sent it and it had no effect: malformed, or refused."""
     return record.subject == "signal" or (record.by is not None and not record.accepted)
+
+
+def _first_to_go(records: list[DecisionRecord]) -> int:
+    kinds: tuple[Callable[[DecisionRecord], bool], ...] = (has_no_effect, _is_anybodys)
+    found = (next((at for at, one in enumerate(records) if is_kind(one)), None) for is_kind in kinds)
+    return next((at for at in found if at is not None), 0)
 
 
 def _is_anybodys(record: DecisionRecord) -> bool:
@@ -74,7 +78,7 @@ def _is_anybodys(record: DecisionRecord) -> bool:
 
 
 def _shortened(record: DecisionRecord) -> DecisionRecord:
-    limit = MAX_NOISE if _is_noise(record) else MAX_DETAIL
+    limit = MAX_NOISE if has_no_effect(record) else MAX_DETAIL
     if len(record.detail) <= limit:
         return record
     return record.model_copy(update={"detail": f"{record.detail[: limit - 1]}…"})

@@ -188,7 +188,7 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         """
         is_busy = self._tool_calls.under_way or self._run.purse.reservations
         if not is_busy and self._continuation.is_possible:
-            self._continuation.continue_as_new(None, progress)
+            await self._continuation.continue_as_new(None, progress)
 
     async def chat(self, prompt: str, *, output_type: type[AnswerT]) -> AnswerT:
         """Ask the model for one answer of a type. No tools are on offer.

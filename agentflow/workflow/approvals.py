@@ -21,13 +21,16 @@ from agentflow.workflow.people_log import PeopleLog, how_known
 class Approvals:
     """What a run asks people to agree to."""
 
-    def __init__(self, identities: Identities, log: PeopleLog, is_heard_of: Callable[[str], bool]) -> None:
+    def __init__(
+        self, identities: Identities, log: PeopleLog, is_heard_of: Callable[[str, datetime], bool]
+    ) -> None:
         """Ask nobody yet.
 
         Args:
             identities: Tells who people are.
             log: Of what counted and what did not.
-            is_heard_of: Whether something that may have come in time for an approval waits to be judged.
+            is_heard_of: Whether something waits to be judged that may have come in time for an approval, by
+                its id and its deadline.
         """
         self._identities = identities
         self._log = log
@@ -128,9 +131,11 @@ class Approvals:
                 )
             except TimeoutError:
                 # What came in time counts, though this run hears it only now.
-                if self._is_heard_of(approval_id):
+                if self._is_heard_of(approval_id, request.deadline):
                     await workflow.wait_condition(
-                        lambda: self._is_over(approval_id) or not self._is_heard_of(approval_id)
+                        lambda: (
+                            self._is_over(approval_id) or not self._is_heard_of(approval_id, request.deadline)
+                        )
                     )
                 self._approvals[approval_id] = expire(self._approvals[approval_id])
             outcome = self._approvals[approval_id].outcome
@@ -188,13 +193,19 @@ class Approvals:
 
     def reconsider(self) -> list[str]:
         """Take back the consents that no longer count, of what nobody has acted on. Answers whose."""
+        resting = [
+            pending
+            for key, pending in self._approvals.items()
+            if pending.consents and key not in self._acted_on
+        ]
+        if not resting:
+            return []
         trust, gone = self._identities.trust(), list[str]()
-        for key, pending in self._approvals.items():
-            if key not in self._acted_on:
-                request = pending.request
-                kept = pending.keeping(stands_for(request.quorum, trust, request.requested_by))
-                gone += [f"{one.name} ({key})" for one in pending.consents if one not in kept.consents]
-                self._approvals[key] = kept
+        for pending in resting:
+            request = pending.request
+            kept = pending.keeping(stands_for(request.quorum, trust, request.requested_by))
+            gone += [f"{one.name} ({request.id})" for one in pending.consents if one not in kept.consents]
+            self._approvals[request.id] = kept
         return gone
 
     def _is_over(self, approval_id: ApprovalId) -> bool:

@@ -15,6 +15,10 @@ from agentflow.contracts.arrival import ArrivalInquiry, SignalSought
 from agentflow.contracts.wire import Sha256
 from agentflow.core.arrival import content_of
 
+MAX_IN_FULL = 100
+"""Signals of one workflow task that are each on record, whatever becomes of them. Of the crowd beyond it, one
+that has no effect is counted, and one that came before in the same words is not looked at again."""
+
 
 @dataclass(frozen=True, eq=False)
 class SignalTask:
@@ -50,6 +54,23 @@ class HeardSignal:
     nth: int
     """Which of those of this name and content in its task; the first is 1."""
     task: SignalTask
+    place: int
+    """Which of all of its task; the first is 1."""
+
+    @property
+    def is_first_of_crowd(self) -> bool:
+        """Whether from here on there are too many."""
+        return self.place == MAX_IN_FULL + 1
+
+    @property
+    def is_of_crowd(self) -> bool:
+        """Whether it is one of too many."""
+        return self.place > MAX_IN_FULL
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it is one of too many, and came before in the same words."""
+        return self.is_of_crowd and self.nth > 1
 
 
 class SignalLog:
@@ -58,13 +79,15 @@ class SignalLog:
     def __init__(self) -> None:
         began = workflow.info().start_time
         self._task = SignalTask(at=began, event=0, after=began, after_event=0)
+        self._count = 0
 
     def heard(self, name: str, payloads: Sequence[bytes]) -> HeardSignal:
         """Count a signal, in the order in which they are handed to the run."""
-        now, event = workflow.now(), workflow.info().get_current_history_length()
-        last = self._task
-        if (now, event) != (last.at, last.event):
-            self._task = SignalTask(at=now, event=event, after=last.at, after_event=last.event)
+        event, last = workflow.info().get_current_history_length(), self._task
+        if event != last.event:
+            self._task = SignalTask(at=workflow.now(), event=event, after=last.at, after_event=last.event)
+            self._count = 0
         content = content_of(payloads)
         self._task.copies[name, content] += 1
-        return HeardSignal(name, content, self._task.copies[name, content], self._task)
+        self._count += 1
+        return HeardSignal(name, content, self._task.copies[name, content], self._task, self._count)

@@ -70,7 +70,7 @@ class Continuation:
         """
         return self._run.definition.performs_by_default and self.is_possible
 
-    def continue_as_new(self, turn: CarriedTurn | None, progress: Json = None) -> NoReturn:
+    async def continue_as_new(self, turn: CarriedTurn | None, progress: Json = None) -> NoReturn:
         """End this execution, and start the next with all that the run knows.
 
         Args:
@@ -78,6 +78,7 @@ class Continuation:
             progress: What ``checkpoint`` was given.
         """
         run = self._run
+        await run.calls.outgoing.room_to_end()
         run.people.turn_away("the run continued as new")
         run.show_soon.never()
         run.purse = run.purse.closed()

@@ -35,8 +35,10 @@ from agentflow.contracts.notice import Notice
 from agentflow.contracts.tools import RetryOptions, ToolContract, ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json, sha256_of
 from agentflow.errors import PayloadTooLargeError
+from agentflow.workflow.outgoing import Outgoing
 from agentflow.workflow.sealed_calls import (
     ELSEWHERE,
+    SHORT_ANSWER,
     Call,
     CallNames,
     activity_error,
@@ -55,6 +57,7 @@ _POOL_WAIT = timedelta(minutes=10)
 async def resolve_manifest(calls: CallNames, request: ManifestRequest) -> Manifest:
     """Pin the run: a local activity, since it only reads the worker's own configuration."""
     return await execute_locally(
+        calls,
         Call(
             RESOLVE_MANIFEST_ACTIVITY,
             calls.name("manifest"),
@@ -97,6 +100,7 @@ async def chat(
     """
     question = request.model_dump(mode="json", include={"parent", "results", "messages"})
     return await execute(
+        calls,
         Call(
             CHAT_ACTIVITY,
             calls.name("chat", turn, question),
@@ -146,6 +150,7 @@ async def run_tool(
     call = Call(contract.name, name, argument, ToolResult, retry, calls.funds())
     if not contract.local:
         return await execute(
+            calls,
             call,
             activity_id=f"{ELSEWHERE}{name}" if elsewhere else None,
             task_queue=options.task_queue,
@@ -156,7 +161,9 @@ async def run_tool(
         )
     try:
         return await execute_locally(
+            calls,
             call,
+            options.max_result_bytes + SHORT_ANSWER,
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=within,
             # A longer wait between attempts is a timer of the run's: it doesn't hold up the workflow task.
@@ -179,6 +186,7 @@ async def identify_ledger(
     """
     queue = contract.options.task_queue
     return await execute(
+        calls,
         Call(
             IDENTIFY_LEDGER_ACTIVITY,
             calls.name("ledger", queue),
@@ -238,6 +246,7 @@ async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> Outp
         ActivityError: no worker could ask it.
     """
     return await execute(
+        calls,
         Call(
             GUARD_OUTPUT_ACTIVITY,
             calls.name("output", _in_any_order(check.model_dump(mode="json"))),
@@ -250,14 +259,20 @@ async def guard_output(calls: CallNames, check: OutputCheck, limit: int) -> Outp
     )
 
 
-async def notify(notice: Notice, limit: int) -> None:
+async def notify(notice: Notice, limit: int, outgoing: Outgoing) -> None:
     """Tell people outside, and try again until the notice's deadline.
+
+    Args:
+        notice: The notice.
+        limit: The most bytes that a payload may have.
+        outgoing: Counts what the execution sends.
 
     Raises:
         PayloadTooLargeError: the notice is too big for Temporal.
         ActivityError: it was not delivered.
     """
     payload = sized("the notice", notice, limit).payload
+    mark = await outgoing.room_for(payload.ByteSize())
     lifetime = max(notice.deadline - workflow.now(), timedelta(minutes=1))
     await workflow.execute_activity(
         NOTIFY_ACTIVITY,
@@ -271,6 +286,7 @@ async def notify(notice: Notice, limit: int) -> None:
         ),
         summary=f"{notice.kind}: {notice.subject}",
     )
+    outgoing.have_left(mark)
 
 
 async def _about_effect(
@@ -284,6 +300,7 @@ async def _about_effect(
 ) -> EffectReport:
     options = contract.options
     return await execute(
+        calls,
         Call(
             activity,
             calls.name("effect", inquiry.invocation.ledger_key, inquiry.invocation.decision.arguments_hash),

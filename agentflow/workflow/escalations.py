@@ -35,13 +35,16 @@ class Doubt:
 class Escalations:
     """What a run needs people to take over. One is open at a time."""
 
-    def __init__(self, identities: Identities, log: PeopleLog, is_heard_of: Callable[[str], bool]) -> None:
+    def __init__(
+        self, identities: Identities, log: PeopleLog, is_heard_of: Callable[[str, datetime], bool]
+    ) -> None:
         """Ask nobody yet.
 
         Args:
             identities: Tells who people are.
             log: Of what counted and what did not.
-            is_heard_of: Whether something that may have come in time for an escalation waits to be judged.
+            is_heard_of: Whether something waits to be judged that may have come in time for an escalation, by
+                its id and its deadline.
         """
         self._identities = identities
         self._log = log
@@ -105,9 +108,11 @@ class Escalations:
                     )
                 except TimeoutError:
                     # What came in time counts, though this run hears it only now.
-                    if self._is_heard_of(escalation.id):
+                    if self._is_heard_of(escalation.id, escalation.deadline):
                         await workflow.wait_condition(
-                            lambda: self._is_over() or not self._is_heard_of(escalation.id)
+                            lambda: (
+                                self._is_over() or not self._is_heard_of(escalation.id, escalation.deadline)
+                            )
                         )
                     if not self._is_over():
                         break
@@ -119,12 +124,19 @@ class Escalations:
         finally:
             self._open = None
 
-    def asked(self, resolution: Resolution) -> AnswerTo | None:
+    def asked(
+        self, resolution: Resolution, came_before: Callable[[datetime | None], bool]
+    ) -> AnswerTo | None:
         """The escalation that a resolution is about, whoever sent it; what is about none is on record.
 
         Who sent it is asked also where it can't count: nothing that they signed earlier does from then on.
+
+        Args:
+            resolution: What somebody sent.
+            came_before: Whether it came before people were asked.
         """
-        if (problem := elsewhere(self._open, resolution)) is not None or self._open is None:
+        open_one = self._open if self._open and not came_before(self._open.escalation.asked_at) else None
+        if (problem := elsewhere(open_one, resolution)) is not None or self._open is None:
             self._refuse(resolution, problem or "nothing is escalated", workflow.now())
             return None
         return AnswerTo(resolution, self._open.escalation)

@@ -36,7 +36,7 @@ class RunHandlers:
         Dynamic, since a named handler with the wrong number of arguments would raise in the workflow
         task and be retried for ever, and an undecodable one would be dropped without a record.
         """
-        self._run.on_signal(name, [value.payload.data for value in payloads])
+        self._run.signals.put(name, [value.payload.data for value in payloads])
 
     @workflow.update(name=names.DECIDE_UPDATE)
     async def decide(self, payload: RawValue) -> DecisionReceipt:
@@ -44,9 +44,10 @@ class RunHandlers:
 
         A well-formed decision that doesn't count is recorded, and fails the update.
         """
-        if not self._run.has_begun:
-            # It came with an execution's first task, and what the one before knew is not taken up yet.
-            await workflow.wait_condition(lambda: self._run.has_begun)
+        if not self._run.has_begun or self._run.signals.is_waiting:
+            # It came with an execution's first task, and what the one before knew is not taken up yet; or
+            # signals came before it that have not been taken.
+            await workflow.wait_condition(lambda: self._run.has_begun and not self._run.signals.is_waiting)
         decision = parse_decision((payload.payload.data,))
         judged = decision if isinstance(decision, Refusal) else await self._run.people.decide(decision)
         self._run.show()

@@ -133,7 +133,7 @@ class Hearing:
 
     def hear(self, sent: Sent, signal: HeardSignal | None) -> Posted:
         """Judge what somebody sent: at once, or once it is known by whom it was and when it came."""
-        posted = Posted(sent, workflow.now(), signal)
+        posted = Posted(sent, signal.task.at if signal else workflow.now(), signal)
         if self._identities.are_outside:
             posted.said = Said.stated(sent)
             posted.is_disputed = posted.came_at >= sent.deadline and self._is_open_to_doubt(posted)
@@ -142,16 +142,17 @@ class Hearing:
         approver = self._identities.verified(sent, posted.came_at)
         verdict = approver if isinstance(approver, Refusal) else self._weigh(posted, approver)
         is_late = isinstance(verdict, Refusal) and verdict.is_late
-        if (person := sender(approver)) is not None:
+        # What can't count needs no place in the order in which people sent what may.
+        may_wait = is_late or bool(self._queue) or not isinstance(verdict, Refusal)
+        if may_wait and (person := sender(approver)) is not None:
             posted.said, posted.signed_at = Said.by_somebody(sent, person.consent), person.signed_at
             posted.is_disputed = is_late and self._is_open_to_doubt(posted)
             if not isinstance(verdict, Refusal) and signal and not self._counted_before(posted, signal):
                 posted.is_disputed, posted.otherwise_at = True, self._earliest(posted, signal)
-        # The order in which people sent what may count is kept. What can't count needs no place in it.
-        if posted.said and (posted.is_disputed or (self._queue and not is_late)):
-            self._line_up(posted, posted.said, person)
-        else:
-            posted.judged = self._count(posted, approver)
+            if posted.is_disputed or (self._queue and not is_late):
+                self._line_up(posted, posted.said, person)
+                return posted
+        posted.judged = self._count(posted, approver)
         return posted
 
     def turn_away(self, why: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic_core import to_jsonable_python
@@ -78,6 +79,9 @@ class Lifecycle(Generic[InputT, OutputT]):
             span.set_attributes(self._about(task))
             try:
                 outcome = await self._ended(task)
+                # Whoever cancels an execution that has ended has nothing to wait for.
+                with suppress(asyncio.CancelledError):
+                    await self._run.calls.outgoing.room_to_end()
             finally:
                 # Known once the state of the execution before is taken up.
                 span.set_attribute(semconv.EXECUTION, self._run.executions + 1)

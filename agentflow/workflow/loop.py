@@ -59,7 +59,7 @@ class ModelLoop(Generic[AnswerT]):
         while True:
             match turn.decide(state):
                 case turn.CallModel() if self._continuation.is_due:
-                    self._continuation.continue_as_new(turn.carried(state))
+                    await self._continuation.continue_as_new(turn.carried(state))
                 case turn.CallModel(correction):
                     state = await self._ask(state, correction)
                 case turn.CallTools(calls):
@@ -124,7 +124,7 @@ class ModelLoop(Generic[AnswerT]):
             left = left[len(group) :]
             if any(isinstance(answer, CallHeldError) for answer in answers):
                 held = [_held(call, answer) for call, answer in zip(group, answers, strict=True)]
-                self._continuation.continue_as_new(turn.carried(state, [*held, *left], results))
+                await self._continuation.continue_as_new(turn.carried(state, [*held, *left], results))
             for held, answer in zip(group, answers, strict=True):
                 assert isinstance(answer, ToolResult)
                 message = tool_message(held.call, answer)

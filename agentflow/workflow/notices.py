@@ -14,6 +14,7 @@ from agentflow.core.view import approval_details, escalation_details
 from agentflow.errors import PayloadTooLargeError
 from agentflow.workflow import dispatch
 from agentflow.workflow.failures import failure_of
+from agentflow.workflow.outgoing import Outgoing
 
 Failed = Callable[[str], None]
 
@@ -21,12 +22,14 @@ Failed = Callable[[str], None]
 class Notices:
     """The notices of one run that are under way."""
 
-    def __init__(self, failed: Failed) -> None:
+    def __init__(self, failed: Failed, outgoing: Outgoing) -> None:
         """Say nothing yet.
 
         Args:
             failed: Hears why one was not delivered.
+            outgoing: Counts what the execution sends.
         """
+        self._outgoing = outgoing
         self._failed = failed
         self._under_way: dict[PendingNotice, asyncio.Task[None]] = {}
         self._limit = 0
@@ -103,7 +106,7 @@ class Notices:
 
     async def _deliver(self, pending: PendingNotice, notice: Notice) -> None:
         try:
-            await dispatch.notify(notice, self._limit)
+            await dispatch.notify(notice, self._limit, self._outgoing)
         except PayloadTooLargeError as error:
             self._failed(f"{notice.kind} of {notice.subject} was not delivered: {error}")
         except ActivityError as error:

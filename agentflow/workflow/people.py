@@ -5,6 +5,8 @@ lined up (``hearing``).
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 
 from temporalio import workflow
 
@@ -21,11 +23,12 @@ from agentflow.core.approval import PendingApproval, Refusal, Verdict
 from agentflow.core.consents import EVERY
 from agentflow.core.signals import parse_decision, parse_resolution, parse_revocation
 from agentflow.workflow.approvals import Approvals, subject_of
-from agentflow.workflow.arrivals import HeardSignal, SignalLog
+from agentflow.workflow.arrivals import HeardSignal
 from agentflow.workflow.escalations import Escalations
 from agentflow.workflow.hearing import Hearing, Judged, Posted, not_judged
 from agentflow.workflow.identities import AnswerTo, DecisionOn, Identities
 from agentflow.workflow.people_log import PeopleLog, Record
+from agentflow.workflow.signal_queue import SignalQueue
 
 _SIGNALS = (APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL, REVOKE_SIGNAL, FREEZE_SIGNAL, UNFREEZE_SIGNAL)
 
@@ -33,20 +36,23 @@ _SIGNALS = (APPROVE_SIGNAL, REJECT_SIGNAL, RESOLVE_SIGNAL, REVOKE_SIGNAL, FREEZE
 class People:
     """What one run asks people, and what they say."""
 
-    def __init__(self, identities: Identities, record: Record, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, identities: Identities, record: Record, changed: Callable[[], None], signals: SignalQueue
+    ) -> None:
         """Let people answer.
 
         Args:
             identities: Tells who they are.
             record: Adds to the decision log.
             changed: Shows where the run stands, after something was judged meanwhile.
+            signals: Those that the run has not taken yet.
         """
         self.identities: Identities = identities
         self._log = PeopleLog(record)
-        self._signals = SignalLog()
         self._hearing = Hearing(identities, weigh=self._weighed, count=self._counted, changed=changed)
-        self.approvals: Approvals = Approvals(identities, self._log, self._hearing.concerns)
-        self.escalations: Escalations = Escalations(identities, self._log, self._hearing.concerns)
+        self._signals = signals
+        self.approvals: Approvals = Approvals(identities, self._log, self._may_be_in_time)
+        self.escalations: Escalations = Escalations(identities, self._log, self._may_be_in_time)
         identities.kids_in_use = self._kids_in_use
         self.requester_kid: Callable[[], str | None] = lambda: None
         """Key that says who asked for the run."""
@@ -54,13 +60,12 @@ class People:
     @property
     def are_heard(self) -> bool:
         """Whether something that people sent waits to be judged."""
-        return self._hearing.is_going_on
+        return self._hearing.is_going_on or self._signals.is_waiting
 
-    def on_signal(self, name: str, payloads: Sequence[bytes]) -> None:
+    def on_signal(self, heard: HeardSignal, payloads: Sequence[bytes]) -> None:
         """Take a signal. A refused one is recorded, and that is all."""
-        heard = self._signals.heard(name, payloads)
-        match name:
-            case "approve" | "reject":
+        match heard.name:
+            case "approve" | "reject" as name:
                 self._on_decision(name, tuple(payloads), heard)
             case "resolve":
                 self._on_resolution(tuple(payloads), heard)
@@ -68,7 +73,7 @@ class People:
                 self._on_revocation(tuple(payloads))
             case _:
                 known = ", ".join(_SIGNALS)
-                self._log.note("signal", False, f"unknown signal {name[:80]!r}; known: {known}")
+                self._log.note("signal", False, f"unknown signal {heard.name[:80]!r}; known: {known}")
 
     async def decide(self, decision: ApprovalDecision) -> DecisionReceipt | Refusal:
         """Take a decision from the update, whose verdict is in the payload."""
@@ -98,6 +103,8 @@ class People:
     def turn_away(self, why: str) -> None:
         """Refuse what nobody has judged yet, since this execution ends."""
         self._hearing.turn_away(why)
+        if left := self._signals.turn_away():
+            self._log.note("signal", False, f"{left} signals were not looked at: {why}")
 
     def reconsider(self) -> None:
         """Take back the consents and words that no longer count, by the keys and revocations of now."""
@@ -118,7 +125,7 @@ class People:
         self, verdict: Verdict, decision: ApprovalDecision, heard: HeardSignal | None
     ) -> Posted | Refusal:
         pending = self.approvals.named(decision.approval_id)
-        if pending is None:
+        if pending is None or _came_before(heard, pending.request.asked_at):
             unknown = Refusal(f"no approval {decision.approval_id}")
             self._log.note(subject_of(verdict), False, unknown.reason, by=decision.by)
             return unknown
@@ -128,7 +135,7 @@ class People:
         resolution = parse_resolution(payloads)
         if isinstance(resolution, Refusal):
             self._log.note("signal", False, f"resolve: {resolution.reason}")
-        elif asked := self.escalations.asked(resolution):
+        elif asked := self.escalations.asked(resolution, came_before=partial(_came_before, heard)):
             self._hearing.hear(asked, heard)
 
     def _on_revocation(self, payloads: tuple[bytes, ...]) -> None:
@@ -145,6 +152,10 @@ class People:
         said = parsed.reason if why_not is None else why_not
         self._log.note("revocation", why_not is None, f"{what}: {said}".rstrip(": "), by=parsed.by)
         self.reconsider()
+
+    def _may_be_in_time(self, about: str, deadline: datetime) -> bool:
+        """Whether something waits to be judged that may have come before the deadline of what it is about."""
+        return self._hearing.concerns(about) or self._signals.may_have_come_before(deadline)
 
     def _kids_in_use(self) -> set[str]:
         consents = [*self.approvals.all_consents, *self.escalations.consents]
@@ -175,3 +186,8 @@ class People:
                 return self.approvals.judge(sent, approver, posted.came_at, posted.found)
             case AnswerTo() as sent:
                 return self.escalations.judge(sent, approver, posted.came_at, posted.found)
+
+
+def _came_before(heard: HeardSignal | None, asked_at: datetime | None) -> bool:
+    """Whether a signal that had to wait came before people were asked: nobody can know what they will be."""
+    return heard is not None and asked_at is not None and heard.task.at <= asked_at

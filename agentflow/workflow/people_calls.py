@@ -18,6 +18,7 @@ async def verify_approver(calls: CallNames, request: VerificationRequest) -> Ver
         ApplicationError: no worker could ask it.
     """
     return await execute_locally(
+        calls,
         Call(
             VERIFY_APPROVER_ACTIVITY,
             calls.name("person"),
@@ -41,6 +42,7 @@ async def find_arrivals(calls: CallNames, inquiry: ArrivalInquiry) -> Arrivals:
         ActivityError: no worker could read it.
     """
     return await execute(
+        calls,
         Call(
             FIND_ARRIVALS_ACTIVITY,
             calls.name("arrivals", inquiry.model_dump(mode="json")),

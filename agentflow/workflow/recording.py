@@ -28,6 +28,7 @@ async def recorded(calls: CallNames, kind: str, found: Recorded) -> Recorded:
         found: What the code of today comes to.
     """
     return await execute_locally(
+        calls,
         Call(
             RECORD_ACTIVITY,
             calls.name(f"record-{kind}"),

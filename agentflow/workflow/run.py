@@ -32,7 +32,7 @@ from agentflow.core.frozen_json import frozen
 from agentflow.core.idempotency import run_fingerprint
 from agentflow.core.named import Named
 from agentflow.core.provenance import PastCall, Provenance
-from agentflow.core.record import DecisionLog
+from agentflow.core.record import DecisionLog, has_no_effect
 from agentflow.core.requester import NOT_SIGNED
 from agentflow.core.task_input import input_of
 from agentflow.core.transcript import Transcript, tool_text
@@ -40,16 +40,19 @@ from agentflow.core.view import RunView, details
 from agentflow.errors import AgentflowError
 from agentflow.telemetry.logs import RunLog
 from agentflow.telemetry.metrics import RunMetrics
+from agentflow.workflow.arrivals import HeardSignal
 from agentflow.workflow.definition import AgentDefinition
 from agentflow.workflow.hearing import not_judged
 from agentflow.workflow.identities import Identities
 from agentflow.workflow.known_effects import KnownEffects
 from agentflow.workflow.lineage import Lineage
 from agentflow.workflow.notices import Notices
+from agentflow.workflow.outgoing import Outgoing
 from agentflow.workflow.people import People
 from agentflow.workflow.pinning import as_pinned, lacking
 from agentflow.workflow.redaction import RunRedaction
 from agentflow.workflow.sealed_calls import CallNames
+from agentflow.workflow.signal_queue import SignalQueue
 from agentflow.workflow.soon import Soon
 from agentflow.workflow.visibility import Standing, Visibility
 from agentflow.workflow.witness import Witness
@@ -65,6 +68,10 @@ class Run:
     """Who asked for the run, once that was looked into."""
     task_input: Json = None
     """The task's input as JSON, for rules and for the approver's page, once the run is pinned."""
+    has_begun: bool = False
+    """Whether the task, and what an execution before this one knew, has been taken up."""
+    _is_crowded: bool = False
+    """Whether the signal that is taken is one of so many that what has no effect is counted only."""
     other_models: frozenset[tuple[str, str]] = frozenset()
     """Models that were asked, and others that answered for them, as the decision log has it."""
 
@@ -75,10 +82,15 @@ class Run:
         self.redaction: RunRedaction = RunRedaction(definition)
         self.log: RunLog = RunLog(self.redaction.text)
         self.metrics: RunMetrics = RunMetrics(definition.name)
-        self.calls: CallNames = CallNames(lambda: self.purse.funds)
+        self.calls: CallNames = CallNames(Outgoing(lambda: self.max_payload_bytes), lambda: self.purse.funds)
         self.show_soon: Soon = Soon(self.show)
+        self.signals: SignalQueue = SignalQueue(self._on_signal, self._count_one_more)
+        """What people send."""
         self.people: People = People(
-            Identities(definition.name, definition.verifier_method, self.calls), self.record, self.show
+            Identities(definition.name, definition.verifier_method, self.calls),
+            self.record,
+            self.show,
+            self.signals,
         )
         self.witness: Witness | None = None
         """Watches from outside of the run, where somebody does."""
@@ -111,16 +123,13 @@ class Run:
         """When the first execution began."""
         self.executions: int = 0
         """How many were before this one."""
-        self.has_begun: bool = False
-        """Whether the task, and what an execution before this one knew, has been taken up."""
-        self._early_signals: list[tuple[str, Sequence[bytes]]] = []
         self._task: AgentTask[Any] | None = None
         self._manifest: Manifest | None = None
         self._state, self._detail = "starting", ""
         self._outcome: str | None = None
         self.one_escalation: asyncio.Lock = asyncio.Lock()
         self.visibility: Visibility = Visibility()
-        self.notices: Notices = Notices(lambda why: self.note("notice", False, why))
+        self.notices: Notices = Notices(lambda why: self.note("notice", False, why), self.calls.outgoing)
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -242,23 +251,29 @@ class Run:
     def has_taken_up(self) -> None:
         """The run stands where it should; what people sent meanwhile counts now."""
         self.has_begun = True
-        early, self._early_signals = self._early_signals, []
-        for name, payloads in early:
-            self.on_signal(name, payloads)
+        self.signals.open()
 
-    def on_signal(self, name: str, payloads: Sequence[bytes]) -> None:
-        """Take a signal. One that comes with an execution's first task waits until the state is there."""
-        if not self.has_begun:
-            self._early_signals.append((name, payloads))
-            return
+    def _on_signal(self, heard: HeardSignal, payloads: Sequence[bytes]) -> None:
+        """Take a signal."""
+        if heard.is_first_of_crowd:
+            self.log.warning(
+                "so many signals at once: those that have no effect are only counted from here on"
+            )
+        self._is_crowded = heard.is_of_crowd
         try:
-            if name in (FREEZE_SIGNAL, UNFREEZE_SIGNAL):
-                self._on_freeze("freeze" if name == FREEZE_SIGNAL else "unfreeze", payloads)
+            if heard.name in (FREEZE_SIGNAL, UNFREEZE_SIGNAL):
+                self._on_freeze("freeze" if heard.name == FREEZE_SIGNAL else "unfreeze", payloads)
             else:
-                self.people.on_signal(name, payloads)
+                self.people.on_signal(heard, payloads)
         except Exception as error:
-            self.note("signal", False, f"{name[:80]}: {not_judged(error).reason}")
+            self.note("signal", False, f"{heard.name[:80]}: {not_judged(error).reason}")
+        finally:
+            self._is_crowded = False
         self.show_soon()
+
+    def _count_one_more(self) -> None:
+        """A signal had no effect, and has no line of its own."""
+        self.decision_log = self.decision_log.counting_one_more()
 
     def _on_freeze(self, verb: FreezeVerb, payloads: Sequence[bytes]) -> None:
         heard = hear(self.frozen, verb, tuple(payloads), self.definition.name, self.task.tenant)
@@ -383,10 +398,13 @@ class Run:
         )
 
     def record(self, record: DecisionRecord) -> None:
-        """Add to the decision log."""
-        self.decision_log = self.decision_log.add(record)
+        """Add to the decision log. Of a crowd of signals, those that have no effect are only counted."""
         if self.witness is not None:
             self.witness.decided(record)
+        if self._is_crowded and has_no_effect(record):
+            self._count_one_more()
+            return
+        self.decision_log = self.decision_log.add(record)
         if not record.accepted:
             tell = self.log.warning
         else:

@@ -13,6 +13,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from agentflow.contracts.names import FUNDS_METADATA, SEAL_REFUSED_ERROR
 from agentflow.contracts.wire import Json, sha256_of
+from agentflow.workflow.outgoing import Outgoing
 from agentflow.workflow.sealing import is_answer_genuine, is_failure_genuine, seal_argument
 
 AnswerT = TypeVar("AnswerT")
@@ -28,12 +29,14 @@ class CallNames:
     activity that is another place in a replay (ADR 42).
     """
 
-    def __init__(self, funds: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, outgoing: Outgoing, funds: Callable[[], str] = lambda: "") -> None:
         """Begin.
 
         Args:
+            outgoing: Counts what the execution sends.
             funds: Says what is settled and reserved, for what may cost something.
         """
+        self.outgoing = outgoing
         self.funds = funds
         self._asked: Counter[str] = Counter()
 
@@ -56,6 +59,12 @@ once to the worker that has the run, as long as it has room: it would refuse aga
 _IN_THE_WORKER = timedelta(days=36_500)
 """The argument of a local activity never leaves its worker. The run's clock stands at when the call was first
 made: where that worker died, the next one makes the call any time later."""
+
+
+_SEAL_BYTES = 2_048
+"""Of a command, beside its argument: the seal, names, time-outs and the summary."""
+SHORT_ANSWER = 8 * 1024
+"""Bytes of the answer of a local activity that the library itself brings."""
 
 
 def as_sent(value: object) -> RawValue:
@@ -88,6 +97,11 @@ class Call(Generic[AnswerT]):
     funds: str = ""
     """What is settled and reserved when it is made."""
 
+    @property
+    def size(self) -> int:
+        """Of its command, in bytes."""
+        return self.argument.payload.ByteSize() + _SEAL_BYTES
+
     def sealed(self, lifetime: timedelta | None) -> RawValue:
         """The argument under its seal."""
         payload, attempts = self.argument.payload, self.retry_policy.maximum_attempts
@@ -98,10 +112,11 @@ class Call(Generic[AnswerT]):
         )
 
 
-async def execute(call: Call[AnswerT], **options: Any) -> AnswerT:
+async def execute(calls: CallNames, call: Call[AnswerT], **options: Any) -> AnswerT:
     """Run an activity on a sealed argument, and believe a sealed answer only.
 
     Args:
+        calls: Of the execution.
         call: The activity, and what it is asked.
         **options: Of ``workflow.execute_activity``.
 
@@ -109,6 +124,7 @@ async def execute(call: Call[AnswerT], **options: Any) -> AnswerT:
         ActivityError: it failed, or somebody else answered in a worker's place.
     """
     activity = call.activity
+    mark = await calls.outgoing.room_for(call.size)
     try:
         answer: RawValue = await workflow.execute_activity(
             activity,
@@ -125,17 +141,23 @@ async def execute(call: Call[AnswerT], **options: Any) -> AnswerT:
         # Nor is what it says passed on: people and the model would read a stranger's words.
         said = f"no worker of this fleet sealed the failure of {activity}: {_by_whom(cause)}"
         raise _not_genuine(activity, said)  # noqa: B904 - its cause is what is said
+    finally:
+        calls.outgoing.have_left(mark)
     if not is_answer_genuine(activity, call.name, answer):
         said = f"no worker of this fleet sealed the answer of {activity}: somebody else completed it"
         raise _not_genuine(activity, said)
     return workflow.payload_converter().from_payload(answer.payload, call.answer_type)
 
 
-async def execute_locally(call: Call[AnswerT], **options: Any) -> AnswerT:
+async def execute_locally(
+    calls: CallNames, call: Call[AnswerT], longest: int = SHORT_ANSWER, **options: Any
+) -> AnswerT:
     """Run a local activity on a sealed argument. The worker itself writes its answer into history.
 
     Args:
+        calls: Of the execution.
         call: The activity, and what it is asked.
+        longest: The answer may be so many bytes.
         **options: Of ``workflow.execute_local_activity``.
 
     Raises:
@@ -143,13 +165,20 @@ async def execute_locally(call: Call[AnswerT], **options: Any) -> AnswerT:
         TimeoutError: it took too long.
         CancelledError: the run was cancelled.
     """
-    return await workflow.execute_local_activity(
-        call.activity,
-        call.sealed(_IN_THE_WORKER),
-        result_type=call.answer_type,
-        retry_policy=call.retry_policy,
-        **options,
-    )
+    await calls.outgoing.expect(longest)
+    size = 0
+    try:
+        answer: RawValue = await workflow.execute_local_activity(
+            call.activity,
+            call.sealed(_IN_THE_WORKER),
+            result_type=RawValue,
+            retry_policy=call.retry_policy,
+            **options,
+        )
+        size = answer.payload.ByteSize()
+    finally:
+        calls.outgoing.came(longest, size)
+    return workflow.payload_converter().from_payload(answer.payload, call.answer_type)
 
 
 def _by_whom(failure: ApplicationError) -> str:

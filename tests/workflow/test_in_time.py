@@ -340,7 +340,7 @@ async def test_where_history_is_too_long_to_be_read_a_late_hearing_is_as_late_as
     assert any("when it came can't be told: there is more history to read" in why for why in refused)
 
 
-async def test_thousands_of_late_approvals_make_one_question_and_the_one_in_time_counts(
+async def test_thousands_of_late_approvals_make_few_questions_and_the_one_in_time_counts(
     skipping: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     async with outage(skipping, ScriptedModel(HUGE), tmp_path, Banker, Harness.pending) as (run, request):
@@ -353,7 +353,8 @@ async def test_thousands_of_late_approvals_make_one_question_and_the_one_in_time
         async with run.serve() as bank:
             outcome = await run.handle.result()
             log = await bank.agents.decisions(run.handle.id)
-        assert await run.activities(FIND_ARRIVALS_ACTIVITY) == 1
+        # Each workflow task that takes some of them may ask once.
+        assert 1 <= await run.activities(FIND_ARRIVALS_ACTIVITY) <= 3
         assert len(await run.times(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)) == 4_001
     assert "expired" in (outcome.tool_calls[0].error or "")
     assert [line.by for line in log if line.subject == "approval" and line.accepted] == ["ann"]
