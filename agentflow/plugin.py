@@ -45,6 +45,7 @@ from agentflow.activity.reconcile import EffectActivities, PinBefore
 from agentflow.activity.recording import record
 from agentflow.activity.running import tasks_known
 from agentflow.activity.sealed import Seals, Served, with_sealed
+from agentflow.activity.state_parts import StateParts
 from agentflow.activity.stops import StopReader
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.activity.verification import VerificationActivity
@@ -64,6 +65,7 @@ from agentflow.adapters.waiting import waiting_measured
 from agentflow.clean_exit import ensure_clean_exit
 from agentflow.contracts import names
 from agentflow.contracts.arrival import ArrivalInquiry
+from agentflow.contracts.carried import StatePart, StatePartWanted
 from agentflow.contracts.effects import EffectInquiry
 from agentflow.contracts.guards import OutputCheck
 from agentflow.contracts.identity import SignatureTerms
@@ -286,6 +288,7 @@ class AgentflowPlugin(SimplePlugin):
                 content=self._content,
                 price_of=self._models.price_of_answer,
                 calls=CanonicalCalls(_tools_by_agent(workflows), self._tools),
+                max_payload_bytes=self._max_payload_bytes,
             )
             manifest = ManifestActivity(
                 self._models,
@@ -304,6 +307,7 @@ class AgentflowPlugin(SimplePlugin):
                 ledger=ledger,
                 tries_before=partial(spent_before, settings["client"]),
             )
+            states = StateParts(self._blobs)
             verification = VerificationActivity(_own_verifiers(workflows))
             served += [
                 Served(names.CHAT_ACTIVITY, ChatRequest, chat.chat),
@@ -311,6 +315,8 @@ class AgentflowPlugin(SimplePlugin):
                 Served(names.VERIFY_APPROVER_ACTIVITY, VerificationRequest, verification.verify_approver),
                 Served(names.FIND_ARRIVALS_ACTIVITY, ArrivalInquiry, find_arrivals),
                 Served(names.RECORD_ACTIVITY, Recorded, record),
+                Served(names.STORE_STATE_ACTIVITY, StatePart, states.store_state),
+                Served(names.LOAD_STATE_ACTIVITY, StatePartWanted, states.load_state),
             ]
             if self._output_guard:
                 guard = OutputGuardActivity(self._output_guard, self._guard_timeout)

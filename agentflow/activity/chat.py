@@ -15,7 +15,8 @@ from agentflow.activity.history import blobs_of_this_run
 from agentflow.activity.marks import MarksOfBriefs
 from agentflow.activity.transcripts import TranscriptStore
 from agentflow.contracts.budget import Usage
-from agentflow.contracts.messages import Entry
+from agentflow.contracts.manifest import MAX_PAYLOAD_BYTES
+from agentflow.contracts.messages import AssistantMessage, Entry
 from agentflow.contracts.model import (
     HEAD_DIGITS,
     Brief,
@@ -27,7 +28,7 @@ from agentflow.contracts.model import (
     ModelSpec,
 )
 from agentflow.contracts.wire import Sha256, exactly
-from agentflow.core.answer_bounds import too_many_calls, with_shallow_arguments
+from agentflow.core.answer_bounds import too_long, too_many_calls, with_shallow_arguments
 from agentflow.core.compaction import compacted
 from agentflow.core.constrained import encodable
 from agentflow.core.idempotency import run_root
@@ -45,6 +46,10 @@ from agentflow.telemetry.spans import current_span
 MAX_NAME = 200
 """Characters of a name or a word of a provider's that go into history."""
 _PRICES_KEPT = 256
+_BESIDE_ANSWER = 100_000
+"""Bytes of what an answer is sent with: usage, the check of the input, the seal."""
+_TOLD_OF_UNUSED = 2_000
+"""Characters of an answer's text that stay where it is not used."""
 """Of models that answer for others."""
 
 PriceOf = Callable[[str, str], ModelPrice | None]
@@ -67,6 +72,7 @@ class ChatActivity:
         content: SpanContent | None = None,
         price_of: PriceOf = lambda asked, answered: None,
         calls: CanonicalCalls | None = None,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         """Put the parts together.
 
@@ -79,6 +85,7 @@ class ChatActivity:
             content: Puts what is said into spans.
             price_of: Knows the price of a model that answers for another one.
             calls: Makes the arguments of tool calls what the tools get.
+            max_payload_bytes: The longest value that an activity may answer.
         """
         self._client = client
         self._transcripts = transcripts
@@ -89,6 +96,7 @@ class ChatActivity:
         self._price_of = price_of
         self._prices: dict[tuple[str, str], ModelPrice | None] = {}
         self._calls = calls or CanonicalCalls()
+        self._max_answer_bytes = max_payload_bytes - _BESIDE_ANSWER
         self._marks = MarksOfBriefs()
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
@@ -202,12 +210,16 @@ class ChatActivity:
 
     async def _bounded(self, answer: ModelAnswer, brief: Brief, workflow_type: str) -> ModelAnswer:
         """The answer as the run may use it: with its calls in their canonical form, or why it is none."""
-        if why := too_many_calls(answer.message, brief.max_tool_calls):
-            # Nor does it get into history: thousands of calls would be a payload that Temporal refuses.
-            without = answer.message.model_copy(update={"tool_calls": ()})
-            return answer.model_copy(update={"message": without, "finish_reason": why})
-        message = with_shallow_arguments(answer.message)
-        message = await self._calls.of(message, brief.tools, workflow_type)
+        why = too_many_calls(answer.message, brief.max_tool_calls)
+        message = answer.message
+        if why is None:
+            message = with_shallow_arguments(message)
+            message = await self._calls.of(message, brief.tools, workflow_type)
+            why = too_long(message, self._max_answer_bytes)
+        if why is not None:
+            # Nor does it get into history: it may be a payload that Temporal refuses.
+            beginning = AssistantMessage(text=answer.message.text[:_TOLD_OF_UNUSED])
+            return answer.model_copy(update={"message": beginning, "finish_reason": why})
         return answer.model_copy(update={"message": message})
 
     async def _other_price(self, asked: ModelSpec, answered: str) -> ModelPrice | None:

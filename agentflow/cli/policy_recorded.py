@@ -15,12 +15,13 @@ from agentflow.cli.policy_agents import PolicyAgent
 from agentflow.cli.policy_cases import Case, CaseContext, EarlierCall
 from agentflow.contracts.budget import Spend
 from agentflow.contracts.manifest import Manifest
-from agentflow.contracts.names import RESOLVE_MANIFEST_ACTIVITY
+from agentflow.contracts.names import LOAD_STATE_ACTIVITY, RESOLVE_MANIFEST_ACTIVITY
 from agentflow.contracts.requester import Requester
 from agentflow.contracts.tools import ToolInvocation, ToolResult
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
 from agentflow.core.requester import Start, requester_of
+from agentflow.core.state_parts import is_split, joined
 
 
 def recorded_cases(run: RecordedRun, agent: PolicyAgent) -> list[Case]:
@@ -43,7 +44,7 @@ def _cases(run: RecordedRun, agent: PolicyAgent) -> Iterator[Case]:
     task = _json(run, started.input.payloads[0])
     manifest = _manifest(run, task)
     results = _results(run)
-    past = [EarlierCall.model_validate(call) for call in _carried(task)]
+    past = [EarlierCall.model_validate(call) for call in _carried(run, task)]
     for number, (event_id, tool, payload) in enumerate(_scheduled(run.history), start=1):
         if tool not in agent.catalog.contracts:
             continue
@@ -91,11 +92,25 @@ def _is_verified(run: RecordedRun, task: dict[str, Json], manifest: Manifest) ->
     return isinstance(found, Requester) and found.proof is not None
 
 
-def _carried(task: Json) -> Iterator[dict[str, Json]]:
+def _carried(run: RecordedRun, task: Json) -> Iterator[dict[str, Json]]:
     carried: dict[str, Any] = task.get("carried") or {}
+    if is_split(carried):
+        try:
+            carried = joined(carried, list(_state_texts(run)))
+        except ValueError as error:
+            raise misused(f"{run.source}: what the run took along can't be read: {error}") from None
     calls: list[dict[str, Json]] = carried.get("past_calls", [])
     for call in calls:
         yield {name: call[name] for name in ("tool", "arguments", "output") if name in call}
+
+
+def _state_texts(run: RecordedRun) -> Iterator[str]:
+    """Parts of the state that the run took up, in order."""
+    asked = {event_id for event_id, activity, _ in _scheduled(run.history) if activity == LOAD_STATE_ACTIVITY}
+    for event in run.history.events:
+        completed = event.activity_task_completed_event_attributes
+        if completed.scheduled_event_id in asked:
+            yield str(document(_json(run, completed.result.payloads[0])).get("text"))
 
 
 def _scheduled(history: WorkflowHistory) -> Iterator[tuple[int, str, Payload]]:

@@ -19,6 +19,20 @@ from agentflow.contracts.tools import ToolResult
 from agentflow.contracts.wire import ApprovalId, Contract, Json, Sha256, Usd, is_empty, is_false, is_none
 
 
+class StatePart(Contract):
+    """A part of a long state: of its JSON as text. The blob store has it from one execution to the next."""
+
+    name: Sha256
+    """Hash of the text in UTF-8."""
+    text: str
+
+
+class StatePartWanted(Contract):
+    """Asks for a part of a state."""
+
+    name: Sha256
+
+
 class CarriedOutput(Contract):
     """A tool call that was carried out, for rules and citations."""
 

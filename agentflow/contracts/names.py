@@ -10,6 +10,8 @@ NOTIFY_ACTIVITY = "notify"
 VERIFY_APPROVER_ACTIVITY = "verify_approver"
 FIND_ARRIVALS_ACTIVITY = "find_arrivals"
 RECORD_ACTIVITY = "record"
+STORE_STATE_ACTIVITY = "store_state"
+LOAD_STATE_ACTIVITY = "load_state"
 
 APPROVE_SIGNAL = "approve"
 REJECT_SIGNAL = "reject"

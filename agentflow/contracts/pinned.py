@@ -94,6 +94,7 @@ class PinnedAgent(Contract):
     """Whether a conversation that outgrew its model's context is made shorter."""
     max_history_bytes: int = 4 * 1024 * 1024
     max_input_bytes: int = 256 * 1024
+    max_carried_bytes: int = 8 * 1024 * 1024
     verifier_method: str | None = None
     """``method`` of the agent's own ``approver_verifier``."""
     checks_task: bool = False

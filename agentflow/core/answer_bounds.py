@@ -3,7 +3,7 @@
 from typing import cast
 
 from agentflow.contracts.messages import AssistantMessage, ToolCall
-from agentflow.contracts.wire import MAX_DEPTH, Json
+from agentflow.contracts.wire import MAX_DEPTH, Json, canonical_json
 from agentflow.core.constrained import invalid_arguments
 
 MAX_ARGUMENTS_DEPTH = MAX_DEPTH - 20
@@ -23,6 +23,19 @@ def too_many_calls(message: AssistantMessage, most: int) -> str | None:
     return (
         f"it asks for {count:,} tool calls at once, and {most:,} are the most (ModelOptions.max_tool_calls)"
     )
+
+
+def too_long(message: AssistantMessage, most: int) -> str | None:
+    """Why an answer is not used that is longer than a payload may be; ``None`` if it isn't.
+
+    Args:
+        message: The answer.
+        most: Bytes of JSON that it may have.
+    """
+    size = len(canonical_json(message.model_dump(mode="json"), max_depth=2 * MAX_DEPTH))
+    if size <= most:
+        return None
+    return f"it is {size:,} bytes long, and {most:,} are the most that a payload of the worker takes"
 
 
 def with_shallow_arguments(message: AssistantMessage) -> AssistantMessage:

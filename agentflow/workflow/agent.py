@@ -93,6 +93,10 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
     at 10 MiB, and ends a run at 50 MiB."""
     max_input_bytes: ClassVar[int] = 256 * 1024
     """Longest task, as JSON; a longer one is refused before anything is scheduled."""
+    max_carried_bytes: ClassVar[int] = 8 * 1024 * 1024
+    """Longest state, as JSON, that a run takes along when it continues as new: above all, outputs and
+    arguments of its calls. A run with more ends denied. A state that is longer than a payload may be is in
+    the blob store until the next execution has taken it up."""
     earlier_effects: ClassVar[EarlierEffects] = "ask"
     """What becomes of a write that an earlier run of the workflow id made with the same arguments: people are
     asked, it counts for this run's (``count``), or it is made ``again``. Each execution of a cron schedule is

@@ -29,6 +29,7 @@ _KINDS: dict[str, type] = {
     "loop_limits": LoopLimits,
     "max_history_bytes": int,
     "max_input_bytes": int,
+    "max_carried_bytes": int,
 }
 _LISTS = ("models", "tools", "untrusted_input")
 _OTHERS = ("rules", "compaction", "approver_verifier", "earlier_effects")

@@ -23,9 +23,10 @@ from agentflow.core.answer import describe_errors
 from agentflow.core.compaction import Outlined
 from agentflow.core.provenance import PastCall
 from agentflow.core.record import DecisionLog
+from agentflow.core.state_parts import is_split
 from agentflow.core.transcript import Transcript
 from agentflow.errors import RunDenied
-from agentflow.workflow import dispatch, sealing
+from agentflow.workflow import dispatch, sealing, state_parts
 from agentflow.workflow.run import Run
 
 MIN_EVENTS = 25
@@ -48,6 +49,8 @@ class Continuation:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._carried_turn: CarriedTurn | None = None
+        self._events_to_begin = self._bytes_to_begin = 0
+        """Of history, with which a long state was taken up: nothing was done with them yet."""
         self.progress: Json = None
         """What the ``checkpoint`` before this execution was given."""
 
@@ -55,12 +58,15 @@ class Continuation:
     def is_possible(self) -> bool:
         """Whether the execution's history has become long."""
         info = workflow.info()
-        if info.get_current_history_length() < MIN_EVENTS:
+        if info.get_current_history_length() < self._events_to_begin + MIN_EVENTS:
             return False
         if self._run.people.are_heard:
             return False
         longest = self._run.definition.max_history_bytes
-        return info.is_continue_as_new_suggested() or info.get_current_history_size() > longest
+        return (
+            info.is_continue_as_new_suggested()
+            or info.get_current_history_size() > longest + self._bytes_to_begin
+        )
 
     @property
     def is_due(self) -> bool:
@@ -82,16 +88,22 @@ class Continuation:
         run.people.turn_away("the run continued as new")
         run.show_soon.never()
         run.purse = run.purse.closed()
-        limit, advice = run.manifest.max_payload_bytes, "; AgentflowPlugin(external_storage=) takes more"
-        payload = _sealed_task(run, _carry(run, turn, progress))
+        limit = run.manifest.max_payload_bytes
+        state = _carry(run, turn, progress).model_dump(mode="json")
+        payload = _sealed_task(run, state)
         if payload.ByteSize() > limit:
             # What strangers sent must not end a run.
             run.forget_noise()
-            payload = _sealed_task(run, _carry(run, turn, progress))
+            state = _carry(run, turn, progress).model_dump(mode="json")
+            payload = _sealed_task(run, state)
+        if payload.ByteSize() > limit:
+            longest = run.definition.max_carried_bytes
+            by_name = await state_parts.stored(run.calls, state, part_bytes=limit, longest=longest)
+            payload = _sealed_task(run, by_name)
         run.log.info("continues as new", executions=run.executions + 1, turn=run.turn)
-        workflow.continue_as_new(dispatch.sized("what the run takes along", RawValue(payload), limit, advice))
+        workflow.continue_as_new(dispatch.sized("what the run takes along", RawValue(payload), limit))
 
-    def take_up(self) -> bool:
+    async def take_up(self) -> bool:
         """Put this execution's run where the one before stood; answer whether there was one.
 
         Raises:
@@ -105,8 +117,14 @@ class Continuation:
         if objection := sealing.objection_to_state(given, task.seal):
             # Whoever starts a run could bring approvals, outputs and a budget of their own making.
             raise RunDenied(objection)
+        state = task.carried
         try:
-            carried = CarriedRun.model_validate(task.carried)
+            if is_split(state):
+                state = await state_parts.loaded(run.calls, state)
+                info = workflow.info()
+                self._events_to_begin = info.get_current_history_length()
+                self._bytes_to_begin = info.get_current_history_size()
+            carried = CarriedRun.model_validate(state)
         except ValidationError as error:
             raise RunDenied(f"this worker can't read the run's state: {describe_errors(error)}") from None
         _take_up(run, carried)
@@ -119,11 +137,11 @@ class Continuation:
         return carried
 
 
-def _sealed_task(run: Run, carried: CarriedRun) -> Payload:
+def _sealed_task(run: Run, carried: Json) -> Payload:
     """The task that the next execution is started with."""
     # As it was sent: a type that leaves a field out must not take it from the run.
     sent = {name: value for name, value in run.task.given.items() if name != "seal"}
-    task = {**sent, "carried": carried.model_dump(mode="json")}
+    task = {**sent, "carried": carried}
     payload = workflow.payload_converter().to_payload(task)
     given = from_json(payload.data)
     if (seal := sealing.seal_state(given)) is not None:

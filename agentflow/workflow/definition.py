@@ -87,6 +87,7 @@ class AgentDefinition(Generic[OutputT]):
     compaction: CompactionStrategy | None
     max_history_bytes: int
     max_input_bytes: int
+    max_carried_bytes: int
     earlier_effects: EarlierEffects
     """What becomes of a write that an earlier run of the workflow id made."""
     verifier_method: str | None
@@ -171,6 +172,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
         compaction=agent.compaction,
         max_history_bytes=agent.max_history_bytes,
         max_input_bytes=agent.max_input_bytes,
+        max_carried_bytes=agent.max_carried_bytes,
         earlier_effects=agent.earlier_effects,
         verifier_method=_verifier_method(agent),
     )

@@ -159,7 +159,7 @@ class Lifecycle(Generic[InputT, OutputT]):
         if fault := task.name_fault:
             raise RunDenied(f"the task can't be taken: {fault}")
         refuse_child()
-        self._is_first = not self._continuation.take_up()
+        self._is_first = not await self._continuation.take_up()
         if self._is_first:
             _refuse_retried_cron()
             await self._pin()

@@ -37,6 +37,7 @@ _OWN: Mapping[str, RecordKind] = {
     names.GUARD_OUTPUT_ACTIVITY: "guard",
     names.NOTIFY_ACTIVITY: "notice",
     names.FIND_ARRIVALS_ACTIVITY: "activity",
+    names.LOAD_STATE_ACTIVITY: "activity",
 }
 
 
@@ -47,6 +48,8 @@ class Calls:
         self._story = story
         self._scheduled: dict[int, Finding] = {}
         """By the event that scheduled them."""
+        self.state_texts: list[str] = []
+        """Parts of the state that the execution took up, in order."""
 
     async def scheduled(self, place: Place, attributes: Any, attempts: int) -> None:
         """An activity is to begin."""
@@ -79,7 +82,10 @@ class Calls:
         }
         if state == "done":
             value = await self._story.value(attributes.result.payloads, place, "result")
-            self._result(finding, value, place)
+            if finding.facts.get("activity") == names.LOAD_STATE_ACTIVITY:
+                self.state_texts.append(str(document(value).get("text")))
+            else:
+                self._result(finding, value, place)
         elif state == "failed":
             failure = attributes.failure
             kind = failure.application_failure_info.type or failure.WhichOneof("failure_info") or "failure"
@@ -104,6 +110,8 @@ class Calls:
             return
         if activity == names.VERIFY_APPROVER_ACTIVITY:
             self._verification(place, value, facts)
+            return
+        if activity == names.STORE_STATE_ACTIVITY:
             return
         if activity == names.RECORD_ACTIVITY:
             self._recorded(place, value, facts)

@@ -108,18 +108,15 @@ def cites(output: Json, pointer: str, value: Json) -> bool:
     return found is not None and canonical_json(found.value) == canonical_json(value)
 
 
-def taken_along(story: Story, place: Place, task: Json, *, is_first: bool) -> None:
+def taken_along(story: Story, place: Place, carried: dict[str, Any], *, is_first: bool) -> None:
     """What an execution took along from those before it, where these are no longer there.
 
     Args:
         story: The run.
         place: Of the event that started the execution.
-        task: What it was started with.
+        carried: What it took along.
         is_first: Whether it is the first one that Temporal still has.
     """
-    carried = document(document(task).get("carried"))
-    if not carried:
-        return
     if dropped := carried.get("decisions_dropped"):
         story.gap("log_shortened", place, records=int(dropped))
     if not is_first:

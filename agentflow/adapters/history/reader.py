@@ -21,6 +21,7 @@ from agentflow.adapters.history.story import Place, Story
 from agentflow.contracts.audit import RecordKind
 from agentflow.contracts.manifest import Manifest
 from agentflow.contracts.wire import Json
+from agentflow.core.state_parts import is_split, joined
 
 
 async def read_run(converter: DataConverter, workflow_id: str, executions: Sequence[Execution]) -> Story:
@@ -69,6 +70,8 @@ class _Reader:
         self._run_id = run_id
         self._is_first = is_first
         self._attempts: Mapping[int, int] = {}
+        self._split: tuple[Place, dict[str, Any]] | None = None
+        """Where the execution took up a state of which parts are elsewhere, and what there is of it."""
 
     async def read(self, history: WorkflowHistory) -> None:
         self._attempts = {
@@ -83,6 +86,14 @@ class _Reader:
         self._story.first_run_id = self._story.first_run_id or run_begun_by(first) or self._run_id
         for event in history.events:
             await self._take(event)
+        if self._split is not None:
+            place, carried = self._split
+            try:
+                whole = joined(carried, self._calls.state_texts)
+            except ValueError:
+                self._story.gap("unknown_schema", place, of="carried state")
+            else:
+                outcome.taken_along(self._story, place, whole, is_first=self._is_first)
 
     async def _take(self, event: HistoryEvent) -> None:
         which = str(event.WhichOneof("attributes"))
@@ -157,7 +168,11 @@ class _Reader:
             )
         if carried:
             self._carried(place, carried)
-        outcome.taken_along(self._story, place, task, is_first=self._is_first)
+        if is_split(carried):
+            # The rest of it is in the execution's first activities.
+            self._split = place, carried
+        else:
+            outcome.taken_along(self._story, place, carried, is_first=self._is_first)
 
     def _carried(self, place: Place, carried: dict[str, Any]) -> None:
         """The manifest comes along; the first execution may have expired."""
