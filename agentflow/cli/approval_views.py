@@ -13,7 +13,7 @@ from agentflow.core.approver_page import left, page, people_needed
 from agentflow.core.view import signing_command
 from agentflow.inbox import RunApprovals
 
-_STYLES = {"action": "bold", "at stake": "bold", "not counted": "yellow"}
+_STYLES = {"action": "bold", "at stake": "bold", "not trusted": "yellow", "not counted": "yellow"}
 
 
 def approval_views(workflow_id: str, request: ApprovalRequest) -> Iterator[RenderableType]:

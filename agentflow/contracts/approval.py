@@ -31,6 +31,16 @@ from agentflow.contracts.wire import (
 )
 
 
+class UntrustedValue(Contract):
+    """A value of an argument of consequence that nothing trusted has."""
+
+    argument: str
+    value: str = Field(default="", exclude_if=is_empty)
+    """As text, cut off where it is long; nothing where it is not for everybody's eyes."""
+    why: str
+    """Why it is not trusted, for people."""
+
+
 class ApprovalRequest(Contract):
     """One pending action, bound to its exact arguments."""
 
@@ -74,6 +84,8 @@ class ApprovalRequest(Contract):
     """How people prove who they are: ``trusted`` takes their word, ``signed`` wants a token."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])
     """For each argument, where its value was seen before: ``task``, ``tool:<name>``, or ``model``."""
+    untrusted: tuple[UntrustedValue, ...] = Field(default=(), exclude_if=is_empty)
+    """The values of consequence that nothing trusted has, the first of them, each with the reason."""
     sentence: str = Field(default="", exclude_if=is_empty)
     """The action in words, for people; what they are bound to are the arguments."""
     effect: Effect | None = Field(default=None, exclude_if=is_none)

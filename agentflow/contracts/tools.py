@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from agentflow.contracts.derived import Derived
 from agentflow.contracts.grounds import Grounds
 from agentflow.contracts.rules import Decision
 from agentflow.contracts.sources import ToolSource
@@ -123,11 +124,23 @@ class Sink(Contract):
 
     argument: str
     kind: SinkKind = "value"
+    derived: Derived | None = Field(default=None, exclude_if=is_none)
+    """How its value may be worked out of trusted numbers, where it is none of them itself."""
 
     @staticmethod
     def of(sink: "str | Sink") -> "Sink":
         """A sink, which its argument's name may stand for."""
         return Sink(argument=sink) if isinstance(sink, str) else sink
+
+    @model_validator(mode="after")
+    def _check_derived(self) -> Self:
+        if self.derived is None:
+            return self
+        if self.kind != "value":
+            raise ValueError(f'the sink {self.argument!r} is derived: only kind="value" can be')
+        if self.argument in self.derived.arguments:
+            raise ValueError(f"the sink {self.argument!r} is derived of itself: anything would do")
+        return self
 
 
 def check_sentence(sentence: str, arguments: Collection[str]) -> None:
@@ -188,9 +201,15 @@ class ToolContract(Contract):
     def _check_sinks(self) -> Self:
         properties = self.input_schema.get("properties", {})
         for sink in self.sinks or ():
+            known = ", ".join(properties) or "none"
             if sink.argument not in properties:
-                known = ", ".join(properties) or "none"
                 raise ValueError(f"the sink {sink.argument!r} is no argument of it; there are: {known}")
+            for name in sink.derived.arguments if sink.derived else ():
+                if name not in properties:
+                    raise ValueError(
+                        f"the sink {sink.argument!r} is derived of {name!r}, which is no argument of it; "
+                        f"there are: {known}"
+                    )
         return self
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentflow.contracts.approval import ApprovalRequest
+from agentflow.contracts.approval import ApprovalRequest, UntrustedValue
 from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum, Tier
 from agentflow.contracts.tools import ToolContract
@@ -44,6 +44,7 @@ def request_for(
     requester_proof: RequesterProof | None = None,
     tier: Tier | None = None,
     sources: Mapping[str, str],
+    untrusted: tuple[UntrustedValue, ...] = (),
     spent_usd: Usd,
 ) -> ApprovalRequest:
     """The request, bound to the action's exact arguments.
@@ -56,6 +57,7 @@ def request_for(
         requester_proof: How that is verified.
         tier: Where the run's worker is.
         sources: For each argument, where its value was seen before.
+        untrusted: The values of consequence that nothing trusted has.
         spent_usd: What the run has spent so far.
     """
     contract = action.contract
@@ -74,6 +76,7 @@ def request_for(
         tier=tier,
         deadline=asking.deadline,
         sources=dict(sources),
+        untrusted=untrusted,
         sentence=sentence_of(action.name, contract, action.arguments),
         effect=contract.effect if contract else None,
         sinks=None if sinks is None else tuple(sink.argument for sink in sinks),

@@ -61,6 +61,7 @@ def page(request: ApprovalRequest, now: datetime | None = None) -> tuple[tuple[s
         ("agreed", ", ".join(request.approved_by) or None),
         ("not counted", _refused(request)),
         ("bound to", f"exactly these arguments, hash {request.arguments_hash}"),
+        *(("not trusted", text) for text in _untrusted(request)),
         *_origins(request),
         ("cost", _cost(request)),
         ("if refused", request.on_refusal or None),
@@ -169,6 +170,12 @@ def _origins(request: ApprovalRequest) -> list[tuple[str, str | None]]:
     at_stake = [text for name, text in said.items() if name in request.sinks]
     others = [text for name, text in said.items() if name not in request.sinks]
     return [("at stake", ", ".join(at_stake) or None), ("other values", ", ".join(others) or None)]
+
+
+def _untrusted(request: ApprovalRequest) -> list[str]:
+    """Why values are not trusted, a sentence each."""
+    shown = ((one, f" {_value(one.value)}" if one.value else "") for one in request.untrusted)
+    return [f"{one.argument}{value}: {one.why}" for one, value in shown]
 
 
 def _cost(request: ApprovalRequest) -> str | None:

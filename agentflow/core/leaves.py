@@ -7,6 +7,7 @@ are its author's words; every other key is data.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as _dataclass_field
 from decimal import Decimal
 from typing import cast
 
@@ -32,6 +33,8 @@ class Leaf:
     field: str
     """Name of the field that it is in."""
     is_key: bool = False
+    beside: Mapping[str, Json] = _dataclass_field(default_factory=dict[str, Json], compare=False)
+    """The object that has the field: what a short value is may stand beside it."""
 
     @property
     def text(self) -> str:
@@ -39,7 +42,13 @@ class Leaf:
         return canonical(self.value)
 
 
-def leaves(value: Json, field: str, schema: Json = None, root: Json = None) -> Iterator[Leaf]:
+def leaves(
+    value: Json,
+    field: str,
+    schema: Json = None,
+    root: Json = None,
+    beside: Mapping[str, Json] | None = None,
+) -> Iterator[Leaf]:
     """The keys and leaves of a JSON value that say something.
 
     Args:
@@ -47,12 +56,13 @@ def leaves(value: Json, field: str, schema: Json = None, root: Json = None) -> I
         field: Name of the field that has it.
         schema: Of the value, if it is known. Names of properties in it are left out.
         root: What ``$ref`` in the schema refers to; by default the schema itself.
+        beside: The object that has the field.
 
     Raises:
         ValueError: it is no JSON, or nested too deep.
     """
     places = _Places(schema if root is None else root)
-    yield from places.leaves(value, field, places.at(schema), MAX_DEPTH)
+    yield from places.leaves(value, _Field(field, beside or {}), places.at(schema), MAX_DEPTH)
 
 
 def argument_schema(input_schema: _Schema, argument: str) -> Json:
@@ -72,12 +82,20 @@ def canonical(value: str | Decimal) -> str:
 
 
 @dataclass(frozen=True)
+class _Field:
+    """A field, and the object that has it."""
+
+    name: str
+    beside: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
 class _Places:
     """A value's places, walked together with what a schema says of each."""
 
     root: Json
 
-    def leaves(self, value: Json, field: str, schemas: _Schemas, left: int) -> Iterator[Leaf]:
+    def leaves(self, value: Json, field: _Field, schemas: _Schemas, left: int) -> Iterator[Leaf]:
         if isinstance(value, dict | list | tuple):
             if not left:
                 raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
@@ -88,18 +106,18 @@ class _Places:
                 for index, part in parts:
                     yield from self.leaves(part, field, self._of_item(schemas, index), left - 1)
         elif value is not None and value != "":
-            yield Leaf(_scalar(value), field)
+            yield Leaf(_scalar(value), field.name, beside=field.beside)
 
     def _of_object(
-        self, value: Mapping[str, Json], field: str, schemas: _Schemas, left: int
+        self, value: Mapping[str, Json], field: _Field, schemas: _Schemas, left: int
     ) -> Iterator[Leaf]:
         for name, part in value.items():
             if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ValueError(f"{type(name).__name__} is no key of JSON")
             is_named, inside = self._of_field(schemas, name)
             if name and not is_named:
-                yield Leaf(_scalar(name), field, is_key=True)
-            yield from self.leaves(part, name, inside, left)
+                yield Leaf(_scalar(name), field.name, is_key=True)
+            yield from self.leaves(part, _Field(name, value), inside, left)
 
     def at(self, *schemas: Json) -> _Schemas:
         """All schemas that may hold where these do."""

@@ -5,13 +5,11 @@ outsiders wrote), what people said since, and the outputs of tools whose contrac
 arguments were trusted. Everything else is data: it may be read, summarised and quoted, and where it says whom
 to pay or what to delete, a rule can have a person asked.
 
-Values are compared exactly, code point by code point. Short ones (under three characters, or whole numbers of
-fewer than four digits) are no evidence in a text, where "13" may be a day: they count only in a field that
-has the argument's name. An id is the same with and without ``#`` before it.
+What counts as evidence for a value is in ``core.trusted_source``. Arithmetic over trusted numbers counts
+where a sink declares it (``core.derived``).
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -19,27 +17,21 @@ from typing import cast
 
 from agentflow.contracts.tools import Sink, ToolContract
 from agentflow.contracts.wire import Json
+from agentflow.core.amounts import as_number
 from agentflow.core.defaults import without_defaults
+from agentflow.core.derived import derived_number
 from agentflow.core.frozen_json import frozen
-from agentflow.core.leaves import Leaf, argument_schema, canonical, leaves
+from agentflow.core.leaves import Leaf, argument_schema, leaves
 from agentflow.core.links import unknown_links
+from agentflow.core.trusted_source import SEPARATOR, Source
 
 MODEL = "model"
 """Origin of a value that was seen nowhere: the model made it."""
 NOTHING = "nothing"
 """Label of an argument that says nothing: null, or an empty text or list."""
 
-_MIN_TEXT = 3
-_MIN_DIGITS = 4
-_SEPARATOR = "\0"
-"""Between the texts of one source. A value that has it is trusted by none."""
-
-# A number in a text: with a currency sign, with a fraction, or of at least four digits. Neither a part of a
-# date, a time or a word.
-_NUMBER = re.compile(r"(?<![\w.,:/-])([$€£¥]\s?)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/:-]|[.,]\d)")
-
-_ID = re.compile(r"(?=[^\d]*\d)[A-Za-z0-9-]+", re.ASCII)
-"""Of letters and digits, with a digit at least."""
+DERIVED = "derived"
+"""Label of a number that code worked out of trusted ones, as the contract declares."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ class PastCall:
     @cached_property
     def said(self) -> str:
         """The values as one text, made when it is first looked at."""
-        return _SEPARATOR.join(sorted(self.values))
+        return SEPARATOR.join(sorted(self.values))
 
     @cached_property
     def values(self) -> frozenset[str]:
@@ -71,41 +63,6 @@ class PastCall:
             ValueError: it is no JSON, or nested too deep.
         """
         return frozenset(leaf.text for leaf in leaves(self.output, "", self.output_schema))
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One thing that is trusted, taken apart."""
-
-    label: str
-    text: str
-    numbers: frozenset[Decimal]
-    """Those in the text that are evidence."""
-    fields: Mapping[str, frozenset[str]]
-    """Each value, and the names of the fields that have it."""
-    keys: Mapping[str, frozenset[str]]
-    """Each key of an object, and the names of the fields that have it. No evidence for values: a directory
-    may have a field ``admin``, and say of nobody that they are one."""
-
-    def has(self, leaf: Leaf) -> bool:
-        return any(self._has(form, leaf) for form in _spellings(leaf.value))
-
-    def _has(self, value: str | Decimal, leaf: Leaf) -> bool:
-        names = self._names(canonical(value), leaf.is_key)
-        if names is not None and (_is_telling(value) or leaf.field in names):
-            return True
-        if isinstance(value, Decimal):
-            # A small whole number is as likely an id that somebody chose to be found.
-            return value in self.numbers and (_has_fraction(value) or _is_telling(value))
-        return _is_telling(value) and _occurs(value, self.text)
-
-    def mentions(self, leaf: Leaf) -> bool:
-        """Whether it says a value at all, be it too short to be evidence."""
-        return self._names(leaf.text, leaf.is_key) is not None or _occurs(leaf.text, self.text)
-
-    def _names(self, text: str, is_key: bool) -> frozenset[str] | None:
-        names = self.fields.get(text)
-        return self.keys.get(text) if names is None and is_key else names
 
 
 @dataclass(frozen=True)
@@ -120,7 +77,7 @@ class UntrustedSink:
 class Provenance:
     """What a run may take at its word. Immutable: each addition is a new one."""
 
-    sources: tuple[_Source, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     @staticmethod
     def of_task(instructions: str, task_input: Json, untrusted: Sequence[str]) -> "Provenance":
@@ -146,17 +103,9 @@ class Provenance:
         What has no canonical form is left out: nothing is trusted for its sake.
         """
         try:
-            found = list(leaves(value, ""))
+            source = Source.of(label, value, as_text=as_text)
         except (ValueError, ArithmeticError, RecursionError):
             return self
-        values = [leaf for leaf in found if not leaf.is_key]
-        texts = [leaf.value for leaf in values if isinstance(leaf.value, str)] if as_text else []
-        text = _SEPARATOR.join(texts)
-        amounts = {
-            leaf.value for leaf in values if isinstance(leaf.value, Decimal) and _has_fraction(leaf.value)
-        }
-        keys = _by_text(leaf for leaf in found if leaf.is_key)
-        source = _Source(label, text, _numbers(text) | amounts, _by_text(values), keys)
         return Provenance((*self.sources, source))
 
     def after(self, contract: ToolContract, call: PastCall) -> "Provenance":
@@ -168,12 +117,18 @@ class Provenance:
         if not contract.trusted_output:
             return self
         given = without_defaults(contract.input_schema, call.arguments)
-        if any(self.label(value, name, contract) is None for name, value in given.items()):
+        if any(self.argument_label(contract, given, name) is None for name in given):
             return self
         # By whole values only: a name in a directory may be a sentence that somebody chose.
         return self.plus(f"tool:{call.tool}", call.output, as_text=False)
 
-    def label(self, value: Json, field: str, contract: ToolContract | None = None) -> str | None:
+    def label(
+        self,
+        value: Json,
+        field: str,
+        contract: ToolContract | None = None,
+        beside: Mapping[str, Json] | None = None,
+    ) -> str | None:
         """The label of what a value is trusted for, or ``None``. Of a list or object, all parts must be.
 
         Args:
@@ -181,17 +136,53 @@ class Provenance:
             field: The argument's name.
             contract: Of its tool, if it is a whole argument. The names of properties in its schema are the
                 contract's word; every other key must be trusted as a value must.
+            beside: The arguments that it is one of: a state is known by its postal code.
         """
         label = NOTHING
         try:
-            for leaf in _parts(value, field, contract):
-                found = next((source.label for source in self.sources if source.has(leaf)), None)
+            for leaf in _parts(value, field, contract, beside):
+                found = next((source.label for source in self.sources if source.has(leaf, self._year)), None)
                 if found is None:
                     return None
                 label = found
         except (ValueError, ArithmeticError, RecursionError):
             return None
         return label
+
+    def argument_label(self, contract: ToolContract, arguments: Mapping[str, Json], name: str) -> str | None:
+        """The label of what an argument of a call is trusted for, or ``None``.
+
+        ``derived`` is one that its sink's contract says how to work out, and that comes to the same.
+        """
+        label = self.label(arguments.get(name), name, contract, arguments)
+        return label or self._derived_label(contract, arguments, name)
+
+    def _derived_label(self, contract: ToolContract, arguments: Mapping[str, Json], name: str) -> str | None:
+        derived = next((sink.derived for sink in contract.sinks or () if sink.argument == name), None)
+        if derived is None or (number := _number(arguments.get(name))) is None:
+            return None
+        given = without_defaults(contract.input_schema, arguments)
+
+        def is_trusted(other: str) -> bool:
+            # A default is the contract's own word.
+            is_default = other in arguments and other not in given
+            return is_default or self.label(given.get(other), other, contract, arguments) is not None
+
+        result = derived_number(derived, arguments, is_trusted, self._values_of)
+        return DERIVED if result == number else None
+
+    def _values_of(self, place: str) -> Iterator[Json]:
+        """The trusted outputs of a tool, or what is trusted of the task."""
+        labels = (place, f"tool:{place}")
+        return (source.value for source in self.sources if source.label in labels)
+
+    @cached_property
+    def _year(self) -> int | None:
+        """The year of the dates in people's texts, if they name no other, be it without a date."""
+        texts = [source.days for source in self.sources if source.text]
+        years = {year for days in texts for year in days.years}
+        dated = {day.year for days in texts for day in days.dates}
+        return next(iter(years)) if len(years) == 1 and years == dated else None
 
     def untrusted_sinks(
         self, contract: ToolContract, arguments: Mapping[str, Json]
@@ -206,7 +197,9 @@ class Provenance:
         for sink in _sinks(contract, given):
             value = given.get(sink.argument)
             if sink.kind == "value":
-                untrusted = [value] if self.label(value, sink.argument, contract) is None else []
+                label = self.label(value, sink.argument, contract, arguments)
+                is_known = label or self._derived_label(contract, arguments, sink.argument)
+                untrusted = [] if is_known else [value]
             else:
                 untrusted = self._untrusted_parts(sink, value, contract)
             found += (UntrustedSink(sink.argument, part) for part in untrusted)
@@ -226,6 +219,25 @@ class Provenance:
             return [word for text in texts for word in text.split() if not is_known(word)]
         return [link for text in texts for link in unknown_links(text, is_known)]
 
+    def untrusted_leaves(
+        self, contract: ToolContract, arguments: Mapping[str, Json], untrusted: UntrustedSink
+    ) -> Iterator[Leaf]:
+        """The parts of an untrusted value that nothing trusted has; itself, where it can't be taken apart.
+
+        Args:
+            contract: The tool's.
+            arguments: Of the call.
+            untrusted: As ``untrusted_sinks`` found it.
+        """
+        name, value = untrusted.argument, untrusted.value
+        is_whole = value is arguments.get(name) or not isinstance(value, str)
+        try:
+            parts = list(_parts(value, name, contract if is_whole else None, arguments))
+        except (ValueError, ArithmeticError, RecursionError):
+            parts = []
+        found = [leaf for leaf in parts if not any(source.has(leaf, self._year) for source in self.sources)]
+        yield from found or parts[:1] or [Leaf(f"{value!r}"[:200], name)]
+
     def origins(
         self,
         arguments: Mapping[str, Json],
@@ -234,13 +246,27 @@ class Provenance:
     ) -> dict[str, str]:
         """For each argument, for the person who must decide: what it is trusted for, or else its origin.
 
-        ``instruction``, ``task``, ``person``, ``tool:<name>``, or ``model`` when its value was seen nowhere.
-        With a question mark, as in ``task?``, where the value is there and too short to be evidence.
+        ``instruction``, ``task``, ``person``, ``tool:<name>``, ``derived``, or ``model`` when its value was
+        seen nowhere. With a question mark, as in ``task?``, where the value is there and too short to be
+        evidence.
         """
+        if contract is not None:
+            return {name: self.origin(contract, arguments, name, past_calls) for name in arguments}
         return {
-            name: self.label(value, name, contract) or self._origin(value, name, past_calls, contract)
+            name: self.label(value, name, beside=arguments) or self._origin(value, name, past_calls, None)
             for name, value in arguments.items()
         }
+
+    def origin(
+        self,
+        contract: ToolContract,
+        arguments: Mapping[str, Json],
+        name: str,
+        past_calls: Sequence[PastCall],
+    ) -> str:
+        """Of one argument of a call, as in ``origins``."""
+        label = self.argument_label(contract, arguments, name)
+        return label or self._origin(arguments.get(name), name, past_calls, contract)
 
     def _origin(
         self, value: Json, name: str, past_calls: Sequence[PastCall], contract: ToolContract | None
@@ -286,74 +312,21 @@ def _without(value: Json, path: Sequence[str]) -> Json:
     return value
 
 
-def _parts(value: Json, field: str, contract: ToolContract | None) -> Iterator[Leaf]:
+def _parts(
+    value: Json, field: str, contract: ToolContract | None, beside: Mapping[str, Json] | None = None
+) -> Iterator[Leaf]:
     """The keys and leaves of an argument."""
     if contract is None:
-        return leaves(value, field)
-    return leaves(value, field, argument_schema(contract.input_schema, field), contract.input_schema)
+        return leaves(value, field, beside=beside)
+    return leaves(value, field, argument_schema(contract.input_schema, field), contract.input_schema, beside)
+
+
+def _number(value: Json) -> Decimal | None:
+    """An argument that is a number, and nothing else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return as_number(str(value))
 
 
 def _sinks(contract: ToolContract, arguments: Mapping[str, Json]) -> Sequence[Sink]:
     return list(map(Sink.of, arguments)) if contract.sinks is None else contract.sinks
-
-
-def _by_text(found: Iterable[Leaf]) -> dict[str, frozenset[str]]:
-    """The names of the fields that have each of them."""
-    fields: dict[str, set[str]] = {}
-    for leaf in found:
-        fields.setdefault(leaf.text, set()).add(leaf.field)
-    return {text: frozenset(names) for text, names in fields.items()}
-
-
-def _spellings(value: str | Decimal) -> Iterator[str | Decimal]:
-    """The value, and an id with and without the sign that says that it is one: ``#W4711`` is ``W4711``."""
-    yield value
-    if isinstance(value, str):
-        bare = value.removeprefix("#")
-        if _ID.fullmatch(bare) and _is_telling(bare):
-            yield f"#{bare}" if bare == value else bare
-
-
-def _has_fraction(value: Decimal) -> bool:
-    """Whether a number is written with one, as amounts are: 12.0 is, 12 isn't."""
-    exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent < 0
-
-
-def _is_telling(value: str | Decimal) -> bool:
-    text = canonical(value)
-    return len(text) >= (_MIN_DIGITS if text.isdigit() else _MIN_TEXT) and _SEPARATOR not in text
-
-
-def _numbers(text: str) -> frozenset[Decimal]:
-    found: set[Decimal] = set()
-    for currency, whole, fraction in _NUMBER.findall(text):
-        digits = whole.replace(",", "")
-        if (currency or fraction or len(digits) >= _MIN_DIGITS) and len(digits) <= 60:
-            found.add(Decimal(digits + fraction[:60]))
-    return frozenset(found)
-
-
-def _occurs(value: str, text: str) -> bool:
-    """Whether a text has a value as a word of its own, and not as a part of a longer name or address."""
-    start = text.find(value)
-    while start >= 0:
-        if _begins(text, start) and _ends(text, start + len(value)):
-            return True
-        start = text.find(value, start + 1)
-    return False
-
-
-def _begins(text: str, start: int) -> bool:
-    return start == 0 or not (text[start - 1].isalnum() or text[start - 1] in "_@.-+%/\\#&=")
-
-
-def _ends(text: str, end: int) -> bool:
-    if end == len(text):
-        return True
-    mark, following = text[end], text[end + 1 : end + 2]
-    if mark == "." and following.isupper() and text[end - 1].islower():
-        return True  # the next sentence, without a space before it
-    if mark.isalnum() or mark in "_@/\\":
-        return False
-    return mark not in ".-+%:?&=#" or not (following.isalnum() or following == "/")

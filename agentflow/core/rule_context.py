@@ -91,8 +91,7 @@ class RuleContext:
             ValueError: the tool has no such argument: the rule then denies.
         """
         self._check_known(argument)
-        value = self.arguments.get(argument)
-        return self.provenance.origins({argument: value}, self.past_calls, self.tool)[argument]
+        return self.provenance.origin(self.tool, self.arguments, argument, self.past_calls)
 
     def is_trusted(self, argument: str) -> bool:
         """Whether an argument's value is one that something trusted has.
@@ -101,7 +100,7 @@ class RuleContext:
             ValueError: the tool has no such argument: the rule then denies.
         """
         self._check_known(argument)
-        return self.provenance.label(self.arguments.get(argument), argument, self.tool) is not None
+        return self.provenance.argument_label(self.tool, self.arguments, argument) is not None
 
     def _check_known(self, argument: str) -> None:
         known = self.tool.input_schema.get("properties", {})

@@ -23,6 +23,7 @@ from agentflow.contracts.wire import Json, Sha256, exactly
 from agentflow.core.answer import AnswerForm, answer_form
 from agentflow.core.catalog import Catalog
 from agentflow.core.compaction import CompactionStrategy
+from agentflow.core.derived import check_derived
 from agentflow.core.person import look_alikes
 from agentflow.core.pinned_rules import RulesAsPinned, pin_rules, rules_at_hand
 from agentflow.core.rule_reads import names_of_arguments
@@ -145,6 +146,7 @@ def compile_definition(agent: Any) -> AgentDefinition[Any]:
     check_untrusted_input(agent, input_type, task_schema)
     tools = tuple(tool.contract for tool in agent.tools)
     catalog = Catalog.of(tools, agent.release.scopes)
+    check_derived(tools)
     check_names_in_rules(agent, rules)
     return AgentDefinition(
         name=agent.__name__,

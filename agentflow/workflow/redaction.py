@@ -70,12 +70,19 @@ class RunRedaction:
         if not self._is_needed:
             return request
         arguments = self._arguments(request.tool, request.arguments)
+        same = {name for name, value in arguments.items() if value == request.arguments.get(name)}
         sentence = request.sentence
         if arguments != request.arguments:
             # Made anew: a value may be cut in two in it, or be too short to be found.
             sentence = sentence_of(request.tool, self._contracts.get(request.tool), arguments)
+        untrusted = tuple(
+            # A part of a value that was changed may be too short to be found.
+            one.model_copy(update={"value": self.text(one.value) if one.argument in same else ""})
+            for one in request.untrusted
+        )
         told: dict[str, object] = {
             "arguments": arguments,
+            "untrusted": untrusted,
             "reason": self.text(request.reason),
             "sentence": self.text(sentence),
             "requested_by": self.text(request.requested_by),

@@ -9,6 +9,7 @@ from agentflow.contracts.escalation import Resolution
 from agentflow.contracts.wire import Json
 from agentflow.core.action import Action, Asking, request_for
 from agentflow.core.answer import AnswerForm
+from agentflow.core.why_untrusted import untrusted_values
 from agentflow.errors import RunEscalated
 from agentflow.telemetry import semconv
 from agentflow.telemetry.spans import workflow_span
@@ -26,6 +27,13 @@ def open_approval(run: Run, action: Action, asking: Asking) -> ApprovalRequest:
         requester_proof=run.requester_proof,
         tier=run.tier,
         sources=run.provenance.origins(action.arguments, run.past_calls, action.contract),
+        untrusted=untrusted_values(
+            run.provenance,
+            action.contract,
+            action.arguments,
+            run.past_calls,
+            run.definition.catalog.contracts,
+        ),
         spent_usd=run.purse.settled.cost_usd,
     )
     run.people.approvals.open(request)

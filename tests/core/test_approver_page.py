@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentflow.contracts.approval import UntrustedValue
 from agentflow.contracts.identity import RefusedAttempt
 from agentflow.core.approver_page import left, page, sentence_of
 from tests.core.samples import DEADLINE, approval_request, contract_of
@@ -97,6 +98,21 @@ def test_the_page_says_all_that_a_decision_rests_on() -> None:
     assert said["cost"] == "$0.02 for the call itself; the run has spent $0.123400 so far"
     assert said["if refused"] == "it is not done"
     assert said["deadline"] == "2026-11-22 12:00:00+00:00 (in 3 h 0 min); no answer is a refusal"
+
+
+def test_each_value_that_is_not_trusted_has_a_line_that_says_why() -> None:
+    told = [
+        ("to", "eve@evil.example", "seen nowhere"),
+        ("note", "a: b, c", "too short"),
+        ("secret", "", "other"),
+    ]
+    untrusted = tuple(UntrustedValue(argument=name, value=value, why=why) for name, value, why in told)
+    lines = page(approval_request().model_copy(update={"untrusted": untrusted}))
+    assert [text for label, text in lines if label == "not trusted"] == [
+        "to eve@evil.example: seen nowhere",
+        'note "a: b, c": too short',
+        "secret: other",
+    ]
 
 
 def test_who_agreed_and_what_did_not_count_is_on_the_page() -> None:

@@ -24,7 +24,9 @@ from agentflow import (
     deny,
     tool,
 )
+from agentflow.contracts.derived import Derived, Operand
 from agentflow.contracts.loops import LoopLimits
+from agentflow.contracts.tools import Sink
 from agentflow.errors import AgentflowError
 from agentflow.workflow.agent_checks import check_unchanged
 
@@ -33,6 +35,15 @@ from agentflow.workflow.agent_checks import check_unchanged
 async def send_wire(to: str) -> str:
     """Send a wire."""
     return to
+
+
+@tool(
+    effect="write",
+    sinks=(Sink(argument="amount", derived=Derived.of("sum", Operand(field="price", of="prices"), 1)),),
+)
+async def pay(amount: Decimal) -> str:
+    """Pay an amount."""
+    return str(amount)
 
 
 @tool(effect="read")
@@ -68,6 +79,10 @@ BUDGET = Budget(cost_usd=Decimal(1))
 SLIPS: dict[str, tuple[dict[str, Any], str]] = {
     "a misspelt verifier": ({"aprover_verifier": object()}, "approver_verifier does"),
     "rules in the singular": ({"rule": (allow("a", reason=""),)}, "rules does"),
+    "a sink that is derived of no tool of the agent's": (
+        {"tools": (pay, look_up)},
+        "tool pay: amount is derived, and the agent has no tool prices",
+    ),
     "one tool in the singular": ({"tool": send_wire}, "tools does"),
     "a misspelt budget": ({"budgets": None}, "budget does"),
     "a letter less": ({"buget": BUDGET}, "budget does"),

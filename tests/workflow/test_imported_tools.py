@@ -186,6 +186,8 @@ async def test_what_tools_from_elsewhere_say_is_untrusted(
         asked = await bank.pending(handle)
         assert (asked.rule, asked.arguments["dag_id"]) == ("sinks_from_trusted_input", "drop_everything")
         assert asked.sources["dag_id"] == "tool:trigger_dag_run"
+        why = {one.argument: one.why for one in asked.untrusted}
+        assert why["dag_id"] == "seen only in the output of trigger_dag_run, which nobody vouches for"
         await bank.agents.reject(handle.id, asked.id, by="ann")
         await handle.result()
     assert [run["dag_id"] for run in api.started] == ["nightly"]

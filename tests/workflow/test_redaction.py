@@ -20,6 +20,8 @@ from agentflow.contracts.names import APPROVALS_MEMO
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.wire import ApprovalId
 from agentflow.core.action import Action, Asking, request_for
+from agentflow.core.provenance import Provenance
+from agentflow.core.why_untrusted import untrusted_values
 from agentflow.inbox import Inbox
 from agentflow.redaction import Redactor
 from agentflow.telemetry.logs import configure_logs, flush_logs
@@ -188,8 +190,19 @@ def test_whatever_is_marked_is_not_in_what_may_be_seen_of_an_action(email: str, 
     arguments = {"email": email, "age": age, "text": f"for {email}!"}
     action = Action("greet", arguments, definition.catalog.contracts["greet"])
     asking = Asking("rule", f"because of {email.upper()}", Quorum(), datetime(2026, 1, 1, tzinfo=UTC))
-    request = request_for(action, asking, ApprovalId("a"), requested_by="r", sources={}, spent_usd=Decimal(0))
+    untrusted = untrusted_values(Provenance(), action.contract, arguments, [], {})
+    request = request_for(
+        action,
+        asking,
+        ApprovalId("a"),
+        requested_by="r",
+        sources={},
+        untrusted=untrusted,
+        spent_usd=Decimal(0),
+    )
     seen = redaction.request(request)
+    assert {one.argument: one.value for one in seen.untrusted if one.value} == {}
+    assert [one.argument for one in seen.untrusted] == ["email", "age", "text"]
     assert seen.arguments["email"] == "[email]"
     assert seen.arguments["age"] == "[age]"
     hidden = [seen.arguments["text"], seen.reason, seen.sentence]

@@ -215,6 +215,11 @@ def _requested(request: ApprovalRequest, place: Place) -> Finding:
         # As lists show it: what is marked personal or secret was left out of it.
         "arguments": request.arguments,
         "arguments_hash": request.arguments_hash,
-        **told(reason=request.reason, sentence=request.sentence, sources=request.sources),
+        **told(
+            reason=request.reason,
+            sentence=request.sentence,
+            sources=request.sources,
+            untrusted=[one.model_dump(mode="json") for one in request.untrusted],
+        ),
     }
     return finding
