@@ -91,9 +91,9 @@ types: setup  ## Check types
 layers: setup  ## Check that imports point down the layers
 	@"$(VENV)/bin/lint-imports"
 
-# Three files of tests at a time, for two cores: the tests wait as much as they compute. The long ones must not
-# come last.
-PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+# Six files of tests at a time, for two cores: the tests wait twice as long as they compute. The long ones must
+# not come last.
+PARALLEL := -n 6 --dist loadfile --no-loadscope-reorder
 
 # A browser for the test of the report. Where it can't be installed, that test says that it was skipped.
 browser:

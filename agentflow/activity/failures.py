@@ -20,6 +20,7 @@ from agentflow.contracts.names import (
     UNBILLED,
 )
 from agentflow.contracts.tools import Billed
+from agentflow.core.urls import without_urls
 from agentflow.errors import (
     AgentflowError,
     BlobMissingError,
@@ -118,7 +119,9 @@ def to_application_error(
     if unbilled:
         facts[UNBILLED] = True
     must_be_asked_anew = not_begun is not None and not not_begun.is_on_record
-    message = str(error) if isinstance(error, AgentflowError) else f"{type(error).__name__}: {error}"
+    # What is not ours may tell a request's URL, with the token that is in it.
+    said = without_urls(f"{type(error).__name__}: {error}")
+    message = str(error) if isinstance(error, AgentflowError) else said
     wait = error.retry_after if isinstance(error, _WAITING) else None
     failure = ApplicationError(
         # No payload can carry a lone surrogate, which a file name in an error may hold.

@@ -7,27 +7,32 @@ can be called (that is what the worker registers).
 
 import copy
 import inspect
-import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError
 from temporalio import workflow
 
 from agentflow.activity.context import ToolContext
+from agentflow.activity.tool_types import (
+    arguments_model,
+    check_types,
+    context_parameter,
+    description,
+    is_method,
+)
 from agentflow.contracts.tools import LOCAL_LIMIT, Effect, Recovery, Sink, ToolContract, ToolOptions
 from agentflow.contracts.wire import Json
 from agentflow.core.answer import describe_errors
-from agentflow.core.argument_types import in_pythons_engine, without_canonical_form
 from agentflow.core.canonical_arguments import ArgumentForm
-from agentflow.core.closing import closed, mixes_names_with_any
+from agentflow.core.closing import closed
 from agentflow.core.schema import compile_schema
-from agentflow.errors import ConfigurationError, ToolDefinitionError
+from agentflow.errors import ToolDefinitionError
 
 P = ParamSpec("P")
 BoundP = ParamSpec("BoundP")
@@ -47,9 +52,6 @@ class DidNotHappen:
     """A probe's answer: the effect certainly did not happen."""
 
 
-_SECTION = re.compile(r"^(Args|Arguments|Returns|Raises|Yields|Note|Notes|Example|Examples):\s*$")
-
-
 class Tool(Generic[P, R]):
     """A function with a contract. Made by ``@tool``, never by hand."""
 
@@ -61,8 +63,8 @@ class Tool(Generic[P, R]):
         self.__doc__ = function.__doc__
         self.__name__: str = contract.name
         hints = typing.get_type_hints(function, include_extras=True)
-        self._context_parameter = _context_parameter(hints)
-        self._form = ArgumentForm(_arguments_model(function, hints), self._check)
+        self._context_parameter = context_parameter(hints)
+        self._form = ArgumentForm(arguments_model(function, hints), self._check)
         self._output: TypeAdapter[Any] = TypeAdapter(hints["return"])
 
     @overload
@@ -188,7 +190,7 @@ class Tool(Generic[P, R]):
     @property
     def is_bound(self) -> bool:
         """False for a method tool that was taken from its class: it has a contract, but no ``self``."""
-        return self._owner is not None or not _is_method(self._function)
+        return self._owner is not None or not is_method(self._function)
 
     def __repr__(self) -> str:
         return f"<tool {self.contract.name} ({self.contract.effect})>"
@@ -277,14 +279,14 @@ def _contract(
     label = getattr(function, "__qualname__", repr(function))
     if not inspect.iscoroutinefunction(function):
         raise ToolDefinitionError(f"{label} must be an async function: write `async def`")
-    description = _description(function)
-    if not description:
+    about = description(function)
+    if not about:
         raise ToolDefinitionError(f"{label} needs a docstring: it is what the model reads")
     hints = typing.get_type_hints(function, include_extras=True)
     if "return" not in hints:
         raise ToolDefinitionError(f"{label} needs a return type: its output is checked against it")
     try:
-        arguments = _arguments_model(function, hints)
+        arguments = arguments_model(function, hints)
         input_schema = closed(arguments.model_json_schema(mode="validation"))
         output_schema = TypeAdapter[Any](hints["return"]).json_schema(mode="serialization")
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
@@ -296,11 +298,11 @@ def _contract(
     input_schema.pop("title", None)
     if not workflow.unsafe.in_sandbox():
         # For each run the sandbox makes tools anew, of types that were looked at before.
-        _check_types(label, arguments, input_schema)
+        check_types(label, arguments, input_schema)
     try:
         return ToolContract(
             name=name,
-            description=description,
+            description=about,
             input_schema=input_schema,
             output_schema=output_schema,
             effect=effect,
@@ -315,87 +317,3 @@ def _contract(
     except ValidationError as error:
         problem = describe_errors(error)
         raise ToolDefinitionError(f"{label} can't be a tool named {name!r}: {problem}") from error
-
-
-def _check_types(label: str, arguments: type[BaseModel], schema: dict[str, Json]) -> None:
-    """See to it that what rules look at is what the function gets, and can be checked."""
-    try:
-        compile_schema(schema, "its input schema")
-    except ConfigurationError as error:
-        raise ToolDefinitionError(f"{label}: {error}") from error
-    problems = [*without_canonical_form(arguments), *in_pythons_engine(arguments)]
-    if mixes_names_with_any(schema):
-        problems.append(
-            "an argument is of a type with names or else any object, which takes what the names leave out: "
-            "write one of them"
-        )
-    named = cast(dict[str, dict[str, Json]], schema.get("properties", {}))
-    definitions = schema.get("$defs", {})
-    for name, part in named.items():
-        if "default" in part and part["default"] is None:
-            check = compile_schema({**part, "$defs": definitions}, f"type of {name}")
-            if check(None):
-                problems.append(f"{name}: its default None doesn't fit its type: write `| None`")
-    if problems:
-        raise ToolDefinitionError(f"{label}: {'; '.join(problems)}")
-
-
-def _arguments_model(function: Callable[..., Any], hints: Mapping[str, Any]) -> type[BaseModel]:
-    """The function's parameters as a closed model: unknown arguments are refused."""
-    documented = _parameter_docs(function)
-    fields: dict[str, Any] = {}
-    for parameter in _parameters(function):
-        if parameter.name not in hints:
-            raise ToolDefinitionError(f"{function.__qualname__}: parameter {parameter.name} needs a type")
-        if hints[parameter.name] is ToolContext:
-            continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise ToolDefinitionError(f"{function.__qualname__}: {parameter} can't be given by name")
-        default = ... if parameter.default is parameter.empty else parameter.default
-        # Field(description=None) would erase the description of an Annotated type.
-        about = documented.get(parameter.name)
-        alias = parameter.name
-        described = Field(default, alias=alias, description=about) if about else Field(default, alias=alias)
-        # Fields have names of their own, since ``json`` or ``model_config`` mean something to pydantic.
-        fields[f"parameter_{len(fields)}"] = (hints[alias], described)
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
-    made = cast(Any, create_model)(f"{function.__name__}_arguments", __config__=config, **fields)
-    return cast(type[BaseModel], made)
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    parameters = list(inspect.signature(function).parameters.values())
-    return parameters[1:] if _is_method(function) else parameters
-
-
-def _is_method(function: Callable[..., Any]) -> bool:
-    parameters = list(inspect.signature(function).parameters)
-    return bool(parameters) and parameters[0] == "self"
-
-
-def _context_parameter(hints: Mapping[str, Any]) -> str | None:
-    return next((name for name, hint in hints.items() if hint is ToolContext and name != "return"), None)
-
-
-def _description(function: Callable[..., Any]) -> str:
-    """The docstring up to its first section."""
-    lines: list[str] = []
-    for line in inspect.cleandoc(function.__doc__ or "").splitlines():
-        if _SECTION.match(line):
-            break
-        lines.append(line)
-    return "\n".join(lines).strip()
-
-
-def _parameter_docs(function: Callable[..., Any]) -> dict[str, str]:
-    """Descriptions from the docstring's ``Args:`` section, in Google's style."""
-    found: dict[str, str] = {}
-    inside, name = False, None
-    for line in inspect.cleandoc(function.__doc__ or "").splitlines():
-        if section := _SECTION.match(line):
-            inside, name = section[1] in ("Args", "Arguments"), None
-        elif inside and (entry := re.match(r"^ {2,4}(\w+)(?: \([^)]*\))?: (.*)$", line)):
-            name, found[entry[1]] = entry[1], entry[2].strip()
-        elif inside and name and line.strip():
-            found[name] += " " + line.strip()
-    return found

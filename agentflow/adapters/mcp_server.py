@@ -16,6 +16,7 @@ from agentflow.contracts.wire import Json
 from agentflow.core.imported import drift_of
 from agentflow.core.mcp_tools import TEXT, mcp_contract
 from agentflow.core.scrub import scrubbed, scrubbed_json
+from agentflow.core.urls import without_urls
 from agentflow.errors import (
     AgentflowError,
     OutsideError,
@@ -141,7 +142,7 @@ class McpServer(OutsideSystem):
         from mcp import MCPError
         from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
-        said = self._scrubbed(f"{contract.name}: {type(error).__name__}: {error}")
+        said = self._scrubbed(without_urls(f"{contract.name}: {type(error).__name__}: {error}"))
         if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
             # The server didn't take the request: the specification has these for unknown tools and arguments.
             return ToolError(said)
@@ -198,7 +199,7 @@ class McpServer(OutsideSystem):
         except Exception as error:
             self._session.lost(client)
             said = f"{self._place!r} can't tell its tools: {type(error).__name__}: {error}"
-            raise ToolUnavailableError(self._scrubbed(said)[:500]) from None
+            raise ToolUnavailableError(self._scrubbed(without_urls(said))[:500]) from None
         self._listing = (time.monotonic(), found)
         return found
 

@@ -11,7 +11,9 @@ from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
 from agentflow.activity.running import apart
+from agentflow.adapters.http import ACCEPTED, MAX_ANSWER_BYTES, answers_up_to, hide_urls
 from agentflow.adapters.secret_calls import secret_of
+from agentflow.core.urls import place_of, without_urls
 from agentflow.errors import ConfigurationError, MissingExtraError, ToolUnavailableError
 from agentflow.ports.secrets import SecretSource
 
@@ -39,10 +41,8 @@ class McpPlace:
         if bool(self.command) == bool(self.url):
             raise ConfigurationError("an MCP server is a command or a URL")
         parts = urlsplit(self.url)
-        if self.url and (parts.scheme not in ("http", "https") or parts.password):
-            raise ConfigurationError(
-                "an MCP server's URL is like https://example.com/mcp, without a password"
-            )
+        if self.url and (parts.scheme not in ("http", "https") or "@" in parts.netloc):
+            raise ConfigurationError("an MCP server's URL is like https://example.com/mcp, without a user")
 
     async def connected(self, stack: AsyncExitStack, on_message: Callable[[Any], Any]) -> Any:
         """Connect.
@@ -66,9 +66,13 @@ class McpPlace:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
 
+            hide_urls()
             headers = {name: await self._filled(text) for name, text in self.headers.items()}
             client = httpx2.AsyncClient(
-                headers=headers, follow_redirects=False, timeout=httpx2.Timeout(30, read=300)
+                headers={**ACCEPTED, **headers},
+                follow_redirects=False,
+                timeout=httpx2.Timeout(30, read=300),
+                event_hooks=answers_up_to(httpx2, MAX_ANSWER_BYTES),
             )
             await stack.enter_async_context(client)
             transport = streamable_http_client(self.url, http_client=client)
@@ -92,7 +96,7 @@ class McpPlace:
         return "".join(made)
 
     def __repr__(self) -> str:
-        return f"<MCP server {self.url or self.command[0]}>"
+        return f"<MCP server {place_of(self.url) if self.url else self.command[0]}>"
 
 
 class McpSession:
@@ -148,7 +152,7 @@ class McpSession:
             if isinstance(error, ToolUnavailableError):
                 raise
             first = _first(error)
-            said = f"{self._place!r} can't be reached: {type(first).__name__}: {first}"
+            said = without_urls(f"{self._place!r} can't be reached: {type(first).__name__}: {first}")
             raise ToolUnavailableError(said[:500]) from None
 
     async def _keep(self, ready: "asyncio.Future[Any]", ended: asyncio.Event) -> None:

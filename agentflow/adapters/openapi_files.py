@@ -1,15 +1,18 @@
 """Reads OpenAPI documents: JSON or YAML, from a file or over HTTP."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from agentflow.adapters.http import http_library
+from agentflow.adapters.http import ACCEPTED, answers_up_to, http_library
 from agentflow.contracts.wire import Json
+from agentflow.core.urls import place_of, without_urls
 from agentflow.errors import ConfigurationError, MissingExtraError
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 FETCH_SECONDS = 60.0
+MAX_REDIRECTS = 5
 
 
 async def read_openapi(place: str) -> Json:
@@ -22,8 +25,9 @@ async def read_openapi(place: str) -> Json:
         ConfigurationError: it can't be read, is too long, or is neither JSON nor YAML.
         MissingExtraError: it is over HTTP or YAML, and the ``openapi`` extra isn't installed.
     """
-    raw = await _fetch(place) if place.startswith(("http://", "https://")) else _read(Path(place))
-    return parse_openapi(raw, place)
+    if place.startswith(("http://", "https://")):
+        return parse_openapi(await _fetch(place), place_of(place))
+    return parse_openapi(_read(Path(place)), place)
 
 
 def parse_openapi(raw: bytes, place: str = "the document") -> Json:
@@ -99,14 +103,23 @@ async def _fetch(url: str) -> bytes:
     found = bytearray()
     try:
         async with (
-            http.AsyncClient(follow_redirects=True, timeout=FETCH_SECONDS) as client,
+            asyncio.timeout(FETCH_SECONDS),
+            http.AsyncClient(
+                follow_redirects=True,
+                max_redirects=MAX_REDIRECTS,
+                timeout=FETCH_SECONDS,
+                headers=ACCEPTED,
+                event_hooks=answers_up_to(http, None),
+            ) as client,
             client.stream("GET", url) as response,
         ):
             response.raise_for_status()
             async for part in response.aiter_bytes():
                 found += part
                 if len(found) > MAX_DOCUMENT_BYTES:
-                    raise ConfigurationError(f"{url} is longer than {MAX_DOCUMENT_BYTES} bytes")
-    except http.HTTPError as error:
-        raise ConfigurationError(f"{url} can't be fetched: {error}") from None
+                    raise ConfigurationError(f"{place_of(url)} is longer than {MAX_DOCUMENT_BYTES} bytes")
+    except TimeoutError:
+        raise ConfigurationError(f"{place_of(url)} can't be fetched within {FETCH_SECONDS:g} s") from None
+    except (http.HTTPError, http.InvalidURL) as error:
+        raise ConfigurationError(without_urls(f"{place_of(url)} can't be fetched: {error}")) from None
     return bytes(found)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from agentflow.activity.context import ToolContext
 from agentflow.activity.outside import PATIENCE, OutsideSystem, UnusableOutput
-from agentflow.adapters.http import http_library, retry_after
+from agentflow.adapters.http import ACCEPTED, answers_up_to, http_library, retry_after
 from agentflow.adapters.secret_calls import secret_of
 from agentflow.contracts.sources import AuthScheme, OpenApiSource, ToolSource
 from agentflow.contracts.tools import ToolContract
@@ -21,6 +21,7 @@ from agentflow.core.imported import drift_of
 from agentflow.core.openapi import OpenApiDocument
 from agentflow.core.openapi_request import OutsideRequest, build_request
 from agentflow.core.scrub import scrubbed, scrubbed_json
+from agentflow.core.urls import place_of, without_urls
 from agentflow.errors import (
     ConfigurationError,
     OutsideError,
@@ -72,7 +73,9 @@ class OpenApiService(OutsideSystem):
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigurationError(f"base_url {base_url!r} must be like https://api.example.com/v1")
+            raise ConfigurationError(
+                f"base_url, of {place_of(base_url)}, must be like https://api.example.com/v1"
+            )
         if parts.username or parts.password:
             raise ConfigurationError("base_url must hold no password: give secrets=")
         self._base_url = base_url.rstrip("/")
@@ -91,7 +94,11 @@ class OpenApiService(OutsideSystem):
         # Until there is a connection nothing is sent; how long the answer may take is the tool's to say.
         timeout = self._http.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
         client = self._http.AsyncClient(
-            follow_redirects=False, limits=limits, headers=self._headers, timeout=timeout
+            follow_redirects=False,
+            limits=limits,
+            headers=self._headers,
+            timeout=timeout,
+            event_hooks=answers_up_to(self._http, None),
         )
         self._client = await self._closing.enter_async_context(client)
         return self
@@ -145,14 +152,18 @@ class OpenApiService(OutsideSystem):
                 return _answer(contract, response, body, secrets)
         except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout, http.UnsupportedProtocol) as error:
             # Nothing was sent.
-            raise ToolUnavailableError(scrubbed(f"{name}: no connection: {error}", secrets)) from None
+            said = without_urls(f"{name}: no connection: {error}")
+            raise ToolUnavailableError(scrubbed(said, secrets)) from None
+        except http.InvalidURL as error:
+            # Nor here: an argument that is in the path makes no URL.
+            raise ToolError(scrubbed(f"{name}: its arguments make no URL: {error}", secrets)) from None
         except http.HTTPError as error:
-            said = scrubbed(f"{name}: {type(error).__name__}: {error}", secrets)
-            raise OutsideError(said) from None
+            said = without_urls(f"{name}: {type(error).__name__}: {error}")
+            raise OutsideError(scrubbed(said, secrets)) from None
 
     def _all_headers(self, request: OutsideRequest) -> dict[str, str]:
         cookies = "; ".join(f"{name}={value}" for name, value in request.cookies.items())
-        accepted = {"Accept": "application/json, */*;q=0.5"}
+        accepted = {"Accept": "application/json, */*;q=0.5", **ACCEPTED}
         return {**accepted, **trace_headers(), **request.headers, **({"Cookie": cookies} if cookies else {})}
 
     async def _authorize(self, source: OpenApiSource, request: OutsideRequest) -> tuple[str, ...]:
@@ -179,7 +190,7 @@ class OpenApiService(OutsideSystem):
         return await secret_of(self._secrets, name)
 
     def __repr__(self) -> str:
-        return f"OpenApiService({self._base_url!r})"
+        return f"OpenApiService({place_of(self._base_url)!r})"
 
 
 def _put(scheme: AuthScheme, secret: str, request: OutsideRequest) -> None:

@@ -24,6 +24,9 @@ ResultT = TypeVar("ResultT")
 
 CONNECTIONS = 20
 """Requests at once, of one store in one process."""
+MAX_OBJECT_BYTES = 256 * 1024 * 1024
+"""Of an object that is read; nothing that agentflow writes is as long."""
+_PIECE = 1024 * 1024
 _MISSING = ("NoSuchKey", "404", "NotFound")
 _TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
@@ -119,7 +122,15 @@ class S3Bucket:
 
         def read(client: _Client) -> bytes:
             which = {"VersionId": version} if version else {}
-            return client.get_object(Bucket=self.name, Key=key, **which)["Body"].read()
+            found = bytearray()
+            body = client.get_object(Bucket=self.name, Key=key, **which)["Body"]
+            # To its end: only there boto3 looks whether all of it came.
+            while piece := body.read(_PIECE):
+                found += piece
+                if len(found) > MAX_OBJECT_BYTES:
+                    body.close()
+                    raise OSError(f"the object is longer than {MAX_OBJECT_BYTES} bytes")
+            return bytes(found)
 
         try:
             return await self._call(read, key)

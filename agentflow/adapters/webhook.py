@@ -1,5 +1,6 @@
 """Notices as webhooks, after the Standard Webhooks specification (standardwebhooks.com)."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -8,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from agentflow.adapters.http import http_library, retry_after
+from agentflow.adapters.http import answers_up_to, http_library, retry_after
 from agentflow.contracts.notice import Notice
 from agentflow.contracts.wire import Json
 from agentflow.errors import ConfigurationError, NoticeRefusedError, OutsideError
@@ -16,6 +17,8 @@ from agentflow.errors import ConfigurationError, NoticeRefusedError, OutsideErro
 PREFIX = "whsec_"
 MIN_SECRET_BYTES = 24
 """The specification: 24 to 64 bytes."""
+SECONDS = 15.0
+"""How long one attempt may take, from the first byte of the connection to the head of the answer."""
 GONE = 410
 """The specification: the endpoint is disabled, and wants no more."""
 
@@ -39,7 +42,8 @@ class Webhook:
 
     A receiver holds the signature against the body (any library of Standard Webhooks does), and answers with
     2xx. Anything else is tried again with growing pauses until the notice's deadline, or after what
-    ``Retry-After`` asks for; 410 is not. Redirects are not followed.
+    ``Retry-After`` asks for; 410 is not. Redirects are not followed, and of an answer nothing but its head is
+    read. The URL may hold a token: no error, log line or trace has more of it than the host.
     """
 
     def __init__(
@@ -56,7 +60,13 @@ class Webhook:
             ConfigurationError: the URL is none, or a secret is too weak.
             MissingExtraError: the ``webhook`` extra isn't installed.
         """
-        parts = urlsplit(url)
+        self._http = http_library("a webhook", "webhook")
+        try:
+            # As it will be read: what it can't be sent to is found out now.
+            self._http.URL(url)
+            parts = urlsplit(url)
+        except (ValueError, TypeError, self._http.InvalidURL):
+            raise ConfigurationError("a webhook's URL is no URL") from None
         is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and is_local)):
             raise ConfigurationError("a webhook's URL is of HTTPS: a notice says what a run is about to do")
@@ -67,7 +77,6 @@ class Webhook:
         if not self._secrets:
             raise ConfigurationError("a webhook needs a secret")
         self._now = now or (lambda: datetime.now(UTC))
-        self._http = http_library("a webhook", "webhook")
 
     async def notify(self, notice: Notice) -> None:
         """Post it.
@@ -85,20 +94,29 @@ class Webhook:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signatures(self._secrets, notice.id, timestamp, body),
         }
-        http = self._http
-        try:
-            async with http.AsyncClient(follow_redirects=False, timeout=15) as client:
-                response = await client.post(self._url, content=body, headers=headers)
-        except http.HTTPError as error:
-            # The URL may hold a token of its own, so no text of it goes into history.
-            raise OutsideError(f"webhook at {self._host}: {type(error).__name__}") from None
-        status: int = response.status_code
+        status, again = await self._posted(body, headers)
         if 200 <= status < 300:
             return
         if status == GONE:
             raise NoticeRefusedError(f"webhook at {self._host}: HTTP {GONE}, the endpoint wants no more")
-        wait = retry_after(response.headers.get("Retry-After"), self._now())
+        wait = retry_after(again, self._now())
         raise OutsideError(f"webhook at {self._host}: HTTP {status}", retry_after=wait)
+
+    async def _posted(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
+        """The status, and what ``Retry-After`` says. The connection is closed on the rest of the answer."""
+        http = self._http
+        try:
+            async with (
+                asyncio.timeout(SECONDS),
+                http.AsyncClient(
+                    follow_redirects=False, timeout=SECONDS, event_hooks=answers_up_to(http)
+                ) as client,
+                client.stream("POST", self._url, content=body, headers=headers) as response,
+            ):
+                return response.status_code, response.headers.get("Retry-After")
+        except (http.HTTPError, http.InvalidURL, OSError, ValueError) as error:
+            # The URL may hold a token of its own, so no text of it goes into history.
+            raise OutsideError(f"webhook at {self._host}: {type(error).__name__}") from None
 
     def __repr__(self) -> str:
         return f"Webhook({self._host})"

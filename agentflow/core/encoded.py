@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agentflow.core.escapes import text_of
 from agentflow.core.views import View
 
 MIN_RUN = 6
@@ -48,13 +49,15 @@ _PLAIN_WIDE = re.compile(rb"(?:[\t\n\r\x20-\x7e]\0)++")
 _WIDE = re.compile(rb"(?:(?!\0\0)[\s\S]{2})++")
 # Each text of MIN_RUN characters has one of these in it.
 _LETTERS = (b"xlcx", b"xlccx", b"lclc", b"lcclcc", b"lcclc", b"lclcc", b"xxxxxlc", b"lcxxxxx")
+_PLAIN = (b"x" * MIN_RUN, b"xz" * MIN_RUN)
 _SEEDS = (
-    (b"x" * MIN_RUN, _CHARACTERS),
-    *((letters, _CHARACTERS) for letters in _LETTERS),
-    (b"xz" * MIN_RUN, _PLAIN_WIDE),
-    (b"xz" * MIN_RUN, _WIDE),
+    *((letters, _CHARACTERS) for letters in (_PLAIN[0], *_LETTERS)),
+    (_PLAIN[1], _PLAIN_WIDE),
+    (_PLAIN[1], _WIDE),
 )
 _TOKEN = re.compile(rb"[A-Za-z0-9+/_-]+")
+_LONG = re.compile(rb"[A-Za-z0-9+/_-]{8,}")
+"""Tokens that may say ``MIN_RUN`` characters."""
 _WRAPPED = re.compile(r"\n[ \t]{0,8}(?=[A-Za-z0-9+/]{2})")
 _IS_LINE = re.compile(r"[A-Za-z0-9+/]{60,76}")
 
@@ -79,13 +82,14 @@ def _is_broken(line: re.Match[str]) -> bool:
 
 def _texts(data: bytes) -> Iterator[tuple[str, int, int]]:
     """The texts that tokens stand for, each with where its token is."""
-    base64 = data.translate(_AS_BASE64)
-    for shift in range(4):
-        token = base64[shift:]
-        groups = binascii.a2b_base64(token.ljust((len(token) + 3) // 4 * 4, b"A"))
-        for text, start, end in _runs(groups, _Ends(data, shift, 3, 4)):
-            yield text, shift + start // 3 * 4, min(shift + (end + 2) // 3 * 4, len(data))
-    if b"x" * (2 * MIN_RUN) in data.translate(_IS_HEX):
+    tokens = b" ".join(_LONG.findall(data))
+    if not tokens:
+        return
+    if _says(b"".join(_groups(tokens.translate(_AS_BASE64)))):
+        for shift, groups in enumerate(_groups(data.translate(_AS_BASE64))):
+            for text, start, end in _runs(binascii.a2b_base64(groups), _Ends(data, shift, 3, 4)):
+                yield text, shift + start // 3 * 4, min(shift + (end + 2) // 3 * 4, len(data))
+    if b"x" * (2 * MIN_RUN) in tokens.translate(_IS_HEX):
         digits = data.translate(_AS_HEX).decode()
         for shift in range(2):
             token = digits[shift:]
@@ -93,6 +97,29 @@ def _texts(data: bytes) -> Iterator[tuple[str, int, int]]:
                 bytes.fromhex(token[: len(token) // 2 * 2]), _Ends(data, shift, 1, 2)
             ):
                 yield text, shift + start * 2, shift + end * 2
+
+
+def _groups(base64: bytes) -> list[bytes]:
+    """Base64 in whole groups, from each place where one may begin."""
+    return [base64[shift:].ljust((len(base64) - shift + 3) // 4 * 4, b"A") for shift in range(4)]
+
+
+def _says(base64: bytes) -> bool:
+    """Whether there is a text in it: quicker than to find where."""
+    data = binascii.a2b_base64(base64)
+    kinds = data.translate(_KINDS)
+    if any(seed in kinds for seed in _PLAIN):
+        return True
+    if b"lc" not in kinds:
+        return False
+    for letters in _LETTERS:
+        at = kinds.find(letters)
+        while at >= 0:
+            match = _CHARACTERS.match(data, _first(data, at, 0))
+            if match and len(match[0]) >= MIN_RUN:
+                return True
+            at = kinds.find(letters, max(match.end() if match else 0, at + 1))
+    return False
 
 
 @dataclass(frozen=True)
@@ -141,8 +168,4 @@ def _first(data: bytes, at: int, past: int) -> int:
 
 
 def _text(data: bytes) -> str:
-    """Bytes as UTF-8, and those that are none as Latin-1."""
-    if data[1:2] == b"\0":
-        return data.decode("utf-16-le", "replace")
-    text = data.decode("utf-8", "surrogateescape")
-    return "".join(chr(ord(char) - 0xDC00) if "\udc80" <= char <= "\udcff" else char for char in text)
+    return data.decode("utf-16-le", "replace") if data[1:2] == b"\0" else text_of(data)

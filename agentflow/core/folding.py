@@ -5,6 +5,7 @@ import unicodedata
 from functools import lru_cache
 
 from agentflow.core.views import View
+from agentflow.core.visible import has_shape
 
 _SPACE = re.compile(r"\s")
 _SPACES = re.compile(r" {2,}")
@@ -66,13 +67,9 @@ def _plain(char: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def _seen(char: str) -> str:
-    return "" if unicodedata.category(char) == "Cf" or char in _FILLERS else char
-
-
-_FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0" + "".join(
-    chr(point) for point in range(0xFE00, 0xFE10)
-)
-"""Of the characters that Unicode says are seen as nothing, those that are letters or marks."""
+    kind = unicodedata.category(char)
+    # Letters and marks have a shape, but for those that Unicode says are seen as nothing.
+    return "" if kind == "Cf" or (kind[0] in "LM" and not has_shape(char)) else char
 
 
 @lru_cache(maxsize=16_384)

@@ -23,6 +23,9 @@ _CONDITIONS = ("then", "else")
 _MAX_SCHEMAS = 100
 """Schemas of one place that are looked at. Beyond them no name is known, and a key counts as data."""
 
+TOO_MANY: Mapping[str, Json] = {}
+"""Stands for them: a schema that says nothing."""
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -61,8 +64,8 @@ def leaves(
     Raises:
         ValueError: it is no JSON, or nested too deep.
     """
-    places = _Places(schema if root is None else root)
-    yield from places.leaves(value, _Field(field, beside or {}), places.at(schema), MAX_DEPTH)
+    places = Places(schema if root is None else root)
+    yield from places.leaves(value, Field(field, beside or {}), places.at(schema), MAX_DEPTH)
 
 
 def argument_schema(input_schema: _Schema, argument: str) -> Json:
@@ -82,7 +85,7 @@ def canonical(value: str | Decimal) -> str:
 
 
 @dataclass(frozen=True)
-class _Field:
+class Field:
     """A field, and the object that has it."""
 
     name: str
@@ -90,12 +93,14 @@ class _Field:
 
 
 @dataclass(frozen=True)
-class _Places:
+class Places:
     """A value's places, walked together with what a schema says of each."""
 
     root: Json
+    """What ``$ref`` refers to."""
 
-    def leaves(self, value: Json, field: _Field, schemas: _Schemas, left: int) -> Iterator[Leaf]:
+    def leaves(self, value: Json, field: Field, schemas: _Schemas, left: int) -> Iterator[Leaf]:
+        """The keys and leaves of a value of which so much holds."""
         if isinstance(value, dict | list | tuple):
             if not left:
                 raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
@@ -104,20 +109,20 @@ class _Places:
             else:
                 parts = enumerate(cast(Sequence[Json], value))
                 for index, part in parts:
-                    yield from self.leaves(part, field, self._of_item(schemas, index), left - 1)
+                    yield from self.leaves(part, field, self.of_item(schemas, index), left - 1)
         elif value is not None and value != "":
             yield Leaf(_scalar(value), field.name, beside=field.beside)
 
     def _of_object(
-        self, value: Mapping[str, Json], field: _Field, schemas: _Schemas, left: int
+        self, value: Mapping[str, Json], field: Field, schemas: _Schemas, left: int
     ) -> Iterator[Leaf]:
         for name, part in value.items():
             if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ValueError(f"{type(name).__name__} is no key of JSON")
-            is_named, inside = self._of_field(schemas, name)
+            is_named, inside = self.of_field(schemas, name)
             if name and not is_named:
                 yield Leaf(_scalar(name), field.name, is_key=True)
-            yield from self.leaves(part, _Field(name, value), inside, left)
+            yield from self.leaves(part, Field(name, value), inside, left)
 
     def at(self, *schemas: Json) -> _Schemas:
         """All schemas that may hold where these do."""
@@ -129,7 +134,7 @@ class _Places:
             if not isinstance(schema, Mapping) or any(schema is other for other in found):
                 continue
             if len(found) == _MAX_SCHEMAS:
-                return ()
+                return (TOO_MANY,)
             known = cast(_Schema, schema)
             found.append(known)
             if isinstance(reference := known.get("$ref"), str):
@@ -139,7 +144,7 @@ class _Places:
             waiting += [known.get(word) for word in _CONDITIONS]
         return tuple(found)
 
-    def _of_field(self, schemas: _Schemas, name: str) -> tuple[bool, _Schemas]:
+    def of_field(self, schemas: _Schemas, name: str) -> tuple[bool, _Schemas]:
         """Whether a schema names the field, and those of its value."""
         named = [part[name] for part in map(_properties, schemas) if name in part]
         if named:
@@ -151,7 +156,9 @@ class _Places:
         ]
         return False, self.at(*patterns, *(schema.get("additionalProperties") for schema in schemas))
 
-    def _of_item(self, schemas: _Schemas, index: int) -> _Schemas:
+    def of_item(self, schemas: _Schemas, index: int) -> _Schemas:
+        """Those of an item of a list."""
+
         def of(schema: _Schema) -> Json:
             first = cast(Sequence[Json], schema.get("prefixItems") or ())
             return first[index] if index < len(first) else schema.get("items")

@@ -1,41 +1,40 @@
-"""What a text says once it is decoded: as JSON, HTML, URLs and Markdown write it, one within the other."""
+"""A text as any reader may read it: what is encoded in it decoded, one kind or all, one within the other.
 
-import html
+For guards, which look at what a text says and not at where. The decoders are those that redaction has.
+"""
+
 import re
-from collections.abc import Callable, Iterator
-from urllib.parse import unquote
+from collections.abc import Iterator
 
-DEPTH = 3
-"""Encodings within each other that are looked through."""
+from agentflow.core.encoded import decoded
+from agentflow.core.escapes import EACH_BY_ITSELF, unescaped, unquoted
+from agentflow.core.views import Reach, TooManyFormsError, View, views
+
 MAX_DECODED = 2_000_000
-"""Characters of all readings of one text."""
+"""Characters of all readings of one text, or the text once more."""
 
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+_CODE = re.compile(r"=[89A-F][0-9A-F]|=3D")
 
 
 class TooManyReadingsError(ValueError):
-    """A text can be read in more ways than are looked at."""
+    """A text can be read in more ways than are looked at, or is encoded deeper."""
 
 
 def readings(text: str) -> Iterator[str]:
-    """The text itself, then each text that decoding makes of it, ``DEPTH`` times over.
+    """The text itself, then each text that decoding makes of it, ``views.DEPTH`` times over.
 
     Raises:
-        TooManyReadingsError: they are longer than ``MAX_DECODED`` characters in all.
+        TooManyReadingsError: they are longer than ``MAX_DECODED`` characters in all, or encoded deeper.
     """
-    yield text
-    seen, level, size = {text}, [text], 0
-    for _ in range(DEPTH):
-        found = dict.fromkeys(decode(one) for one in level for marks, decode in _DECODERS if marks in one)
-        level = [one for one in found if one not in seen]
-        seen.update(level)
-        size += sum(map(len, level))
-        if size > MAX_DECODED:
-            raise TooManyReadingsError(
-                f"what decoding makes of the text is longer than {MAX_DECODED} characters: send it in parts"
-            )
-        yield from level
+    reach = Reach(times=max(1, MAX_DECODED // max(len(text), 1_000)))
+    try:
+        for view in views(text, _DECODERS, reach):
+            yield view.text
+    except TooManyFormsError:
+        raise TooManyReadingsError(
+            f"what decoding makes of the text is longer than {MAX_DECODED} characters, or is encoded within "
+            f"itself more than {reach.depth} deep: send it in parts, and plain"
+        ) from None
 
 
 def squeezed(text: str) -> str:
@@ -43,25 +42,15 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def _unescaped(text: str) -> str:
-    """Without the backslashes of JSON, of Python and of Markdown."""
-    plain = _ESCAPE.sub(_character, text)
-    # Two escapes of JSON make one character of those that UTF-16 has in pairs.
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _of_mail(view: View) -> View | None:
+    # A line that ends with = is broken in mail only; elsewhere it gives the next one a name.
+    return unquoted(view) if _CODE.search(view.text) else None
 
 
-def _character(match: re.Match[str]) -> str:
-    code = match[1] or match[2]
-    return chr(int(code, 16)) if code else _SHORT.get(match[3], match[3])
+def _of_tokens(view: View) -> View | None:
+    # Some bytes of pictures and keys look like a short text, by chance.
+    found = decoded(view)
+    return found if found is not None and found.is_meant else None
 
 
-def _unquoted(text: str) -> str:
-    return unquote(text, errors="replace")
-
-
-_DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("&", html.unescape),
-    ("%", _unquoted),
-    ("\\", _unescaped),
-)
-"""Each with the character without which it changes nothing."""
+_DECODERS = (unescaped, *EACH_BY_ITSELF, _of_mail, _of_tokens)

@@ -6,13 +6,13 @@ from typing import cast
 
 from agentflow.contracts.tags import TAG
 from agentflow.contracts.wire import MAX_DEPTH, Json
-from agentflow.core.schema_parts import referenced
+from agentflow.core.leaves import TOO_MANY, Places
 
 Schema = Mapping[str, Json]
 _Path = tuple[str | int, ...]
 
-_PART_OF_ALL = ("allOf", "anyOf", "oneOf")
-"""Which alternative a value is of isn't looked at: what any of them marks is marked."""
+UNKNOWN = "unknown"
+"""Kind of what has more schemas than are looked at: any of them may mark it."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Tagged:
     """A text, a number or a truth value."""
     path: tuple[str | int, ...]
     """Where it is: names of fields, and places in lists."""
+    is_key: bool = False
+    """Whether it is the name of the field itself, which no schema gives to it."""
 
 
 class TagFinder:
@@ -31,6 +33,7 @@ class TagFinder:
 
     def __init__(self, schema: Schema | None) -> None:
         self._schema: Schema = schema or {}
+        self._places = Places(self._schema)
         self.has_tags: bool = schema is not None and _has_tag(schema, MAX_DEPTH)
         """Whether the schema marks anything."""
 
@@ -42,35 +45,39 @@ class TagFinder:
     def find(self, value: Json) -> Iterator[Tagged]:
         """The marked values in a value, whether or not it fits the schema."""
         if self.has_tags:
-            yield from self._find(value, self._schema, ())
+            yield from self._find(value, self._places.at(self._schema), (), None)
 
     def masked(self, value: Json) -> Json:
         """The value with ``[kind]`` in place of all that is marked, however short."""
-        found = {tagged.path: tagged.kind for tagged in self.find(value)}
+        found = {(tagged.path, tagged.is_key): tagged.kind for tagged in self.find(value)}
         return _masked(value, found, ()) if found else value
 
-    def _find(self, value: Json, schema: Json, path: _Path, hops: int = 0) -> Iterator[Tagged]:
-        if not isinstance(schema, Mapping) or len(path) + hops > MAX_DEPTH:
+    def _find(
+        self, value: Json, schemas: Sequence[Schema], path: _Path, kind: str | None
+    ) -> Iterator[Tagged]:
+        """Those of a value of which so much holds, and that is all of one kind or of none."""
+        if len(path) > MAX_DEPTH:
             return
-        schema = cast(Schema, schema)
-        if kind := schema.get(TAG):
-            yield from (Tagged(str(kind), leaf, place) for leaf, place in _leaves(value, path))
-            return
-        if isinstance(reference := schema.get("$ref"), str):
-            yield from self._find(value, referenced(self._schema, reference), path, hops + 1)
-        for word in _PART_OF_ALL:
-            for part in cast(Sequence[Json], schema.get(word) or ()):
-                yield from self._find(value, part, path, hops + 1)
+        # Which alternative a value is of isn't looked at: what any of them marks is marked.
+        kind = kind or _kind_of(schemas)
         if isinstance(value, Mapping):
-            named: Mapping[str, Json] = schema.get("properties") or {}
+            names = self._places.at(*(schema.get("propertyNames") for schema in schemas))
             for name, part in cast(Mapping[str, Json], value).items():
-                inside = named.get(name, schema.get("additionalProperties"))
-                yield from self._find(part, inside, (*path, name), hops)
+                is_named, inside = self._places.of_field(tuple(schemas), name)
+                if (of_key := _kind_of(names) or kind) and not is_named:
+                    yield Tagged(of_key, name, (*path, name), is_key=True)
+                yield from self._find(part, inside, (*path, name), kind)
         elif isinstance(value, list | tuple):
-            first: Sequence[Json] = schema.get("prefixItems") or ()
             for index, part in enumerate(cast(Sequence[Json], value)):
-                inside = first[index] if index < len(first) else schema.get("items")
-                yield from self._find(part, inside, (*path, index), hops)
+                inside = self._places.of_item(tuple(schemas), index)
+                yield from self._find(part, inside, (*path, index), kind)
+        elif kind and value is not None:
+            yield Tagged(kind, value, path)
+
+
+def _kind_of(schemas: Sequence[Schema]) -> str | None:
+    found = (UNKNOWN if schema is TOO_MANY else schema.get(TAG) for schema in schemas)
+    return next((str(kind) for kind in found if kind), None)
 
 
 def without_tags(schema: Json) -> Json:
@@ -95,24 +102,18 @@ def _has_tag(schema: Json, left: int) -> bool:
     return False
 
 
-def _leaves(value: Json, path: _Path) -> Iterator[tuple[Json, _Path]]:
-    """All texts, numbers and truth values in a value, names of fields left out."""
+def _masked(value: Json, found: Mapping[tuple[_Path, bool], str], path: _Path) -> Json:
+    if (path, False) in found:
+        return f"[{found[path, False]}]"
     if isinstance(value, Mapping):
+        masked: dict[str, Json] = {}
         for name, part in cast(Mapping[str, Json], value).items():
-            yield from _leaves(part, (*path, name))
-    elif isinstance(value, list | tuple):
-        for index, part in enumerate(cast(Sequence[Json], value)):
-            yield from _leaves(part, (*path, index))
-    elif value is not None:
-        yield value, path
-
-
-def _masked(value: Json, found: Mapping[_Path, str], path: _Path) -> Json:
-    if path in found:
-        return f"[{found[path]}]"
-    if isinstance(value, Mapping):
-        parts = cast(Mapping[str, Json], value).items()
-        return {name: _masked(part, found, (*path, name)) for name, part in parts}
+            place = (*path, name)
+            shown = f"[{found[place, True]}]" if (place, True) in found else name
+            while shown in masked:
+                shown += "'"
+            masked[shown] = _masked(part, found, place)
+        return masked
     if isinstance(value, list | tuple):
         parts = enumerate(cast(Sequence[Json], value))
         return [_masked(part, found, (*path, index)) for index, part in parts]

@@ -1,6 +1,8 @@
-"""URLs as browsers read them: by the URL standard (WHATWG) and Unicode Technical Standard 46."""
+"""URLs: as browsers read them, by the URL standard (WHATWG) and Unicode's UTS 46; and as they are told."""
 
+import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ada_url import URL
 
@@ -40,4 +42,25 @@ def read_url(text: str) -> Url | None:
         return None
 
 
+def place_of(url: str) -> str:
+    """Where a URL leads, for logs and errors: scheme, host and port. The rest of it may be a secret."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "a URL"
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{port}" if parts.scheme and host else "a URL"
+
+
+def without_urls(text: str) -> str:
+    """A text, such as an error's, with ``place_of`` in place of each URL of the web.
+
+    Of a path that an HTTP library tells as the URL of a request, nothing is left.
+    """
+    return _PATH.sub("/...", _URL.sub(lambda url: place_of(url[0]), text))
+
+
 _UNASSIGNED = refused_as("\U000e0080")
+_URL = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>\\]+", re.IGNORECASE)
+_PATH = re.compile(r"(?<=url: )/[^\s'\"<>]+", re.IGNORECASE)

@@ -8,6 +8,7 @@ text that a view's finding came from.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from re import Match, Pattern
 
 DEPTH = 3
@@ -42,27 +43,31 @@ class Reach:
 REACH = Reach()
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of a view that is not as it stands in what it was made of."""
-
-    start: int
-    end: int
-    source: int
-    source_end: int
+_Part = tuple[int, int, int, int]
+"""A part of a view that is not as it stands in what it was made of: its start and end here, and there."""
 
 
 class View:
     """A text, and where in the original text each part of it came from."""
 
-    def __init__(self, text: str, source: "View | None" = None, parts: Iterable[_Part] = ()) -> None:
+    def __init__(
+        self, text: str, source: "View | None" = None, parts: Callable[[], Iterable[_Part]] = tuple
+    ) -> None:
         self.text: str = text
         """The text, as it reads."""
         self._source = source
-        self._parts = list(parts)
-        self._starts = [part.start for part in self._parts]
+        self._made_parts = parts
         self.is_meant: bool = True
         """Whether it is sure that there was something to decode."""
+
+    @cached_property
+    def _parts(self) -> list[_Part]:
+        # Asked for where something was found, and in most texts nothing is.
+        return list(self._made_parts())
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [start for start, *_ in self._parts]
 
     def place(self, start: int, end: int) -> tuple[int, int]:
         """Where in the original text a part stands; all of what is encoded, if any of it is in the part."""
@@ -77,21 +82,25 @@ class View:
         return self if text == self.text else View(text, self)
 
     def replaced(self, pattern: Pattern[str], change: Callable[[Match[str]], str]) -> "View":
-        """A view with another text for each match; this one if nothing changes."""
-        texts: list[str] = []
-        parts: list[_Part] = []
+        """A view with another text for each match; this one if nothing changes.
+
+        Args:
+            pattern: What it looks for.
+            change: Of a match always the same.
+        """
+        text = pattern.sub(change, self.text)
+        return self if text == self.text else View(text, self, lambda: self._replaced(pattern, change))
+
+    def _replaced(self, pattern: Pattern[str], change: Callable[[Match[str]], str]) -> Iterator[_Part]:
         at = length = 0
         for match in pattern.finditer(self.text):
             new = change(match)
             start, end = match.span()
-            if new == match[0]:
-                continue
-            length += start - at
-            texts += [self.text[at:start], new]
-            parts.append(_Part(length, length + len(new), start, end))
-            length += len(new)
-            at = end
-        return View("".join([*texts, self.text[at:]]), self, parts) if parts else self
+            if new != match[0]:
+                length += start - at
+                yield length, length + len(new), start, end
+                length += len(new)
+                at = end
 
     def joined(self, found: Iterable[tuple[str, int, int]]) -> "View | None":
         """A view of texts that were decoded out of this one; ``None`` if there are none.
@@ -104,11 +113,11 @@ class View:
         length = 0
         for text, start, end in found:
             texts.append(text + _END)
-            parts.append(_Part(length, length + len(texts[-1]), start, end))
+            parts.append((length, length + len(texts[-1]), start, end))
             length += len(texts[-1])
         if not parts:
             return None
-        view = View("".join(texts), self, parts)
+        view = View("".join(texts), self, lambda: parts)
         view.is_meant = max(map(len, texts)) > _BY_CHANCE + len(_END)
         return view
 
@@ -116,10 +125,10 @@ class View:
         index = bisect_right(self._starts, at) - 1
         if index < 0:
             return at, at + 1
-        part = self._parts[index]
-        if at < part.end:
-            return part.source, part.source_end
-        place = part.source_end + at - part.end
+        _, end, source, source_end = self._parts[index]
+        if at < end:
+            return source, source_end
+        place = source_end + at - end
         return place, place + 1
 
 

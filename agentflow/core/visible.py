@@ -50,6 +50,11 @@ def visible_line(text: str) -> str:
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def has_shape(char: str) -> bool:
+    """Whether something is seen of a character, by itself or on another. Of one that is space, nothing is."""
+    return _kind(char) != "-"
+
+
 @lru_cache(maxsize=16_384)
 def _kind(char: str) -> str:
     """``v``: visible by itself; ``m``: a mark, visible on another; ``-``: neither."""

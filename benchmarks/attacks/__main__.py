@@ -55,7 +55,7 @@ def main() -> int:
     silence_agentflow()
     began = time.monotonic()
     families = given.only or list(FAMILIES)
-    tallies = asyncio.run(_attacked(families, given.attempts, given.seed))
+    tallies = asyncio.run(_attacked(families, given))
     report = {
         "attempts": sum(tally.attempts for tally in tallies.values()),
         "breaches": sum(tally.breaches for tally in tallies.values()),
@@ -71,15 +71,15 @@ def main() -> int:
     return 1 if report["breaches"] or blind else 0
 
 
-async def _attacked(families: list[str], attempts: int, seed: int) -> dict[str, Tally]:
+async def _attacked(families: list[str], given: argparse.Namespace) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
     shares = sum(FAMILIES[name][1] for name in families)
     async with staged() as stage:
         for name in families:
             family, share = FAMILIES[name]
+            attempts = given.each or max(round(given.attempts * share / shares), 1)
             # Each family has a seed of its own: one of them alone does what it does among all.
-            random = Random(f"{seed}/{name}")
-            tallies[name] = await family(stage, random, max(round(attempts * share / shares), 1))
+            tallies[name] = await family(stage, Random(f"{given.seed}/{name}"), attempts)
     return tallies
 
 
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
     parser.add_argument("--attempts", type=positive_int, default=20_400)
+    parser.add_argument("--each", type=positive_int, help="attempts of each family, in place of its share")
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(
         "--only", action="append", choices=list(FAMILIES), help="a family; may be given several times"

@@ -200,7 +200,7 @@ async def story(world: World, recovery: Recovery) -> list[ToolResult | EffectRep
 
 
 @pytest.mark.parametrize("recovery", ["key", "probe", "ask"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_write_happens_once_at_most_and_nobody_is_told_otherwise(
     recovery: Recovery, data: st.DataObject

@@ -189,7 +189,7 @@ async def story(world: World, recovery: Recovery) -> None:
 
 
 @pytest.mark.parametrize("recovery", ["probe", "ask"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_attempt_acts_while_something_of_another_runs(recovery: Recovery, data: st.DataObject) -> None:
     run(story(World(data.draw), recovery))

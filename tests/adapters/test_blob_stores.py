@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from agentflow.adapters import s3_client
 from agentflow.adapters.memory_blobs import MemoryBlobStore
 from agentflow.adapters.stores import open_blobs
 from agentflow.contracts.wire import Sha256, sha256_of
@@ -64,6 +65,15 @@ async def test_what_was_not_put_is_not_there(store: BlobStore) -> None:
     await store.put(ROOT, NAME, b"data")
     assert await store.get(ROOT, OTHER_NAME) is None
     assert await store.get(OTHER_ROOT, NAME) is None
+
+
+async def test_of_an_object_that_somebody_made_too_long_no_more_is_read(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_blobs(s3.url(bucket, f"team/{uuid4()}"))
+    await store.put(ROOT, NAME, bytes(3_000_000))
+    monkeypatch.setattr(s3_client, "MAX_OBJECT_BYTES", 2_000_000)
+    assert await store.get(ROOT, NAME) is None
 
 
 async def test_two_runs_keep_the_same_name_apart(store: BlobStore) -> None:

@@ -33,11 +33,22 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-async def _desk(home: Path) -> Desk:
+@pytest.fixture(autouse=True)
+def _kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in ``failing_at``."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture(scope="module")
+async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which a run was exported before, so that its key is there."""
-    desk = Desk(home)
-    await desk.export(home / "first", [recorded("circling")], agents=())
-    return desk
+    home = tmp_path_factory.mktemp("template") / "home"
+    await Desk(home).export(home / "first", [recorded("circling")], agents=())
+    return home
+
+
+def _copy(template: Path, home: Path) -> Desk:
+    return Desk(Path(shutil.copytree(template, home)))
 
 
 def _state(desk: Desk) -> Any:
@@ -72,15 +83,16 @@ async def _chain_is_whole(desk: Desk, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", COMMANDS)
 async def test_a_command_whose_nth_operation_on_a_file_fails_leaves_all_as_it_was(
-    tmp_path: Path, kind: str
+    tmp_path: Path, template: Path, kind: str
 ) -> None:
     command = COMMANDS[kind]
-    operations = await _operations(await _desk(tmp_path / "whole"), command)
+    operations = await _operations(_copy(template, tmp_path / "whole"), command)
     assert operations > 10
     failed = 0
+    # One that failed and changed nothing is followed by the next: neither is it in the next one's way.
+    desk = _copy(template, tmp_path / "home")
+    before = _state(desk)
     for number in range(operations):
-        desk = await _desk(tmp_path / f"home-{number}")
-        before = _state(desk)
         try:
             with failing_at(number):
                 await command(desk)
@@ -90,17 +102,21 @@ async def test_a_command_whose_nth_operation_on_a_file_fails_leaves_all_as_it_wa
         else:
             # A folder that was there already, or clearing up after all was done.
             assert (desk.home / "out" / "it").exists()
-        await _chain_is_whole(desk, kind)
+            await _chain_is_whole(desk, kind)
+            desk = _copy(template, tmp_path / f"home-{number}")
     assert failed > operations - 10
+    await _chain_is_whole(desk, kind)
 
 
 def _kill_at_each(kind: str, template: str, place: str, operations: int) -> None:
     """In a process of its own, which has no threads: a child for each operation, killed at it."""
 
-    async def run(home: Path, number: int) -> None:
+    async def run(home: Path, number: int | None) -> None:
         with failing_at(number, "kill"):
             await COMMANDS[kind](Desk(home))
 
+    # Whatever it imports is imported once.
+    asyncio.run(run(_copy(Path(template), Path(place) / "imports").home, None))
     for number in range(operations):
         home = Path(place) / f"home-{number}"
         shutil.copytree(template, home)
@@ -114,11 +130,10 @@ def _kill_at_each(kind: str, template: str, place: str, operations: int) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", COMMANDS)
 async def test_a_command_that_is_killed_at_any_operation_leaves_a_chain_that_goes_on(
-    tmp_path: Path, kind: str
+    tmp_path: Path, template: Path, kind: str
 ) -> None:
-    await _desk(tmp_path / "template")
-    operations = await _operations(await _desk(tmp_path / "whole"), COMMANDS[kind])
-    process = forked(_kill_at_each, kind, str(tmp_path / "template"), str(tmp_path), operations)
+    operations = await _operations(_copy(template, tmp_path / "whole"), COMMANDS[kind])
+    process = forked(_kill_at_each, kind, str(template), str(tmp_path), operations)
     await asyncio.to_thread(process.join)
     assert process.exitcode == 0
     for number in range(operations):
@@ -126,9 +141,9 @@ async def test_a_command_that_is_killed_at_any_operation_leaves_a_chain_that_goe
 
 
 async def test_an_incident_without_its_extra_begins_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await _desk(tmp_path / "home")
+    desk = _copy(template, tmp_path / "home")
     before = _state(desk)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match="audit"):
@@ -138,9 +153,11 @@ async def test_an_incident_without_its_extra_begins_nothing(
     await _chain_is_whole(desk, "incident")
 
 
-async def test_a_bundle_that_was_moved_on_before_the_next_export_counts(tmp_path: Path) -> None:
+async def test_a_bundle_that_was_moved_on_before_the_next_export_counts(
+    tmp_path: Path, template: Path
+) -> None:
     """Who died before the file could say that it is the last one, leaves a note that says so."""
-    desk = await _desk(tmp_path / "home")
+    desk = _copy(template, tmp_path / "home")
     chain = desk.home / "last.json"
     before = chain.read_bytes()
     note: list[bytes] = []
@@ -165,8 +182,8 @@ async def test_a_bundle_that_was_moved_on_before_the_next_export_counts(tmp_path
     assert verify_chain(verdicts) == []
 
 
-async def test_a_file_that_was_set_back_under_a_note_is_not_believed(tmp_path: Path) -> None:
-    desk = await _desk(tmp_path / "home")
+async def test_a_file_that_was_set_back_under_a_note_is_not_believed(tmp_path: Path, template: Path) -> None:
+    desk = _copy(template, tmp_path / "home")
     await COMMANDS["export"](desk)
     chain = desk.home / "last.json"
     (desk.home / "last.json.pending").write_text(

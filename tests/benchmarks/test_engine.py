@@ -63,7 +63,7 @@ def test_the_history_of_agentflow_is_small_beside_the_workflow_written_by_hand()
 
 @pytest.mark.slow
 def test_the_memory_of_a_worker_is_told_in_each_fifth_of_each_run() -> None:
-    found = cast(Any, measured("memory", "--turns", "40", "--runs", "2"))
+    found = cast(Any, measured("memory", "--turns", "20", "--runs", "2"))
     assert [len(parts) for parts in found["rss_mb"]] == [5, 5]
     assert all(50 < mb < 500 for parts in found["rss_mb"] for mb in parts)
 
@@ -80,7 +80,7 @@ def test_history_is_linear_in_the_turns() -> None:
 
 @pytest.mark.slow
 def test_runs_survive_the_loss_of_every_workers_memory_and_of_the_blobs() -> None:
-    found = measured("loss", "--runs", "2", "--turns", "20")
+    found = measured("loss", "--runs", "2", "--turns", "10")
     assert (found["completed"], found["lost"]) == (2, 0)
     assert found["losses"] > 0
 

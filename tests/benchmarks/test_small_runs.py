@@ -100,7 +100,7 @@ def test_no_planted_value_leaves_and_all_of_them_could_be_found() -> None:
 
 @pytest.fixture(scope="module")
 def attacked() -> Any:
-    return measured("attacks", "--attempts", "1100")
+    return measured("attacks", "--each", "24")
 
 
 @pytest.mark.slow

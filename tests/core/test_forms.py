@@ -83,6 +83,11 @@ def test_a_secret_is_taken_out_of_what_an_outside_system_says_in_each_encoding(v
         assert "[secret]" in scrubbed(f"no: {encode(value)} is it", [value])
 
 
+@pytest.mark.parametrize("unseen", "\u3164\u115f\u17b4\u180b\ufe0f\u2d7f\U000e0100\U000e01ef\u200d\u00ad")
+def test_a_value_is_found_through_each_character_that_shows_as_nothing(unseen: str) -> None:
+    assert seen_through("Jürgen Weiß", f"it was <{unseen.join('Jürgen Weiß')}> so") == "it was <[x]> so"
+
+
 @pytest.mark.parametrize("encoding", ["JSON", "HTML", "URL", "base64 of user:password"])
 def test_what_is_nested_deeper_than_the_reach_is_withheld_as_a_whole(encoding: str) -> None:
     text = "Jürgen 'Weiß' & \"co\" in 10% of <all> cases"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentflow.core.folding import as_folded
 from agentflow.core.known_values import MAX_KNOWN, MAX_TOLD, KnownValues
 from agentflow.core.redaction import MAX_SCANNED, map_texts, redacted
 from agentflow.core.tags import Tagged
@@ -24,7 +25,8 @@ def clean(text: str, *values: object) -> str:
 @given(st.text(min_size=4, max_size=60), st.text(max_size=40), st.text(max_size=40))
 def test_a_value_is_found_in_any_text(value: str, before: str, after: str) -> None:
     needle = value.strip()
-    if len(needle) >= 4:
+    # What shows as nothing makes no value longer: one that is short without it counts as a word only.
+    if len(as_folded(needle)) >= 4:
         assert needle not in clean(before + value + after, value).replace("[x]", "")
 
 

@@ -1,3 +1,4 @@
+import base64
 import html
 import json
 import time
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.core.links import MAX_LINKS, MAX_TEXT, links, unknown_links
+from benchmarks.attacks.encodings import ENCODINGS as SEEN_THROUGH
 from tests.core.strategies import any_text
 
 KNOWN = ("https://acme.com/help", "https://acme.com", "www.acme.com", "ada@acme.com", "+1-555-0100")
@@ -239,3 +241,20 @@ def test_a_text_of_any_kind_is_read_in_time_that_grows_as_it_does(piece: str) ->
     began = time.process_time()
     links(text)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("encoding", SEEN_THROUGH)
+def test_a_link_is_found_in_each_encoding_that_redaction_sees_through(encoding: str) -> None:
+    text = SEEN_THROUGH[encoding]("for all of it see https://evil.example/path?a=b of today")
+    assert any("evil.example" in link for link in unknown(f"it was {text} so"))
+
+
+def test_a_text_that_is_encoded_deeper_than_is_looked_through_is_a_place_as_a_whole() -> None:
+    text = "https://evil.example"
+    for _ in range(6):
+        text = quote(text, safe="")
+    assert unknown(text) == (text,)
+
+
+def test_some_bytes_that_look_like_a_text_by_chance_are_no_place() -> None:
+    assert links(base64.b64encode(bytes(60) + b"ab.com" + bytes(60)).decode()) == ()

@@ -37,6 +37,9 @@ CASES: dict[str, tuple[Any, Any, dict[Any, str]]] = {
     "optional": (Email | None, "a@b.c", {"a@b.c": "email"}),
     "one of several": (Customer | Row | int, {"email": "a@b.c", "note": "n"}, {"a@b.c": "email"}),
     "a whole object": (Annotated[Customer, Personal("customer")], {"email": "a@b.c", "city": "x"}, {"a@b.c": "customer", "x": "customer"}),
+    "keys of a marked object": (Annotated[dict[str, int], Personal("people")], {"Ann Lee": 3}, {"Ann Lee": "people", 3: "people"}),
+    "keys that are marked": (dict[Email, int], {"a@b.c": 3}, {"a@b.c": "email"}),
+    "keys below": (Annotated[dict[str, dict[str, str]], Personal("x")], {"one": {"two": "three"}}, {"one": "x", "two": "x", "three": "x"}),
     "recursive": (Tree, {"owner": "a@b.c", "below": [{"owner": "d@e.f"}]}, {"a@b.c": "email", "d@e.f": "email"}),
     "secret": (Annotated[str, Secret()], "hunter2", {"hunter2": "secret"}),
     "nothing": (dict[str, Any], {"email": "a@b.c"}, {}),
@@ -56,10 +59,27 @@ def test_a_masked_value_has_its_kind_in_place_of_what_is_marked_however_short() 
     assert masked == [{"email": "[email]", "age": "[age]", "city": "x"}]
 
 
+def test_a_masked_key_has_its_kind_in_its_place_and_no_value_gets_lost() -> None:
+    finder = TagFinder(TypeAdapter(dict[Email, Customer]).json_schema())
+    masked = finder.masked({"a@b.c": {"email": "a", "city": "x"}, "d@e.f": {"email": "d", "city": "y"}})
+    assert masked == {
+        "[email]": {"email": "[email]", "city": "x"},
+        "[email]'": {"email": "[email]", "city": "y"},
+    }
+
+
+def test_what_has_more_schemas_than_are_looked_at_is_marked() -> None:
+    schema = {
+        "anyOf": [{"type": "integer"}] * 50 + [{"title": str(one)} for one in range(200)] + [{TAG: "x"}]
+    }
+    assert [tagged.value for tagged in TagFinder(schema).find({"a": "b"})] == ["a", "b"]
+
+
 def test_a_value_that_does_not_fit_its_schema_is_looked_through_all_the_same() -> None:
     finder = TagFinder(TypeAdapter(Customer).json_schema())
     assert [tagged.value for tagged in finder.find({"email": ["a@b.c", {"x": "d@e.f"}]})] == [
         "a@b.c",
+        "x",
         "d@e.f",
     ]
     assert list(finder.find("text")) == []

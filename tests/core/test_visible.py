@@ -35,12 +35,13 @@ IGNORABLE = {
     ]
     for point in range(first, last + 1)
 }
+UNSEEN = IGNORABLE | BLANK.keys()
 EVERY = [chr(point) for point in range(0x110000)]
 
 
 def is_seen(char: str) -> bool:
     """Whether this Python's Unicode says that a character has a shape."""
-    return unicodedata.category(char)[0] in "LMNPS" and ord(char) not in IGNORABLE | BLANK.keys()
+    return unicodedata.category(char)[0] in "LMNPS" and ord(char) not in UNSEEN
 
 
 def is_unknown(char: str) -> bool:
