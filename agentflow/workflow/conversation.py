@@ -91,6 +91,7 @@ class Conversation:
                 reserved = self._affordable(route)
                 named = self._brief_for(reserved.model)
                 said = await self._call(reserved, named, run.transcript.news)
+                run.calls.local_since_answer = False
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise

@@ -63,16 +63,22 @@ class Deciding:
     ) -> RecordedVerdict:
         """What was said of a call when the run came to it, which is what is said now unless this is a replay.
 
-        Most calls are allowed. Those cost nothing: that there is no marker says it.
+        Most calls are allowed, and asked for by a model that has just answered. Those cost nothing: that
+        there is no marker says it. After a local activity that is not certain, and each call is recorded.
         """
         calls = self._run.calls
+        if calls.local_since_answer or not self._run.definition.performs_by_default:
+            return await self._on_record(said, missing)
         name = calls.name("decision", call.id, call.tool)
         if said is not None and said.verdict == "allow":
             if not workflow.unsafe.is_replaying() or not is_kept(NOT_ALLOWED, name):
                 return said
         elif not is_kept(NOT_ALLOWED, name):
             return ALLOWED_THEN
-        kept = await recorded(calls, "decision", Recorded(problem=missing, decision=said))
+        return await self._on_record(said, missing)
+
+    async def _on_record(self, said: RecordedVerdict | None, missing: str | None) -> RecordedVerdict:
+        kept = await recorded(self._run.calls, "decision", Recorded(problem=missing, decision=said))
         if kept.decision is None:
             rules = self._run.definition.rules_name.id
             raise RunDenied(

@@ -38,6 +38,9 @@ class CallNames:
         """
         self.outgoing = outgoing
         self.funds = funds
+        self.local_since_answer: bool = False
+        """Whether a local activity was called since a model last answered. After one, a replay may be at
+        another place in history than the run was, where the marker of a patch isn't seen yet (ADR 42, 54)."""
         self._asked: Counter[str] = Counter()
 
     def name(self, kind: str, *asked: Json) -> str:
@@ -165,6 +168,7 @@ async def execute_locally(
         TimeoutError: it took too long.
         CancelledError: the run was cancelled.
     """
+    calls.local_since_answer = True
     await calls.outgoing.expect(longest)
     size = 0
     try:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from temporalio import workflow
 
-from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Budget, RunDenied, allow
+from agentflow import AgentOutcome, AgentTask, AgentWorkflow, Budget, RunDenied, allow, deny
 
 with workflow.unsafe.imports_passed_through():
     from tests.workflow.settings import PROVEN, QUICK
@@ -171,3 +171,23 @@ class Patient(AgentWorkflow[str, str]):
             await workflow.sleep(timedelta(minutes=5))
             await self.checkpoint(step + 1)
         return "late"
+
+
+@workflow.defn
+class Forbidden(AgentWorkflow[str, str]):
+    """Tries, as its very first step, what a rule in code denies."""
+
+    tools = (Bank.pay,)
+    rules = (
+        deny("none", reason="nobody is paid", tools=("pay",), when=lambda c: c.amount("amount") > 0),
+        allow("all", reason="a test", tools=("pay",)),
+    )
+    release = PROVEN
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[str]:
+        return await self.run_agent(task)
+
+    async def perform(self, task: AgentTask[str]) -> str:
+        found = await self.call_tool(Bank.pay, {"account": "alice", "amount": "5.00"})
+        return found.error.message if found.error else "paid"

@@ -14,6 +14,7 @@ from agentflow import AgentClient, tools_of
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
 from tests.workflow.agents import Banker
 from tests.workflow.harness import Harness, eventually, replayed, serving
+from tests.workflow.stepping_agents import Forbidden
 from tests.workflow.tools import Bank
 
 DONE = answer({"account": "alice", "amount": "5.00"})
@@ -77,3 +78,34 @@ async def test_answers_count_in_a_run_that_was_asked_about_before_its_first_work
     assert bank.paid == [("alice", "5.00")] * len(histories)
     for history in histories:
         await replayed(history)
+
+
+def tasks_with_markers(history: WorkflowHistory) -> int:
+    """In how many workflow tasks the run recorded something."""
+    return len(
+        {
+            event.marker_recorded_event_attributes.workflow_task_completed_event_id
+            for event in history.events
+            if event.HasField("marker_recorded_event_attributes")
+        }
+    )
+
+
+async def test_what_code_decided_is_replayed_in_a_run_that_was_asked_about_before_its_worker_came(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> None:
+    plugin = scripted_plugin(ScriptedModel([]), tools=tools_of(Bank()), directory=tmp_path)
+    client = await temporal.connect_client(plugins=[plugin])
+    histories = list[WorkflowHistory]()
+    while not any(tasks_with_markers(history) > 1 for history in histories):
+        assert len(histories) < 60, "no query came early enough: nothing was tried"
+        bank = Harness(client, AgentClient(client), Bank(), f"test-{uuid4()}")
+        handles = [await bank.start(Forbidden) for _ in range(3)]
+        asked = [asyncio.create_task(bank.agents.status(handle.id)) for handle in handles]
+        async with Worker(client, task_queue=bank.task_queue, workflows=[Forbidden]):
+            await asyncio.gather(*asked)
+            outcomes = [await handle.result() for handle in handles]
+        assert [outcome.output for outcome in outcomes] == ["rule none: nobody is paid"] * 3
+        histories += [await handle.fetch_history() for handle in handles]
+    for history in histories:
+        await replayed(history, Forbidden)
