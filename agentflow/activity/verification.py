@@ -1,4 +1,4 @@
-"""The ``verify_approver`` local activity: an agent's own verifier at work, in bounded time.
+"""The ``verify_approver`` activity: an agent's own verifier at work, in bounded time.
 
 What it answers is looked at by type before anybody counts for anything: a verifier that says yes in another
 way than with an ``Approver`` has said no.

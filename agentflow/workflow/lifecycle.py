@@ -19,7 +19,6 @@ from agentflow.core.outcome import shorter_and_shorter
 from agentflow.core.requester import as_of_now, was_verified
 from agentflow.core.task_input import read_input
 from agentflow.errors import (
-    AgentflowError,
     BudgetExhausted,
     ConfigurationError,
     PayloadTooLargeError,
@@ -38,6 +37,7 @@ from agentflow.workflow.lineage import chain
 from agentflow.workflow.recording import recorded
 from agentflow.workflow.requester import requester_of_start
 from agentflow.workflow.run import Run
+from agentflow.workflow.wall_clock import WallClock, WallTimeOverError
 
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
@@ -115,7 +115,7 @@ class Lifecycle(Generic[InputT, OutputT]):
             return self._outcome("denied", reason=str(error))
         except ConfigurationError as error:
             return self._outcome("denied", reason=str(error))
-        except _WallTimeOverError:
+        except WallTimeOverError:
             limit = self._run.purse.budget.wall_time
             return self._outcome("timed_out", reason=f"the run took longer than its wall_time of {limit}")
         except (asyncio.CancelledError, FailureError) as error:
@@ -133,21 +133,11 @@ class Lifecycle(Generic[InputT, OutputT]):
     async def _within_wall_time(self, task: AgentTask[InputT]) -> OutputT:
         await self._begin(task)
         if not self._is_first:
-            # Before the timer. A local activity may end in a later workflow task than it was called in,
-            # and in a replay ends in the same one: a timer that is started before it and cancelled after it
-            # would not be in the replay at all.
             await self._compare_release()
         limit = self._run.purse.budget.wall_time
         left = limit - (workflow.now() - self._run.started_at) if limit else None
-        clock = asyncio.timeout(max(left.total_seconds(), 0) if left is not None else None)
-        try:
-            async with clock:
-                return await self._start_to_end(task)
-        except TimeoutError:
-            # A time-out of the agent's own is a bug of the agent's.
-            if clock.expired():
-                raise _WallTimeOverError from None
-            raise
+        async with WallClock(left):
+            return await self._start_to_end(task)
 
     async def _begin(self, task: AgentTask[InputT]) -> None:
         """Take the task, and what an execution before this one knew; pin the run if there was none.
@@ -336,10 +326,6 @@ def _refuse_unknown(before: SpentBefore) -> None:
     """
     if before.problem is not None:
         raise RunDenied(before.problem)
-
-
-class _WallTimeOverError(AgentflowError):
-    """The run's wall time is over."""
 
 
 def _status_of(stop: RunStopped) -> OutcomeStatus:

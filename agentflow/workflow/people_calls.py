@@ -7,17 +7,20 @@ from temporalio.common import RetryPolicy
 from agentflow.contracts.arrival import ArrivalInquiry, Arrivals
 from agentflow.contracts.names import FIND_ARRIVALS_ACTIVITY, VERIFY_APPROVER_ACTIVITY
 from agentflow.contracts.verification import Verification, VerificationRequest
-from agentflow.workflow.sealed_calls import Call, CallNames, as_sent, execute, execute_locally, patient
+from agentflow.workflow.sealed_calls import Call, CallNames, as_sent, execute, patient
 from agentflow.workflow.sealing import LIFETIME
 
 
 async def verify_approver(calls: CallNames, request: VerificationRequest) -> Verification:
-    """Ask the agent's own verifier who sent something. A local activity: it may ask outside, for seconds.
+    """Ask the agent's own verifier who sent something.
+
+    No local activity: what ends after one, a timer or a notice, may have begun in the same workflow task in a
+    replay, and in an earlier one in the run.
 
     Raises:
-        ApplicationError: no worker could ask it.
+        ActivityError: no worker could ask it.
     """
-    return await execute_locally(
+    return await execute(
         calls,
         Call(
             VERIFY_APPROVER_ACTIVITY,

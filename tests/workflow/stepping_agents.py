@@ -182,6 +182,7 @@ class Forbidden(AgentWorkflow[str, str]):
         deny("none", reason="nobody is paid", tools=("pay",), when=lambda c: c.amount("amount") > 0),
         allow("all", reason="a test", tools=("pay",)),
     )
+    budget = Budget(wall_time=timedelta(hours=1))
     release = PROVEN
 
     @workflow.run

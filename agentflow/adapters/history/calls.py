@@ -60,6 +60,8 @@ class Calls:
             self._chat(finding, given, place)
         elif activity in _EFFECTS:
             self._inquiry(finding, given, place)
+        elif activity == names.VERIFY_APPROVER_ACTIVITY:
+            finding.kind = "verification"
         elif activity in _OWN:
             finding.kind = _OWN[activity]
             finding.contents = told(input=given)
@@ -84,6 +86,8 @@ class Calls:
             value = await self._story.value(attributes.result.payloads, place, "result")
             if finding.facts.get("activity") == names.LOAD_STATE_ACTIVITY:
                 self.state_texts.append(str(document(value).get("text")))
+            elif finding.kind == "verification":
+                self._verification(finding, value, place)
             else:
                 self._result(finding, value, place)
         elif state == "failed":
@@ -107,9 +111,6 @@ class Calls:
         facts = {"state": state, "attempts": int(about.get("attempt") or 1), "local": True}
         if activity == names.RESOLVE_MANIFEST_ACTIVITY:
             self._manifest(place, value, facts)
-            return
-        if activity == names.VERIFY_APPROVER_ACTIVITY:
-            self._verification(place, value, facts)
             return
         if activity == names.STORE_STATE_ACTIVITY:
             return
@@ -151,10 +152,9 @@ class Calls:
             finding.contents = told(problem=said.problem, reason=decision and decision.reason)
         self._story.add(finding)
 
-    def _verification(self, place: Place, value: Json, facts: dict[str, Json]) -> None:
+    def _verification(self, finding: Finding, value: Json, place: Place) -> None:
         """An agent's own verifier said who somebody is, or that they are nobody."""
         said = self._parsed(Verification, value, place, "verification")
-        finding = Finding("verification", place.at, place.execution, place.event, facts=facts)
         if said is not None and said.approver is not None:
             who = said.approver
             finding.facts |= {"identity": who.method, "by": who.subject}
@@ -162,7 +162,6 @@ class Calls:
         elif said is not None:
             finding.facts["identity"] = "not_verified"
             finding.contents = told(not_verified_because=said.refusal)
-        self._story.add(finding)
 
     def _chat(self, finding: Finding, given: Json, place: Place) -> None:
         finding.kind = "model_call"
