@@ -46,8 +46,6 @@ from agentflow.telemetry.spans import current_span
 MAX_NAME = 200
 """Characters of a name or a word of a provider's that go into history."""
 _PRICES_KEPT = 256
-_BESIDE_ANSWER = 100_000
-"""Bytes of what an answer is sent with: usage, the check of the input, the seal."""
 _TOLD_OF_UNUSED = 2_000
 """Characters of an answer's text that stay where it is not used."""
 """Of models that answer for others."""
@@ -96,7 +94,8 @@ class ChatActivity:
         self._price_of = price_of
         self._prices: dict[tuple[str, str], ModelPrice | None] = {}
         self._calls = calls or CanonicalCalls()
-        self._max_answer_bytes = max_payload_bytes - _BESIDE_ANSWER
+        # Usage, the check of the input and the seal are sent with it.
+        self._max_answer_bytes = max_payload_bytes * 19 // 20
         self._marks = MarksOfBriefs()
 
     async def chat(self, request: ChatRequest) -> ChatResponse:

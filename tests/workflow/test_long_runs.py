@@ -275,18 +275,6 @@ async def test_temporals_limits_are_never_reached(strict: WorkflowEnvironment, t
     assert chain > 4
 
 
-async def test_the_state_that_does_not_fit_a_payload_ends_the_run_and_says_so(
-    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The tools' own limits would have to fit such a small payload too.
-    monkeypatch.setattr("agentflow.plugin.check_sizes", lambda *_: None)
-    async with serving(temporal, ScriptedModel([*LOOKS, DONE]), tmp_path, max_payload_bytes=5_000) as bank:
-        outcome = await bank.run(LongBanker)
-    assert outcome.status == "denied"
-    assert "what the run takes along is" in outcome.reason
-    assert "external_storage" in outcome.reason
-
-
 async def test_each_execution_has_what_is_left_of_the_wall_time(
     skipping: WorkflowEnvironment, tmp_path: Path
 ) -> None:
