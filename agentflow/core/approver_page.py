@@ -12,6 +12,7 @@ from agentflow.contracts.requester import RequesterProof
 from agentflow.contracts.rules import Quorum
 from agentflow.contracts.tools import ToolContract
 from agentflow.contracts.wire import Json
+from agentflow.core.visible import visible
 from agentflow.core.words import dollars, span
 
 MAX_VALUE = 120
@@ -23,6 +24,7 @@ NOT_DONE = "it is not done; the model is told so, and goes on without it"
 CODE_IS_TOLD = "the agent's own code is told, and decides how to go on"
 """What happens to an approval that the code asked for."""
 
+_LAYOUT = re.compile(r"[ \t\r\n]+")
 _TOKEN = re.compile(r"[\w.@:/+,-]+")
 
 
@@ -119,11 +121,12 @@ def left(time: timedelta) -> str:
 
 def _value(value: Json) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    line = " ".join(text.split())
+    # Not every space: one that is shown as none, or as a break, is another text, and is written out.
+    line = _LAYOUT.sub(" ", text).strip(" ")
     shown = line if len(line) <= MAX_VALUE else f"{line[:MAX_VALUE]}…"
     if isinstance(value, str) and not _TOKEN.fullmatch(shown):
-        return json.dumps(shown, ensure_ascii=False)
-    return shown
+        return visible(json.dumps(shown, ensure_ascii=False))
+    return visible(shown)
 
 
 def _people(request: ApprovalRequest) -> str:

@@ -3,8 +3,8 @@
 ``jsonschema`` has three ways to take for ever. A ``pattern`` runs in Python's engine of regular
 expressions, which can take exponential time. ``uniqueItems`` compares each item with each other. And
 where alternatives refer to each other, each level of a value may be looked at twice as often as the one
-above it. Here patterns are tested in linear time, items are compared by their canonical JSON, and each
-keyword that is looked at counts.
+above it. Here patterns are tested in linear time, of which each byte takes as much as the pattern has
+states; items are compared by their canonical JSON; and all of that, and each keyword, counts.
 """
 
 import functools
@@ -17,16 +17,19 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
 
 from agentflow.contracts.wire import Json, canonical_json
-from agentflow.core.ecma_pattern import compiled
+from agentflow.core.ecma_pattern import compiled, states_of
 from agentflow.core.schema_parts import subschemas
 
-MAX_STEPS = 300_000
-"""Keywords that are looked at in one check: some 0.5 s. 3,000 objects with ten fields each take 70,000."""
+MAX_STEPS = 100_000
+"""Keywords that are looked at in one check: some 0.5 s, and on a busy machine less than the 2 s after which
+Temporal takes a workflow for stuck. 3,000 objects with ten fields each take 70,000."""
 
 _ERROR_STEPS, _CHARACTERS_A_STEP = 10, 20
 """What an error counts: it takes as long to make as so many keywords that fit."""
-_VALUES_A_STEP = 20
-"""Of an ``enum``."""
+_NAMES_A_STEP, _VALUES_A_STEP = 20, 5
+"""Names that an object is looked through for; values of a literal that is compared."""
+_STATE_BYTES_A_STEP = 150
+"""States of a pattern times bytes of a text: where counts are large, each byte may visit each state."""
 
 _STEPS: ContextVar[int] = ContextVar("steps")
 
@@ -71,16 +74,33 @@ def _has(schema: Json, keyword: str) -> bool:
     return keyword in words or any(_has(part, keyword) for part in words.values())
 
 
-def _counted(keyword: Keyword) -> Keyword:
+def _counted(name: str, keyword: Keyword) -> Keyword:
+    takes = _literal_steps if name in ("const", "enum") else _steps
+
     @functools.wraps(keyword)
     def look(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        _work(1 + (len(cast(list[Json], asked)) // _VALUES_A_STEP if isinstance(asked, list) else 0))
+        _work(takes(asked))
         for error in keyword(validator, asked, instance, schema) or ():
             # It quotes the value, at each level of alternatives anew.
             _work(_ERROR_STEPS + len(error.message) // _CHARACTERS_A_STEP)
             yield error
 
     return look
+
+
+def _steps(asked: Any) -> int:
+    is_long = isinstance(asked, list | dict)
+    return 1 + (len(cast(list[Json], asked)) // _NAMES_A_STEP if is_long else 0)
+
+
+def _literal_steps(asked: Any) -> int:
+    """Compared value by value, at any depth, in Python."""
+    return 1 + (_values_in(canonical_json(asked)) // _VALUES_A_STEP if isinstance(asked, list | dict) else 0)
+
+
+def _values_in(text: bytes) -> int:
+    """About how many values a JSON text has: those after the first of each list have a comma before them."""
+    return text.count(b",") + len(text) // 100
 
 
 def _work(steps: int) -> None:
@@ -90,8 +110,15 @@ def _work(steps: int) -> None:
     _STEPS.set(done)
 
 
+def _found(pattern: str, text: str) -> bool:
+    """Whether a pattern is found in a text, counted before it is looked for."""
+    size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+    _work(1 + states_of(pattern) * size // _STATE_BYTES_A_STEP)
+    return compiled(pattern)(text)
+
+
 def _pattern(validator: Any, asked: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    if validator.is_type(instance, "string") and not compiled(asked)(instance):
+    if validator.is_type(instance, "string") and not _found(asked, instance):
         yield ValidationError(f"{instance!r} does not match {asked!r}")
 
 
@@ -101,9 +128,8 @@ def _pattern_properties(
     if not validator.is_type(instance, "object"):
         return
     for pattern, part in asked.items():
-        test = compiled(pattern)
         for name, value in instance.items():
-            if test(name):
+            if _found(pattern, name):
                 yield from validator.descend(value, part, path=name, schema_path=pattern)
 
 
@@ -112,11 +138,10 @@ def _additional_properties(
 ) -> Iterator[ValidationError]:
     if not validator.is_type(instance, "object"):
         return
-    known, tests = (
-        schema.get("properties", {}),
-        [compiled(one) for one in schema.get("patternProperties", {})],
-    )
-    extras = [name for name in instance if name not in known and not any(test(name) for test in tests)]
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    extras = [
+        name for name in instance if name not in known and not any(_found(one, name) for one in patterns)
+    ]
     if validator.is_type(asked, "object"):
         for name in extras:
             yield from validator.descend(instance[name], asked, path=name)
@@ -128,9 +153,16 @@ def _additional_properties(
 
 def _unique_items(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
     if asked and validator.is_type(instance, "array"):
-        written = [canonical_json(_as_one(item)) for item in instance]
+        written = [_written(item) for item in instance]
         if len(set(written)) < len(written):
             yield ValidationError(f"{instance!r} has non-unique elements")
+
+
+def _written(item: Json) -> bytes:
+    text = canonical_json(_as_one(item))
+    # Where lists lie in lists, each level writes those below it anew.
+    _work(_values_in(text) // _VALUES_A_STEP)
+    return text
 
 
 def _as_one(value: Any) -> Json:
@@ -151,6 +183,6 @@ _KEYWORDS: Mapping[str, Keyword] = {
 }
 
 BoundedValidator: Any = cast(Any, extend)(
-    Draft202012Validator, {name: _counted(keyword) for name, keyword in _KEYWORDS.items()}
+    Draft202012Validator, {name: _counted(name, keyword) for name, keyword in _KEYWORDS.items()}
 )
 """``Draft202012Validator``, in bounded work."""

@@ -25,6 +25,9 @@ MAX_PATTERN = 5_000
 Test = Callable[[str], bool]
 """Whether a pattern is found anywhere in a text."""
 
+# A count of one class and nothing else bounds a length: of its states only one is alive at a time.
+_LENGTH = re.compile(r"\^(?:\.|\[(?:[^\\\]]|\\.)+\]|\\[dDwWsS])\{\d{1,5}(?:,\d{0,5})?\}\$", re.DOTALL)
+
 _DIGITS = "0-9"
 _WORDS = "0-9A-Z_a-z"
 # ECMA-262, WhiteSpace and LineTerminator.
@@ -76,15 +79,33 @@ def compiled(pattern: str) -> Test:
         raise _refused(pattern, problem) from None
 
 
+@lru_cache(maxsize=4_096)
+def states_of(pattern: str) -> int:
+    """How many states of a pattern may be alive at one place of a text: each byte takes as much work.
+
+    Raises:
+        PatternError: as ``translated`` does.
+    """
+    if _LENGTH.fullmatch(pattern):
+        return 1
+    reader = _Reader(_bounded(pattern))
+    reader.all()
+    return reader.states
+
+
 def translated(pattern: str) -> str:
     """A pattern of ECMA-262 in the spelling of Rust's ``regex``.
 
     Raises:
         PatternError: there is no such spelling, or it is longer than ``MAX_PATTERN``.
     """
+    return _Reader(_bounded(pattern)).all()
+
+
+def _bounded(pattern: str) -> str:
     if len(pattern) > MAX_PATTERN:
         raise _refused(pattern, f"has {len(pattern):,} characters, and {MAX_PATTERN:,} are the most")
-    return _Reader(pattern).all()
+    return pattern
 
 
 class _Reader:
@@ -93,6 +114,18 @@ class _Reader:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self._at = 0
+        # States of each group that is open, and of what a quantifier would repeat.
+        self._open = [0]
+        self._last = 0
+
+    @property
+    def states(self) -> int:
+        """States of what was read, counts written out."""
+        return max(sum(self._open), 1)
+
+    def _counts(self, states: int) -> None:
+        self._open[-1] += states
+        self._last = states
 
     def all(self) -> str:
         parts: list[str] = []
@@ -102,6 +135,8 @@ class _Reader:
 
     def _term(self) -> str:
         character = self._pattern[self._at]
+        if character not in "()|^$*+?{":
+            self._counts(1)
         if character in "\\[({":
             return self._longer(character)
         self._at += 1
@@ -109,7 +144,12 @@ class _Reader:
             return _NOT_A_LINE_END
         if character in "*+?":
             return self._repeated(character)
-        return character if character in ")|^$" else _literal(character)
+        return self._closed(character) if character in ")|^$" else _literal(character)
+
+    def _closed(self, character: str) -> str:
+        if character == ")" and len(self._open) > 1:
+            self._counts(self._open.pop() + 1)
+        return character
 
     def _longer(self, character: str) -> str:
         match character:
@@ -132,6 +172,8 @@ class _Reader:
         if match[0] == "(" and rest.startswith("(?"):
             raise _refused(self._pattern, f"has a group that ECMA-262 doesn't know ({rest}…)")
         self._at = match.end()
+        if not match[0].endswith(")"):
+            self._open.append(0)
         return match[0]
 
     def _quantifier(self) -> str:
@@ -139,8 +181,12 @@ class _Reader:
         if match is None:
             # As in Annex B: what is no quantifier is a bracket.
             self._at += 1
+            self._counts(1)
             return r"\{"
         self._at = match.end()
+        more = self._last * (max(int(match[1]), int(match[2] or 0), 1) - 1)
+        self._open[-1] += more
+        self._last += more
         return self._repeated(match[0])
 
     def _repeated(self, quantifier: str) -> str:

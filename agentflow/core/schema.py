@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 
@@ -54,7 +54,9 @@ def _compiled(schema: str) -> SchemaCheck:
     would take a tenth of a worker's time.
     """
     parsed: dict[str, Json] = json.loads(schema)
-    Draft202012Validator.check_schema(parsed)
+    # Without formats: of "regex" Python's engine would judge, which knows other patterns than ours, and whose
+    # reader has no bound.
+    Draft202012Validator.check_schema(parsed, format_checker=FormatChecker(()))
     if problem := problem_of(parsed):
         raise ValueError(problem)
     # Without a registry of our own, jsonschema would fetch what a reference names, files included.

@@ -19,9 +19,12 @@ from benchmarks.attacks import (
     endings,
     hidden,
     misspelt,
+    patterns,
     plugged,
     raw_arguments,
     reports,
+    shown,
+    sizes,
     spellings,
 )
 from benchmarks.attacks.stage import Stage, staged
@@ -44,6 +47,9 @@ FAMILIES: Mapping[str, tuple[Family, float]] = {
     "bundles": (bundles.attack, 2.0),
     "hidden": (hidden.attack, 4.0),
     "encodings": (encodings.attack, 2.6),
+    "patterns": (patterns.attack, 0.6),
+    "sizes": (sizes.attack, 0.6),
+    "shown": (shown.attack, 1.0),
 }
 """Each with its share of the attempts."""
 
@@ -87,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=benchmarks.attacks.__doc__
     )
-    parser.add_argument("--attempts", type=positive_int, default=20_400)
+    parser.add_argument("--attempts", type=positive_int, default=22_600)
     parser.add_argument("--each", type=positive_int, help="attempts of each family, in place of its share")
     parser.add_argument("--seed", type=positive_int, default=1, help="the same attacks again")
     parser.add_argument(

@@ -109,6 +109,7 @@ def test_no_attack_gets_through_and_each_family_breaches_a_twin_without_its_guar
     assert attacked["families"].keys() == {
         *("doors", "spellings", "claims", "delays", "plugged"),
         *("misspelt", "reports", "endings", "raw_arguments", "bills", "bundles", "hidden", "encodings"),
+        *("patterns", "sizes", "shown"),
     }
     for family in attacked["families"].values():
         assert family["attempts"] > 20

@@ -138,3 +138,18 @@ def test_a_tool_without_named_sinks_has_all_its_values_listed() -> None:
 )
 def test_how_long_is_left(time: timedelta, said: str) -> None:
     assert left(time) == said
+
+
+@pytest.mark.parametrize(
+    "space", ["\u2003", "\u00a0", "\u2028", "\u0085", "\x1c", "\x0b", "\u3000", "\u202e"]
+)
+@pytest.mark.parametrize("around", ["pay{} ann", "{}ann", "pay ann{}", "pay{}ann"])
+def test_a_value_in_a_sentence_hides_no_other_space(space: str, around: str) -> None:
+    said = sentence_of("pay", None, {"to": around.format(space)})
+    assert said != sentence_of("pay", None, {"to": around.format("")})
+    assert said != sentence_of("pay", None, {"to": around.format(" ")})
+    assert said.isascii()
+
+
+def test_a_value_in_a_sentence_has_its_line_breaks_as_spaces() -> None:
+    assert sentence_of("pay", None, {"to": " ann\r\n\t of  acme "}) == 'pay: to "ann of acme"'

@@ -21,6 +21,12 @@ def nested(levels: int) -> Json:
     return value
 
 
+def boxed(value: Json) -> Json:
+    for _ in range(90):
+        value = [value]
+    return value
+
+
 def tree(*kinds: int) -> dict[str, Json]:
     """A schema whose alternatives refer to themselves."""
     node: list[Json] = [
@@ -37,6 +43,12 @@ def tree(*kinds: int) -> dict[str, Json]:
         (tree(1, 3), nested(60)),
         ({"items": {"oneOf": [{"const": f"x{one}"} for one in range(300)]}}, ["x299"] * 3_000),
         ({"items": {"enum": [f"x{one}" for one in range(3_000)]}}, ["x2999"] * 3_000),
+        ({"pattern": "[ab]{0,3000}c"}, "a" * 50_000),
+        ({"pattern": r"(\w{0,100}\s?){30}z"}, "x1y" * 10_000),
+        ({"patternProperties": {"[ab]{0,3000}c": {}}}, {"a" * 50_000: 1}),
+        ({"uniqueItems": True, "items": {"$ref": "#"}}, boxed(list(range(50_000)))),
+        ({"items": {"const": {"of": list(range(9_000))}}}, [{"of": list(range(9_000))}] * 100),
+        ({"items": {"properties": {f"f{one}": {} for one in range(2_000)}}}, [{}] * 3_000),
     ],
 )
 def test_what_takes_too_much_work_is_refused_with_the_limit(schema: dict[str, Json], value: Json) -> None:
@@ -50,6 +62,8 @@ def test_what_takes_too_much_work_is_refused_with_the_limit(schema: dict[str, Js
     [
         ({"uniqueItems": True}, [{"number": one} for one in range(20_000)]),
         ({"pattern": "^(a+)+$"}, "a" * 100_000),
+        ({"pattern": "^.{0,4000}$"}, "a" * 4_000),
+        ({"pattern": r"^\p{L}+$"}, "é" * 4_000),
         ({"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}, {"a" * 10_000: 1}),
         ({"items": {"properties": {f"f{one}": {"type": "integer"} for one in range(10)}}},
          [{f"f{one}": one for one in range(10)} for _ in range(3_000)]),
@@ -66,6 +80,7 @@ def test_what_is_large_and_simple_is_checked(schema: dict[str, Json], value: Jso
         {"patternProperties": {r"(a)\1": {}}},
         {"items": [{"anyOf": [{"pattern": "("}]}]},
         {"$defs": {"a": {"pattern": "a++"}}},
+        {"pattern": "(" * 2_000 + "a" + ")" * 2_000},
     ],
 )
 def test_a_pattern_that_can_not_be_tested_is_refused_wherever_it_stands(schema: dict[str, Json]) -> None:

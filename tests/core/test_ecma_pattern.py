@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.core.ecma_pattern import MAX_PATTERN, PatternError, compiled
+from agentflow.core.ecma_pattern import MAX_PATTERN, PatternError, compiled, states_of
 
 MEANINGS = [
     (r"^\d+$", ["0", "42"], ["", "4x", "٣", "42\n"]),
@@ -132,3 +132,25 @@ def test_any_text_is_a_pattern_or_is_refused(pattern: str, text: str) -> None:
     except PatternError:
         return
     assert test(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "states"),
+    [
+        ("", 1),
+        ("^abc$", 3),
+        (r"[a-z]\d\.", 3),
+        ("a{10}", 10),
+        ("a{2,10}b", 11),
+        ("a{10,}", 10),
+        ("(ab){10}", 30),
+        ("((a{10}){10}){10}", 1_110),
+        ("(?i)a(?:b|c){3}", 10),
+        ("^.{0,4000}$", 1),
+        (r"^[^\]]{0,4000}$", 1),
+        ("^.{0,4000}", 4_000),
+        ("^.{0,40}.{0,40}$", 80),
+    ],
+)
+def test_states_are_counted_as_if_counts_were_written_out(pattern: str, states: int) -> None:
+    assert states_of(pattern) == states
