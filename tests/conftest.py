@@ -41,6 +41,17 @@ settings.load_profile("agentflow")
 _KEYS = tempfile.TemporaryDirectory(prefix="agentflow-")
 os.environ["AGENTFLOW_DEV_SEAL_KEYS"] = str(Path(_KEYS.name) / "seal-keys.json")
 
+LONG_FILES = frozenset(
+    {"test_in_time.py", "test_small_runs.py", "test_engine.py", "test_half_way.py", "test_demo.py"}
+)
+"""Each is one process's for minutes: begun last, the others would wait for it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
+
 KEY_TYPES = {
     "Keyword": SearchAttributeKey.for_keyword,
     "Double": SearchAttributeKey.for_float,

@@ -92,6 +92,7 @@ INNER = {
     "workflow.effects._Time.longest",
     "workflow.definition.AgentDefinition.approval_timeout",
     "workflow.definition.AgentDefinition.escalation_timeout",
+    "workflow.wall_clock.WallClock.left",
 }
 """Lengths of time that nobody chooses where they are given."""
 

@@ -28,7 +28,7 @@ from agentflow.core.idempotency import arguments_hash
 from agentflow.core.jwks import entry_of
 from agentflow.core.key_strength import ed25519_problem
 from agentflow.core.signed_approvers import SignedApprovers
-from agentflow.errors import ConfigurationError
+from agentflow.errors import ConfigurationError, DecisionRefusedError
 from agentflow.testing import ScriptedModel
 from benchmarks.attacks.forgeries import ANN, APPROVERS, Pending, forgery, weak_token
 from benchmarks.attacks.people import ended, pays, send_all, stands, who_counted
@@ -173,7 +173,7 @@ async def _on_a_run(
         counted = await who_counted(target, handle)
         if not counted:
             # The run is one that a true decision pays.
-            await target.agents.decide(handle.id, ANN.decision(waiting, "approve"))
+            await _decide(target, handle.id, ANN.decision(waiting, "approve"))
         # Each attempt of a write looks at its consents again; a person is asked where one does not hold.
         await stands(target, handle)
         await ended(handle)
@@ -226,3 +226,16 @@ async def _weak_keys(directory: Path) -> list[Tried]:
         believed = [not isinstance(jws.verified(token, DECISION_TYPE, keys), Refusal) for token in tokens]
         found.append(Tried(f"weak key: {kind}", any(believed), encoded))
     return found
+
+
+async def _decide(target: Target, workflow_id: str, decision: ApprovalDecision) -> None:
+    """Decide; again where the same words, in a forged envelope, wait to be judged."""
+    for _ in range(100):
+        try:
+            await target.agents.decide(workflow_id, decision)
+            return
+        except DecisionRefusedError as error:
+            if "waits to be judged" not in str(error):
+                raise
+            await asyncio.sleep(0.1)
+    raise AssertionError("a decision was never judged")
