@@ -24,10 +24,6 @@ MAX_STEPS = 100_000
 """Keywords that are looked at in one check: some 0.5 s, and on a busy machine less than the 2 s after which
 Temporal takes a workflow for stuck. 3,000 objects with ten fields each take 70,000."""
 
-_BYTES_A_STEP = 6
-"""A longer value may take more: a step for so many bytes of it. Rows of ten fields take one for nine. How
-long a value may be is bounded where it comes in: an output by ``max_result_bytes``, all else by a payload."""
-
 _ERROR_STEPS, _CHARACTERS_A_STEP = 10, 20
 """What an error counts: it takes as long to make as so many keywords that fit."""
 _NAMES_A_STEP, _VALUES_A_STEP = 20, 5
@@ -36,21 +32,17 @@ _STATE_BYTES_A_STEP = 150
 """States of a pattern times bytes of a text: where counts are large, each byte may visit each state."""
 
 _STEPS: ContextVar[int] = ContextVar("steps")
-_VALUE: ContextVar[Json] = ContextVar("value")
-_LIMIT: ContextVar[int] = ContextVar("limit")
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 
 class TooMuchWorkError(Exception):
-    """A value takes more steps to check than it may."""
+    """A value takes more than ``MAX_STEPS`` to check."""
 
 
-def begin(value: Json) -> None:
-    """Begin to count for the check of one value."""
+def begin() -> None:
+    """Begin to count for one check."""
     _STEPS.set(0)
-    _VALUE.set(value)
-    _LIMIT.set(MAX_STEPS)
 
 
 def problem_of(schema: Json) -> str | None:
@@ -113,13 +105,8 @@ def _values_in(text: bytes) -> int:
 
 def _work(steps: int) -> None:
     done = _STEPS.get(0) + steps
-    limit = _LIMIT.get(MAX_STEPS)
-    if done > limit == MAX_STEPS:
-        # Few values come this far, and how long they are is asked once.
-        limit = max(MAX_STEPS, len(canonical_json(_VALUE.get(None))) // _BYTES_A_STEP)
-        _LIMIT.set(limit)
-    if done > limit:
-        raise TooMuchWorkError(f"it takes more than {limit:,} steps")
+    if done > MAX_STEPS:
+        raise TooMuchWorkError(f"it takes more than {MAX_STEPS:,} steps")
     _STEPS.set(done)
 
 

@@ -65,7 +65,7 @@ def _compiled(schema: str) -> SchemaCheck:
     sentence = _sentence_without_values if TagFinder(parsed).has_tags else _sentence
 
     def check(value: Json) -> str | None:
-        begin(value)
+        begin()
         try:
             found: Iterator[ValidationError] = validator.iter_errors(value)
             errors = list(islice(found, MAX_PROBLEMS))
