@@ -86,20 +86,31 @@ class Continuation:
         run = self._run
         await run.calls.outgoing.room_to_end()
         run.people.turn_away("the run continued as new")
-        run.show_soon.never()
-        run.purse = run.purse.closed()
         limit = run.manifest.max_payload_bytes
-        state = _carry(run, turn, progress).model_dump(mode="json")
-        payload = _sealed_task(run, state)
-        if payload.ByteSize() > limit:
-            # What strangers sent must not end a run.
-            run.forget_noise()
+        stored: tuple[Json, Json] | None = None
+        while True:
+            run.purse = run.purse.closed()
             state = _carry(run, turn, progress).model_dump(mode="json")
+            if stored is not None and stored[0] == state and not run.people.are_heard:
+                # From here on nothing is awaited: what comes now goes to the next execution.
+                payload = _sealed_task(run, stored[1])
+                break
             payload = _sealed_task(run, state)
-        if payload.ByteSize() > limit:
+            if payload.ByteSize() <= limit:
+                break
+            if stored is None:
+                # What strangers sent must not end a run.
+                run.forget_noise()
+                state = _carry(run, turn, progress).model_dump(mode="json")
+                payload = _sealed_task(run, state)
+                if payload.ByteSize() <= limit:
+                    break
+            # What people send meanwhile counts, and changes the state.
+            run.signals.open()
             longest = run.definition.max_carried_bytes
             by_name = await state_parts.stored(run.calls, state, part_bytes=limit, longest=longest)
-            payload = _sealed_task(run, by_name)
+            stored = (state, by_name)
+        run.show_soon.never()
         run.log.info("continues as new", executions=run.executions + 1, turn=run.turn)
         workflow.continue_as_new(dispatch.sized("what the run takes along", RawValue(payload), limit))
 
