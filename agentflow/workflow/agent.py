@@ -191,8 +191,8 @@ class AgentWorkflow(RunHandlers, Generic[InputT, OutputT]):
         Call it where no call of a tool or a model is under way: otherwise it does nothing.
         """
         is_busy = self._tool_calls.under_way or self._run.purse.reservations
-        if not is_busy and self._continuation.is_possible:
-            await self._continuation.continue_as_new(None, progress)
+        if not is_busy:
+            await self._continuation.checkpoint(progress)
 
     async def chat(self, prompt: str, *, output_type: type[AnswerT]) -> AnswerT:
         """Ask the model for one answer of a type. No tools are on offer.

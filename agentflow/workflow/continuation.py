@@ -27,10 +27,13 @@ from agentflow.core.state_parts import is_split
 from agentflow.core.transcript import Transcript
 from agentflow.errors import RunDenied
 from agentflow.workflow import dispatch, sealing, state_parts
+from agentflow.workflow.history_length import HistoryLength, length_here
 from agentflow.workflow.run import Run
 
 MIN_EVENTS = 25
 """An execution with fewer events doesn't continue as new, whatever the limits: each gets something done."""
+CHECKPOINTS_UNMEASURED = 10
+"""In a row, with nothing but local activities and waits between them, before a timer is set to measure by."""
 
 
 class CallHeldError(BaseException):
@@ -49,24 +52,12 @@ class Continuation:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._carried_turn: CarriedTurn | None = None
-        self._events_to_begin = self._bytes_to_begin = 0
-        """Of history, with which a long state was taken up: nothing was done with them yet."""
+        self._to_begin = HistoryLength()
+        """Of history, with which a long state was taken up: nothing was done with it yet."""
+        self._measured, self._checkpoints = 0, 0
+        """How often history had been measured at the last checkpoint, and how many there were since."""
         self.progress: Json = None
         """What the ``checkpoint`` before this execution was given."""
-
-    @property
-    def is_possible(self) -> bool:
-        """Whether the execution's history has become long."""
-        info = workflow.info()
-        if info.get_current_history_length() < self._events_to_begin + MIN_EVENTS:
-            return False
-        if self._run.people.are_heard:
-            return False
-        longest = self._run.definition.max_history_bytes
-        return (
-            info.is_continue_as_new_suggested()
-            or info.get_current_history_size() > longest + self._bytes_to_begin
-        )
 
     @property
     def is_due(self) -> bool:
@@ -74,7 +65,32 @@ class Continuation:
 
         The place in a ``perform`` of the agent's own can't be taken along: there it is ``checkpoint``.
         """
-        return self._run.definition.performs_by_default and self.is_possible
+        return self._run.definition.performs_by_default and self._is_long(self._run.calls.history.length)
+
+    @property
+    def is_due_here(self) -> bool:
+        """Whether it should, for one that waits and may have been signalled much since its last step.
+
+        Not to be asked where a local activity ended before.
+        """
+        return self._run.definition.performs_by_default and self._is_long(length_here())
+
+    async def checkpoint(self, progress: Json) -> None:
+        """Continue as new if the history is long, in a ``perform`` of the agent's own."""
+        history = self._run.calls.history
+        if history.times != self._measured:
+            self._measured, self._checkpoints = history.times, 0
+        self._checkpoints += 1
+        if self._checkpoints > CHECKPOINTS_UNMEASURED:
+            await history.measure_soon("how long is the history?")
+        if self._is_long(history.length):
+            await self.continue_as_new(None, progress)
+
+    def _is_long(self, length: HistoryLength) -> bool:
+        if length.events < self._to_begin.events + MIN_EVENTS or self._run.people.are_heard:
+            return False
+        longest = self._run.definition.max_history_bytes
+        return length.is_long or length.bytes > longest + self._to_begin.bytes
 
     async def continue_as_new(self, turn: CarriedTurn | None, progress: Json = None) -> NoReturn:
         """End this execution, and start the next with all that the run knows.
@@ -132,9 +148,7 @@ class Continuation:
         try:
             if is_split(state):
                 state = await state_parts.loaded(run.calls, state)
-                info = workflow.info()
-                self._events_to_begin = info.get_current_history_length()
-                self._bytes_to_begin = info.get_current_history_size()
+                self._to_begin = length_here()
             carried = CarriedRun.model_validate(state)
         except ValidationError as error:
             raise RunDenied(f"this worker can't read the run's state: {describe_errors(error)}") from None

@@ -6,11 +6,12 @@ that fails for ever.
 
 import asyncio
 from datetime import timedelta
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import (
+    ActivityError,
     ApplicationError,
     CancelledError,
     TimeoutError,
@@ -48,6 +49,8 @@ from agentflow.workflow.sealed_calls import (
     patient,
 )
 from agentflow.workflow.sealing import seal_argument
+
+AnswerT = TypeVar("AnswerT")
 
 OUTAGE = timedelta(minutes=2)
 """How long something may be away that a run asks and can't do without."""
@@ -99,7 +102,7 @@ async def chat(
         ActivityError: it failed, after ``attempts`` attempts at most.
     """
     question = request.model_dump(mode="json", include={"parent", "results", "messages"})
-    return await execute(
+    return await _step(
         calls,
         Call(
             CHAT_ACTIVITY,
@@ -149,7 +152,7 @@ async def run_tool(
     retry = _retry_policy(options.retry, attempts or options.retry.max_attempts)
     call = Call(contract.name, name, argument, ToolResult, retry, calls.funds())
     if not contract.local:
-        return await execute(
+        return await _step(
             calls,
             call,
             activity_id=f"{ELSEWHERE}{name}" if elsewhere else None,
@@ -287,6 +290,17 @@ async def notify(notice: Notice, limit: int, outgoing: Outgoing) -> None:
         summary=f"{notice.kind}: {notice.subject}",
     )
     outgoing.have_left(mark)
+
+
+async def _step(calls: CallNames, call: Call[AnswerT], **options: Any) -> AnswerT:
+    """Run an activity that the run's next step waits for: where it is answered, history can be measured."""
+    try:
+        answer = await execute(calls, call, **options)
+    except ActivityError:
+        calls.history.measure()
+        raise
+    calls.history.measure()
+    return answer
 
 
 async def _about_effect(

@@ -13,6 +13,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from agentflow.contracts.names import FUNDS_METADATA, SEAL_REFUSED_ERROR
 from agentflow.contracts.wire import Json, sha256_of
+from agentflow.workflow.history_length import MeasuredHistory
 from agentflow.workflow.outgoing import Outgoing
 from agentflow.workflow.sealing import is_answer_genuine, is_failure_genuine, seal_argument
 
@@ -38,6 +39,7 @@ class CallNames:
         """
         self.outgoing = outgoing
         self.funds = funds
+        self.history = MeasuredHistory()
         self.local_since_answer: bool = False
         """Whether a local activity was called since a model last answered. After one, a replay may be at
         another place in history than the run was, where the marker of a patch isn't seen yet (ADR 42, 54)."""

@@ -1,5 +1,7 @@
 """The way of one tool call: contract, rules, people, budget, activity."""
 
+import asyncio
+
 from temporalio import workflow
 
 from agentflow.contracts.approval import ApprovalRequest
@@ -17,6 +19,7 @@ from agentflow.workflow.carrying import Carrying
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.course import Allowed
 from agentflow.workflow.deciding import Deciding
+from agentflow.workflow.history_length import pause
 from agentflow.workflow.run import Run
 
 
@@ -30,6 +33,9 @@ class ToolCalls:
         self._continuation = continuation
         self._under_way = 0
         self._waiting = 0
+        self._settling: asyncio.Task[None] | None = None
+        """Runs while a local activity may have ended just before."""
+        self._is_settled = True
 
     @property
     def under_way(self) -> int:
@@ -52,7 +58,10 @@ class ToolCalls:
         """
         self._under_way += 1
         try:
-            return held.result or await self._from_start_to_end(held)
+            result = held.result or await self._from_start_to_end(held)
+            if self._waiting:
+                self._settle()
+            return result
         finally:
             self._under_way -= 1
 
@@ -146,19 +155,37 @@ class ToolCalls:
 
     def _may_let_go(self) -> bool:
         """Whether all that the run does is wait for people, and it should continue as new."""
-        return self._under_way == self._waiting and self._continuation.is_due
+        only_waits = self._under_way == self._waiting and not self._settling
+        return only_waits and self._continuation.is_due_here
+
+    def _settle(self) -> None:
+        """Begin to wait: history's length counts once a timer fired, as a local activity may have ended."""
+        self._is_settled = False
+        if self._settling is None and self._run.definition.performs_by_default:
+            self._settling = asyncio.create_task(self._settled())
+
+    async def _settled(self) -> None:
+        while not self._is_settled:
+            self._is_settled = True
+            await pause("the run waits for people")
+        self._settling = None
 
     async def _ask_people(
         self, held: HeldCall, contract: ToolContract, asked: Decision, request: ApprovalRequest
     ) -> tuple[Decision, ToolProblem | None]:
         call = held.call
         self._waiting += 1
+        self._settle()
         try:
             outcome = await waiting.await_approval(self._run, request, self._may_let_go)
             if outcome is None:
                 raise CallHeldError(held.model_copy(update={"approval_id": request.id}))
         finally:
             self._waiting -= 1
+        if self._settling and not self._waiting:
+            # A signal or a timer ended the wait: whatever began with it may end, in a replay too.
+            self._settling.cancel()
+            self._settling = None
         if outcome.status != "approved":
             why = outcome.reason or "no reason given"
             who = f" by {', '.join(outcome.by)}" if outcome.status == "rejected" else ""

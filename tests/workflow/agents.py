@@ -92,6 +92,17 @@ class LongBanker(Banker):
 
 
 @workflow.defn
+class Brief(Banker):
+    """Continues as new as soon as it may."""
+
+    max_history_bytes = 1
+
+    @workflow.run
+    async def run(self, task: AgentTask[str]) -> AgentOutcome[Report]:
+        return await self.run_agent(task)
+
+
+@workflow.defn
 class SuggestedBanker(Banker):
     """Continues as new when Temporal suggests it."""
 

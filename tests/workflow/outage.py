@@ -17,6 +17,9 @@ from tests.workflow.harness import Harness, eventually, serving
 MARGIN = timedelta(seconds=6)
 """Before a deadline: the run's clock is moved to here, and what the test then sends is in time."""
 
+SOON = timedelta(milliseconds=100)
+"""Timers of this length bring a workflow task: nobody waits for them."""
+
 
 @dataclass
 class Outage:
@@ -44,7 +47,8 @@ class Outage:
         """Come back once so many of the run's timers have fired, which no worker has heard of."""
 
         async def look() -> bool | None:
-            return True if len(await self.times(EventType.EVENT_TYPE_TIMER_FIRED)) >= count else None
+            _, fired = await waits(self.handle)
+            return True if fired >= count else None
 
         await eventually(look)
 
@@ -57,6 +61,27 @@ class Outage:
         events = self.handle.fetch_history_events()
         asked = [e.activity_task_scheduled_event_attributes.activity_type.name async for e in events]
         return asked.count(name)
+
+
+async def waits(handle: WorkflowHandle[Any, Any], up_to: timedelta | None = None) -> tuple[int, int]:
+    """How many timers the execution started, and how many of them fired.
+
+    Args:
+        handle: The execution's.
+        up_to: Of timers of this length at most; by default of those for which somebody waits, which are longer
+            than those that bring a workflow task soon.
+    """
+    started: set[int] = set()
+    fired = 0
+    async for event in handle.fetch_history_events():
+        timer = event.timer_started_event_attributes
+        if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+            length = timer.start_to_fire_timeout.ToTimedelta()
+            if length <= up_to if up_to else length > SOON:
+                started.add(event.event_id)
+        elif event.event_type == EventType.EVENT_TYPE_TIMER_FIRED:
+            fired += event.timer_fired_event_attributes.started_event_id in started
+    return len(started), fired
 
 
 async def _times(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") -> list[datetime]:
@@ -94,6 +119,9 @@ async def outage(
             # A task that its worker takes along into its end would hold the server's clock up.
             told = (await handle.describe()).raw_description
             if told.HasField("pending_workflow_task") or told.pending_activities:
+                return None
+            started, fired = await waits(handle, up_to=SOON)
+            if started > fired:
                 return None
             # One that continued as new a moment ago is made to wait for its first task.
             return True if await _times(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED) else None

@@ -159,7 +159,7 @@ class Twofold(AgentWorkflow[str, str]):
 class Patient(AgentWorkflow[str, str]):
     """Waits, step by step."""
 
-    budget = Budget(wall_time=timedelta(hours=1))
+    budget = Budget(wall_time=timedelta(hours=2))
     max_history_bytes = 1
 
     @workflow.run

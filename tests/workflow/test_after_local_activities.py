@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from agentflow import AgentClient, tools_of
 from agentflow.testing import ScriptedModel, answer, call, scripted_plugin
-from tests.workflow.agents import Banker
-from tests.workflow.harness import Harness, eventually, replayed, serving
+from tests.workflow.agents import Banker, Brief
+from tests.workflow.harness import Harness, chain, eventually, replayed, serving
 from tests.workflow.stepping_agents import Forbidden
 from tests.workflow.tools import Bank
 
@@ -109,3 +110,42 @@ async def test_what_code_decided_is_replayed_in_a_run_that_was_asked_about_befor
         histories += [await handle.fetch_history() for handle in handles]
     for history in histories:
         await replayed(history, Forbidden)
+
+
+async def asked_about_as_its_answer_came(
+    temporal: WorkflowEnvironment, directory: Path
+) -> list[WorkflowHistory]:
+    """The executions of a run that came to wait for people in a workflow task that a query came with."""
+    queue, model = f"test-{uuid4()}", ScriptedModel([call("pay", account="alice", amount="600.00"), DONE])
+    plugin = scripted_plugin(model, tools=tools_of(Bank()), directory=directory)
+    client = await temporal.connect_client(plugins=[plugin])
+    bank = Harness(client, AgentClient(client), Bank(), queue)
+    async with Worker(client, task_queue=queue, workflows=[Brief], no_remote_activities=True):
+        handle = await bank.start(Brief)
+        await eventually(partial(has_asked, handle))
+
+    async def is_answered() -> bool | None:
+        events = (await handle.fetch_history()).events
+        return any(event.HasField("activity_task_completed_event_attributes") for event in events) or None
+
+    async with Worker(client, task_queue=queue, workflows=[]):
+        await eventually(is_answered)
+    asked = asyncio.create_task(bank.agents.status(handle.id))
+    async with Worker(client, task_queue=queue, workflows=[Brief]):
+        await asked
+        request = await bank.pending(handle)
+        await bank.agents.approve(handle.id, request.id, by="ann")
+        await handle.result()
+        return await chain(handle)
+
+
+async def test_whether_a_waiting_run_continues_as_new_is_replayed_though_a_query_came_as_it_began_to_wait(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """History is long enough, by its events, from the workflow task on that the query makes."""
+    for least in (14, 15, 16):
+        monkeypatch.setattr("agentflow.workflow.continuation.MIN_EVENTS", least)
+        histories = await asked_about_as_its_answer_came(temporal, tmp_path)
+        assert len(histories) > 1
+        for history in histories:
+            await replayed(history, Brief)

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
@@ -17,7 +16,7 @@ from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
-from tests.workflow.outage import outage
+from tests.workflow.outage import SOON, outage, waits
 from tests.workflow.test_in_time import decision, ended
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -42,7 +41,8 @@ async def waiting(
 
         async def is_idle() -> bool | None:
             told = (await handle.describe()).raw_description
-            return None if told.HasField("pending_workflow_task") else True
+            _, fired = await waits(handle, up_to=SOON)
+            return True if fired and not told.HasField("pending_workflow_task") else None
 
         await eventually(is_idle)
         stage = bank.bank
@@ -69,8 +69,9 @@ def wrong(request: ApprovalRequest, number: int) -> dict[str, Any]:
 
 
 async def timers(handle: WorkflowHandle[Any, Any]) -> int:
-    kinds = [event.event_type async for event in handle.fetch_history_events()]
-    return kinds.count(EventType.EVENT_TYPE_TIMER_FIRED)
+    """How many timers have fired that bring a workflow task for what waits, but for the wait's own."""
+    _, fired = await waits(handle, up_to=SOON)
+    return fired - 1
 
 
 async def test_the_right_decision_counts_behind_more_wrong_ones_than_one_task_takes(
@@ -144,7 +145,7 @@ async def test_an_approval_that_came_before_it_was_asked_for_does_not_count_thou
     async with serving(temporal, ScriptedModel(LARGE), tmp_path, queue=queue) as bank:
 
         async def is_heard() -> bool | None:
-            return True if await timers(handle) else None
+            return True if await timers(handle) > 0 else None
 
         request = await bank.pending(handle)
         await eventually(is_heard)

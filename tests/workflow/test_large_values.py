@@ -1,13 +1,17 @@
 """Values that are each small enough, and too long together: for one message, or for what a run takes along."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from agentflow import tools_of
+from agentflow import AgentTask, tools_of
 from agentflow.activity.blob_calls import BlobCalls
 from agentflow.adapters.history.executions import Histories
 from agentflow.adapters.history.reader import read_run
@@ -123,6 +127,40 @@ async def test_a_state_that_is_not_found_any_more_ends_the_run(
         outcome = await bank.run(LongReader)
     assert outcome.status == "denied"
     assert why in outcome.reason
+
+
+async def test_a_signal_that_comes_while_a_long_state_is_stored_is_taken_along(
+    temporal: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, sent, stored = BlobCalls.put, list[str](), list[str]()
+
+    async def interrupted(store: BlobCalls, root: Any, name: Any, data: bytes) -> None:
+        await put(store, root, name, data)
+        if len(data) > 300_000:
+            stored.append(name)
+        if len(stored) == 1 and not sent:
+            sent.append("approval-9")
+            await handle.signal("approve", {"approval_id": "approval-9", "by": "eve"})
+            # Longer than the workflow task may take: the server is told, and answers with the signal.
+            await asyncio.sleep(2)
+
+    monkeypatch.setattr(BlobCalls, "put", interrupted)
+    script = [call("page", number=number) for number in range(9)]
+    async with reading(temporal, [*script, DONE], tmp_path) as bank:
+        task = AgentTask(input="hello", requested_by="rita")
+        handle: WorkflowHandle[Any, Any] = await bank.client.start_workflow(
+            LongReader.run,
+            task,
+            id=f"interrupted-{uuid4()}",
+            task_queue=bank.task_queue,
+            task_timeout=timedelta(seconds=1),
+        )
+        outcome = await handle.result()
+        log = await bank.agents.decisions(handle.id)
+        for history in await chain(handle):
+            await replayed(history, *AGENTS)
+    assert outcome.status == "completed", outcome.reason
+    assert [line.by for line in log].count("eve") == 1
 
 
 def loads(history: Any) -> int:

@@ -313,6 +313,11 @@ async def test_a_run_that_wants_signed_decisions_wants_them_from_a_worker_that_d
                 "approve", {"approval_id": "approval-9", "by": "x" * 200, "reason": "x" * 1_500}
             )
     async with serving(temporal, ScriptedModel(LARGE), tmp_path, queue="changing") as bank:
+
+        async def has_continued() -> bool | None:
+            return True if len(await chain(handle)) > 1 else None
+
+        await eventually(has_continued)
         with pytest.raises(DecisionRefusedError, match="has no token"):
             await bank.agents.approve(handle.id, request.id, by="ann")
         await bank.agents.decide(handle.id, ANN.decision(request, "approve"))
@@ -320,5 +325,4 @@ async def test_a_run_that_wants_signed_decisions_wants_them_from_a_worker_that_d
         reason = (await bank.escalation(handle)).reason
         assert "the run's approvers are signed, and this worker's trusted" in reason
         assert bank.bank.paid == []
-        assert len(await chain(handle)) > 1
         await handle.terminate()
