@@ -10,8 +10,12 @@ The form that may be given away has no contents, and texts.jsonl in their place,
 (``agentflow.audit.cover``).
 """
 
+import os
+import stat
+from errno import EINVAL
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -28,6 +32,7 @@ DECISIONS = "decisions.jsonl"
 LEAVES = "leaves.bin"
 DIGEST = "digest.json"
 CONTENTS = "contents"
+_WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 TEXTS = "texts.jsonl"
 LEAF_BYTES = 32
 
@@ -102,14 +107,27 @@ def digest_hash(directory: Path) -> Sha256:
     return Sha256(sha256(read_file(directory / DIGEST)).hexdigest())
 
 
+def opened(path: Path) -> BinaryIO:
+    """A file of a bundle, to be read.
+
+    Raises:
+        OSError: it can't be read, or is no file: a pipe that lies in its place would let nobody go on.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _WITHOUT_WAITING)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(EINVAL, "it is no file", str(path))
+    return open(descriptor, "rb")
+
+
 def file_entry(path: Path) -> FileEntry:
     """A file's hash and length.
 
     Raises:
         OSError: it can't be read.
     """
-    with path.open("rb") as file:
-        return FileEntry(sha256=Sha256(file_digest(file, "sha256").hexdigest()), bytes=path.stat().st_size)
+    with opened(path) as file:
+        return FileEntry(sha256=Sha256(file_digest(file, "sha256").hexdigest()), bytes=file.tell())
 
 
 def _signed_bytes(digest: Digest) -> bytes:
@@ -123,6 +141,7 @@ def read_file(path: Path) -> bytes:
         AuditError: it can't be read.
     """
     try:
-        return path.read_bytes()
+        with opened(path) as file:
+            return file.read()
     except OSError as error:
         raise AuditError(f"{path} can't be read: {error.strerror}") from None

@@ -37,7 +37,8 @@ def open_contents(directory: Path, export: str, run: RunEntry, sealer: Sealer) -
         AuditError: the file can't be read, or isn't what was sealed.
     """
     try:
-        data = (directory / str(run.contents)).read_bytes()
+        with bundle.opened(directory / str(run.contents)) as file:
+            data = file.read()
     except OSError as error:
         raise AuditError(f"the contents can't be read: {error.strerror}") from None
     return sealer.opened(data, about(export, run.key_id))

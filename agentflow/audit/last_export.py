@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agentflow.adapters.whole_file import sync_folder, write_whole
-from agentflow.audit.bundle import DIGEST
+from agentflow.audit.bundle import DIGEST, opened
 from agentflow.audit.placing import NewDirectory, prefix_of
 from agentflow.contracts.bundle import PendingExport, PreviousExport
 from agentflow.contracts.wire import Contract, ContractT, canonical_json
@@ -151,7 +151,8 @@ def _came_to_its_place(note: PendingExport) -> bool:
 
 def _holds(directory: Path, note: PendingExport) -> bool:
     try:
-        data = (directory / note.bundle / DIGEST).read_bytes()
+        with opened(directory / note.bundle / DIGEST) as file:
+            data = file.read()
     except OSError:
         return False
     return sha256(data).hexdigest() == note.this.digest

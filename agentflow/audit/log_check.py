@@ -83,7 +83,7 @@ def read_lines(directory: Path) -> Iterator[ReadLine]:
         AuditError: it can't be read.
     """
     try:
-        with (directory / bundle.DECISIONS).open("rb") as log:
+        with bundle.opened(directory / bundle.DECISIONS) as log:
             for line in log:
                 yield read_line(line.removesuffix(b"\n"))
     except FileNotFoundError:

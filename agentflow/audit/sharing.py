@@ -79,7 +79,7 @@ async def share(
 
 
 def _copy(source: Path, place: Path) -> None:
-    with source.open("rb") as whole, new_file(place) as copy:
+    with bundle.opened(source) as whole, new_file(place) as copy:
         shutil.copyfileobj(whole, copy)
 
 

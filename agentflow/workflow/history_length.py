@@ -1,7 +1,7 @@
 """How long an execution's history is, as of places to which a replay comes as well.
 
-What follows a local activity may run in another workflow task in a replay, with another length (ADR 42). So it
-is measured where an activity was answered that the run's next step waits for, and where a timer fired.
+What follows a local activity may run in another workflow task in a replay, with another length (ADR 42). So
+it is measured where an activity was answered that the run's next step waits for, and where a timer fired.
 """
 
 from dataclasses import dataclass

@@ -69,6 +69,20 @@ def test_an_edit_of_any_file_of_any_form_is_found(forms: Desk, form: str, kind: 
         assert verdict.problems
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_pipe_in_the_place_of_any_file_is_named_and_holds_nobody_up(own: Desk, form: str) -> None:
+    directory = own.home / form
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        async with asyncio.timeout(10):
+            problems = (await FORMS[form](own, directory)).problems
+        assert path.name in " ".join(problem.where for problem in problems)
+        path.unlink()
+        path.write_bytes(data)
+
+
 async def test_forged_texts_are_named(own: Desk) -> None:
     texts = own.home / "shared" / TEXTS
     texts.write_bytes(texts.read_bytes().replace(b"texts", b"taxes", 1))
