@@ -14,8 +14,8 @@ import os
 import stat
 from errno import EINVAL
 from hashlib import file_digest, sha256
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -107,7 +107,7 @@ def digest_hash(directory: Path) -> Sha256:
     return Sha256(sha256(read_file(directory / DIGEST)).hexdigest())
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """A file of a bundle, to be read.
 
     Raises:
