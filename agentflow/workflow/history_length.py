@@ -40,8 +40,8 @@ class MeasuredHistory:
     """
 
     def __init__(self) -> None:
-        self.length = HistoryLength()
-        self.times = 0
+        self.length: HistoryLength = HistoryLength()
+        self.times: int = 0
         """How often it was measured."""
 
     def measure(self) -> None:

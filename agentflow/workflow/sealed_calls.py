@@ -39,7 +39,7 @@ class CallNames:
         """
         self.outgoing = outgoing
         self.funds = funds
-        self.history = MeasuredHistory()
+        self.history: MeasuredHistory = MeasuredHistory()
         self.local_since_answer: bool = False
         """Whether a local activity was called since a model last answered. After one, a replay may be at
         another place in history than the run was, where the marker of a patch isn't seen yet (ADR 42, 54)."""
