@@ -84,9 +84,10 @@ lint: setup  ## Check style and formatting
 	@"$(VENV)/bin/ruff" format -q --check .
 
 types: setup  ## Check types
-	@"$(VENV)/bin/pyright"
-	@PYTHONPATH="$(CURDIR):$$("$(VENV)/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
-	  "$(VENV)/bin/pyright" --verifytypes agentflow --ignoreexternal | grep 'completeness score: 100%'
+	@"$(VENV)/bin/pyright" & own=$$!; \
+	PYTHONPATH="$(CURDIR):$$("$(VENV)/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  "$(VENV)/bin/pyright" --verifytypes agentflow --ignoreexternal | grep 'completeness score: 100%'; \
+	exported=$$?; wait $$own && exit $$exported
 
 layers: setup  ## Check that imports point down the layers
 	@"$(VENV)/bin/lint-imports"
@@ -101,7 +102,9 @@ browser:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo 'Installing chromium ...' && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || true
 
+# Where no test was ever compiled, one process does it for all: six at once would each do it for themselves.
 unit: setup browser  ## Run the tests (ARGS="tests/core -k budget")
+	@[ -d tests/__pycache__ ] || "$(VENV)/bin/python" -m pytest --collect-only -qq >/dev/null || true
 	@"$(VENV)/bin/python" -m pytest $(PARALLEL) $(ARGS)
 
 test-lowest: $(LOWEST)/.installed  ## Run the tests against the lowest versions that pyproject.toml allows

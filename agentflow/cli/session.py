@@ -60,14 +60,18 @@ class Session:
 
 
 async def _or_cancelled(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    task = asyncio.current_task()
     try:
-        return await work
+        found = await work
     except RPCError as error:
         # A call of Temporal's client that Ctrl-C cancels may end in an error of its own.
-        task = asyncio.current_task()
         if error.status is RPCStatusCode.CANCELLED and task is not None and task.cancelling():
             raise asyncio.CancelledError from None
         raise
+    if task is not None and task.cancelling():
+        # What takes the failure of one call for an answer took Ctrl-C for one.
+        raise asyncio.CancelledError
+    return found
 
 
 _NAMES = ("agent", "by", "requested_by", "role", "subject", "tenant", "to")

@@ -4,11 +4,18 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 OPEN = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 PART = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-BOMB = gzip.compress(bytes(200_000_000), 9)
+
+
+@cache
+def packed() -> bytes:
+    """Little that becomes a lot."""
+    return gzip.compress(bytes(200_000_000), 9)
+
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -51,11 +58,11 @@ async def dripping_body(send: Send) -> None:
 
 
 async def bomb(send: Send) -> None:
-    await send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB)
+    await send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed()) + packed())
 
 
 async def bomb_in_a_bomb(send: Send) -> None:
-    twice = gzip.compress(BOMB, 9)
+    twice = gzip.compress(packed(), 9)
     await send(HEAD + b"Content-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n" % len(twice) + twice)
 
 

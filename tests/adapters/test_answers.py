@@ -23,7 +23,7 @@ from agentflow.core.imported import ImportedTool
 from agentflow.core.urls import place_of, without_urls
 from agentflow.errors import AgentflowError
 from agentflow.imported import McpServer, OpenApiService
-from tests.adapters.hostile_server import ANSWERS, HostileServer, hostile_server, refusal
+from tests.adapters.hostile_server import ANSWERS, HostileServer, hostile_server, packed, refusal
 from tests.adapters.test_openapi_service import called, ship
 from tests.adapters.test_webhook import SECRET, notice
 
@@ -59,6 +59,12 @@ async def lists(place: str) -> Any:
 
 
 CLIENTS: dict[str, Client] = {"webhook": posts, "api": calls, "document": reads, "mcp": lists}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packed_before() -> None:
+    """Packing takes the memory that no client may take."""
+    packed()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -66,17 +67,26 @@ class CommandLine:
             stdout, stderr = process.communicate(timeout=60)
         return Answer(process.returncode, stdout, stderr)
 
-    def started(self, *arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
-        """Start it as a process."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "agentflow.cli", *arguments],
+    @contextmanager
+    def started(self, *arguments: str, cwd: Path = ROOT, **env: str) -> Iterator[subprocess.Popen[str]]:
+        """Start it as a process. One that does not end says where it stands."""
+        with subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", "agentflow.cli", *arguments],
             env=self.environment(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGABRT)
+                _, stderr = process.communicate()
+                raise AssertionError(stderr) from None
+            finally:
+                process.kill()
 
     @contextmanager
     def worker(self, task_queue: str, **env: str) -> Iterator[ForkServerProcess]:

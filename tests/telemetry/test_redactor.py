@@ -6,11 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from presidio_analyzer import AnalyzerEngine, Pattern, PatternRecognizer
-from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from agentflow.adapters.detect_secrets import DetectSecrets
-from agentflow.adapters.presidio import Presidio
 from agentflow.core.known_values import MAX_KNOWN, KnownValues
 from agentflow.core.redaction import MAX_SCANNED
 from agentflow.core.tags import Tagged
@@ -107,35 +104,9 @@ def test_what_is_no_secret_is_left_by_detect_secrets() -> None:
     assert Redactor(DetectSecrets()).text(text) == text
 
 
-class NoModel(NlpEngine):
-    """An engine that knows nothing of language: only Presidio's own patterns are left."""
-
-    def load(self) -> None: ...
-    def is_loaded(self) -> bool:
-        return True
-
-    def process_text(self, text: str, language: str) -> NlpArtifacts:
-        return NlpArtifacts([], [], [], [], self, language)  # type: ignore[arg-type]
-
-    def process_batch(self, texts: Iterable[Any], language: str, **more: Any) -> Any:
-        return [(text, self.process_text(text, language)) for text in texts]
-
-    def is_stopword(self, word: str, language: str) -> bool:
-        return False
-
-    def is_punct(self, word: str, language: str) -> bool:
-        return False
-
-    def get_supported_entities(self) -> list[str]:
-        return []
-
-    def get_supported_languages(self) -> list[str]:
-        return ["en"]
-
-
 def test_what_presidio_recognizes_is_taken_out() -> None:
-    engine = AnalyzerEngine(nlp_engine=NoModel(), supported_languages=["en"])
-    badge = PatternRecognizer("BADGE", name="badges", patterns=[Pattern("badge", r"\bB-\d{4}\b", 0.9)])
-    engine.registry.add_recognizer(badge)
-    redactor = Redactor(Presidio(engine, entities=["BADGE", "IP_ADDRESS"]), timeout=timedelta(seconds=20))
+    # Takes seconds to import, in each process that collects the tests.
+    from tests.telemetry.badges import badges_and_addresses
+
+    redactor = Redactor(badges_and_addresses(), timeout=timedelta(seconds=20))
     assert redactor.text("B-1234 came from 192.168.1.20") == "[badge] came from [ip_address]"

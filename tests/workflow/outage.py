@@ -47,8 +47,7 @@ class Outage:
         """Come back once so many of the run's timers have fired, which no worker has heard of."""
 
         async def look() -> bool | None:
-            _, fired = await waits(self.handle)
-            return True if fired >= count else None
+            return True if len((await timers_of(self.handle)).fired) >= count else None
 
         await eventually(look)
 
@@ -63,25 +62,37 @@ class Outage:
         return asked.count(name)
 
 
-async def waits(handle: WorkflowHandle[Any, Any], up_to: timedelta | None = None) -> tuple[int, int]:
-    """How many timers the execution started, and how many of them fired.
+@dataclass
+class Timers:
+    """An execution's timers of a kind, by the ids of the events that started them."""
 
-    Args:
-        handle: The execution's.
-        up_to: Of timers of this length at most; by default of those for which somebody waits, which are longer
-            than those that bring a workflow task soon.
-    """
-    started: set[int] = set()
-    fired = 0
+    started: set[int]
+    fired: set[int]
+    cancelled: set[int]
+
+
+async def timers_of(handle: WorkflowHandle[Any, Any], *, soon: bool = False) -> Timers:
+    """The timers of an execution for which somebody waits, or those that bring a workflow task soon."""
+    found = Timers(set(), set(), set())
     async for event in handle.fetch_history_events():
-        timer = event.timer_started_event_attributes
-        if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
-            length = timer.start_to_fire_timeout.ToTimedelta()
-            if length <= up_to if up_to else length > SOON:
-                started.add(event.event_id)
-        elif event.event_type == EventType.EVENT_TYPE_TIMER_FIRED:
-            fired += event.timer_fired_event_attributes.started_event_id in started
-    return len(started), fired
+        match event.event_type:
+            case EventType.EVENT_TYPE_TIMER_STARTED:
+                length = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+                if (length <= SOON) == soon:
+                    found.started.add(event.event_id)
+            case EventType.EVENT_TYPE_TIMER_FIRED:
+                found.fired.add(event.timer_fired_event_attributes.started_event_id)
+            case EventType.EVENT_TYPE_TIMER_CANCELED:
+                found.cancelled.add(event.timer_canceled_event_attributes.started_event_id)
+            case _:
+                pass
+    return Timers(found.started, found.fired & found.started, found.cancelled & found.started)
+
+
+async def is_about_to_wake(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether a timer is under way that brings a workflow task soon."""
+    soon = await timers_of(handle, soon=True)
+    return bool(soon.started - soon.fired - soon.cancelled)
 
 
 async def _times(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") -> list[datetime]:
@@ -116,12 +127,12 @@ async def outage(
         queue = bank.task_queue
 
         async def is_idle() -> bool | None:
+            # First: a timer that fires brings a task.
+            if await is_about_to_wake(handle):
+                return None
             # A task that its worker takes along into its end would hold the server's clock up.
             told = (await handle.describe()).raw_description
             if told.HasField("pending_workflow_task") or told.pending_activities:
-                return None
-            started, fired = await waits(handle, up_to=SOON)
-            if started > fired:
                 return None
             # One that continued as new a moment ago is made to wait for its first task.
             return True if await _times(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED) else None

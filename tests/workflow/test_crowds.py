@@ -16,7 +16,7 @@ from agentflow.contracts.approval import ApprovalDecision, ApprovalRequest
 from agentflow.testing import ScriptedModel, answer, call
 from tests.workflow.agents import Banker, LongBanker
 from tests.workflow.harness import Harness, chain, eventually, replayed, serving
-from tests.workflow.outage import SOON, outage, waits
+from tests.workflow.outage import is_about_to_wake, outage, timers_of
 from tests.workflow.test_in_time import decision, ended
 
 DONE = answer({"account": "alice", "amount": "10.00"})
@@ -40,9 +40,10 @@ async def waiting(
         request = await bank.pending(handle)
 
         async def is_idle() -> bool | None:
+            if await is_about_to_wake(handle):
+                return None
             told = (await handle.describe()).raw_description
-            _, fired = await waits(handle, up_to=SOON)
-            return True if fired and not told.HasField("pending_workflow_task") else None
+            return None if told.HasField("pending_workflow_task") else True
 
         await eventually(is_idle)
         stage = bank.bank
@@ -70,8 +71,7 @@ def wrong(request: ApprovalRequest, number: int) -> dict[str, Any]:
 
 async def timers(handle: WorkflowHandle[Any, Any]) -> int:
     """How many timers have fired that bring a workflow task for what waits, but for the wait's own."""
-    _, fired = await waits(handle, up_to=SOON)
-    return fired - 1
+    return len((await timers_of(handle, soon=True)).fired) - 1
 
 
 async def test_the_right_decision_counts_behind_more_wrong_ones_than_one_task_takes(
