@@ -171,9 +171,11 @@ class Course:
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return Attention(state="ended")
-                # An update that waits is aborted where its run goes to another worker.
-                if error.status is not RPCStatusCode.UNAVAILABLE:
+                # An update that waits is aborted where its run goes to another worker, and there is none where
+                # the run's workflow task fails: until patience ends, it may not any more.
+                if error.status not in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.FAILED_PRECONDITION):
                     raise
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _looked_at(self) -> Attention:
         """The same by what the server has, which asks no worker before the run waits."""
