@@ -4,7 +4,7 @@
 expressions, which can take exponential time. ``uniqueItems`` compares each item with each other. And
 where alternatives refer to each other, each level of a value may be looked at twice as often as the one
 above it. Here patterns are tested in linear time, of which each byte takes as much as the pattern has
-states; items are compared by their canonical JSON; and all of that, and each keyword, counts.
+states; items and literals are compared by their canonical JSON; and all of that, and each keyword, counts.
 """
 
 import functools
@@ -32,6 +32,9 @@ _STATE_BYTES_A_STEP = 150
 """States of a pattern times bytes of a text: where counts are large, each byte may visit each state."""
 
 _STEPS: ContextVar[int] = ContextVar("steps")
+_LITERALS: ContextVar[dict[int, frozenset[bytes]]] = ContextVar("literals")
+"""Those of the schema by their identity: they stay where they are in a check."""
+_LITERAL_WORDS = ("const", "enum")
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
@@ -43,6 +46,7 @@ class TooMuchWorkError(Exception):
 def begin() -> None:
     """Begin to count for one check."""
     _STEPS.set(0)
+    _LITERALS.set({})
 
 
 def problem_of(schema: Json) -> str | None:
@@ -75,11 +79,9 @@ def _has(schema: Json, keyword: str) -> bool:
 
 
 def _counted(name: str, keyword: Keyword) -> Keyword:
-    takes = _literal_steps if name in ("const", "enum") else _steps
-
     @functools.wraps(keyword)
     def look(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        _work(takes(asked))
+        _work(1 if name in _LITERAL_WORDS else _steps(asked))
         for error in keyword(validator, asked, instance, schema) or ():
             # It quotes the value, at each level of alternatives anew.
             _work(_ERROR_STEPS + len(error.message) // _CHARACTERS_A_STEP)
@@ -91,11 +93,6 @@ def _counted(name: str, keyword: Keyword) -> Keyword:
 def _steps(asked: Any) -> int:
     is_long = isinstance(asked, list | dict)
     return 1 + (len(cast(list[Json], asked)) // _NAMES_A_STEP if is_long else 0)
-
-
-def _literal_steps(asked: Any) -> int:
-    """Compared value by value, at any depth, in Python."""
-    return 1 + (_values_in(canonical_json(asked)) // _VALUES_A_STEP if isinstance(asked, list | dict) else 0)
 
 
 def _values_in(text: bytes) -> int:
@@ -158,6 +155,24 @@ def _unique_items(validator: Any, asked: Any, instance: Any, schema: Any) -> Ite
             yield ValidationError(f"{instance!r} has non-unique elements")
 
 
+def _const(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if _written(instance) not in _literals(asked, [asked]):
+        yield ValidationError(f"{asked!r} was expected")
+
+
+def _enum(validator: Any, asked: list[Any], instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if _written(instance) not in _literals(asked, asked):
+        yield ValidationError(f"{instance!r} is not one of {asked!r}")
+
+
+def _literals(asked: Any, values: list[Any]) -> frozenset[bytes]:
+    """The values of a ``const`` or ``enum`` as they are compared; written once in a check."""
+    known = _LITERALS.get({})
+    if id(asked) not in known:
+        known[id(asked)] = frozenset(map(_written, values))
+    return known[id(asked)]
+
+
 def _written(item: Json) -> bytes:
     text = canonical_json(_as_one(item))
     # Where lists lie in lists, each level writes those below it anew.
@@ -180,6 +195,8 @@ _KEYWORDS: Mapping[str, Keyword] = {
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional_properties,
     "uniqueItems": _unique_items,
+    "const": _const,
+    "enum": _enum,
 }
 
 BoundedValidator: Any = cast(Any, extend)(
