@@ -171,7 +171,7 @@ class Course:
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return Attention(state="ended")
-                # An update that waits is aborted where its run goes to another worker, and none is taken where
+                # An update is aborted where its run goes to another worker, and none is taken where
                 # the run's workflow task fails: until patience ends, it may not any more.
                 if error.status not in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.FAILED_PRECONDITION):
                     raise
