@@ -32,9 +32,9 @@ DECISIONS = "decisions.jsonl"
 LEAVES = "leaves.bin"
 DIGEST = "digest.json"
 CONTENTS = "contents"
-_WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 TEXTS = "texts.jsonl"
 LEAF_BYTES = 32
+_WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def contents_file(number: int) -> str:

@@ -11,13 +11,12 @@ import os
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from agentflow.adapters.whole_file import sync_folder, write_whole
-from agentflow.audit.bundle import DIGEST, opened
+from agentflow.audit.bundle import digest_hash
 from agentflow.audit.placing import NewDirectory, prefix_of
 from agentflow.contracts.bundle import PendingExport, PreviousExport
 from agentflow.contracts.wire import Contract, ContractT, canonical_json
@@ -151,11 +150,9 @@ def _came_to_its_place(note: PendingExport) -> bool:
 
 def _holds(directory: Path, note: PendingExport) -> bool:
     try:
-        with opened(directory / note.bundle / DIGEST) as file:
-            data = file.read()
-    except OSError:
+        return digest_hash(directory / note.bundle) == note.this.digest
+    except AuditError:
         return False
-    return sha256(data).hexdigest() == note.this.digest
 
 
 def _set_back(file: Path, note: PendingExport) -> None:

@@ -34,7 +34,6 @@ _STATE_BYTES_A_STEP = 150
 _STEPS: ContextVar[int] = ContextVar("steps")
 _LITERALS: ContextVar[dict[int, frozenset[bytes]]] = ContextVar("literals")
 """Those of the schema by their identity: they stay where they are in a check."""
-_LITERAL_WORDS = ("const", "enum")
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
@@ -79,9 +78,12 @@ def _has(schema: Json, keyword: str) -> bool:
 
 
 def _counted(name: str, keyword: Keyword) -> Keyword:
+    # Literals are looked up, and what is compared with them is counted as it is written.
+    is_literal = name in ("const", "enum")
+
     @functools.wraps(keyword)
     def look(validator: Any, asked: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        _work(1 if name in _LITERAL_WORDS else _steps(asked))
+        _work(1 if is_literal else _steps(asked))
         for error in keyword(validator, asked, instance, schema) or ():
             # It quotes the value, at each level of alternatives anew.
             _work(_ERROR_STEPS + len(error.message) // _CHARACTERS_A_STEP)

@@ -28,6 +28,7 @@ from agentflow.core.transcript import Transcript
 from agentflow.errors import RunDenied
 from agentflow.workflow import dispatch, sealing, state_parts
 from agentflow.workflow.history_length import HistoryLength, length_here
+from agentflow.workflow.pause import pause
 from agentflow.workflow.run import Run
 
 MIN_EVENTS = 25
@@ -54,8 +55,6 @@ class Continuation:
         self._carried_turn: CarriedTurn | None = None
         self._to_begin = HistoryLength()
         """Of history, with which a long state was taken up: nothing was done with it yet."""
-        self._measured, self._checkpoints = 0, 0
-        """How often history had been measured at the last checkpoint, and how many there were since."""
         self.progress: Json = None
         """What the ``checkpoint`` before this execution was given."""
 
@@ -78,11 +77,10 @@ class Continuation:
     async def checkpoint(self, progress: Json) -> None:
         """Continue as new if the history is long, in a ``perform`` of the agent's own."""
         history = self._run.calls.history
-        if history.times != self._measured:
-            self._measured, self._checkpoints = history.times, 0
-        self._checkpoints += 1
-        if self._checkpoints > CHECKPOINTS_UNMEASURED:
-            await history.measure_soon("how long is the history?")
+        history.checkpoints += 1
+        if history.checkpoints > CHECKPOINTS_UNMEASURED:
+            await pause("how long is the history?")
+            history.measure()
         if self._is_long(history.length):
             await self.continue_as_new(None, progress)
 

@@ -5,11 +5,8 @@ it is measured where an activity was answered that the run's next step waits for
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from temporalio import workflow
-
-_PAUSE = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -41,28 +38,10 @@ class MeasuredHistory:
 
     def __init__(self) -> None:
         self.length: HistoryLength = HistoryLength()
-        self.times: int = 0
-        """How often it was measured."""
+        self.checkpoints: int = 0
+        """How many there were since."""
 
     def measure(self) -> None:
-        """An activity that the run's next step waited for was answered just now."""
+        """An activity that the run's next step waited for was answered just now, or a timer fired."""
         self.length = length_here()
-        self.times += 1
-
-    async def measure_soon(self, why: str) -> None:
-        """Come to a place where it can be measured, by a timer, and measure it.
-
-        Args:
-            why: Of the timer, for people.
-        """
-        await pause(why)
-        self.measure()
-
-
-async def pause(why: str) -> None:
-    """Let a timer fire, which it does in the same place in a replay.
-
-    Args:
-        why: Of the timer, for people.
-    """
-    await workflow.sleep(_PAUSE, summary=why)
+        self.checkpoints = 0

@@ -7,12 +7,11 @@ workflow task of its own.
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
 
-_PAUSE = timedelta(milliseconds=1)
+from agentflow.workflow.pause import pause
 
 
 class Outgoing:
@@ -68,7 +67,7 @@ class Outgoing:
                     await workflow.wait_condition(partial(self._may_have_room, size, self._expected))
                     continue
                 mark = self._total
-                await workflow.sleep(_PAUSE, summary="more bytes than one workflow task takes")
+                await pause("more bytes than one workflow task takes")
                 self.have_left(mark)
 
     def _may_have_room(self, size: int, expected: int) -> bool:

@@ -9,15 +9,15 @@ bring.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
 
 from agentflow.workflow.arrivals import HeardSignal, SignalLog
+from agentflow.workflow.pause import pause
 
 MAX_AT_ONCE = 1_500
 """Signals that are taken in one workflow task. One takes about 0.2 ms, and its signature as much again."""
-_PAUSE = timedelta(milliseconds=1)
 
 Take = Callable[[HeardSignal, Sequence[bytes]], None]
 
@@ -83,6 +83,6 @@ class SignalQueue:
 
     async def _take_rest(self) -> None:
         while self._waiting:
-            await workflow.sleep(_PAUSE, summary="more signals came at once than one workflow task takes")
+            await pause("more signals came at once than one workflow task takes")
             self._take_some()
         self._task = None

@@ -19,7 +19,7 @@ from agentflow.workflow.carrying import Carrying
 from agentflow.workflow.continuation import CallHeldError, Continuation
 from agentflow.workflow.course import Allowed
 from agentflow.workflow.deciding import Deciding
-from agentflow.workflow.history_length import pause
+from agentflow.workflow.pause import pause
 from agentflow.workflow.run import Run
 
 

@@ -23,6 +23,7 @@ from agentflow.testing.settings import TEST_MODEL
 from tests.conftest import temporal_binary
 from tests.workflow.agents import LongBanker, SuggestedBanker
 from tests.workflow.harness import Harness, chain, eventually, serving
+from tests.workflow.outage import timers_of
 from tests.workflow.stepping_agents import Patient, Stepper
 
 DONE = answer({"account": "alice", "amount": "1.00"})
@@ -244,8 +245,8 @@ async def test_nobody_may_start_a_run_with_a_state_of_their_own(
 
 @pytest.fixture(scope="module")
 async def strict() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that suggests to continue as new at 40 events, and ends a workflow at 160."""
-    limits = {"suggestContinueAsNew": 40, "warn": 60, "error": 160}
+    """A server that suggests to continue as new at 40 events, and ends a workflow at 120."""
+    limits = {"suggestContinueAsNew": 40, "warn": 60, "error": 120}
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_binary(),
         dev_server_log_level="error",
@@ -264,15 +265,16 @@ async def test_temporals_limits_are_never_reached(strict: WorkflowEnvironment, t
     async with serving(strict, model, tmp_path, search_attributes="off") as bank:
         handle = await bank.start(SuggestedBanker)
         request = await bank.pending(handle)
-        for _ in range(4):
-            before = await executions(handle)
 
-            async def is_short(before: int = before) -> bool | None:
-                return True if await executions(handle) > before else None
+        async def has_settled() -> bool | None:
+            return True if (await timers_of(handle, soon=True)).fired else None
 
-            await asyncio.gather(*(handle.signal("nonsense", number) for number in range(40)))
-            # What nobody takes up would reach the limit whatever the run does.
-            await eventually(is_short)
+        for _ in range(6):
+            # From then on it looks how long its history is.
+            await eventually(has_settled)
+            await asyncio.gather(*(handle.signal("nonsense", number) for number in range(25)))
+            # The worker has seen them: what nobody takes up would reach the limit whatever the run does.
+            await bank.pending(handle)
         await bank.agents.approve(handle.id, request.id, by="ann")
         outcome = await handle.result()
         chain = await executions(handle)
